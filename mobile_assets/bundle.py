@@ -1,0 +1,182 @@
+"""The bundle: the folder that is dropped into a field app. Its format, reading and checking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from mobile_assets.decision import DecisionThresholds
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.files import sha256_file, sha256_path, size_of
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.schema import Document, Record
+
+BUNDLE_FILE = "bundle.json"
+INPUT_NAME = "image"
+OUTPUT_NAME = "probabilities"
+
+
+class TensorInfo(Record):
+    """One input or output of a variant, as the file itself declares it."""
+
+    name: str
+    dtype: Literal["float32", "uint8", "int8", "float16", "image", "string"]
+    shape: tuple[int, ...]
+
+
+class Variant(Record):
+    """One exported form of the model.
+
+    Attributes:
+        name: Such as `tflite-int8`.
+        file: Path in the bundle, POSIX slashes.
+        format: TFLite file or Core ML package.
+        precision: The part of the name after the format.
+        bytes: Size of the file, or of all files in the package.
+        sha256: `mobile_assets.files.sha256_path` of it.
+        notes: What was done and why, in a sentence or two each.
+    """
+
+    name: str
+    file: str
+    format: Literal["tflite", "coreml"]
+    precision: str
+    bytes: int = Field(gt=0)
+    sha256: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Source(Record):
+    """The run that a bundle was made of.
+
+    Attributes:
+        run: Path of the run folder relative to the bundle, as it was at export.
+        model_sha256: Hash of the run's `model.safetensors`.
+        backbone: timm's name of the backbone.
+        head: Name of the head.
+        recipe: Name of the training recipe.
+        seed: Training seed.
+        min_photos: The threshold data set: objects with at least so many photos.
+        photo_list_sha256: Hash of the list of photos that the run was trained on.
+    """
+
+    run: str
+    model_sha256: str
+    backbone: str
+    head: str
+    recipe: str
+    seed: int
+    min_photos: int = Field(ge=1)
+    photo_list_sha256: str
+
+
+class Calibration(Record):
+    """The training photos that the activation ranges of integer variants were taken from.
+
+    Attributes:
+        photos: Paths relative to the register, in the order in which they were used.
+        seed: Seed of the choice.
+        sha256: Hash of the paths and contents.
+    """
+
+    photos: tuple[str, ...]
+    seed: int
+    sha256: str
+
+
+class BundleInfo(Document):
+    """The content of `bundle.json`."""
+
+    name: str
+    created: str
+    objects: int = Field(ge=2)
+    labels_sha256: str
+    preprocessing: Preprocessing
+    decision: DecisionThresholds
+    variants: tuple[Variant, ...]
+    source: Source
+    calibration: Calibration | None
+    versions: dict[str, str]
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name.
+
+        Raises:
+            InputError: There is none; the message lists those that are there.
+        """
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        known = ", ".join(variant.name for variant in self.variants)
+        raise InputError(f"This bundle has no variant {name!r}. It has: {known}.")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose description and label map have been read and agree."""
+
+    folder: Path
+    info: BundleInfo
+    labels: LabelMap
+
+    def path(self, variant: Variant) -> Path:
+        """Where the variant's file or package lies."""
+        return self.folder / variant.file
+
+
+def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
+    """Reads a bundle and checks that it is whole.
+
+    Args:
+        folder: The bundle's folder.
+        check_files: Also check each variant's size and SHA-256.
+
+    Raises:
+        InputError: `folder` is no folder or holds no `bundle.json`.
+        DamagedError: A file is missing, changed, of another schema version, or the label map does
+            not fit.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder. Give the folder that `export --out` wrote.")
+    if not (folder / BUNDLE_FILE).is_file():
+        raise InputError(
+            f"{folder} holds no {BUNDLE_FILE}, so it is not a bundle. "
+            "Give the folder that `export --out` wrote."
+        )
+    info = BundleInfo.read(folder / BUNDLE_FILE)
+    labels = _read_labels(folder, info)
+    if check_files:
+        for variant in info.variants:
+            _check_variant(folder, variant)
+    return Bundle(folder, info, labels)
+
+
+def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
+    path = folder / "labels.json"
+    labels = LabelMap.read(path)
+    if sha256_file(path) != info.labels_sha256 or len(labels) != info.objects:
+        raise DamagedError(
+            f"{path} is not the label map that {BUNDLE_FILE} describes. "
+            "With a wrong label map every answer is wrong: export the bundle again."
+        )
+    text = folder / "labels.txt"
+    if not text.is_file() or text.read_text(encoding="utf-8") != labels.text:
+        raise DamagedError(f"{text} does not list the objects of {path}: export the bundle again.")
+    return labels
+
+
+def _check_variant(folder: Path, variant: Variant) -> None:
+    path = folder / variant.file
+    if not path.exists():
+        raise DamagedError(f"{path} is missing from the bundle: export it again.")
+    if size_of(path) != variant.bytes or sha256_path(path) != variant.sha256:
+        raise DamagedError(
+            f"{path} is not the file that {BUNDLE_FILE} describes (size or SHA-256 differ). "
+            "It is damaged or was changed: export the bundle again."
+        )

@@ -1,0 +1,120 @@
+"""The decision rule: probabilities → match, shortlist, or not in the register."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mobile_assets.labels import Label, LabelMap
+from mobile_assets.schema import Record
+
+Verdict = Literal["match", "shortlist", "not in the register"]
+
+
+class DecisionThresholds(Record):
+    """When the best object's probability is enough; chosen on validation photos.
+
+    Attributes:
+        match: At or above this probability the best object is called a match.
+        reject: Below this probability the answer is "not in the register". Between the two an
+            officer is shown a shortlist to compare by eye.
+        validation_photos: How many photos the two were chosen on.
+    """
+
+    match: float = Field(ge=0.0, le=1.0)
+    reject: float = Field(ge=0.0, le=1.0)
+    validation_photos: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One object of an answer with its probability, 0–1."""
+
+    label: Label
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the phone says of one photo: a verdict and the best objects, best first."""
+
+    verdict: Verdict
+    candidates: tuple[Candidate, ...]
+
+
+MATCH_PRECISION = 0.95
+"""Share of matches on validation photos that must be right."""
+
+REJECT_QUANTILE = 0.02
+"""Share of the rightly recognised validation photos that may fall below `reject`."""
+
+
+def choose_thresholds(
+    probabilities: NDArray[np.floating], truth: NDArray[np.integer]
+) -> DecisionThresholds:
+    """Chooses the thresholds from validation photos.
+
+    `match` is the lowest probability from which on at least `MATCH_PRECISION` of the photos are
+    right; `reject` the `REJECT_QUANTILE` quantile of the probabilities of right answers. With no
+    validation photo every answer is a shortlist (`match` 1, `reject` 0).
+
+    Args:
+        probabilities: `[photos, objects]`, each row summing to 1.
+        truth: `[photos]`, class indices.
+
+    Returns:
+        The thresholds, `reject` never above `match`.
+    """
+    photos = len(truth)
+    if photos == 0:
+        return DecisionThresholds(match=1.0, reject=0.0, validation_photos=0)
+    best = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    order = np.argsort(-best, kind="stable")
+    precision = np.cumsum(right[order]) / np.arange(1, photos + 1)
+    good = np.flatnonzero(precision >= MATCH_PRECISION)
+    match = float(best[order[good[-1]]]) if len(good) else 1.0
+    reject = float(np.quantile(best[right], REJECT_QUANTILE)) if right.any() else 0.0
+    return DecisionThresholds(
+        match=min(match, 1.0), reject=min(reject, match), validation_photos=photos
+    )
+
+
+def answer(
+    probabilities: NDArray[np.floating] | Sequence[float],
+    labels: LabelMap,
+    thresholds: DecisionThresholds,
+    *,
+    top: int = 5,
+) -> Answer:
+    """Turns one photo's probabilities into what the officer is told.
+
+    Args:
+        probabilities: `[objects]`, as the model gives them.
+        labels: The bundle's label map, as long as `probabilities`.
+        thresholds: The bundle's decision thresholds.
+        top: Length of the shortlist.
+
+    Returns:
+        The verdict with at most `top` candidates; of equal probabilities the lower index first.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.shape != (len(labels),):
+        raise ValueError(f"{values.shape} probabilities for {len(labels)} labels")
+    best = np.argsort(-values, kind="stable")[:top]
+    candidates = tuple(Candidate(labels[int(i)], float(values[i])) for i in best)
+    return Answer(_verdict(candidates[0].probability, thresholds), candidates)
+
+
+def _verdict(probability: float, thresholds: DecisionThresholds) -> Verdict:
+    if probability >= thresholds.match:
+        return "match"
+    return "shortlist" if probability >= thresholds.reject else "not in the register"

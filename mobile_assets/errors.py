@@ -1,0 +1,31 @@
+"""The errors that a user can cause and mend.
+
+Each message says what was given, what is wrong and what to do. The command line turns them into
+exit codes in one place; everything else that is raised is a defect and shows its traceback.
+"""
+
+from __future__ import annotations
+
+
+class ArtefactError(Exception):
+    """Base of every error that is reported as one message, without a traceback."""
+
+    exit_code = 2
+
+
+class InputError(ArtefactError):
+    """What the user gave (a path, an option, a photo, a manifest) cannot be used."""
+
+
+class DamagedError(ArtefactError):
+    """A run, bundle or results file is damaged, incomplete or of another schema version."""
+
+
+class MissingDependencyError(ArtefactError):
+    """A part of the toolkit needs a package, a file or a platform that is not here."""
+
+
+class CheckFailedError(ArtefactError):
+    """A check or gate ran and found the thing it guards broken."""
+
+    exit_code = 1

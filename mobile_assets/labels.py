@@ -1,0 +1,115 @@
+"""The label map: which class index is which museum object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from mobile_assets.errors import DamagedError
+from mobile_assets.files import json_text, sha256_bytes, write_text
+from mobile_assets.schema import Record
+
+
+class Label(Record):
+    """One museum object, one class.
+
+    Attributes:
+        index: Position in the model's output, from 0.
+        object_id: The register's identifier, such as an accession number; unique.
+        collection: Subdivision of the register; empty where there is none.
+        title: What a person reads beside the identifier; empty where unknown.
+        photos: How many photos of the object the register holds.
+    """
+
+    index: int = Field(ge=0)
+    object_id: str = Field(min_length=1)
+    collection: str = ""
+    title: str = ""
+    photos: int = Field(ge=0, default=0)
+
+
+_ADAPTER = TypeAdapter(tuple[Label, ...])
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """All labels in class order."""
+
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        """Checks that indices run 0, 1, 2 … and that no object is there twice."""
+        if [label.index for label in self.labels] != list(range(len(self.labels))):
+            raise DamagedError(
+                "The label map's indices are not 0, 1, 2 … in order. "
+                "It was edited or damaged: write the run or bundle again."
+            )
+        if len({label.object_id for label in self.labels}) != len(self.labels):
+            raise DamagedError(
+                "The label map names an object twice. Write the run or bundle again."
+            )
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Label:
+        """The label of a class index."""
+        return self.labels[index]
+
+    @property
+    def object_ids(self) -> tuple[str, ...]:
+        """Object ids in class order."""
+        return tuple(label.object_id for label in self.labels)
+
+    @property
+    def text(self) -> str:
+        """The content of `labels.txt`: one object id a line, class order."""
+        return "".join(f"{object_id}\n" for object_id in self.object_ids)
+
+    @property
+    def json(self) -> str:
+        """The content of `labels.json`."""
+        return json_text([label.model_dump() for label in self.labels])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of `labels.json`, as it stands in a bundle."""
+        return sha256_bytes(self.json.encode("utf-8"))
+
+    def write(self, folder: Path, *, text: bool = True) -> None:
+        """Writes `labels.json` and, if `text`, `labels.txt`."""
+        write_text(folder / "labels.json", self.json)
+        if text:
+            write_text(folder / "labels.txt", self.text)
+
+    @classmethod
+    def read(cls, path: Path) -> LabelMap:
+        """Reads a `labels.json`.
+
+        Raises:
+            DamagedError: The file is missing, is not JSON, or its entries do not fit together.
+        """
+        try:
+            return cls(_ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            raise DamagedError(f"{path} is missing: restore or write it again.") from None
+        except (UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+            first = str(error).splitlines()[0]
+            raise DamagedError(
+                f"{path} is not a label map ({first}). It is damaged: write it again."
+            ) from None
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[str, str, str, int]]) -> LabelMap:
+        """Numbers `(object_id, collection, title, photos)` entries in the order given."""
+        return cls(
+            tuple(
+                Label(index=index, object_id=object_id, collection=collection, title=title, photos=n)
+                for index, (object_id, collection, title, n) in enumerate(entries)
+            )
+        )

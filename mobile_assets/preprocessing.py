@@ -1,0 +1,56 @@
+"""The preprocessing contract: how a photo becomes the pixels that every model of ours reads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from mobile_assets.schema import Record
+
+Channels = tuple[float, float, float]
+
+
+class Preprocessing(Record):
+    """What is done to a photo before the network, as data; stored in every run and bundle.
+
+    A photo is decoded, turned upright by its EXIF orientation and converted to 8-bit sRGB
+    (`mobile_assets.photos`), squashed to `height` × `width` with antialiased bilinear resampling
+    and without cropping (`resize`), and handed over as RGB 0–255. The normalisation
+    `(rgb / 255 - mean) / std` is part of the exported graph and never done by an app.
+
+    Attributes:
+        height: Input height in pixels.
+        width: Input width in pixels.
+        mean: Per-channel mean, red, green, blue, of values in 0–1.
+        std: Per-channel standard deviation, red, green, blue, of values in 0–1.
+    """
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    mean: Channels
+    std: Channels
+    colour: Literal["RGB"] = "RGB"
+    value_range: tuple[Literal[0], Literal[255]] = (0, 255)
+    resize: Literal["squash"] = "squash"
+    resampling: Literal["bilinear-antialiased"] = "bilinear-antialiased"
+    orientation: Literal["exif-upright"] = "exif-upright"
+    transparency: Literal["over-white"] = "over-white"
+
+
+def resize(photo: Image.Image, contract: Preprocessing) -> NDArray[np.uint8]:
+    """Squashes an upright RGB photo to the input size.
+
+    Args:
+        photo: An RGB photo of any size, from `mobile_assets.photos.decode`.
+        contract: The model's preprocessing contract.
+
+    Returns:
+        `[height, width, 3]` uint8, RGB, 0–255.
+    """
+    # Pillow's BILINEAR widens its triangle filter with the scale, which is what antialiases.
+    size = (contract.width, contract.height)
+    return np.asarray(photo.resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""From a register of photos to a trained run. Stands on `mobile_assets`."""

@@ -1,0 +1,106 @@
+"""The network: normalisation, an ImageNet backbone, and a head with one class per object."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mobile_assets.errors import InputError
+from mobile_assets.preprocessing import Preprocessing
+
+HIDDEN = 2048
+"""Width of the paper's hidden layer (Winterbottom et al., Sci Rep 12, 13468, 2022)."""
+
+
+class PaperHead(nn.Sequential):
+    """The paper's head: BatchNorm → Linear(features → 2048) → ReLU → Dropout(0.5) → Linear."""
+
+    def __init__(self, features: int, objects: int) -> None:
+        """Makes a head for pooled features `[N, features]` and logits `[N, objects]`."""
+        super().__init__(
+            nn.BatchNorm1d(features),
+            nn.Linear(features, HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(HIDDEN, objects),
+        )
+
+
+class LinearHead(nn.Linear):
+    """One linear layer from pooled features to logits, the classifier of a linear probe."""
+
+
+HEADS: dict[str, type[PaperHead] | type[LinearHead]] = {"paper": PaperHead, "linear": LinearHead}
+
+
+class Normalise(nn.Module):
+    """`(x / 255 - mean) / std` per channel, so that the network reads raw RGB 0–255."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        """Folds the contract's mean and std into one multiplication and one addition."""
+        super().__init__()
+        mean = torch.tensor(preprocessing.mean, dtype=torch.float64)
+        std = torch.tensor(preprocessing.std, dtype=torch.float64)
+        shape = (1, 3, 1, 1)
+        # Not in the state dict: the contract in run.json is the one place that holds them.
+        self.register_buffer("scale", (1 / (255 * std)).float().reshape(shape), persistent=False)
+        self.register_buffer("offset", (-mean / std).float().reshape(shape), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalises `[N, 3, H, W]` float RGB 0–255."""
+        return image * self.scale + self.offset
+
+
+class ArtefactModel(nn.Module):
+    """Raw RGB photo → logits, one per object.
+
+    Attributes:
+        normalise: The preprocessing contract's normalisation.
+        backbone: A timm network without classifier; `[N, 3, H, W]` → pooled `[N, features]`.
+        head: Pooled features → logits.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing) -> None:
+        """Joins the parts."""
+        super().__init__()
+        self.normalise = Normalise(preprocessing)
+        self.backbone = backbone
+        self.head = head
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pooled penultimate features `[N, features]` of `[N, 3, H, W]` float RGB 0–255."""
+        pooled: Tensor = self.backbone(self.normalise(image))
+        return pooled
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits `[N, objects]` of `[N, 3, H, W]` float RGB 0–255."""
+        logits: Tensor = self.head(self.features(image))
+        return logits
+
+
+def build_model(
+    backbone: str, head: str, *, objects: int, preprocessing: Preprocessing
+) -> ArtefactModel:
+    """Builds the network without pretrained weights.
+
+    Args:
+        backbone: timm's name, such as `tf_efficientnet_lite0`.
+        head: A key of `HEADS`.
+        objects: Number of classes.
+        preprocessing: The contract whose normalisation goes into the network.
+
+    Raises:
+        InputError: timm does not know the backbone, or there is no such head.
+    """
+    import timm
+
+    if head not in HEADS:
+        raise InputError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"*{backbone}*")[:5]) or "see timm.list_models()"
+        raise InputError(f"timm has no backbone named {backbone!r}. Similar names: {near}.")
+    body = timm.create_model(backbone, pretrained=False, num_classes=0)
+    return ArtefactModel(body, HEADS[head](body.num_features, objects), preprocessing)

@@ -1,0 +1,175 @@
+"""The run: the folder that training writes. Its format, reading and loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.files import sha256_bytes, sha256_file
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.schema import Document, Record
+
+if TYPE_CHECKING:
+    from train.model import ArtefactModel
+
+MODEL_FILE = "model.safetensors"
+SplitName = Literal["train", "val", "test"]
+
+
+class SplitPhoto(Record):
+    """One photo of the threshold data set and the side it stands on.
+
+    Attributes:
+        path: Relative to the register's root, POSIX slashes.
+        object_id: The object in the photo.
+        sha256: Hash of the file's content.
+        split: Training, validation or test.
+        seen: Whether the object has a training photo; false only under the paper's split.
+    """
+
+    path: str
+    object_id: str
+    sha256: str
+    split: SplitName
+    seen: bool = True
+
+
+class Split(Document):
+    """The content of `split.json`: the threshold data set, divided."""
+
+    strategy: Literal["stratified", "paper", "manifest"]
+    seed: int
+    min_photos: int
+    photos: tuple[SplitPhoto, ...]
+
+    def of(self, name: SplitName) -> tuple[SplitPhoto, ...]:
+        """The photos of one side, in the register's order."""
+        return tuple(photo for photo in self.photos if photo.split == name)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the list of photos: paths, contents, objects and sides."""
+        lines = [f"{p.path}\0{p.sha256}\0{p.object_id}\0{p.split}\n" for p in self.photos]
+        return sha256_bytes("".join(lines).encode("utf-8"))
+
+
+class PhotoCounts(Record):
+    """How many photos stand on each side, and how many could not be read."""
+
+    train: int
+    val: int
+    test: int
+    unreadable: int
+
+
+class RunInfo(Document):
+    """The content of `run.json`."""
+
+    name: str
+    created: str
+    register_name: str
+    objects: int = Field(ge=2)
+    min_photos: int = Field(ge=1)
+    backbone: str
+    head: str
+    recipe: str
+    recipe_settings: dict[str, float | int | str | bool | None]
+    weights: str
+    seed: int
+    preprocessing: Preprocessing
+    photos: PhotoCounts
+    photo_list_sha256: str
+    labels_sha256: str
+    model_sha256: str
+    versions: dict[str, str]
+    host: dict[str, str]
+
+
+class EpochRecord(Record):
+    """One line of `history.csv`."""
+
+    stage: str
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_top1: float
+    seconds: float
+
+
+class RunMetrics(Document):
+    """The content of `metrics.json`: what training measured, on validation photos only."""
+
+    best_epoch: int
+    best_stage: str
+    val_top1: float
+    val_photos: int
+    seconds: float
+    train_photos_per_second: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk whose parts have been read and agree."""
+
+    folder: Path
+    info: RunInfo
+    labels: LabelMap
+    split: Split
+
+
+def read_run(folder: Path) -> Run:
+    """Reads a run and checks that its parts belong together.
+
+    Raises:
+        InputError: `folder` is no folder or holds no `run.json`.
+        DamagedError: A part is missing, changed or of another schema version.
+    """
+    if not folder.is_dir() or not (folder / "run.json").is_file():
+        raise InputError(
+            f"{folder} holds no run.json, so it is not a run. "
+            "Give the folder that `artefact-id train --out` wrote."
+        )
+    info = RunInfo.read(folder / "run.json")
+    labels = LabelMap.read(folder / "labels.json")
+    split = Split.read(folder / "split.json")
+    if labels.sha256 != info.labels_sha256 or split.sha256 != info.photo_list_sha256:
+        raise DamagedError(
+            f"{folder}: labels.json or split.json is not the one that run.json describes. "
+            "The run was edited or damaged: train it again."
+        )
+    model = folder / MODEL_FILE
+    if not model.is_file() or sha256_file(model) != info.model_sha256:
+        raise DamagedError(
+            f"{model} is missing or is not the one that run.json describes. "
+            "The run is incomplete or damaged: train it again."
+        )
+    return Run(folder, info, labels, split)
+
+
+def load_model(run: Run) -> ArtefactModel:
+    """Builds the run's network with its trained weights, on the CPU, in evaluation mode.
+
+    Raises:
+        DamagedError: The weights do not fit the network that `run.json` describes.
+    """
+    from safetensors.torch import load_file
+
+    from train.model import build_model
+
+    info = run.info
+    model = build_model(
+        info.backbone, info.head, objects=info.objects, preprocessing=info.preprocessing
+    )
+    try:
+        model.load_state_dict(load_file(run.folder / MODEL_FILE))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise DamagedError(
+            f"{run.folder / MODEL_FILE} does not fit {info.backbone} with head {info.head} and "
+            f"{info.objects} objects ({str(error).splitlines()[0]}). Train the run again."
+        ) from None
+    return model.eval()
