@@ -106,10 +106,10 @@ class RunMetrics(Document):
 
     best_epoch: int
     best_stage: str
-    val_top1: float
+    val_top1: float | None
     val_photos: int
     seconds: float
-    train_photos_per_second: float
+    train_photos_per_second: float | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Where and in which number format training runs."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The device with the settings that are fast on it.
+
+    Attributes:
+        device: `cuda`, `mps` or `cpu`.
+        bfloat16: Whether training steps run under bfloat16 autocast.
+        memory_format: Layout of image batches and convolution weights.
+    """
+
+    device: torch.device
+    bfloat16: bool
+    memory_format: torch.memory_format = torch.channels_last
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of a training step's forward pass."""
+        if not self.bfloat16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @property
+    def description(self) -> str:
+        """For the run's record, such as `cpu, bfloat16, channels_last`."""
+        number = "bfloat16" if self.bfloat16 else "float32"
+        return f"{self.device.type}, {number}, channels_last"
+
+
+def choose_compute(device: str = "auto") -> Compute:
+    """Chooses the accelerator if there is one, and bfloat16 where the hardware multiplies it.
+
+    On a CPU without bfloat16 instructions autocast is slower than float32, so it is left off.
+
+    Args:
+        device: `auto`, or a torch device to force.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            device = "cuda"
+        else:
+            device = "mps" if torch.backends.mps.is_available() else "cpu"
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        return Compute(chosen, torch.cuda.is_bf16_supported())
+    if chosen.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return Compute(chosen, bool(able.get("avx512_bf16") or able.get("amx_bf16")))
+    return Compute(chosen, bfloat16=False)

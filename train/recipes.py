@@ -1,0 +1,162 @@
+"""Training recipes as named data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from mobile_assets.errors import InputError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training photo is changed, each amount drawn evenly from ± its range.
+
+    Attributes:
+        rotation: Degrees in the picture's plane.
+        zoom: Factor of the picture's size, drawn from 1 / (1 + zoom) to 1 + zoom.
+        shift: Share of the picture's side.
+        shear: Degrees.
+        brightness: Share of the brightness.
+        contrast: Share of the contrast about the mean.
+        saturation: Share of the distance from grey.
+        tint: Share of each channel's gain, as of a white balance.
+    """
+
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    shear: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    tint: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: first the head on frozen features, then all weights.
+
+    Attributes:
+        name: What the command line and `run.json` call it.
+        head: The head that it is made for.
+        head_epochs: Passes of the head alone over cached features of the frozen backbone.
+        head_views: How many versions of each photo the features are cached of; the first is the
+            photo itself, further ones are augmented.
+        head_rate: Learning rate of the head alone.
+        epochs: Passes over all weights.
+        rate: Learning rate, its peak under the cosine schedule.
+        backbone_rate: Factor on the rate for the backbone.
+        optimiser: Adam, or AdamW with decoupled weight decay.
+        weight_decay: AdamW's, on weights with two dimensions or more.
+        schedule: Constant, or one epoch of warm-up and then half a cosine.
+        batch: Photos a step.
+        freeze_statistics: Keep the backbone's batch-norm statistics as ImageNet left them.
+        label_smoothing: Share of the target spread over all objects.
+        augmentation: None to show photos as they are.
+    """
+
+    name: str
+    head: Literal["paper", "linear"]
+    head_epochs: int
+    head_views: int
+    head_rate: float
+    epochs: int
+    rate: float
+    backbone_rate: float
+    optimiser: Literal["adam", "adamw"]
+    weight_decay: float
+    schedule: Literal["constant", "cosine"]
+    batch: int
+    freeze_statistics: bool
+    label_smoothing: float
+    augmentation: Augmentation | None
+
+    def settings(self) -> dict[str, float | int | str | bool | None]:
+        """All settings as one flat mapping, for `run.json`."""
+        values = dataclasses.asdict(self)
+        nested = values.pop("augmentation")
+        flat = {f"augmentation_{k}": v for k, v in (nested or {}).items()}
+        return values | flat
+
+
+PAPER = Recipe(
+    name="paper",
+    head="paper",
+    head_epochs=0,
+    head_views=0,
+    head_rate=0.0,
+    epochs=100,
+    rate=10**-4.8,
+    backbone_rate=1.0,
+    optimiser="adam",
+    weight_decay=0.0,
+    schedule="constant",
+    batch=32,
+    freeze_statistics=False,
+    label_smoothing=0.0,
+    augmentation=None,
+)
+"""Winterbottom et al. (Sci Rep 12, 13468, 2022): all weights from the start, Adam at 10^-4.8, batch
+32, 100 epochs, no augmentation, the checkpoint of the best validation accuracy. Pixels come by our
+preprocessing contract (normalised RGB), which the backbone's ImageNet weights expect."""
+
+FIELD = Recipe(
+    name="field",
+    head="paper",
+    head_epochs=40,
+    head_views=4,
+    head_rate=1e-3,
+    epochs=12,
+    rate=3e-4,
+    backbone_rate=1.0,
+    optimiser="adamw",
+    weight_decay=1e-2,
+    schedule="cosine",
+    batch=32,
+    freeze_statistics=True,
+    label_smoothing=0.1,
+    augmentation=Augmentation(
+        rotation=15,
+        zoom=0.15,
+        shift=0.08,
+        shear=5,
+        brightness=0.2,
+        contrast=0.2,
+        saturation=0.2,
+        tint=0.05,
+    ),
+)
+
+PROBE = Recipe(
+    name="probe",
+    head="linear",
+    head_epochs=200,
+    head_views=1,
+    head_rate=1e-3,
+    epochs=0,
+    rate=0.0,
+    backbone_rate=0.0,
+    optimiser="adamw",
+    weight_decay=1e-2,
+    schedule="constant",
+    batch=32,
+    freeze_statistics=True,
+    label_smoothing=0.0,
+    augmentation=None,
+)
+"""A linear classifier on the frozen ImageNet features: the floor that fine-tuning must beat."""
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FIELD, PAPER, PROBE)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: There is none; the message lists them.
+    """
+    if name not in RECIPES:
+        raise InputError(f"There is no recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
+    return RECIPES[name]

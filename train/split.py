@@ -1,0 +1,181 @@
+"""Dividing a threshold data set into training, validation and test photos."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_assets.errors import InputError
+from train.register import Photo, Register
+from train.run import Split, SplitName, SplitPhoto
+
+Strategy = Literal["stratified", "paper", "manifest"]
+STRATEGIES: tuple[Strategy, ...] = ("stratified", "paper", "manifest")
+
+PAPER_SEED = 2667
+"""Seed of the paper's random split (NumPy's PCG64)."""
+
+HELD_OUT_SHARE = 0.2
+"""Share of an object's photos that the stratified split holds out; at least one."""
+
+NEAR_DUPLICATE_BITS = 2
+"""Photos of one object whose 64-bit difference hashes differ in so few bits are one picture."""
+
+
+def make_split(
+    register: Register,
+    *,
+    strategy: Strategy,
+    seed: int,
+    min_photos: int,
+    digests: Mapping[str, str],
+    hashes: Mapping[str, int],
+    hold_out_test: bool = True,
+) -> Split:
+    """Divides a threshold data set.
+
+    Args:
+        register: The threshold data set, readable photos only.
+        strategy: `stratified`: every object keeps training photos and, from two distinct photos
+            on, has at least one held out; near-duplicates stay together. `paper`: random 8:1:1 by
+            photo, whatever the object. `manifest`: the manifest's `split` column; photos without
+            one are divided between training and validation as by `stratified`.
+        seed: Seed of the random choices; the paper's split has its own.
+        min_photos: The threshold, recorded in the split.
+        digests: SHA-256 of each photo's content by path.
+        hashes: 64-bit difference hash of each photo's picture by path, `difference_hash`.
+        hold_out_test: False to hold out validation photos only, where test photos come from
+            elsewhere.
+
+    Raises:
+        InputError: The manifest has no split column, or nothing is left for training.
+    """
+    if strategy == "paper":
+        sides = _paper_sides(register)
+    elif strategy == "manifest":
+        sides = _manifest_sides(register, seed, hashes)
+    else:
+        sides = _stratified_sides(register.photos, seed, hashes, test=hold_out_test)
+    trained = {photo.object_id for photo in register.photos if sides[photo.path] == "train"}
+    if not trained:
+        raise InputError("The split leaves no photo for training. Add photos or change --split.")
+    return Split(
+        strategy=strategy,
+        seed=PAPER_SEED if strategy == "paper" else seed,
+        min_photos=min_photos,
+        photos=tuple(
+            SplitPhoto(
+                path=photo.path,
+                object_id=photo.object_id,
+                sha256=digests[photo.path],
+                split=sides[photo.path],
+                seen=photo.object_id in trained,
+            )
+            for photo in register.photos
+        ),
+    )
+
+
+def difference_hash(photo: NDArray[np.uint8]) -> int:
+    """64-bit difference hash of a picture, near for nearly the same picture.
+
+    Each bit says whether one of 8 × 8 cells is brighter than its right neighbour.
+
+    Args:
+        photo: `[height, width, 3]` uint8 RGB, at least 9 × 8 pixels.
+    """
+    grey = photo.astype(np.float32).mean(axis=2)
+    rows = np.array_split(grey, 8, axis=0)
+    cells = np.stack([[c.mean() for c in np.array_split(row, 9, axis=1)] for row in rows])
+    # Differences under one grey level are noise on a plain ground.
+    bits = (cells[:, 1:] - cells[:, :-1] > 1.0).ravel()
+    return int("".join("1" if bit else "0" for bit in bits), 2)
+
+
+def _paper_sides(register: Register) -> dict[str, SplitName]:
+    order = np.random.Generator(np.random.PCG64(PAPER_SEED)).permutation(len(register.photos))
+    train, val = int(0.8 * len(order)), int(0.9 * len(order))
+    sides: dict[str, SplitName] = {}
+    for rank, index in enumerate(order):
+        name: SplitName = "train" if rank < train else "val" if rank < val else "test"
+        sides[register.photos[index].path] = name
+    return sides
+
+
+def _manifest_sides(
+    register: Register, seed: int, hashes: Mapping[str, int]
+) -> dict[str, SplitName]:
+    sides: dict[str, SplitName] = {}
+    for photo in register.photos:
+        if photo.split in ("train", "val", "test"):
+            sides[photo.path] = photo.split  # type: ignore[assignment]  # narrowed just above
+    if not sides:
+        raise InputError(
+            "--split manifest needs a manifest with a split column (train, val or test), "
+            "and this register has none. Add the column, or use --split stratified."
+        )
+    free = tuple(photo for photo in register.photos if photo.path not in sides)
+    return sides | _stratified_sides(free, seed, hashes, test=False)
+
+
+def _stratified_sides(
+    photos: Sequence[Photo], seed: int, hashes: Mapping[str, int], *, test: bool
+) -> dict[str, SplitName]:
+    by_object: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_object[photo.object_id].append(photo)
+    sides: dict[str, SplitName] = {photo.path: "train" for photo in photos}
+    counts = {"val": 0, "test": 0}
+    for object_id in sorted(by_object):
+        for group in _held_out(by_object[object_id], _generator(seed, object_id), hashes):
+            # The scarcer side takes it, so that both grow alike over the register.
+            side: SplitName = "test" if test and counts["test"] < counts["val"] else "val"
+            for photo in group:
+                sides[photo.path] = side
+            counts[side] += len(group)
+    return sides
+
+
+def _held_out(
+    photos: Sequence[Photo], generator: np.random.Generator, hashes: Mapping[str, int]
+) -> list[list[Photo]]:
+    """Groups of near-duplicates to hold out; at least one group is left for training."""
+    groups = _near_duplicates(photos, hashes)
+    wanted = max(1, round(HELD_OUT_SHARE * len(photos)))
+    held: list[list[Photo]] = []
+    for index in generator.permutation(len(groups)):
+        group = groups[index]
+        taken = sum(len(g) for g in held)
+        if len(held) + 1 == len(groups) or taken >= wanted:
+            break
+        # A large group would take the object's training photos away.
+        if taken + len(group) <= max(wanted, len(photos) // 2):
+            held.append(group)
+    return held
+
+
+def _near_duplicates(photos: Sequence[Photo], hashes: Mapping[str, int]) -> list[list[Photo]]:
+    groups: list[list[Photo]] = []
+    for photo in photos:
+        near = [
+            group
+            for group in groups
+            if any(
+                (hashes[photo.path] ^ hashes[other.path]).bit_count() <= NEAR_DUPLICATE_BITS
+                for other in group
+            )
+        ]
+        groups = [group for group in groups if group not in near]
+        groups.append([*(p for group in near for p in group), photo])
+    return groups
+
+
+def _generator(seed: int, object_id: str) -> np.random.Generator:
+    """A generator of the object's own, so that adding an object does not resplit the others."""
+    digest = hashlib.sha256(object_id.encode("utf-8")).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])

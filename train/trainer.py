@@ -1,0 +1,332 @@
+"""Training a run: register → threshold data set → split → network → run folder."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobile_assets.errors import InputError
+from mobile_assets.files import check_output, new_folder, sha256_file, write_text
+from mobile_assets.preprocessing import Preprocessing
+from train.prepare import Prepared, Progress, default_cache, prepare
+from train.readers import Layout, read_register
+from train.recipes import Recipe, recipe_named
+from train.register import Register
+from train.run import MODEL_FILE, EpochRecord, PhotoCounts, Run, RunInfo, RunMetrics, Split, read_run
+from train.split import Strategy, make_split
+from train.versions import created_now, versions
+
+if TYPE_CHECKING:
+    from train.engine import Photos, Trainer
+    from train.model import ArtefactModel
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What can be chosen of a training.
+
+    Attributes:
+        backbone: timm's name.
+        recipe: Name of a recipe.
+        head: Name of a head; None for the recipe's own.
+        min_photos: The threshold data set.
+        split: How photos are divided.
+        seed: Of the split, the head's first weights and the order of photos.
+        weights: Checkpoint with the backbone's ImageNet weights; None to find them.
+        layout: How folders are meant.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        input_size: Side of the square input in pixels; None for the backbone's own.
+        epochs: Passes over all weights; None for the recipe's own.
+        hold_out_test: False where test photos come from elsewhere, so that none are spent on it.
+        cache: Folder of prepared photos; None for the user's cache folder.
+        force: Replace a run that is already there.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    recipe: str = "field"
+    head: str | None = None
+    min_photos: int = 3
+    split: Strategy = "stratified"
+    seed: int = 0
+    weights: Path | None = None
+    layout: Layout = "auto"
+    device: str = "auto"
+    input_size: int | None = None
+    epochs: int | None = None
+    hold_out_test: bool = True
+    cache: Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Where training tells how far it is; every member may be left out."""
+
+    prepared: Progress | None = None
+    epoch: Callable[[EpochRecord, int], None] | None = None
+    said: Callable[[str], None] = lambda text: None
+
+
+def train_run(
+    photos: Path, out: Path, options: TrainOptions, reporter: Reporter | None = None
+) -> Run:
+    """Fine-tunes one model and writes its run folder.
+
+    Args:
+        photos: The register: a folder or a manifest.
+        out: The run folder to write; it appears whole or not at all.
+        options: What was chosen.
+        reporter: Where progress goes.
+
+    Returns:
+        The run, as read back from disk.
+
+    Raises:
+        InputError: The photos, an option or `out` cannot be used.
+    """
+    reporter = reporter or Reporter()
+    check_output(out, force=options.force, what="run")
+    recipe = _recipe(options)
+    contract = contract_of(options.backbone, options.input_size)
+    register = read_register(photos, layout=options.layout)
+    cache = options.cache or default_cache()
+    prepared = prepare(register, contract, cache, progress=reporter.prepared)
+    dataset = threshold_dataset(prepared.register, options.min_photos)
+    split = _split(dataset, prepared, options)
+    _say_what_is_learned(reporter, dataset, split, prepared)
+
+    started = time.perf_counter()
+    trainer, weights = _trainer(dataset, split, prepared, contract, recipe, options, reporter)
+    best = trainer.fit()
+    seconds = time.perf_counter() - started
+    trainer.model.load_state_dict(best.weights)
+    with new_folder(out, force=options.force, what="run") as folder:
+        _write(folder, out.name, trainer, dataset, split, weights, contract, options, seconds)
+    return read_run(out)
+
+
+def contract_of(backbone: str, input_size: int | None) -> Preprocessing:
+    """The preprocessing contract of a backbone: timm's input size, mean and std.
+
+    Raises:
+        InputError: timm does not know the backbone, or the size is too small.
+    """
+    import timm
+
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"*{backbone}*")[:5]) or "timm.list_models() lists all"
+        raise InputError(f"timm has no backbone named {backbone!r}. Similar names: {near}.")
+    if input_size is not None and input_size < 32:
+        raise InputError(f"--input-size {input_size}: give at least 32 pixels.")
+    found = timm.get_pretrained_cfg(backbone)
+    if found is None:
+        raise InputError(f"timm knows no input size for {backbone}. Choose another backbone.")
+    return Preprocessing(
+        height=input_size or found.input_size[1],
+        width=input_size or found.input_size[2],
+        mean=tuple(found.mean),
+        std=tuple(found.std),
+    )
+
+
+def threshold_dataset(register: Register, min_photos: int) -> Register:
+    """The objects with enough readable photos.
+
+    Raises:
+        InputError: Fewer than two objects have so many photos.
+    """
+    if min_photos < 1:
+        raise InputError(f"--min-photos {min_photos}: give 1 or more.")
+    dataset = register.threshold(min_photos)
+    objects = len(dataset.object_ids)
+    if objects >= 2:
+        return dataset
+    counts = register.photos_per_object
+    most = max(counts.values(), default=0)
+    raise InputError(
+        f"{register.root} has {objects} object{'s' if objects != 1 else ''} with at least "
+        f"{min_photos} readable photos (of {len(counts)}; the most photographed has {most}). "
+        "At least 2 are needed: add photos or lower --min-photos."
+    )
+
+
+def _recipe(options: TrainOptions) -> Recipe:
+    recipe = recipe_named(options.recipe)
+    if options.epochs is not None:
+        if options.epochs < 0:
+            raise InputError(f"--epochs {options.epochs}: give 0 or more.")
+        recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    if recipe.epochs + recipe.head_epochs == 0:
+        raise InputError(f"Recipe {recipe.name} with --epochs 0 trains nothing. Give 1 or more.")
+    return recipe
+
+
+def _split(dataset: Register, prepared: Prepared, options: TrainOptions) -> Split:
+    return make_split(
+        dataset,
+        strategy=options.split,
+        seed=options.seed,
+        min_photos=options.min_photos,
+        digests=prepared.digests,
+        hashes=prepared.hashes,
+        hold_out_test=options.hold_out_test,
+    )
+
+
+def _say_what_is_learned(
+    reporter: Reporter, dataset: Register, split: Split, prepared: Prepared
+) -> None:
+    left = len(prepared.register.object_ids) - len(dataset.object_ids)
+    unreadable = sum(problem.kind == "unreadable" for problem in prepared.register.problems)
+    reporter.said(
+        f"{len(dataset.object_ids)} objects with at least {split.min_photos} photos"
+        f" ({left} with fewer left out): {len(split.of('train'))} photos for training, "
+        f"{len(split.of('val'))} for validation, {len(split.of('test'))} for test"
+    )
+    if unreadable:
+        reporter.said(f"{unreadable} photos cannot be read: `artefact-id inspect` lists them")
+    if not split.of("val"):
+        reporter.said("no validation photos: the last epoch's weights are taken")
+
+
+def _trainer(
+    dataset: Register,
+    split: Split,
+    prepared: Prepared,
+    contract: Preprocessing,
+    recipe: Recipe,
+    options: TrainOptions,
+    reporter: Reporter,
+) -> tuple[Trainer, str]:
+    import torch
+
+    from train.device import choose_compute
+    from train.engine import Trainer, seed_for
+    from train.model import build_model
+    from train.weights import load_imagenet
+
+    torch.manual_seed(seed_for(options.seed, "head"))
+    model: ArtefactModel = build_model(
+        options.backbone,
+        options.head or recipe.head,
+        objects=len(dataset.object_ids),
+        preprocessing=contract,
+    )
+    weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
+    compute = choose_compute(options.device)
+    reporter.said(f"{options.backbone} with ImageNet weights from {weights}, {compute.description}")
+    sides = [_photos(dataset, split, prepared, name) for name in ("train", "val")]
+    trainer = Trainer(
+        model, recipe, *sides, compute=compute, seed=options.seed, on_epoch=reporter.epoch
+    )
+    return trainer, weights
+
+
+def _photos(dataset: Register, split: Split, prepared: Prepared, side: str) -> Photos:
+    """Pixels and class indices of one side; objects unseen in training are left out."""
+    import torch
+
+    from train.engine import Photos
+
+    index = {object_id: i for i, object_id in enumerate(dataset.object_ids)}
+    chosen = [photo for photo in split.photos if photo.split == side and photo.seen]
+    return Photos(
+        prepared.take([photo.path for photo in chosen]),
+        torch.tensor([index[photo.object_id] for photo in chosen], dtype=torch.int64),
+    )
+
+
+def _write(
+    folder: Path,
+    name: str,
+    trainer: Trainer,
+    dataset: Register,
+    split: Split,
+    weights: str,
+    contract: Preprocessing,
+    options: TrainOptions,
+    seconds: float,
+) -> None:
+    from safetensors.torch import save_file
+
+    labels = dataset.label_map()
+    model = {k: v.contiguous().cpu() for k, v in trainer.model.state_dict().items()}
+    save_file(model, folder / MODEL_FILE)
+    labels.write(folder, text=False)
+    split.write(folder / "split.json")
+    write_text(folder / "history.csv", _history(trainer.history))
+    _metrics(trainer, seconds).write(folder / "metrics.json")
+    RunInfo(
+        name=name,
+        created=created_now(),
+        register_name=dataset.name,
+        objects=len(labels),
+        min_photos=options.min_photos,
+        backbone=options.backbone,
+        head=options.head or trainer.recipe.head,
+        recipe=trainer.recipe.name,
+        recipe_settings=trainer.recipe.settings(),
+        weights=weights,
+        seed=options.seed,
+        preprocessing=contract,
+        photos=PhotoCounts(
+            train=len(split.of("train")),
+            val=len(split.of("val")),
+            test=len(split.of("test")),
+            unreadable=sum(p.kind == "unreadable" for p in dataset.problems),
+        ),
+        photo_list_sha256=split.sha256,
+        labels_sha256=labels.sha256,
+        model_sha256=sha256_file(folder / MODEL_FILE),
+        versions=versions(),
+        host={
+            "system": f"{platform.system()} {platform.machine()}",
+            "compute": trainer.compute.description,
+        },
+    ).write(folder / "run.json")
+
+
+def _metrics(trainer: Trainer, seconds: float) -> RunMetrics:
+    best = trainer.best
+    rows = [record for record in trainer.history if record.stage == "all"]
+    seen = len(rows) * len(trainer.train)
+    return RunMetrics(
+        best_epoch=best.epoch,
+        best_stage=best.stage,
+        val_top1=best.top1 if len(trainer.val) else None,
+        val_photos=len(trainer.val),
+        seconds=round(seconds, 2),
+        train_photos_per_second=(
+            round(seen / sum(record.seconds for record in rows), 2) if rows else None
+        ),
+    )
+
+
+def _history(records: list[EpochRecord]) -> str:
+    """`history.csv`; a cell is empty where there was nothing to measure."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(EpochRecord.model_fields), lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        row = record.model_dump()
+        writer.writerow(
+            {
+                key: "" if isinstance(v, float) and math.isnan(v) else _rounded(v)
+                for key, v in row.items()
+            }
+        )
+    return text.getvalue()
+
+
+def _rounded(value: object) -> object:
+    return round(value, 6) if isinstance(value, float) else value
