@@ -1,0 +1,1 @@
+"""Measuring exported variants against the full-precision model, and telling what was found."""

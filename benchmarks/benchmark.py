@@ -1,0 +1,224 @@
+"""The benchmark: bundles in, `results.json`, tables and the report out."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy import Measured, Progress, measure_answers
+from benchmarks.cases import BenchmarkCase, check_objects
+from benchmarks.photos import TestPhoto, exclude_training_photos
+from benchmarks.results import Results, Row, Settings
+from benchmarks.rows import NOT_EXECUTED, case_rows, make_test_set
+from benchmarks.speed import SpeedPlan, measure_speed
+from mobile_assets.errors import InputError
+from mobile_assets.files import check_output, new_folder, write_text
+
+PACKAGES = ("numpy", "pillow", "torch", "timm", "ai-edge-litert", "litert-torch", "coremltools")
+"""Packages whose versions stand in the results."""
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """How a benchmark is made.
+
+    Attributes:
+        latency_runs: Timed runs per variant, after the warm-up.
+        warmup: Untimed runs before them.
+        threads: Threads for the runtimes; the first is the one that tables show.
+        measure_speed: False to measure accuracy only.
+        bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
+        seed: Seed of the resampling and of `limit`.
+        limit: Measure on so many test photos, drawn at random; None for all.
+        force: Replace an output folder that is already there.
+    """
+
+    latency_runs: int = 50
+    warmup: int = 10
+    threads: tuple[int, ...] = (1,)
+    measure_speed: bool = True
+    bootstrap: int = 2000
+    seed: int = 0
+    limit: int | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            InputError: One is out of range.
+        """
+        low = min((self.latency_runs, *self.threads), default=0)
+        if not self.threads or low < 1 or self.warmup < 0 or self.bootstrap < 0:
+            raise InputError(
+                f"threads {self.threads} and {self.latency_runs} latency runs must be 1 or more, "
+                f"warm-up {self.warmup} and bootstrap {self.bootstrap} 0 or more."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
+
+
+def run_benchmark(
+    cases: Sequence[BenchmarkCase],
+    out: Path,
+    *,
+    options: BenchmarkOptions,
+    extra_rows: Sequence[Row] = (),
+    progress: Progress | None = None,
+) -> Results:
+    """Measures every variant of every bundle and writes what was found.
+
+    Args:
+        cases: What to measure; bundles of several thresholds give one table.
+        out: Folder for `results.json`, `results.csv`, `results.md` and `report.html`; it appears
+            whole or not at all.
+        options: How to measure.
+        extra_rows: Reference points from elsewhere, made by `rows.reference_point`.
+        progress: Called with a label, the photos done and their number.
+
+    Returns:
+        What was written to `results.json`.
+
+    Raises:
+        InputError: There is nothing to measure, or `out` exists.
+        DamagedError: A bundle does not fit its run, or a variant cannot be opened.
+    """
+    if not cases:
+        raise InputError("There is no bundle to measure. Give at least one.")
+    check_output(out, force=options.force, what="benchmark")
+    rows: list[Row] = []
+    measurements: list[Measured] = []
+    for case in cases:
+        measured = _measure(case, options, progress)
+        measurements.append(measured)
+        rows += _rows(measured, options, progress)
+    results = Results(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        host=describe_host(),
+        versions=package_versions(),
+        settings=_settings(options),
+        test_sets=tuple(make_test_set(measured) for measured in measurements),
+        rows=(*rows, *extra_rows),
+    )
+    write_results(results, measurements, out, force=options.force)
+    return results
+
+
+def write_results(
+    results: Results, measurements: Sequence[Measured], out: Path, *, force: bool
+) -> None:
+    """Writes the four files into a folder that appears whole or not at all.
+
+    Raises:
+        InputError: `out` exists and `force` is false.
+    """
+    from benchmarks.report import render_report
+    from benchmarks.tables import csv_table, markdown_table
+
+    with new_folder(out, force=force, what="benchmark") as folder:
+        results.write(folder / "results.json")
+        write_text(folder / "results.csv", csv_table(results))
+        write_text(folder / "results.md", markdown_table(results))
+        write_text(folder / "report.html", render_report(results, measurements))
+
+
+def _measure(case: BenchmarkCase, options: BenchmarkOptions, progress: Progress | None) -> Measured:
+    check_objects(case.bundle, case.run)
+    photos, in_training = exclude_training_photos(case.test_photos, case.run)
+    photos = _limited(photos, options)
+    measured = measure_answers(case, photos, in_training, progress=progress)
+    if not measured.photos:
+        raise InputError(
+            f"No test photo is left for {case.bundle.folder}: of {len(case.test_photos)} given, "
+            f"{len(in_training)} are training or validation photos and "
+            f"{len(measured.unreadable)} cannot be read. Give others with --test-photos."
+        )
+    return measured
+
+
+def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[TestPhoto, ...]:
+    if options.limit is None or options.limit >= len(photos):
+        return photos
+    generator = np.random.default_rng(options.seed)
+    places = generator.choice(len(photos), size=options.limit, replace=False)
+    return tuple(photos[place] for place in sorted(places))
+
+
+def _rows(measured: Measured, options: BenchmarkOptions, progress: Progress | None) -> list[Row]:
+    speeds = {}
+    if options.measure_speed:
+        if progress is not None:
+            progress(f"{measured.case.bundle.info.name}: speed", 0, 1)
+        plan = SpeedPlan(options.latency_runs, options.warmup, options.threads)
+        speeds = measure_speed(measured, plan)
+        if progress is not None:
+            progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
+    checks = _structural_checks(measured.case)
+    return case_rows(measured, speeds, checks, bootstrap=options.bootstrap, seed=options.seed)
+
+
+def _structural_checks(case: BenchmarkCase) -> dict[str, str]:
+    """What is known of each Core ML variant without executing it."""
+    return {v.name: NOT_EXECUTED for v in case.bundle.info.variants if v.format == "coreml"}
+
+
+def describe_host() -> dict[str, str]:
+    """The machine, without its name: system, processor, number of CPUs, memory."""
+    import psutil
+
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": str(os.cpu_count() or 1),
+        "memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that the numbers depend on, as far as they are installed."""
+    found: dict[str, str] = {}
+    for name in ("artefact-id", *PACKAGES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _settings(options: BenchmarkOptions) -> Settings:
+    command = " ".join([Path(sys.argv[0]).name, *(_shown(word) for word in sys.argv[1:])])
+    return Settings(
+        latency_runs=options.latency_runs,
+        warmup=options.warmup,
+        threads=options.threads,
+        measure_speed=options.measure_speed,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+        limit=options.limit,
+        command=command,
+    )
+
+
+def _shown(word: str) -> str:
+    """A word of the command line; of absolute paths only the last part."""
+    return Path(word).name if Path(word).is_absolute() else word

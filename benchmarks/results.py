@@ -1,0 +1,291 @@
+"""The format of `results.json`: every measurement with what it was made on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from mobile_assets.errors import DamagedError
+from mobile_assets.files import json_text, write_text
+from mobile_assets.schema import Record
+
+RESULTS_SCHEMA = 1
+"""Version of the results format; raised when a reader would misread a file."""
+
+REFERENCE_VARIANT = "torch-float32"
+REFERENCE_RUNTIME = "torch"
+
+Status = Literal["measured", "converted-only", "given"]
+"""`measured` here; `converted-only`: the file was made but cannot run here; `given` by a caller."""
+
+Share = float | None
+Bounds = tuple[float, float]
+
+
+class Latency(Record):
+    """Milliseconds from pixels in to probabilities out, of one photo.
+
+    Attributes:
+        p50: Median.
+        p90: 90 % of the runs were as fast or faster.
+        threads: Threads that the runtime was given.
+        runs: How many runs were timed, after the warm-up.
+    """
+
+    p50: float = Field(ge=0)
+    p90: float = Field(ge=0)
+    threads: int = Field(ge=1)
+    runs: int = Field(ge=1)
+
+
+class LatencyRatio(Record):
+    """A variant's time divided by the float32 file's, from rounds in which both took turns.
+
+    Attributes:
+        median: Median of the rounds' ratios; below 1 is faster than float32.
+        p10: 10 % quantile of the rounds' ratios.
+        p90: 90 % quantile.
+        rounds: Number of rounds.
+    """
+
+    median: float = Field(ge=0)
+    p10: float = Field(ge=0)
+    p90: float = Field(ge=0)
+    rounds: int = Field(ge=1)
+
+
+class Memory(Record):
+    """Bytes of memory, and in words what was counted."""
+
+    value: int = Field(ge=0)
+    metric: str
+
+
+class Placement(Record):
+    """Which of the graph's operations an accelerator library took.
+
+    Attributes:
+        delegate: Name of the library, such as XNNPACK.
+        taken: Number of operations that it executes.
+        total: Number of operations in the graph.
+        left: Operations that it did not take, by kind.
+        partitions: Into how many pieces the graph was cut; each costs a hand-over.
+    """
+
+    delegate: str
+    taken: int = Field(ge=0)
+    total: int = Field(ge=0)
+    left: dict[str, int]
+    partitions: int = Field(ge=0)
+
+
+class PhotoBin(Record):
+    """Accuracy on the objects of which the register holds `photos_per_object` photos."""
+
+    photos_per_object: int = Field(ge=0)
+    photos: int = Field(ge=1)
+    top1: float
+    top1_ci95: Bounds
+
+
+class Custody(Record):
+    """Hashes that tie a row to exactly what was measured.
+
+    Attributes:
+        bundle_sha256: Of `bundle.json`.
+        model_sha256: Of the run's weights.
+        variant_sha256: Of the variant's file or package; None for the reference.
+        test_photos_sha256: Of the list of test photos: contents and objects, in order.
+    """
+
+    bundle_sha256: str
+    model_sha256: str
+    variant_sha256: str | None
+    test_photos_sha256: str
+
+
+class Row(Record):
+    """One variant on one runtime. Shares are 0–1; a value that is undefined or unknown is null.
+
+    Attributes:
+        register_name: Name of the register; the key is `register` in the file.
+        min_photos: The threshold data set: objects with at least so many photos.
+        status: Whether this was measured here; see `Status`.
+        note: A sentence for the reader where the status needs one.
+        objects: Number of classes.
+        photos: Test photos that the shares are over: readable, of objects seen in training.
+        unseen_photos: Further test photos of objects without a training photo (paper split).
+        top1_with_unseen: Top-1 when those count as well.
+        top1: Share of photos whose first answer is the right object; also top3, top5, top10.
+        precision: Macro average over objects, as `metrics.macro_scores`; also recall and f1.
+        top1_ci95: Wilson interval.
+        agreement: Share of photos with the reference's first answer.
+        drop_points: The reference's top-1 minus this one's, in percentage points.
+        drop_ci95: Paired bootstrap interval of it.
+        right_to_wrong: Photos that the reference had right and this one wrong.
+        wrong_to_right: The reverse.
+        max_probability_drift: Largest difference of any probability from the reference's, 0–1.
+        invalid_answers: Photos answered with a value that is not a finite number.
+        calibration_error: Expected calibration error of the first answer, 15 bins.
+        bytes: Size of the file or package; of `model.safetensors` for the reference.
+        cold_load_ms: From opening the file in a fresh process to the first answer.
+        latency_ms: At the first of the numbers of threads asked for.
+        latency_more: At the others.
+        latency_ratio: Against the bundle's float32 file.
+        end_to_end_ms: Median of decode, resize and inference together, on real photos.
+        memory_bytes: What opening and running the model added to a fresh process.
+        placement: Null where the runtime does not tell.
+        by_photos: Accuracy by the object's number of photos.
+        recipe: Training recipe.
+        train_seconds: How long training took, where known.
+        custody: Null for rows given by a caller.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+    register_name: str = Field(alias="register")
+    min_photos: int = Field(ge=1)
+    backbone: str
+    head: str
+    seed: int
+    variant: str
+    runtime: str
+    status: Status = "measured"
+    note: str | None = None
+    objects: int | None = None
+    photos: int = Field(ge=0)
+    unseen_photos: int = Field(ge=0, default=0)
+    top1_with_unseen: Share = None
+    top1: Share = None
+    top3: Share = None
+    top5: Share = None
+    top10: Share = None
+    precision: Share = None
+    recall: Share = None
+    f1: Share = None
+    top1_ci95: Bounds | None = None
+    agreement: Share = None
+    drop_points: float | None = None
+    drop_ci95: Bounds | None = None
+    right_to_wrong: int | None = None
+    wrong_to_right: int | None = None
+    max_probability_drift: Share = None
+    invalid_answers: int | None = None
+    calibration_error: Share = None
+    bytes: int | None = Field(ge=0, default=None)
+    cold_load_ms: float | None = None
+    latency_ms: Latency | None = None
+    latency_more: tuple[Latency, ...] = ()
+    latency_ratio: LatencyRatio | None = None
+    end_to_end_ms: float | None = None
+    memory_bytes: Memory | None = None
+    placement: Placement | None = None
+    by_photos: tuple[PhotoBin, ...] = ()
+    recipe: str | None = None
+    train_seconds: float | None = None
+    custody: Custody | None = None
+
+
+class SkippedPhoto(Record):
+    """A test photo that was not measured on, and why."""
+
+    path: str
+    reason: str
+
+
+class TestSet(Record):
+    """What one bundle was measured on.
+
+    Attributes:
+        photos: Measured photos, of `objects_shown` different objects.
+        unreadable: Photos that could not be used: missing, changed or not decodable.
+        in_training: Photos left out because training or validation had them.
+        sha256: Hash of the list of measured photos.
+    """
+
+    __test__ = False  # not a test class, whatever its name begins with
+
+    register_name: str = Field(alias="register")
+    min_photos: int
+    seed: int
+    photos: int
+    objects_shown: int
+    unreadable: tuple[SkippedPhoto, ...]
+    in_training: tuple[SkippedPhoto, ...]
+    sha256: str
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class Settings(Record):
+    """The options that the numbers were measured with."""
+
+    latency_runs: int
+    warmup: int
+    threads: tuple[int, ...]
+    measure_speed: bool
+    bootstrap: int
+    seed: int
+    limit: int | None
+    command: str
+
+
+class Results(Record):
+    """The content of `results.json`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+    schema_version: int = Field(default=RESULTS_SCHEMA, alias="schema")
+    created: str
+    host: dict[str, str]
+    versions: dict[str, str]
+    settings: Settings
+    test_sets: tuple[TestSet, ...] = ()
+    rows: tuple[Row, ...]
+
+    @property
+    def text(self) -> str:
+        """The content of the file."""
+        return json_text(self.model_dump(mode="json", by_alias=True))
+
+    def write(self, path: Path) -> None:
+        """Writes `results.json` by an atomic rename."""
+        write_text(path, self.text)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads and validates a `results.json`.
+
+        Raises:
+            DamagedError: The file is missing, not JSON, of another schema version or incomplete.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise DamagedError(
+                f"{path} cannot be read ({error}). Run the benchmark again."
+            ) from None
+        found = value.get("schema") if isinstance(value, dict) else None
+        if found != RESULTS_SCHEMA:
+            raise DamagedError(
+                f"{path} has results schema {found}; this release reads {RESULTS_SCHEMA}. "
+                "Use the release that wrote it, or run the benchmark again."
+            )
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the top level"
+            raise DamagedError(
+                f"{path} is not a valid results file: {first['msg']} (at {where}). "
+                "It is damaged or was edited: run the benchmark again."
+            ) from None

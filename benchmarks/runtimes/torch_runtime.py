@@ -1,0 +1,74 @@
+"""The reference: the run's full-precision weights in torch, on the CPU."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.results import REFERENCE_RUNTIME, Placement
+from benchmarks.runtimes.base import Pixels, Probabilities
+
+if TYPE_CHECKING:
+    from train.run import Run
+
+
+class TorchSession:
+    """The run's network in evaluation mode, softmax added, float32 throughout."""
+
+    name = REFERENCE_RUNTIME
+
+    def __init__(self, run: Run) -> None:
+        """Loads the weights.
+
+        Raises:
+            DamagedError: They do not fit the network that `run.json` describes.
+        """
+        from train.run import load_model
+
+        self._model = load_model(run)
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
+        import torch
+
+        images = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            probabilities: Probabilities = self._model(images).softmax(dim=1).numpy()
+        return probabilities
+
+    def placement(self) -> Placement | None:
+        """None: torch hands nothing to another library."""
+        return None
+
+    def close(self) -> None:
+        """Frees the network."""
+        del self._model
+
+    def __enter__(self) -> TorchSession:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the session."""
+        self.close()
+
+
+def open_reference(run: Run, *, threads: int | None = None) -> TorchSession:
+    """Opens the run's own model, from which every variant was made.
+
+    Args:
+        run: The run, read and checked.
+        threads: Threads for torch in this whole process; None leaves them as they are.
+    """
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    return TorchSession(run)
