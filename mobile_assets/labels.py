@@ -109,7 +109,9 @@ class LabelMap:
         """Numbers `(object_id, collection, title, photos)` entries in the order given."""
         return cls(
             tuple(
-                Label(index=index, object_id=object_id, collection=collection, title=title, photos=n)
+                Label(
+                    index=index, object_id=object_id, collection=collection, title=title, photos=n
+                )
                 for index, (object_id, collection, title, n) in enumerate(entries)
             )
         )

@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -51,14 +51,19 @@ class Best:
     loss: float = math.inf
     weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def offer(self, record: EpochRecord, model: nn.Module) -> None:
-        """Keeps a copy of the weights if they are better, or if nothing can be validated."""
+    def offer(self, record: EpochRecord, part: nn.Module, prefix: str = "") -> None:
+        """Keeps a copy of a part's weights if they are better, or if nothing can be validated."""
         unvalidated = math.isnan(record.val_top1)
         if unvalidated or (record.val_top1, -record.val_loss) > (self.top1, -self.loss):
             self.stage, self.epoch = record.stage, record.epoch
             self.top1 = -1.0 if unvalidated else record.val_top1
             self.loss = math.inf if unvalidated else record.val_loss
-            self.weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+            self.weights |= tensors_of(part, prefix)
+
+
+def tensors_of(part: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Copies of a module's tensors on the CPU, by name."""
+    return {prefix + k: v.detach().cpu().clone() for k, v in part.state_dict().items()}
 
 
 def class_weights(truth: Tensor, objects: int) -> Tensor:
@@ -168,13 +173,16 @@ class Trainer:
     def _fit_head(self) -> None:
         """Trains the head on features that are computed once, which takes seconds."""
         train = cached_features(self.model, self.train, self.recipe, self.compute, seed=self.seed)
-        plain = Photos(self.val.pixels, self.val.truth)
         val = (
-            cached_features(self.model, plain, _one_view(self.recipe), self.compute, seed=0)[0]
-            if len(plain)
+            cached_features(
+                self.model, self.val, replace(self.recipe, head_views=1), self.compute, seed=0
+            )[0]
+            if len(self.val)
             else None
         )
         recipe = self.recipe
+        # Only the head changes in this stage, so the backbone is copied once.
+        self.best.weights = tensors_of(self.model)
         optimiser = torch.optim.AdamW(
             self.model.head.parameters(), lr=recipe.head_rate, weight_decay=recipe.weight_decay
         )
@@ -286,15 +294,10 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
         self.history.append(record)
-        self.best.offer(record, self.model)
+        part, prefix = (self.model.head, "head.") if stage == "head" else (self.model, "")
+        self.best.offer(record, part, prefix)
         if self.on_epoch is not None:
             self.on_epoch(record, epochs)
-
-
-def _one_view(recipe: Recipe) -> Recipe:
-    from dataclasses import replace
-
-    return replace(recipe, head_views=1)
 
 
 def _split_decay(

@@ -85,7 +85,9 @@ def _read_folders(root: Path, layout: Layout) -> Register:
     for level, files in found.items():
         if level != depth:
             problems += [
-                Problem("ignored", "/".join((*parts, name)), "not at the depth of an object's photo")
+                Problem(
+                    "ignored", "/".join((*parts, name)), "not at the depth of an object's photo"
+                )
                 for parts, name in files
             ]
     photos = [

@@ -20,7 +20,16 @@ from train.prepare import Prepared, Progress, default_cache, prepare
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
 from train.register import Register
-from train.run import MODEL_FILE, EpochRecord, PhotoCounts, Run, RunInfo, RunMetrics, Split, read_run
+from train.run import (
+    MODEL_FILE,
+    EpochRecord,
+    PhotoCounts,
+    Run,
+    RunInfo,
+    RunMetrics,
+    Split,
+    read_run,
+)
 from train.split import Strategy, make_split
 from train.versions import created_now, versions
 
@@ -77,8 +86,53 @@ class Reporter:
     said: Callable[[str], None] = lambda text: None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is settled before the first step of training.
+
+    Attributes:
+        recipe: How to train.
+        contract: The preprocessing contract.
+        prepared: All readable photos with their pixels.
+        dataset: The threshold data set.
+        split: Its division.
+    """
+
+    recipe: Recipe
+    contract: Preprocessing
+    prepared: Prepared
+    dataset: Register
+    split: Split
+
+
+def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> Plan:
+    """Reads and divides the photos; the same photos and options give the same plan.
+
+    Args:
+        photos: The register: a folder or a manifest.
+        options: What was chosen.
+        reporter: Where progress goes.
+
+    Raises:
+        InputError: The photos or an option cannot be used.
+    """
+    reporter = reporter or Reporter()
+    recipe = _recipe(options)
+    contract = contract_of(options.backbone, options.input_size)
+    register = read_register(photos, layout=options.layout)
+    cache = options.cache or default_cache()
+    prepared = prepare(register, contract, cache, progress=reporter.prepared)
+    dataset = threshold_dataset(prepared.register, options.min_photos)
+    return Plan(recipe, contract, prepared, dataset, _split(dataset, prepared, options))
+
+
 def train_run(
-    photos: Path, out: Path, options: TrainOptions, reporter: Reporter | None = None
+    photos: Path,
+    out: Path,
+    options: TrainOptions,
+    reporter: Reporter | None = None,
+    *,
+    plan: Plan | None = None,
 ) -> Run:
     """Fine-tunes one model and writes its run folder.
 
@@ -87,6 +141,7 @@ def train_run(
         out: The run folder to write; it appears whole or not at all.
         options: What was chosen.
         reporter: Where progress goes.
+        plan: `plan_run` of the same photos and options, where it is already made.
 
     Returns:
         The run, as read back from disk.
@@ -96,22 +151,15 @@ def train_run(
     """
     reporter = reporter or Reporter()
     check_output(out, force=options.force, what="run")
-    recipe = _recipe(options)
-    contract = contract_of(options.backbone, options.input_size)
-    register = read_register(photos, layout=options.layout)
-    cache = options.cache or default_cache()
-    prepared = prepare(register, contract, cache, progress=reporter.prepared)
-    dataset = threshold_dataset(prepared.register, options.min_photos)
-    split = _split(dataset, prepared, options)
-    _say_what_is_learned(reporter, dataset, split, prepared)
-
+    plan = plan or plan_run(photos, options, reporter)
+    _say_what_is_learned(reporter, plan)
     started = time.perf_counter()
-    trainer, weights = _trainer(dataset, split, prepared, contract, recipe, options, reporter)
+    trainer, weights = _trainer(plan, options, reporter)
     best = trainer.fit()
     seconds = time.perf_counter() - started
     trainer.model.load_state_dict(best.weights)
     with new_folder(out, force=options.force, what="run") as folder:
-        _write(folder, out.name, trainer, dataset, split, weights, contract, options, seconds)
+        _write(folder, out.name, trainer, plan, weights, options, seconds)
     return read_run(out)
 
 
@@ -183,11 +231,10 @@ def _split(dataset: Register, prepared: Prepared, options: TrainOptions) -> Spli
     )
 
 
-def _say_what_is_learned(
-    reporter: Reporter, dataset: Register, split: Split, prepared: Prepared
-) -> None:
-    left = len(prepared.register.object_ids) - len(dataset.object_ids)
-    unreadable = sum(problem.kind == "unreadable" for problem in prepared.register.problems)
+def _say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
+    dataset, split = plan.dataset, plan.split
+    left = len(plan.prepared.register.object_ids) - len(dataset.object_ids)
+    unreadable = sum(problem.kind == "unreadable" for problem in dataset.problems)
     reporter.said(
         f"{len(dataset.object_ids)} objects with at least {split.min_photos} photos"
         f" ({left} with fewer left out): {len(split.of('train'))} photos for training, "
@@ -199,15 +246,7 @@ def _say_what_is_learned(
         reporter.said("no validation photos: the last epoch's weights are taken")
 
 
-def _trainer(
-    dataset: Register,
-    split: Split,
-    prepared: Prepared,
-    contract: Preprocessing,
-    recipe: Recipe,
-    options: TrainOptions,
-    reporter: Reporter,
-) -> tuple[Trainer, str]:
+def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Trainer, str]:
     import torch
 
     from train.device import choose_compute
@@ -218,30 +257,30 @@ def _trainer(
     torch.manual_seed(seed_for(options.seed, "head"))
     model: ArtefactModel = build_model(
         options.backbone,
-        options.head or recipe.head,
-        objects=len(dataset.object_ids),
-        preprocessing=contract,
+        options.head or plan.recipe.head,
+        objects=len(plan.dataset.object_ids),
+        preprocessing=plan.contract,
     )
     weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
     compute = choose_compute(options.device)
     reporter.said(f"{options.backbone} with ImageNet weights from {weights}, {compute.description}")
-    sides = [_photos(dataset, split, prepared, name) for name in ("train", "val")]
+    sides = [_photos(plan, name) for name in ("train", "val")]
     trainer = Trainer(
-        model, recipe, *sides, compute=compute, seed=options.seed, on_epoch=reporter.epoch
+        model, plan.recipe, *sides, compute=compute, seed=options.seed, on_epoch=reporter.epoch
     )
     return trainer, weights
 
 
-def _photos(dataset: Register, split: Split, prepared: Prepared, side: str) -> Photos:
+def _photos(plan: Plan, side: str) -> Photos:
     """Pixels and class indices of one side; objects unseen in training are left out."""
     import torch
 
     from train.engine import Photos
 
-    index = {object_id: i for i, object_id in enumerate(dataset.object_ids)}
-    chosen = [photo for photo in split.photos if photo.split == side and photo.seen]
+    index = {object_id: i for i, object_id in enumerate(plan.dataset.object_ids)}
+    chosen = [photo for photo in plan.split.photos if photo.split == side and photo.seen]
     return Photos(
-        prepared.take([photo.path for photo in chosen]),
+        plan.prepared.take([photo.path for photo in chosen]),
         torch.tensor([index[photo.object_id] for photo in chosen], dtype=torch.int64),
     )
 
@@ -250,15 +289,14 @@ def _write(
     folder: Path,
     name: str,
     trainer: Trainer,
-    dataset: Register,
-    split: Split,
+    plan: Plan,
     weights: str,
-    contract: Preprocessing,
     options: TrainOptions,
     seconds: float,
 ) -> None:
     from safetensors.torch import save_file
 
+    dataset, split = plan.dataset, plan.split
     labels = dataset.label_map()
     model = {k: v.contiguous().cpu() for k, v in trainer.model.state_dict().items()}
     save_file(model, folder / MODEL_FILE)
@@ -278,7 +316,7 @@ def _write(
         recipe_settings=trainer.recipe.settings(),
         weights=weights,
         seed=options.seed,
-        preprocessing=contract,
+        preprocessing=plan.contract,
         photos=PhotoCounts(
             train=len(split.of("train")),
             val=len(split.of("val")),

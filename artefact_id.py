@@ -1,0 +1,538 @@
+"""The command line of artefact-id: parse, call one function, print.
+
+Heavy imports stand in the handlers, so that `--help` is quick and a part that is not installed
+hurts only the commands that need it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
+
+INTERRUPTED = 130
+
+EXTRAS = {
+    "torch": "train",
+    "timm": "train",
+    "safetensors": "train",
+    "litert_torch": "export",
+    "ai_edge_quantizer": "export",
+    "coremltools": "export",
+    "flatbuffers": "export",
+    "jinja2": "benchmark",
+    "matplotlib": "benchmark",
+    "psutil": "benchmark",
+    "mitsuba": "demo",
+}
+"""Which extra of the package brings a module that may be missing."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: Words after the program's name; None for the process's own.
+
+    Returns:
+        0 done, 1 a check or gate failed, 2 the user's input or environment is wrong,
+        130 interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    _quieten()
+    try:
+        return int(options.run(options) or 0)
+    except KeyboardInterrupt:
+        print("\nInterrupted: nothing half-written is left.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ArtefactError, OSError, ModuleNotFoundError) as error:
+        if options.debug:
+            raise
+        translated = _translate(error)
+        print(f"artefact-id: {translated}", file=sys.stderr)
+        return translated.exit_code
+
+
+def _translate(error: Exception) -> ArtefactError:
+    """Turns what the environment can cause into an error with a remedy."""
+    if isinstance(error, ArtefactError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        name = (error.name or "").split(".")[0]
+        if name not in EXTRAS:
+            raise error
+        return MissingDependencyError(
+            f"This command needs {name}, which is not installed. "
+            f"Install it with: pip install 'artefact-id[{EXTRAS[name]}]'"
+        )
+    return InputError(f"{error}. Check the path, its permissions and the free space on the disk.")
+
+
+def _quieten() -> None:
+    """Keeps third-party start-up chatter off the terminal; must run before those imports."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GLOG_minloglevel", "3")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="artefact-id",
+        description="Recognise one particular museum object on a phone, offline.",
+        epilog="Start with `artefact-id demo`, which does the whole job on a generated register.\n"
+        "Every command explains itself: `artefact-id train --help`.\n\n"
+        "Exit codes: 0 done; 1 a check failed; 2 the input or environment is wrong; "
+        "130 interrupted.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (
+        _add_demo,
+        _add_inspect,
+        _add_train,
+        _add_export,
+        _add_benchmark,
+        _add_sweep,
+        _add_identify,
+        _add_doctor,
+    ):
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"artefact-id {version('artefact-id')}"
+    except PackageNotFoundError:
+        return "artefact-id (not installed)"
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, more: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+PHOTOS_HELP = (
+    "a folder ROOT/<object>/<photo> or ROOT/<collection>/<object>/<photo>, "
+    "or a manifest (.csv, .jsonl)"
+)
+
+
+def _add_photos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help=PHOTOS_HELP)
+    _add_layout(parser)
+
+
+def _add_layout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--layout",
+        choices=("auto", "object", "collection", "manifest"),
+        default="auto",
+        help="how folders are meant, where it is ambiguous (default: auto)",
+    )
+
+
+def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar=what, help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace a folder that is there")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training")
+    group.add_argument("--backbone", default="tf_efficientnet_lite0", help="timm's name of it")
+    group.add_argument("--recipe", default="field", help="field (default), paper or probe")
+    group.add_argument("--head", help="paper or linear (default: the recipe's)")
+    group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")
+    group.add_argument("--seed", type=int, default=0, help="of the split and the training")
+    group.add_argument(
+        "--split",
+        choices=("stratified", "paper", "manifest"),
+        default="stratified",
+        help="how photos are divided into training, validation and test (default: stratified)",
+    )
+    group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
+    group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    group.add_argument("--cache", type=Path, metavar="DIR", help="folder of prepared photos")
+
+
+def _train_options(options: argparse.Namespace, **changes: Any) -> Any:
+    from train.trainer import TrainOptions
+
+    chosen = {
+        name: getattr(options, name)
+        for name in TrainOptions.__dataclass_fields__
+        if hasattr(options, name)
+    }
+    return TrainOptions(**(chosen | changes))
+
+
+# --- demo -----------------------------------------------------------------------------------------
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "do the whole job on a generated register, start to report",
+        "Renders museum objects, trains at the four thresholds, exports to TFLite and Core ML,\n"
+        "and proves that the phone's models answer like the full-precision one.\n\n"
+        "  artefact-id demo\n"
+        "  artefact-id demo --objects 4332 --only-photos --out paper-sized",
+    )
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default: demo)")
+    parser.add_argument("--force", action="store_true", help="replace a demo that is there")
+    parser.add_argument("--objects", type=int, help="how many objects (default: 36; paper: 4332)")
+    parser.add_argument("--seed", type=int, default=2667, help="of objects, photos and training")
+    parser.add_argument(
+        "--extra-views", type=int, help="test photos per object beyond the register"
+    )
+    parser.add_argument("--field-views", type=int, help="field photos per object")
+    parser.add_argument("--only-photos", action="store_true", help="render the register and stop")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from benchmarks.demo import DemoOptions, run_demo
+    from benchmarks.terminal import Terminal
+
+    given = {
+        name: getattr(options, name)
+        for name in ("objects", "seed", "extra_views", "field_views", "only_photos", "force")
+        if getattr(options, name) is not None
+    }
+    with Terminal() as terminal:
+        run_demo(options.out, DemoOptions(**given), terminal)
+
+
+# --- inspect --------------------------------------------------------------------------------------
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "inspect",
+        _inspect,
+        "show what a register holds and what is wrong with it",
+        "Decodes every photo once. Unreadable photos are listed with the reason.",
+    )
+    _add_photos(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from benchmarks.terminal import Terminal
+    from train.inspection import inspect
+
+    _register_heif()
+    with Terminal() as terminal:
+        found = inspect(
+            options.photos, layout=options.layout, progress=terminal.progress("decoding photos")
+        )
+        terminal.inspection(found, json=options.json)
+
+
+# --- train ----------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "train",
+        _train,
+        "fine-tune one model, each object a class of its own",
+        "  artefact-id train photos --out run\n"
+        "  artefact-id train photos --out run --min-photos 5 --recipe paper --split paper",
+    )
+    _add_photos(parser)
+    _add_out(parser, "RUN")
+    parser.add_argument(
+        "--min-photos", type=int, default=3, help="leave out objects with fewer (default: 3)"
+    )
+    parser.add_argument(
+        "--no-test",
+        dest="hold_out_test",
+        action="store_false",
+        help="hold out validation photos only: test photos come from elsewhere",
+    )
+    _add_training(parser)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from benchmarks.terminal import Terminal
+    from train.trainer import train_run
+
+    _register_heif()
+    with Terminal() as terminal:
+        run = train_run(options.photos, options.out, _train_options(options), terminal.reporter())
+        terminal.trained(run)
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def _add_export(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "export",
+        _export,
+        "convert and quantise a run, write a bundle for the phone",
+        "  artefact-id export run --photos photos --out bundle\n"
+        "  artefact-id export run --photos photos --out bundle --variants tflite-int8",
+    )
+    parser.add_argument("source", type=Path, metavar="RUN", help="folder that `train` wrote")
+    parser.add_argument(
+        "--photos", type=Path, help="the register that the run was trained on, for calibration"
+    )
+    _add_out(parser, "BUNDLE")
+    parser.add_argument("--variants", help="comma-separated names (default: all)")
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of calibration photos")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from benchmarks.terminal import Terminal
+    from export import VARIANTS, ExportOptions, export_bundle
+    from train.run import read_run
+
+    _register_heif()
+    chosen = ExportOptions(
+        variants=tuple(options.variants.split(",")) if options.variants else VARIANTS,
+        name=options.name or options.out.name,
+        calibration_photos=options.calibration_photos,
+        seed=options.seed,
+        force=options.force,
+    )
+    with Terminal() as terminal:
+        bundle = export_bundle(
+            read_run(options.source),
+            options.out,
+            options=chosen,
+            photos=_photo_root(options.photos),
+            progress=terminal.say,
+        )
+        terminal.exported(bundle)
+
+
+def _photo_root(photos: Path | None) -> Path | None:
+    """Paths in a run are relative to the folder, or to the manifest's folder."""
+    return photos.parent if photos is not None and photos.is_file() else photos
+
+
+# --- benchmark ------------------------------------------------------------------------------------
+
+
+def _add_benchmark(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "benchmark",
+        _benchmark,
+        "compare every variant with the full-precision model, write a report",
+        "  artefact-id benchmark bundle --photos photos --out report\n"
+        "  artefact-id benchmark bundle --photos photos --test-photos more --out report",
+    )
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders")
+    parser.add_argument("--photos", type=Path, required=True, help="the register: " + PHOTOS_HELP)
+    parser.add_argument(
+        "--test-photos", type=Path, help="further photos of the same objects, tested as well"
+    )
+    parser.add_argument("--run", type=Path, dest="run_folder", help="run of the (one) bundle")
+    _add_layout(parser)
+    _add_out(parser, "REPORT")
+    _add_measuring(parser)
+    parser.add_argument("--json", action="store_true", help="print results.json")
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("measuring")
+    group.add_argument("--latency-runs", type=int, default=50, help="timed runs (default: 50)")
+    group.add_argument("--threads", default="1", help="comma-separated, such as 1,2 (default: 1)")
+    group.add_argument("--limit", type=int, help="test at most so many photos")
+    group.add_argument(
+        "--no-speed", dest="measure_speed", action="store_false", help="accuracy only"
+    )
+
+
+def _benchmark_options(options: argparse.Namespace) -> Any:
+    from benchmarks.benchmark import BenchmarkOptions
+
+    try:
+        threads = tuple(int(word) for word in options.threads.split(","))
+    except ValueError:
+        raise InputError(f"--threads {options.threads}: give numbers such as 1,2,4.") from None
+    return BenchmarkOptions(
+        latency_runs=options.latency_runs,
+        threads=threads,
+        limit=options.limit,
+        measure_speed=options.measure_speed,
+        force=options.force,
+    )
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from benchmarks.sweep import benchmark_bundles
+    from benchmarks.terminal import Terminal
+
+    _register_heif()
+    with Terminal() as terminal:
+        results = benchmark_bundles(
+            options.bundles,
+            options.photos,
+            options.out,
+            test_photos=options.test_photos,
+            run=options.run_folder,
+            layout=options.layout,
+            options=_benchmark_options(options),
+            terminal=terminal,
+        )
+        terminal.results(results, options.out, json=options.json)
+
+
+# --- sweep ----------------------------------------------------------------------------------------
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "sweep",
+        _sweep,
+        "train, export and benchmark at the four thresholds",
+        "  artefact-id sweep photos --out sweep\n\n"
+        "Writes DIR/min3 … DIR/min6, each with a run and a bundle, and DIR/report.\n"
+        "A sweep that was broken off goes on where it stopped when it is called again.",
+    )
+    _add_photos(parser)
+    _add_out(parser, "DIR")
+    parser.add_argument(
+        "--thresholds", default="3,4,5,6", help="comma-separated (default: 3,4,5,6)"
+    )
+    parser.add_argument("--test-photos", type=Path, help="further photos of the same objects")
+    parser.add_argument("--variants", help="comma-separated names (default: all)")
+    parser.add_argument(
+        "--compare",
+        metavar="RECIPES",
+        help="comma-separated recipes to compare with, such as probe",
+    )
+    _add_training(parser)
+    _add_measuring(parser)
+    parser.add_argument("--json", action="store_true", help="print results.json")
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from benchmarks.sweep import SweepOptions, run_sweep
+    from benchmarks.terminal import Terminal
+
+    _register_heif()
+    try:
+        thresholds = tuple(int(word) for word in options.thresholds.split(","))
+    except ValueError:
+        raise InputError(f"--thresholds {options.thresholds}: give numbers such as 3,4.") from None
+    with Terminal() as terminal:
+        results = run_sweep(
+            options.photos,
+            options.out,
+            SweepOptions(
+                train=_train_options(options, hold_out_test=options.test_photos is None),
+                benchmark=_benchmark_options(options),
+                thresholds=thresholds,
+                test_photos=options.test_photos,
+                variants=tuple(options.variants.split(",")) if options.variants else None,
+                references=tuple(
+                    (threshold, recipe)
+                    for threshold in thresholds
+                    for recipe in (options.compare or "").split(",")
+                    if recipe
+                ),
+                force=options.force,
+            ),
+            terminal,
+        )
+        terminal.results(results, options.out / "report", json=options.json)
+
+
+# --- identify -------------------------------------------------------------------------------------
+
+
+def _add_identify(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "identify",
+        _identify,
+        "answer as the phone would, from the bundle alone",
+        "  artefact-id identify bundle photo.jpg\n"
+        "  artefact-id identify bundle *.jpg --top 10 --json",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
+    parser.add_argument("pictures", type=Path, nargs="+", metavar="PHOTO", help="photos")
+    parser.add_argument("--variant", default="tflite-int8", help="default: tflite-int8")
+    parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+
+
+def _identify(options: argparse.Namespace) -> int:
+    from benchmarks.identify import identify
+    from benchmarks.terminal import Terminal
+
+    _register_heif()
+    if options.top < 1:
+        raise InputError(f"--top {options.top}: give 1 or more.")
+    with Terminal() as terminal:
+        answers = identify(
+            options.bundle, options.pictures, variant=options.variant, top=options.top
+        )
+        terminal.answers(answers, json=options.json)
+    # Photos that could be read are answered; the others still make the call a failed one.
+    return 2 if any(answer.error for answer in answers) else 0
+
+
+# --- doctor ---------------------------------------------------------------------------------------
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = _command(
+        commands, "doctor", _doctor, "show what is installed and what each part can do here", ""
+    )
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from benchmarks.doctor import diagnose
+    from benchmarks.terminal import Terminal
+
+    with Terminal() as terminal:
+        terminal.diagnosis(diagnose(), json=options.json)
+
+
+def _register_heif() -> None:
+    """Teaches Pillow to read HEIC, what an iPhone takes."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Answering photos from a bundle alone, as the phone would. Never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobile_assets.bundle import read_bundle
+from mobile_assets.decision import Answer, answer
+from mobile_assets.errors import InputError
+from mobile_assets.photos import PhotoError, load
+
+
+@dataclass(frozen=True)
+class Identified:
+    """One photo's answer, or the reason why it could not be read."""
+
+    photo: Path
+    answer: Answer | None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        if self.answer is None:
+            return {"photo": str(self.photo), "error": self.error}
+        return {
+            "photo": str(self.photo),
+            "verdict": self.answer.verdict,
+            "candidates": [
+                {
+                    "object_id": candidate.label.object_id,
+                    "collection": candidate.label.collection,
+                    "title": candidate.label.title,
+                    "probability": round(candidate.probability, 6),
+                }
+                for candidate in self.answer.candidates
+            ],
+        }
+
+
+def identify(
+    folder: Path, photos: Sequence[Path], *, variant: str, top: int
+) -> tuple[Identified, ...]:
+    """Identifies photos with one TFLite variant of a bundle.
+
+    Args:
+        folder: The bundle.
+        photos: Photo files; one that cannot be read gets an error instead of an answer.
+        variant: A TFLite variant of the bundle.
+        top: Length of the shortlist.
+
+    Returns:
+        One result per photo, in the order given.
+
+    Raises:
+        InputError: `folder` is no bundle, has no such variant, or no photo could be read.
+        DamagedError: The bundle is damaged.
+    """
+    from benchmarks.runtimes.litert_runtime import open_litert
+
+    bundle = read_bundle(folder)
+    if bundle.info.variant(variant).format != "tflite":
+        raise InputError(
+            f"{variant} is a Core ML package, which Core ML alone runs. "
+            "Give one of the bundle's TFLite variants with --variant."
+        )
+    results: list[Identified] = []
+    with open_litert(bundle, variant) as session:
+        for photo in photos:
+            try:
+                pixels = load(photo, bundle.info.preprocessing)
+            except PhotoError as error:
+                results.append(Identified(photo, None, error.reason))
+                continue
+            probabilities = session.predict(pixels[None])[0]
+            found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
+            results.append(Identified(photo, found))
+    return tuple(results)

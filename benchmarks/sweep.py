@@ -1,0 +1,233 @@
+"""Training, exporting and benchmarking at the four thresholds; and benchmarking bundles."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.benchmark import BenchmarkOptions, run_benchmark
+from benchmarks.cases import BenchmarkCase, locate_run
+from benchmarks.photos import from_register, held_out
+from benchmarks.references import reference_row
+from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.files import sha256_bytes, write_json
+from mobile_assets.schema import Document
+from train.inspection import THRESHOLDS
+from train.readers import Layout, read_register
+from train.run import Run, RunMetrics, read_run
+from train.trainer import TrainOptions, plan_run, train_run
+
+if TYPE_CHECKING:
+    from benchmarks.results import Results
+    from benchmarks.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What can be chosen of a sweep.
+
+    Attributes:
+        train: How each model is trained; its threshold and cache are set by the sweep.
+        benchmark: How each bundle is measured.
+        thresholds: The threshold data sets.
+        test_photos: Further photos of the same objects; None to test on held-out ones.
+        variants: Names of the variants to export; None for all.
+        references: Further runs, measured in torch only: pairs of threshold and recipe.
+        force: Replace a finished sweep.
+    """
+
+    train: TrainOptions = field(default_factory=TrainOptions)
+    benchmark: BenchmarkOptions = field(default_factory=BenchmarkOptions)
+    thresholds: tuple[int, ...] = THRESHOLDS
+    test_photos: Path | None = None
+    variants: tuple[str, ...] | None = None
+    references: tuple[tuple[int, str], ...] = ()
+    force: bool = False
+
+
+class SweepMark(Document):
+    """The content of `sweep.json`: which sweep this folder belongs to."""
+
+    settings_sha256: str
+
+
+def run_sweep(photos: Path, out: Path, options: SweepOptions, terminal: Terminal) -> Results:
+    """Trains, exports and benchmarks one model per threshold.
+
+    Writes `out/min3/run`, `out/min3/bundle` and so on, and `out/report`. Called again with the
+    same photos and options after it was broken off, it keeps what is finished.
+
+    Args:
+        photos: The register.
+        out: Folder of the sweep.
+        options: What was chosen.
+        terminal: Where progress goes.
+
+    Raises:
+        InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
+    """
+    _claim(out, photos, options)
+    prepared = replace(options.train, cache=options.train.cache or out / "prepared")
+    bundles: list[Path] = []
+    references: list[Run] = []
+    for minimum in options.thresholds:
+        folder = out / f"min{minimum}"
+        chosen = replace(prepared, min_photos=minimum, force=True)
+        run = _run(photos, folder / "run", chosen, terminal)
+        bundles.append(folder / "bundle")
+        _bundle(run, photos, folder / "bundle", options, terminal)
+        for threshold, recipe in options.references:
+            if threshold == minimum:
+                other = replace(chosen, recipe=recipe, head=None, epochs=None)
+                references.append(_run(photos, folder / recipe, other, terminal))
+    return benchmark_bundles(
+        bundles,
+        photos,
+        out / "report",
+        test_photos=options.test_photos,
+        layout=options.train.layout,
+        options=replace(options.benchmark, force=True),
+        terminal=terminal,
+        references=references,
+    )
+
+
+def benchmark_bundles(
+    folders: Sequence[Path],
+    photos: Path,
+    out: Path,
+    *,
+    options: BenchmarkOptions,
+    terminal: Terminal,
+    test_photos: Path | None = None,
+    run: Path | None = None,
+    layout: Layout = "auto",
+    references: Sequence[Run] = (),
+) -> Results:
+    """Measures bundles on held-out photos, or on further photos of the same objects.
+
+    Args:
+        folders: The bundles.
+        photos: The register that their runs were trained on.
+        out: Folder of the report.
+        options: How to measure.
+        terminal: Where progress goes.
+        test_photos: Further photos; tested beside the held-out ones, if there are any.
+        run: Folder of the run, where it is not at the place that the bundle names.
+        layout: How folders of photos are meant.
+        references: Runs that are measured in torch only and shown as reference points.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    if run is not None and len(folders) > 1:
+        raise InputError("--run names the run of one bundle, and several bundles were given.")
+    cases = [_case(read_bundle(folder), run, photos, test_photos, layout) for folder in folders]
+    by_threshold = {case.run.info.min_photos: case for case in cases}
+    extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
+    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=terminal.step)
+
+
+def _case(
+    bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
+) -> BenchmarkCase:
+    found = locate_run(bundle, run)
+    root = photos.parent if photos.is_file() else photos
+    chosen, skipped = ((), ()) if _only_elsewhere(found, test_photos) else held_out(found, root)
+    if test_photos is not None:
+        further = read_register(test_photos, layout=layout)
+        # Objects below the threshold are no mistake of the user's, so they are not counted as one.
+        known = set(found.labels.object_ids)
+        others = [photo.path for photo in further.photos if photo.object_id not in known]
+        inside = further.without(others) if len(others) < len(further.photos) else further
+        more, unusable = from_register(inside, found)
+        chosen, skipped = (*chosen, *more), (*skipped, *unusable)
+    return BenchmarkCase(bundle, found, root, chosen, skipped)
+
+
+def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
+    return test_photos is not None and not run.split.of("test")
+
+
+def _run(photos: Path, folder: Path, options: TrainOptions, terminal: Terminal) -> Run:
+    """The run at `folder` if it is the one that would be trained, else a newly trained one."""
+    name = f"{folder.parent.name}{'' if folder.name == 'run' else ' ' + folder.name}"
+    reporter = terminal.reporter(f"{name}: ")
+    plan = plan_run(photos, options, reporter)
+    found = _finished_run(folder)
+    if found is not None and (
+        found.info.photo_list_sha256 == plan.split.sha256
+        and found.info.recipe_settings == plan.recipe.settings()
+        and found.info.backbone == options.backbone
+        and found.info.seed == options.seed
+        and found.info.preprocessing == plan.contract
+    ):
+        terminal.say(f"{name}: trained before, kept")
+        return found
+    run = train_run(photos, folder, options, reporter, plan=plan)
+    metrics = RunMetrics.read(run.folder / "metrics.json")
+    reached = "" if metrics.val_top1 is None else f", validation top-1 {metrics.val_top1:.1%}"
+    terminal.say(f"{name}: trained in {metrics.seconds:.0f} s{reached}")
+    return run
+
+
+def _finished_run(folder: Path) -> Run | None:
+    try:
+        return read_run(folder)
+    except ArtefactError:
+        return None
+
+
+def _bundle(
+    run: Run, photos: Path, folder: Path, options: SweepOptions, terminal: Terminal
+) -> None:
+    from export import VARIANTS, ExportOptions, export_bundle
+
+    try:
+        bundle = read_bundle(folder)
+        if bundle.info.source.model_sha256 == run.info.model_sha256:
+            terminal.say(f"{folder.parent.name}: exported before, kept")
+            return
+    except ArtefactError:
+        pass  # not there, or not whole: export it
+    name = f"{run.info.register_name} min{run.info.min_photos}"
+    export_bundle(
+        run,
+        folder,
+        options=ExportOptions(variants=options.variants or VARIANTS, name=name, force=True),
+        photos=photos.parent if photos.is_file() else photos,
+        progress=lambda text: terminal.say(f"{folder.parent.name}: {text}"),
+    )
+
+
+def _claim(out: Path, photos: Path, options: SweepOptions) -> None:
+    """Takes the folder for this sweep, refusing what is not ours to replace."""
+    mark = out / "sweep.json"
+    settings = _settings_hash(photos, options)
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not mark.is_file())):
+        raise InputError(f"{out} exists and is not a sweep's folder. Give another --out.")
+    if mark.is_file() and not options.force:
+        if SweepMark.read(mark).settings_sha256 != settings:
+            raise InputError(
+                f"{out} holds a sweep of other photos or options. "
+                "Give another --out, or --force to replace it."
+            )
+        if (out / "report").exists():
+            raise InputError(
+                f"{out} holds a finished sweep. Give another --out, or --force to do it again."
+            )
+    if options.force and out.exists():
+        for name in ("report", "prepared", *(f"min{n}" for n in range(1, 100))):
+            shutil.rmtree(out / name, ignore_errors=True)
+    write_json(mark, SweepMark(settings_sha256=settings).model_dump())
+
+
+def _settings_hash(photos: Path, options: SweepOptions) -> str:
+    values: dict[str, Any] = asdict(options)
+    values.pop("force")
+    values["photos"] = photos.resolve()
+    return sha256_bytes(repr(sorted(values.items())).encode("utf-8"))

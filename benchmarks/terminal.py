@@ -1,0 +1,223 @@
+"""What a person sees in the terminal: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mobile_assets.files import json_text
+
+if TYPE_CHECKING:
+    from benchmarks.doctor import Part
+    from benchmarks.identify import Identified
+    from benchmarks.results import Results
+    from mobile_assets.bundle import Bundle
+    from train.inspection import Inspection, Row
+    from train.run import EpochRecord, Run
+    from train.trainer import Reporter
+
+LISTED_PROBLEMS = 200
+"""More problems than this are counted, not listed; --json has them all."""
+
+
+class Terminal:
+    """Draws progress bars and tables; a context manager that leaves the terminal clean."""
+
+    def __init__(self) -> None:
+        """Uses standard error for progress, so that standard output can be piped."""
+        self._err = Console(stderr=True, highlight=False)
+        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Nothing is drawn yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stops the progress bars."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        self._tasks.clear()
+
+    def say(self, text: str) -> None:
+        """One line for the person who waits."""
+        console = self._err if self._progress is None else self._progress.console
+        console.print(text, markup=False)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Moves the bar named `what`; a bar appears at its first call."""
+        if not self._err.is_terminal:
+            if done == total and what not in self._tasks:
+                self._tasks[what] = TaskID(len(self._tasks))
+                self.say(f"{what}: {total}")
+            return
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._err,
+            )
+            self._progress.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total, note="")
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """A callback `(done, total)` that moves the bar named `what`."""
+        return lambda done, total: self.step(what, done, total)
+
+    def reporter(self, prefix: str = "") -> Reporter:
+        """Where training reports to."""
+        from train.trainer import Reporter
+
+        stages = {"head": f"{prefix}training the head", "all": f"{prefix}training all weights"}
+
+        def epoch(record: EpochRecord, total: int) -> None:
+            what = stages[record.stage]
+            self.step(what, record.epoch, total)
+            if self._progress is not None:
+                accuracy = (
+                    "" if math.isnan(record.val_top1) else f"validation {record.val_top1:.1%}"
+                )
+                self._progress.update(self._tasks[what], note=accuracy)
+
+        return Reporter(self.progress(f"{prefix}preparing photos"), epoch, self.say)
+
+    def trained(self, run: Run) -> None:
+        """Says what a training reached."""
+        from train.run import RunMetrics
+
+        self._stop()
+        metrics = RunMetrics.read(run.folder / "metrics.json")
+        reached = (
+            "no validation photos"
+            if metrics.val_top1 is None
+            else f"{metrics.val_top1:.1%} top-1 on {metrics.val_photos} validation photos"
+        )
+        self.say(f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s")
+
+    def exported(self, bundle: Bundle) -> None:
+        """Lists a bundle's variants."""
+        self._stop()
+        table = Table("variant", "file", "bytes", "input", "output")
+        for variant in bundle.info.variants:
+            table.add_row(
+                variant.name,
+                variant.file,
+                f"{variant.bytes:,}",
+                ", ".join(f"{t.name} {t.dtype}" for t in variant.inputs),
+                ", ".join(f"{t.name} {t.dtype}" for t in variant.outputs),
+            )
+        self._out.print(table)
+        self.say(f"{bundle.folder}: {bundle.info.objects} objects")
+
+    def results(self, results: Results, report: Path, *, json: bool = False) -> None:
+        """Prints the parity table and where the report lies."""
+        from benchmarks.tables import results_table
+
+        self._stop()
+        if json:
+            sys.stdout.write((report / "results.json").read_text(encoding="utf-8"))
+        else:
+            self._out.print(results_table(results))
+        self.say(f"The report: {report / 'report.html'}")
+
+    def inspection(self, found: Inspection, *, json: bool = False) -> None:
+        """Prints the register's tables in the form of the paper's Table 2."""
+        self._stop()
+        if json:
+            sys.stdout.write(json_text(found.as_json()))
+            return
+        self._out.print(f"{found.source}: {found.objects} objects, {found.photos} photos")
+        self._out.print(_counts("Photos per object", "photos per object", found.per_object))
+        self._out.print(_counts("Collections", "collection", found.per_collection))
+        self._out.print(_counts("Threshold data sets", "photos", found.thresholds))
+        if found.problems:
+            self._problems(found)
+
+    def _problems(self, found: Inspection) -> None:
+        table = Table("what", "file", "why", title=f"{len(found.problems)} to look at")
+        for problem in found.problems[:LISTED_PROBLEMS]:
+            table.add_row(problem.kind, problem.path, problem.reason)
+        self._out.print(table)
+        more = len(found.problems) - LISTED_PROBLEMS
+        if more > 0:
+            self._out.print(f"and {more} more, which --json lists")
+
+    def answers(self, answers: Sequence[Identified], *, json: bool = False) -> None:
+        """Prints what the phone would answer to each photo."""
+        self._stop()
+        if json:
+            sys.stdout.write(json_text([answer.as_json() for answer in answers]))
+            return
+        for found in answers:
+            if found.answer is None:
+                self._out.print(f"{found.photo}: {found.error}", markup=False)
+                continue
+            table = Table(
+                "", "object", "title", "collection", "probability", title_justify="left",
+                title=f"{found.photo}: {found.answer.verdict}",
+            )  # fmt: skip
+            for rank, candidate in enumerate(found.answer.candidates, start=1):
+                label = candidate.label
+                table.add_row(
+                    str(rank),
+                    label.object_id,
+                    label.title,
+                    label.collection,
+                    f"{candidate.probability:.1%}",
+                )
+            self._out.print(table)
+
+    def diagnosis(self, parts: Sequence[Part], *, json: bool = False) -> None:
+        """Prints what each part can do here."""
+        self._stop()
+        if json:
+            sys.stdout.write(json_text([part.as_json() for part in parts]))
+            return
+        table = Table("part", "state", "what it can do here", "versions", "to get the rest")
+        for part in parts:
+            versions = "\n".join(f"{name} {version}" for name, version in part.versions.items())
+            table.add_row(part.name, part.state, part.can, versions, part.remedy)
+        self._out.print(table)
+
+
+def _counts(title: str, first: str, rows: Sequence[Row]) -> Table:
+    table: Any = Table(title=title, title_justify="left")
+    table.add_column(first)
+    table.add_column("objects", justify="right")
+    table.add_column("photos", justify="right")
+    for row in rows:
+        table.add_row(row.name, f"{row.objects:,}", f"{row.photos:,}")
+    counted: Table = table
+    return counted
