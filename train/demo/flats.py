@@ -173,7 +173,7 @@ def _metal_coat(
     cloud = noise(maker.own, _SIDE, 2 * _SIDE, 6, 5)
     crust = np.clip((cloud - 0.7 + 0.9 * wear) * 1.3, 0, 1) * (0.35 + 0.65 * low)
     paint_over(albedo, (0.9 * crust).astype(np.float32), linear(metal.crust))
-    paint_over(albedo, (0.3 * low).astype(np.float32), albedo * np.float32(0.45))
+    paint_over(albedo, (0.5 * low).astype(np.float32), albedo * np.float32(0.4))
     weather(maker.own, albedo, relief, 0.3 * wear, linear("#4a4136"))
     return albedo, relief
 

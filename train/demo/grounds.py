@@ -13,8 +13,8 @@ from train.demo.mesh import Skin, Surface, grid_surface
 from train.demo.patterns import FIGURES, ORNAMENTS, band, glyph_rows
 
 _SIDE = 384
-_PAPERS = ("#e4e4e2", "#c9cbcc", "#9a9ea1", "#6f757a", "#7d93a8", "#3d4a5a", "#26272a", "#cfc7b8",
-           "#b4babc", "#101113")  # fmt: skip
+_PAPERS = ("#eeeeec", "#d6d8d8", "#a9adb0", "#7f858a", "#8fa5ba", "#4c5c70", "#2c2d31", "#dad2c3",
+           "#c3c9cb", "#17181a")  # fmt: skip
 
 
 def studio_ground(rng: np.random.Generator) -> Surface:

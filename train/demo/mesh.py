@@ -241,7 +241,7 @@ def tube(path: FloatArray, radii: FloatArray, skin: Skin, *, flat: float = 1.0) 
     up = np.cross(side, along)
     turn = np.linspace(0, 1, 17, dtype=np.float32)
     c, s = np.cos(2 * math.pi * turn), np.sin(2 * math.pi * turn)
-    rim = c[None, :, None] * side[None, None, :] + flat * s[None, :, None] * up[:, None, :]
+    rim = c[None, :, None] * side[None, None, :] - flat * s[None, :, None] * up[:, None, :]
     points = path[:, None, :] + radii[:, None, None] * rim
     v = np.linspace(0, 1, len(path), dtype=np.float32)
     uv = np.stack(np.broadcast_arrays(turn[None, :], v[:, None]), axis=2)

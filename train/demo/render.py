@@ -9,10 +9,10 @@ import numpy as np
 
 from train.demo.canvas import FloatArray
 from train.demo.mesh import Skin, Surface
-from train.demo.scene import Camera, Scene, Softbox
+from train.demo.scene import Camera, Scene, Softbox, Vector
 
 _SAMPLES_PER_PIXEL = 4
-_LIGHT_SAMPLES = 2
+_LIGHT_SAMPLES = 1
 
 
 class Renderer:
@@ -42,22 +42,19 @@ class Renderer:
         """
         parts: dict[str, Any] = {
             "type": "scene",
-            "integrator": {
-                "type": "direct",
-                "emitter_samples": _LIGHT_SAMPLES,
-                "bsdf_samples": 0,
-                "hide_emitters": True,
-            },
+            "integrator": self._integrator(),
             "sensor": self._sensor(scene.camera),
-            "ambient": {"type": "constant", "radiance": self._rgb(scene.ambient)},
         }
         for k, surface in enumerate(scene.surfaces):
-            parts[f"surface{k}"] = self._mesh(surface)
+            parts[f"surface{k}"] = self._mesh(surface, scene.ambient)
         for k, light in enumerate(scene.lights):
             parts[f"light{k}"] = self._light(light)
         loaded = self._mi.load_dict(parts)
         image = self._mi.render(loaded, spp=_SAMPLES_PER_PIXEL, seed=seed)
         return np.maximum(np.array(image, dtype=np.float32)[..., :3], 0)
+
+    def _integrator(self) -> dict[str, Any]:
+        return {"type": "direct", "emitter_samples": _LIGHT_SAMPLES, "bsdf_samples": 0}
 
     def _sensor(self, camera: Camera) -> dict[str, Any]:
         pose = self._mi.ScalarTransform4f().look_at(
@@ -91,7 +88,11 @@ class Renderer:
         return {
             "type": "rectangle",
             "to_world": pose,
-            "emitter": {"type": "area", "radiance": self._rgb(radiance)},
+            "emitter": {
+                "type": "area",
+                "radiance": self._rgb(radiance),
+                "sampling_weight": sum(light.irradiance) / 3,
+            },
         }
 
     def _rgb(self, values: Any) -> dict[str, Any]:
@@ -115,9 +116,31 @@ class Renderer:
             }
         )
 
-    def _mesh(self, surface: Surface) -> Any:
+    def _glow(self, skin: Skin, ambient: Vector) -> Any:
+        """Light from all round, as a surface gives it back where nothing shadows it.
+
+        A luminous surrounding would have to be sampled, and at a few samples per pixel
+        most of the noise would be its; a faint glow of the surfaces has none. It is
+        never chosen as a light, so surfaces do not light each other.
+        """
+        share = 1 - 0.6 * skin.metallic
+        radiance = skin.albedo[::2, ::2] * (np.asarray(ambient, np.float32) * np.float32(share))
+        return self._mi.load_dict(
+            {
+                "type": "area",
+                "radiance": {
+                    "type": "bitmap",
+                    "bitmap": self._mi.Bitmap(np.ascontiguousarray(radiance)),
+                    "raw": True,
+                },
+                "sampling_weight": 0.0,
+            }
+        )
+
+    def _mesh(self, surface: Surface, ambient: Vector) -> Any:
         properties = self._mi.Properties()
         properties["bsdf"] = self._material(surface.skin)
+        properties["emitter"] = self._glow(surface.skin, ambient)
         mesh = self._mi.Mesh(
             "surface",
             len(surface.positions),

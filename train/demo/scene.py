@@ -14,6 +14,9 @@ from train.demo.mesh import Model, Pose, Surface, turn_about
 
 Vector = tuple[float, float, float]
 
+# Farther than the camera ever stands, so that no light comes before the lens.
+_LIGHT_DISTANCE = 10.0
+
 _ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3, 1.0, 4 / 3, 3 / 4)
 
 
@@ -110,16 +113,16 @@ def studio_scene(
     side = 1.0 if rng.random() < 0.5 else -1.0
     key_az, key_el = side * float(rng.uniform(15, 95)), float(rng.uniform(30, 72))
     key = _softbox(key_az, key_el, float(rng.uniform(0.9, 2.2)), (1.0, 1.0, 1.0))
-    weak = mood * float(rng.uniform(0.4, 0.9))
+    weak = mood * float(rng.uniform(0.5, 1.0))
     fill = _softbox(-key_az * 0.8, float(rng.uniform(20, 55)), 2.0, (weak, weak, weak))
-    ambient = float(rng.uniform(0.1, 0.3))
+    ambient = float(rng.uniform(0.05, 0.17))
     total = math.sin(math.radians(key_el)) + 0.5 * weak + ambient * math.pi
     camera = _camera(
         placed, rng, pixels, elevation=float(rng.uniform(*pose.elevation)),
         fill=float(rng.uniform(0.55, 0.92)), shift=0.035, roll=2.5,
     )  # fmt: skip
     development = Development(
-        exposure=float(rng.uniform(0.72, 1.12)) * 0.88 * math.pi / total,
+        exposure=float(rng.uniform(0.85, 1.2)) * 1.15 * math.pi / total,
         balance=(math.exp(warm), 1.0, math.exp(-warm)),
         grain=float(rng.uniform(0.003, 0.011)),
         blur=0.0, blur_angle=0.0, soft=float(rng.uniform(0, 0.0012)),
@@ -202,7 +205,7 @@ def _litter(other: Model, rng: np.random.Generator, *, occluding: bool) -> list[
 
 def _softbox(azimuth: float, elevation: float, size: float, irradiance: Vector) -> Softbox:
     """A light seen from the object: azimuth 0 is behind the camera."""
-    return Softbox(_towards(azimuth, elevation, 6.0), size, irradiance)
+    return Softbox(_towards(azimuth, elevation, _LIGHT_DISTANCE), 1.6 * size, irradiance)
 
 
 def _towards(azimuth: float, elevation: float, far: float) -> Vector:
@@ -213,12 +216,12 @@ def _towards(azimuth: float, elevation: float, far: float) -> Vector:
 
 def _field_light(rng: np.random.Generator) -> tuple[tuple[Softbox, ...], Vector, float]:
     """Harsh sun, a dim room or a coloured lamp; with the exposure that goes with it."""
-    azimuth, elevation = float(rng.uniform(-140, 140)), float(rng.uniform(22, 70))
+    azimuth, elevation = float(rng.uniform(-110, 110)), float(rng.uniform(22, 70))
     mood = int(rng.integers(3))
     if mood == 0:
         colour, size, ambient = (1.0, 0.93, 0.8), 0.12, (0.07, 0.085, 0.11)
     elif mood == 1:
-        colour, size, ambient = (1.0, 0.97, 0.9), 2.5, (0.2, 0.2, 0.2)
+        colour, size, ambient = (1.0, 0.97, 0.9), 2.5, (0.15, 0.15, 0.15)
     else:
         tints: tuple[Vector, ...] = ((1.0, 0.72, 0.42), (0.75, 0.95, 1.0), (0.85, 1.0, 0.75))
         colour, size, ambient = tints[int(rng.integers(3))], 0.8, (0.09, 0.08, 0.07)

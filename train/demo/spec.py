@@ -33,7 +33,7 @@ class DemoSpec:
 
     objects: int = 36
     seed: int = 2667
-    photo_pixels: int = 288
+    photo_pixels: int = 256
     extra_views: int = 0
     field_views: int = 0
 

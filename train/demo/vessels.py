@@ -52,7 +52,7 @@ class Ware:
 WARES: dict[str, tuple[Ware, ...]] = {
     "Oriental": (
         Ware("blue-and-white porcelain", "#e6e8e2", ("#27457f", "#5474a8"), 0.25, 0.5),
-        Ware("celadon", "#9db394", ("#6d8a68",), 0.3, 0.5, -0.012),
+        Ware("celadon", "#9db394", ("#6d8a68",), 0.3, 0.5, -0.007),
         Ware("turquoise-glazed", "#3c979b", ("#173133", "#1f5a6e"), 0.3, 0.5),
         Ware("famille-rose porcelain", "#ece6da", ("#b5485a", "#3f7a4d", "#c79a3a"), 0.25, 0.5),
     ),
@@ -63,13 +63,13 @@ WARES: dict[str, tuple[Ware, ...]] = {
     ),
     "Fulling Mill": (
         Ware("red-figured", "#b9622f", ("#1d1715", "#7c2f1c"), 0.45, 0.3),
-        Ware("samian", "#a03d22", ("#8a3019",), 0.35, 0.4, 0.022),
+        Ware("samian", "#a03d22", ("#8a3019",), 0.35, 0.4, 0.013),
         Ware("colour-coated", "#d3b48a", ("#46291f", "#82512f"), 0.6, 0.15),
         Ware("grey burnished", "#77736b", ("#3a3937",), 0.5, 0.2, -0.01),
     ),
     "Castle": (
-        Ware("green-glazed", "#66702e", ("#3c4a1b", "#b39a55"), 0.35, 0.45, 0.02),
-        Ware("salt-glazed stoneware", "#8d6740", ("#4d3120", "#39486d"), 0.35, 0.4, 0.014),
+        Ware("green-glazed", "#66702e", ("#3c4a1b", "#b39a55"), 0.35, 0.45, 0.012),
+        Ware("salt-glazed stoneware", "#8d6740", ("#4d3120", "#39486d"), 0.35, 0.4, 0.009),
         Ware("slip-trailed", "#6b3a1f", ("#dfc07c",), 0.35, 0.4, 0.01),
     ),
 }
@@ -251,13 +251,13 @@ def _chip_rim(
     number = int(rng.poisson(0.6 + 2.5 * wear))
     y, x = np.mgrid[0:_ROWS, 0:_COLUMNS].astype(np.float32)
     for _ in range(number):
-        where, size = float(rng.random()) * _COLUMNS, float(rng.uniform(6, 20))
+        where, size = float(rng.random()) * _COLUMNS, float(rng.uniform(8, 24))
         row = (rim + float(rng.uniform(-0.01, 0.05))) * _ROWS
         across = np.abs(x - where)
         far = np.hypot(np.minimum(across, _COLUMNS - across) / 1.5, y - row)
         chip = np.clip((size * (1 + 0.3 * noise(rng, _ROWS, _COLUMNS, 24, 2)) - far) / 3, 0, 1)
         mask = chip.astype(np.float32)
-        height -= mask * np.float32(0.022)
+        height -= mask * np.float32(0.005)
         paint_over(albedo, mask * np.float32(0.9), 0.5 * linear(ware.fabric) + linear("#8f7b62") * 0.5)
     return number
 
