@@ -1,0 +1,290 @@
+"""From a run to a bundle."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.calibration import LoadedPhotos, Say, calibration_photos, validation_photos
+from export.model_card import model_card
+from export.options import CALIBRATED, ExportOptions
+from export.tflite_metadata import ModelDescription
+from mobile_assets.bundle import (
+    BUNDLE_FILE,
+    Bundle,
+    BundleInfo,
+    Calibration,
+    Source,
+    Variant,
+    read_bundle,
+)
+from mobile_assets.decision import DecisionThresholds, choose_thresholds
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.files import check_output, new_folder, write_text
+from train.run import Run, RunMetrics, load_model
+
+PROBE_PHOTOS = 32
+"""On how many photos each exported file is compared with the network."""
+
+_PACKAGES = (
+    "torch",
+    "timm",
+    "litert-torch",
+    "litert-converter",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "coremltools",
+    "flatbuffers",
+    "numpy",
+    "pillow",
+)
+
+
+def export_bundle(
+    run: Run,
+    out: Path,
+    *,
+    options: ExportOptions,
+    photos: Path | None,
+    progress: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Exports a trained run.
+
+    Args:
+        run: From `train.run.read_run`.
+        out: The folder to create. It appears complete or not at all.
+        options: Variants, name and calibration.
+        photos: The register's root, to which the run's photo paths are relative. Needed for
+            integer variants and for decision thresholds; without it every answer of the bundle
+            is a shortlist.
+        progress: Told, in a sentence each, what is done and what is odd.
+
+    Returns:
+        The bundle, read back and verified.
+
+    Raises:
+        InputError: The output exists, a variant is unknown, or photos are needed and not there.
+        DamagedError: The run is damaged.
+        CheckFailedError: An exported file does not answer as the network does.
+    """
+    say: Say = progress or (lambda message: None)
+    names = options.checked_variants()
+    check_output(out, force=options.force, what="bundle")
+    _check_photos(names, photos)
+    if photos is None:
+        say("Without --photos there are no decision thresholds: every answer is a shortlist.")
+    gathered = _gather(run, names, options, photos, say)
+    with new_folder(out, force=options.force, what="bundle") as folder:
+        info = _write(run, out, folder, names, options, gathered, say)
+        say(f"Wrote {len(info.variants)} variants of {info.objects} objects.")
+    return read_bundle(out)
+
+
+def _check_photos(names: tuple[str, ...], photos: Path | None) -> None:
+    calibrated = [name for name in names if name in CALIBRATED]
+    if photos is None and calibrated:
+        others = ",".join(name for name in names if name not in CALIBRATED) or "tflite-float32"
+        raise InputError(
+            f"{', '.join(calibrated)} needs photos to take activation ranges from, and none were "
+            "given. Either give the register that the run was trained on with --photos PHOTOS, "
+            f"or export without it: --variants {others}."
+        )
+    if photos is not None and not photos.is_dir():
+        raise InputError(
+            f"{photos} is not a folder. Give the register that the run was trained on with "
+            "--photos: the folder to which its photo paths are relative."
+        )
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """The photos of an export; None where the register was not given or is not needed."""
+
+    calibration: LoadedPhotos | None
+    record: Calibration | None
+    validation: LoadedPhotos | None
+
+
+def _gather(
+    run: Run, names: tuple[str, ...], options: ExportOptions, photos: Path | None, say: Say
+) -> _Gathered:
+    if photos is None:
+        return _Gathered(None, None, None)
+    say("Reading photos for the decision thresholds.")
+    validation = validation_photos(run, photos, say=say)
+    if not CALIBRATED.intersection(names):
+        return _Gathered(None, None, validation)
+    say("Reading photos for calibration.")
+    calibration, record = calibration_photos(
+        run, photos, wanted=options.calibration_photos, seed=options.seed, say=say
+    )
+    return _Gathered(calibration, record, validation)
+
+
+def _write(
+    run: Run,
+    out: Path,
+    folder: Path,
+    names: tuple[str, ...],
+    options: ExportOptions,
+    gathered: _Gathered,
+    say: Say,
+) -> BundleInfo:
+    """Writes everything into `folder`, which is to become `out`."""
+    from export.network import deployable
+    from export.variants import EXPORTERS, Material
+
+    name = options.name or run.info.name
+    contract = run.info.preprocessing
+    say("Folding the network.")
+    network = deployable(load_model(run), contract)
+    thresholds = _thresholds(run, gathered.validation, network.probabilities)
+    probe = _probe(run, gathered)
+    material = Material(
+        network=network,
+        contract=contract,
+        labels=run.labels,
+        description=_description(run, name),
+        user_defined={
+            "artefact-id.bundle": name,
+            "artefact-id.labels_sha256": run.labels.sha256,
+            "artefact-id.model_sha256": run.info.model_sha256,
+        },
+        calibration=None if gathered.calibration is None else gathered.calibration.pixels,
+        probe=probe,
+        expected=network.probabilities(probe),
+    )
+    variants: list[Variant] = []
+    for variant in names:
+        say(f"Exporting {variant}.")
+        variants.append(EXPORTERS[variant].export(material, folder))
+    info = _info(run, out, name, thresholds, tuple(variants), gathered.record)
+    run.labels.write(folder)
+    write_text(folder / "README.md", model_card(info, run, _metrics(run)))
+    # Last, so that a folder with a bundle.json is complete even without the rename.
+    info.write(folder / BUNDLE_FILE)
+    return info
+
+
+def _thresholds(
+    run: Run,
+    validation: LoadedPhotos | None,
+    probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> DecisionThresholds:
+    """Chooses the thresholds on the float network's answers to validation photos."""
+    objects = len(run.labels)
+    if validation is None or not validation.photos:
+        empty = np.empty((0, objects), dtype=np.float32)
+        return choose_thresholds(empty, np.empty(0, dtype=np.int64))
+    index = {object_id: i for i, object_id in enumerate(run.labels.object_ids)}
+    truth = np.array([index[photo.object_id] for photo in validation.photos])
+    return choose_thresholds(probabilities(validation.pixels), truth)
+
+
+def _probe(run: Run, gathered: _Gathered) -> NDArray[np.uint8]:
+    """Photos on which every file is compared with the network: real ones where there are any."""
+    for loaded in (gathered.validation, gathered.calibration):
+        if loaded is not None and loaded.photos:
+            step = max(1, len(loaded.photos) // PROBE_PHOTOS)
+            return loaded.pixels[::step][:PROBE_PHOTOS]
+    contract = run.info.preprocessing
+    noise = np.random.default_rng(0)
+    shape = (4, contract.height, contract.width, 3)
+    return noise.integers(0, 256, shape, dtype=np.uint8)
+
+
+def _description(run: Run, name: str) -> ModelDescription:
+    return ModelDescription(
+        name=name,
+        description=(
+            f"Identifies {run.info.objects} museum objects of the register "
+            f"{run.info.register_name} in a photo."
+        ),
+        version=run.info.model_sha256[:12],
+        author="artefact-id",
+        licence="As the register's owner decides; see the bundle's README.md.",
+    )
+
+
+def _info(
+    run: Run,
+    out: Path,
+    name: str,
+    thresholds: DecisionThresholds,
+    variants: tuple[Variant, ...],
+    calibration: Calibration | None,
+) -> BundleInfo:
+    info = run.info
+    return BundleInfo(
+        name=name,
+        created=_now(),
+        objects=len(run.labels),
+        labels_sha256=run.labels.sha256,
+        preprocessing=info.preprocessing,
+        decision=thresholds,
+        variants=variants,
+        source=Source(
+            run=Path(os.path.relpath(run.folder, out)).as_posix(),
+            model_sha256=info.model_sha256,
+            backbone=info.backbone,
+            head=info.head,
+            recipe=info.recipe,
+            seed=info.seed,
+            min_photos=info.min_photos,
+            photo_list_sha256=info.photo_list_sha256,
+        ),
+        calibration=calibration,
+        versions=_versions(),
+    )
+
+
+def _now() -> str:
+    """The time in UTC; `SOURCE_DATE_EPOCH` sets it, so that an export can be repeated exactly.
+
+    Raises:
+        InputError: `SOURCE_DATE_EPOCH` is no whole number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        now = datetime.datetime.now(datetime.UTC)
+    else:
+        try:
+            now = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
+        except (ValueError, OverflowError, OSError):
+            raise InputError(
+                f"SOURCE_DATE_EPOCH is {epoch!r}, which is no time. "
+                "Set it to whole seconds since 1970, or unset it."
+            ) from None
+    return now.isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def _metrics(run: Run) -> RunMetrics | None:
+    """What training measured, or None if the run does not say."""
+    path = run.folder / "metrics.json"
+    if not path.is_file():
+        return None
+    try:
+        return RunMetrics.read(path)
+    except DamagedError:
+        raise DamagedError(
+            f"{path} is damaged. Delete it to export without a measured accuracy in the model "
+            "card, or train the run again."
+        ) from None

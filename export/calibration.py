@@ -1,0 +1,159 @@
+"""Photos for an export: those for calibration and those for the decision thresholds."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_assets.bundle import Calibration
+from mobile_assets.errors import InputError
+from mobile_assets.files import sha256_bytes, sha256_file
+from mobile_assets.photos import PhotoError, load
+from mobile_assets.preprocessing import Preprocessing
+from train.run import Run, SplitPhoto
+
+Say = Callable[[str], None]
+
+ENOUGH = 0.5
+"""Share of the calibration photos asked for without which no ranges are taken."""
+
+
+@dataclass(frozen=True)
+class LoadedPhotos:
+    """Photos of the register, decoded.
+
+    Attributes:
+        photos: Those that could be loaded.
+        pixels: `[N, H, W, 3]` uint8, in the same order.
+        skipped: How many were missing, changed or unreadable.
+    """
+
+    photos: tuple[SplitPhoto, ...]
+    pixels: NDArray[np.uint8]
+    skipped: int
+
+
+def calibration_order(run: Run, *, seed: int) -> list[SplitPhoto]:
+    """The run's training photos in the order in which calibration takes them.
+
+    Every prefix is spread evenly over the objects, and over the collections in proportion to
+    their objects: each object's first photo comes before any object's second.
+    """
+    collections = {label.object_id: label.collection for label in run.labels.labels}
+    generator = random.Random(seed)
+    by_object: dict[str, list[SplitPhoto]] = defaultdict(list)
+    for photo in run.split.of("train"):
+        by_object[photo.object_id].append(photo)
+    by_collection: dict[str, list[str]] = defaultdict(list)
+    for object_id in sorted(by_object):
+        by_collection[collections.get(object_id, "")].append(object_id)
+    places: list[tuple[int, float, str, SplitPhoto]] = []
+    for collection in sorted(by_collection):
+        objects = by_collection[collection]
+        generator.shuffle(objects)
+        for number, object_id in enumerate(objects):
+            photos = sorted(by_object[object_id], key=lambda photo: photo.path)
+            generator.shuffle(photos)
+            position = (number + 0.5) / len(objects)
+            places += [(turn, position, collection, photo) for turn, photo in enumerate(photos)]
+    places.sort(key=lambda place: (place[0], place[1], place[2], place[3].path))
+    return [photo for _, _, _, photo in places]
+
+
+def calibration_photos(
+    run: Run, root: Path, *, wanted: int, seed: int, say: Say
+) -> tuple[LoadedPhotos, Calibration]:
+    """Chooses and loads calibration photos from the training photos.
+
+    Args:
+        run: The trained run.
+        root: The register's root, to which the run's photo paths are relative.
+        wanted: How many photos; all training photos if there are fewer.
+        seed: Seed of the choice.
+        say: Told of photos that were skipped.
+
+    Raises:
+        InputError: Fewer than half of them can be used.
+    """
+    order = calibration_order(run, seed=seed)
+    wanted = min(wanted, len(order))
+    loaded = _load(order, root, run.info.preprocessing, wanted=wanted)
+    if len(loaded.photos) < max(1, ENOUGH * wanted):
+        raise InputError(_too_few(root, len(loaded.photos), wanted))
+    if loaded.skipped:
+        say(
+            f"{loaded.skipped} training photos under {root} are missing, changed or unreadable; "
+            f"{len(loaded.photos)} others are used for calibration."
+        )
+    lines = "".join(f"{photo.path}\0{photo.sha256}\n" for photo in loaded.photos)
+    record = Calibration(
+        photos=tuple(photo.path for photo in loaded.photos),
+        seed=seed,
+        sha256=sha256_bytes(lines.encode("utf-8")),
+    )
+    return loaded, record
+
+
+def _too_few(root: Path, usable: int, wanted: int) -> str:
+    return (
+        f"Only {usable} of {wanted} calibration photos can be used under {root}: the others are "
+        "missing, changed since training, or unreadable. Give the register that the run was "
+        "trained on with --photos, or export without tflite-int8."
+    )
+
+
+def validation_photos(run: Run, root: Path, *, say: Say) -> LoadedPhotos:
+    """Loads the run's validation photos.
+
+    Raises:
+        InputError: The run has validation photos, but none of them is under `root`.
+    """
+    wanted = run.split.of("val")
+    loaded = _load(wanted, root, run.info.preprocessing, wanted=len(wanted))
+    if wanted and not loaded.photos:
+        raise InputError(
+            f"None of the run's {len(wanted)} validation photos can be used under {root}: they "
+            "are missing, changed since training, or unreadable. "
+            "Give the register that the run was trained on with --photos."
+        )
+    if loaded.skipped:
+        say(
+            f"{loaded.skipped} validation photos under {root} are missing, changed or unreadable; "
+            f"the decision thresholds are chosen on the other {len(loaded.photos)}."
+        )
+    return loaded
+
+
+def _load(
+    photos: Sequence[SplitPhoto], root: Path, contract: Preprocessing, *, wanted: int
+) -> LoadedPhotos:
+    """Loads photos in order until `wanted` are there."""
+    good: list[SplitPhoto] = []
+    pixels: list[NDArray[np.uint8]] = []
+    skipped = 0
+    for photo in photos:
+        if len(good) == wanted:
+            break
+        values = _load_one(root / photo.path, photo.sha256, contract)
+        if values is None:
+            skipped += 1
+        else:
+            good.append(photo)
+            pixels.append(values)
+    shape = (0, contract.height, contract.width, 3)
+    stacked = np.stack(pixels) if pixels else np.empty(shape, dtype=np.uint8)
+    return LoadedPhotos(tuple(good), stacked, skipped)
+
+
+def _load_one(path: Path, sha256: str, contract: Preprocessing) -> NDArray[np.uint8] | None:
+    """The photo's pixels, or None if it is missing, changed or unreadable."""
+    try:
+        return load(path, contract) if sha256_file(path) == sha256 else None
+    except (PhotoError, OSError):
+        return None

@@ -1,0 +1,80 @@
+"""Comparing an exported file's answers with those of the network that it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_assets.errors import CheckFailedError
+
+SUM_TOLERANCE = 1e-3
+"""How far a photo's probabilities may be from summing to 1: float32 sums of thousands of values."""
+
+CONFIDENT_MARGIN = 0.5
+"""A photo is clear when the best probability is so much above the second."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a variant may be from the network.
+
+    Attributes:
+        largest: Largest difference of any probability; None allows any.
+        confident_agreement: Share of the clear photos whose best object must stay the same.
+    """
+
+    largest: float | None = None
+    confident_agreement: float = 1.0
+
+
+def check_probabilities(
+    name: str,
+    found: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    tolerance: Tolerance,
+) -> None:
+    """Checks a variant's probabilities.
+
+    Args:
+        name: The variant's name, for the message.
+        found: `[N, objects]`, of the exported file.
+        expected: `[N, objects]`, of the network.
+        tolerance: How far apart they may be.
+
+    Raises:
+        CheckFailedError: They do not sum to 1, are too far apart, or too many clear photos get
+            another answer.
+    """
+    problem = _problem(found, expected, tolerance)
+    if problem:
+        raise CheckFailedError(
+            f"{name} does not answer as the trained network does: {problem}. Nothing was written. "
+            "The converter or quantiser cannot handle this network: leave this variant out with "
+            "--variants, or choose another backbone."
+        )
+
+
+def _problem(
+    found: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
+) -> str | None:
+    if found.shape != expected.shape:
+        return f"its output has shape {found.shape[1:]} instead of {expected.shape[1:]}"
+    if not np.isfinite(found).all() or found.min() < 0:
+        return "its output holds values that are no probabilities"
+    if np.abs(found.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+        return f"its probabilities sum to {found.sum(axis=1).min():.4f}, not 1"
+    difference = float(np.abs(found - expected).max())
+    if tolerance.largest is not None and difference > tolerance.largest:
+        return f"a probability differs by {difference:.1e} (at most {tolerance.largest:.0e})"
+    second, best = np.sort(expected, axis=1)[:, -2:].T
+    clear = best - second >= CONFIDENT_MARGIN
+    if clear.any():
+        same = float((found.argmax(1) == expected.argmax(1))[clear].mean())
+        if same < tolerance.confident_agreement:
+            return (
+                f"only {same:.0%} of {int(clear.sum())} clear photos get the same object "
+                f"(at least {tolerance.confident_agreement:.0%})"
+            )
+    return None

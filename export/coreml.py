@@ -1,0 +1,136 @@
+"""Conversion to a Core ML package: an ML Program that classifies an image."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.coreml_check import PREDICTED_LABEL
+from export.network import Deployable
+from export.quiet import quiet
+from export.tflite_metadata import ModelDescription
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+
+_SCORES = "scores"
+_CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
+_NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
+
+
+class _WithSoftmax(nn.Module):
+    """A `Deployable` that answers with probabilities."""
+
+    def __init__(self, network: Deployable) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.softmax(self.network(image), dim=-1)
+
+
+def convert_coreml(
+    network: Deployable,
+    contract: Preprocessing,
+    labels: LabelMap,
+    *,
+    description: ModelDescription,
+    user_defined: dict[str, str],
+) -> Any:
+    """Converts a network to an ML Program with float16 weights and arithmetic.
+
+    The softmax stays in float32: over thousands of objects most probabilities are below 6e-8,
+    where float16 has nothing left, and near 1 its steps are 5e-4.
+
+    Returns:
+        A `coremltools.models.MLModel` with image input `image` and outputs `classLabel` and
+        `probabilities`, not yet saved.
+    """
+    with quiet():
+        import coremltools as ct
+
+        example = torch.zeros(1, 3, contract.height, contract.width)
+        traced = torch.jit.trace(_WithSoftmax(network).eval(), example, check_trace=False)
+        model = ct.convert(
+            traced,
+            inputs=[
+                ct.ImageType(
+                    name=INPUT_NAME, shape=tuple(example.shape), color_layout=ct.colorlayout.RGB
+                )
+            ],
+            outputs=[ct.TensorType(name=_SCORES, dtype=np.float32)],
+            classifier_config=ct.ClassifierConfig(
+                list(labels.object_ids),
+                predicted_feature_name=PREDICTED_LABEL,
+                predicted_probabilities_output=_SCORES,
+            ),
+            convert_to="mlprogram",
+            compute_precision=ct.transform.FP16ComputePrecision(
+                op_selector=lambda operation: operation.op_type != "softmax"
+            ),
+            minimum_deployment_target=ct.target.iOS16,
+            skip_model_load=True,
+        )
+        renamed = _rename_output(model)
+    _describe(renamed, description, user_defined)
+    return renamed
+
+
+def _rename_output(model: Any) -> Any:
+    """Gives the dictionary of probabilities its name; coremltools always calls it by the label."""
+    import coremltools as ct
+
+    specification = model.get_spec()
+    old = specification.description.predictedProbabilitiesName
+    ct.utils.rename_feature(specification, old, OUTPUT_NAME)
+    specification.description.predictedProbabilitiesName = OUTPUT_NAME
+    # The same export on another day makes the same bytes.
+    specification.description.metadata.userDefined.pop(_CONVERSION_DATE, None)
+    return ct.models.MLModel(specification, weights_dir=model.weights_dir, skip_model_load=True)
+
+
+def _describe(model: Any, description: ModelDescription, user_defined: dict[str, str]) -> None:
+    model.short_description = description.description
+    model.author = description.author
+    model.license = description.licence
+    model.version = description.version
+    model.input_description[INPUT_NAME] = (
+        "Photo squashed to the input size without cropping (Vision: scaleFill), RGB."
+    )
+    model.output_description[PREDICTED_LABEL] = "Identifier of the most probable museum object."
+    model.output_description[OUTPUT_NAME] = "Probability of each museum object; they sum to 1."
+    model.user_defined_metadata.update(user_defined)
+
+
+def save_package(model: Any, path: Path) -> None:
+    """Saves an ML Program so that the same model makes the same bytes.
+
+    coremltools names the parts of a package by random numbers and writes maps in no fixed order;
+    both are put in order here.
+    """
+    with quiet():
+        model.save(str(path))
+    manifest = path / "Manifest.json"
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    entries = sorted(content["itemInfoEntries"].items(), key=lambda item: str(item[1]["path"]))
+    names = {old: str(uuid.uuid5(_NAMESPACE, entry["path"])).upper() for old, entry in entries}
+    content["itemInfoEntries"] = {names[old]: entry for old, entry in entries}
+    content["rootModelIdentifier"] = names[content["rootModelIdentifier"]]
+    manifest.write_text(json.dumps(content, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+    _rewrite_specification(path)
+
+
+def _rewrite_specification(path: Path) -> None:
+    from coremltools.proto import Model_pb2
+
+    for file in sorted(path.rglob("*.mlmodel")):
+        specification = Model_pb2.Model.FromString(file.read_bytes())
+        file.write_bytes(specification.SerializeToString(deterministic=True))
+        os.chmod(file, 0o644)

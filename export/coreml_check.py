@@ -1,0 +1,186 @@
+"""Checks what can be checked of a Core ML package where Core ML itself cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, TensorInfo
+from mobile_assets.errors import CheckFailedError, DamagedError
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+
+PREDICTED_LABEL = "classLabel"
+
+SMALL = 16
+"""Constants of up to so many values may be float32: they are settings, not weights."""
+
+
+@dataclass(frozen=True)
+class CoreMLStructure:
+    """What a package declares.
+
+    Attributes:
+        input_name: Name of its one input; empty if it has none or several.
+        colour: The image input's colour space, such as `RGB`; empty if the input is no image.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        outputs: Names and kinds (`stringType`, `dictionaryType`, …) of the outputs, in order.
+        predicted_label: Name of the output that holds the best label.
+        probabilities: Name of the output that holds all probabilities.
+        labels: The classifier's labels in class order.
+        weight_types: Data types of the constants with more than `SMALL` values, sorted.
+        operations: The program's operations that compute, in order.
+    """
+
+    input_name: str
+    colour: str
+    height: int
+    width: int
+    outputs: tuple[tuple[str, str], ...]
+    predicted_label: str
+    probabilities: str
+    labels: tuple[str, ...]
+    weight_types: tuple[str, ...]
+    operations: tuple[str, ...]
+
+
+def read_structure(package: Path) -> CoreMLStructure:
+    """Reads a package's declarations and program.
+
+    Raises:
+        DamagedError: It is no ML Program package or cannot be parsed.
+    """
+    specification = _specification(package)
+    description = specification.description
+    inputs = list(description.input)
+    image = inputs[0].type.imageType if len(inputs) == 1 else None
+    operations = list(_operations(specification))
+    spaces = image.DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number if image else {}
+    return CoreMLStructure(
+        input_name=inputs[0].name if len(inputs) == 1 else "",
+        colour=spaces[image.colorSpace].name if image and image.width else "",
+        height=int(image.height) if image else 0,
+        width=int(image.width) if image else 0,
+        outputs=tuple((out.name, str(out.type.WhichOneof("Type"))) for out in description.output),
+        predicted_label=description.predictedFeatureName,
+        probabilities=description.predictedProbabilitiesName,
+        labels=_labels(operations),
+        weight_types=tuple(sorted(set(_weight_types(operations)))),
+        operations=tuple(op.type for op in operations if op.type != "const"),
+    )
+
+
+def _specification(package: Path) -> Any:
+    from google.protobuf.message import DecodeError
+
+    from coremltools.proto import Model_pb2
+
+    files = sorted(package.rglob("*.mlmodel"))
+    if len(files) != 1:
+        raise DamagedError(f"{package} is not a Core ML package: export the bundle again.")
+    try:
+        specification = Model_pb2.Model.FromString(files[0].read_bytes())
+    except DecodeError:
+        raise DamagedError(f"{files[0]} is damaged: export the bundle again.") from None
+    if specification.WhichOneof("Type") != "mlProgram":
+        raise DamagedError(f"{package} is not an ML Program: export the bundle again.")
+    return specification
+
+
+def _operations(specification: Any) -> Iterator[Any]:
+    for function in specification.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            yield from block.operations
+
+
+def _labels(operations: list[Any]) -> tuple[str, ...]:
+    for operation in operations:
+        if operation.type == "classify":
+            values = operation.inputs["classes"].arguments[0].value.immediateValue.list.values
+            return tuple(v.immediateValue.tensor.strings.values[0] for v in values)
+    return ()
+
+
+def _weight_types(operations: list[Any]) -> Iterator[str]:
+    for operation in operations:
+        if operation.type == "const":
+            tensor = operation.outputs[0].type.tensorType
+            size = 1
+            for dimension in tensor.dimensions:
+                size *= dimension.constant.size
+            if size > SMALL:
+                names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
+                yield str(names[tensor.dataType].name).lower()
+
+
+def check_coreml(
+    package: Path, *, labels: LabelMap, contract: Preprocessing, weights: str = "float16"
+) -> CoreMLStructure:
+    """Checks that a package is the classifier that the bundle describes.
+
+    Args:
+        package: A `.mlpackage` folder.
+        labels: The bundle's label map.
+        contract: The bundle's preprocessing contract.
+        weights: The data type that every weight must have.
+
+    Returns:
+        What the package declares.
+
+    Raises:
+        CheckFailedError: It differs from what is expected; the message names every difference.
+        DamagedError: It cannot be read.
+    """
+    found = read_structure(package)
+    expected = {
+        "input": (found.input_name, INPUT_NAME),
+        "colour": (found.colour, contract.colour),
+        "size": ((found.height, found.width), (contract.height, contract.width)),
+        "outputs": (
+            found.outputs,
+            ((PREDICTED_LABEL, "stringType"), (OUTPUT_NAME, "dictionaryType")),
+        ),
+        "predicted label": (found.predicted_label, PREDICTED_LABEL),
+        "probabilities": (found.probabilities, OUTPUT_NAME),
+        "weights": (found.weight_types, (weights,)),
+    }
+    wrong = [
+        f"{what} is {is_value!r} instead of {should!r}"
+        for what, (is_value, should) in expected.items()
+        if is_value != should
+    ]
+    wrong += _label_difference(found.labels, labels.object_ids)
+    if wrong:
+        raise CheckFailedError(
+            f"{package} is not what the bundle describes: {'; '.join(wrong)}. "
+            "Do not ship it: export the bundle again."
+        )
+    return found
+
+
+def _label_difference(found: tuple[str, ...], expected: tuple[str, ...]) -> list[str]:
+    if len(found) != len(expected):
+        return [f"it has {len(found)} labels instead of {len(expected)}"]
+    for index, (is_label, should) in enumerate(zip(found, expected, strict=True)):
+        if is_label != should:
+            return [f"label {index} is {is_label!r} instead of {should!r}"]
+    return []
+
+
+def inputs_and_outputs(
+    structure: CoreMLStructure,
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """The inputs and outputs in the bundle's terms; the image is listed as `[1, H, W, 3]`."""
+    size = (1, structure.height, structure.width, 3)
+    return (
+        (TensorInfo(name=structure.input_name, dtype="image", shape=size),),
+        (
+            TensorInfo(name=structure.predicted_label, dtype="string", shape=(1,)),
+            TensorInfo(
+                name=structure.probabilities, dtype="float32", shape=(1, len(structure.labels))
+            ),
+        ),
+    )

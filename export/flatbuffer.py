@@ -1,0 +1,239 @@
+"""Reading and editing TFLite files: names, an unsigned input, embedded metadata."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, TensorInfo
+
+IDENTIFIER = b"TFL3"
+_ALIGNMENT = 16
+"""The schema's alignment of constants, in bytes; runtimes map them straight from the file."""
+
+
+def read(content: bytes) -> Any:
+    """Parses a TFLite file into the schema's mutable `ModelT`.
+
+    The quantiser puts constants behind the FlatBuffer and refers to them by their place in the
+    file. Here they come inside: every edit would move them, and older runtimes do not find them.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.size:
+            outside = content[buffer.offset : buffer.offset + buffer.size]
+            buffer.data = np.frombuffer(outside, dtype=np.uint8)
+            buffer.offset = buffer.size = 0
+    return model
+
+
+class _AlignedBuffer:
+    """Packs a `BufferT` on a multiple of `_ALIGNMENT`, which the generated code does not."""
+
+    def __init__(self, buffer: Any) -> None:
+        self._buffer = buffer
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code calls it so
+        from ai_edge_litert import schema_py_generated as schema
+
+        data = self._buffer.data
+        vector = None
+        if data is not None and len(data):
+            raw = np.asarray(data, dtype=np.uint8).tobytes()
+            builder.StartVector(1, len(raw), _ALIGNMENT)
+            builder.head -= len(raw)
+            builder.Bytes[builder.Head() : builder.Head() + len(raw)] = raw
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        packed: int = schema.BufferEnd(builder)
+        return packed
+
+
+def write(model: Any) -> bytes:
+    """Packs a `ModelT` into a TFLite file whose constants are aligned."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    buffers = model.buffers
+    model.buffers = [_AlignedBuffer(buffer) for buffer in buffers]
+    try:
+        builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    finally:
+        model.buffers = buffers
+    return bytes(builder.Output())
+
+
+def operator_names(content: bytes) -> Counter[str]:
+    """How often each operator stands in the file's subgraphs, such as `{"CONV_2D": 33}`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
+    model = read(content)
+    counts: Counter[str] = Counter()
+    for graph in model.subgraphs:
+        counts.update(names[_code(model.operatorCodes[op.opcodeIndex])] for op in graph.operators)
+    return counts
+
+
+def _code(operator: Any) -> int:
+    """Older files hold the operator's code in another field; the larger of the two counts."""
+    return max(int(operator.builtinCode), int(operator.deprecatedBuiltinCode))
+
+
+def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """The inputs and outputs as the file declares them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    types = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
+    graph = read(content).subgraphs[0]
+
+    def info(index: int) -> TensorInfo:
+        tensor = graph.tensors[index]
+        return TensorInfo.model_validate(
+            {
+                "name": tensor.name.decode(),
+                "dtype": types[tensor.type],
+                "shape": tuple(int(n) for n in tensor.shape),
+            }
+        )
+
+    return tuple(map(info, graph.inputs)), tuple(map(info, graph.outputs))
+
+
+def label_ends(content: bytes, *, description: str) -> bytes:
+    """Names the one input and the one output, as tensors and in the signature.
+
+    Raises:
+        ValueError: The file has more than one subgraph, signature, input or output.
+    """
+    model = read(content)
+    if len(model.subgraphs) != 1 or len(model.signatureDefs) != 1:
+        raise ValueError("the converter made more than one subgraph or signature")
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ValueError("the converter made more than one input or output")
+    graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
+    graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
+    signature.inputs[0].name = INPUT_NAME.encode()
+    signature.outputs[0].name = OUTPUT_NAME.encode()
+    model.description = description.encode()
+    return write(model)
+
+
+def unsigned_input(content: bytes) -> bytes:
+    """Puts a QUANTIZE operator before an int8 input, so that the file takes uint8 0–255.
+
+    The new input has scale 1 and zero point 0: its bytes are the photo's bytes.
+
+    Raises:
+        ValueError: The input is not int8.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    graph = model.subgraphs[0]
+    inner = graph.tensors[graph.inputs[0]]
+    if inner.type != schema.TensorType.INT8:
+        raise ValueError("the quantiser left the input in another type than int8")
+    outer = schema.TensorT()
+    outer.name, outer.shape, outer.hasRank = INPUT_NAME.encode(), inner.shape, True
+    outer.type, outer.buffer = schema.TensorType.UINT8, 0
+    outer.quantization = schema.QuantizationParametersT()
+    outer.quantization.scale, outer.quantization.zeroPoint = [1.0], [0]
+    inner.name = f"{INPUT_NAME}_int8".encode()
+    graph.tensors.append(outer)
+    index = len(graph.tensors) - 1
+    operator = schema.OperatorT()
+    operator.opcodeIndex = _operator_index(model, schema.BuiltinOperator.QUANTIZE)
+    operator.inputs, operator.outputs = [index], [int(graph.inputs[0])]
+    operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
+    operator.builtinOptions = schema.QuantizeOptionsT()
+    graph.operators.insert(0, operator)
+    graph.inputs = np.array([index], dtype=np.int32)
+    model.signatureDefs[0].inputs[0].tensorIndex = index
+    return write(model)
+
+
+def _operator_index(model: Any, code: int) -> int:
+    """Index of an operator code, added if the file does not have it."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    for index, operator in enumerate(model.operatorCodes):
+        if _code(operator) == code:
+            return index
+    added = schema.OperatorCodeT()
+    added.builtinCode, added.deprecatedBuiltinCode, added.version = code, code, 1
+    model.operatorCodes.append(added)
+    return len(model.operatorCodes) - 1
+
+
+def input_quantisation(content: bytes) -> tuple[float, int] | None:
+    """Scale and zero point of the input, or None if it is not quantised."""
+    graph = read(content).subgraphs[0]
+    quantisation = graph.tensors[graph.inputs[0]].quantization
+    if quantisation is None or quantisation.scale is None or not len(quantisation.scale):
+        return None
+    return float(quantisation.scale[0]), int(quantisation.zeroPoint[0])
+
+
+def add_metadata_buffer(content: bytes, *, name: str, data: bytes) -> bytes:
+    """Embeds a named metadata buffer, replacing one of the same name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    model.metadata = [m for m in model.metadata or [] if m.name != name.encode()]
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(data, dtype=np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name.encode(), len(model.buffers) - 1
+    model.metadata.append(entry)
+    return write(model)
+
+
+def metadata_buffer(content: bytes, name: str) -> bytes | None:
+    """The content of a named metadata buffer, or None."""
+    model = read(content)
+    for entry in model.metadata or []:
+        if entry.name == name.encode():
+            data: NDArray[np.uint8] = np.asarray(model.buffers[entry.buffer].data, dtype=np.uint8)
+            return data.tobytes()
+    return None
+
+
+def activation_names(content: bytes) -> dict[int, str]:
+    """Index and name of every float32 tensor that an operator computes, and of the input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = read(content).subgraphs[0]
+    computed = {int(graph.inputs[0])}
+    computed.update(int(index) for op in graph.operators for index in op.outputs)
+    return {
+        index: graph.tensors[index].name.decode()
+        for index in sorted(computed)
+        if graph.tensors[index].type == schema.TensorType.FLOAT32
+    }
+
+
+def logits_name(content: bytes) -> str:
+    """Name of the tensor that the final softmax reads.
+
+    Raises:
+        ValueError: The last operator is no softmax.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    if _code(model.operatorCodes[last.opcodeIndex]) != schema.BuiltinOperator.SOFTMAX:
+        raise ValueError("the converted graph does not end in a softmax")
+    name: str = graph.tensors[int(last.inputs[0])].name.decode()
+    return name

@@ -1,0 +1,51 @@
+"""What a user may choose of an export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mobile_assets.errors import InputError
+
+VARIANTS: tuple[str, ...] = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
+"""Names of the variants, in the order of export."""
+
+CALIBRATED: frozenset[str] = frozenset({"tflite-int8"})
+"""Variants whose activation ranges are taken from training photos."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a run is exported.
+
+    Attributes:
+        variants: Which of `VARIANTS`; the order given does not matter.
+        name: Name of the bundle; the run's name if None.
+        calibration_photos: How many training photos the integer variants' ranges are taken from.
+        seed: Seed of the choice of those photos.
+        force: Replace a bundle that is already there, once the new one is complete.
+    """
+
+    variants: tuple[str, ...] = VARIANTS
+    name: str | None = None
+    calibration_photos: int = 128
+    seed: int = 0
+    force: bool = False
+
+    def checked_variants(self) -> tuple[str, ...]:
+        """The chosen variants in the order of export, each once.
+
+        Raises:
+            InputError: There is none, an unknown one, or no calibration photo is asked for.
+        """
+        known = ", ".join(VARIANTS)
+        for name in self.variants:
+            if name not in VARIANTS:
+                raise InputError(f"There is no variant {name!r}. Choose from: {known}.")
+        if not self.variants:
+            raise InputError(f"No variant was chosen. Choose from: {known}.")
+        if self.calibration_photos < 1:
+            raise InputError(
+                f"{self.calibration_photos} calibration photos cannot give activation ranges. "
+                "Give at least 1; 128 is the default."
+            )
+        return tuple(name for name in VARIANTS if name in self.variants)

@@ -1,0 +1,149 @@
+"""Conversion to TFLite, and float16 and full-integer forms of the converted file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export.flatbuffer import activation_names, label_ends, logits_name, unsigned_input
+from export.network import ChannelsLast, Deployable
+from export.quiet import quiet
+from mobile_assets.bundle import INPUT_NAME
+from mobile_assets.preprocessing import Preprocessing
+
+Ranges = dict[str, tuple[float, float]]
+"""Smallest and largest value of each activation, by tensor name."""
+
+
+def convert_float32(network: Deployable, contract: Preprocessing, *, description: str) -> bytes:
+    """Converts a network to a float32 TFLite file.
+
+    Returns:
+        A file with one subgraph, `image` `[1, H, W, 3]` → `probabilities` `[1, objects]`.
+    """
+    with quiet():
+        import litert_torch
+
+        litert_torch.config.show_progress = False
+        sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
+        wrapped = ChannelsLast(network).eval()
+        content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
+    return label_ends(content, description=description)
+
+
+def to_float16(float32: bytes) -> bytes:
+    """Stores the weights as float16; input, output and arithmetic stay float32."""
+    with quiet():
+        from ai_edge_quantizer import qtyping, recipe_manager
+
+        recipe = recipe_manager.RecipeManager()
+        recipe.add_weight_only_config(
+            ".*",
+            qtyping.TFLOperationName.ALL_SUPPORTED,
+            num_bits=16,
+            algorithm_key=recipe_manager.AlgorithmName.FLOAT_CASTING,
+        )
+        return _quantise(float32, recipe, None)
+
+
+def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
+    """Smallest and largest value of every activation over the calibration photos.
+
+    The input's range is 0–255 whatever the photos hold, and the centred photo's likewise: a
+    photo brighter than all calibration photos must not be clipped.
+
+    Args:
+        float32: A file of `convert_float32`.
+        photos: `[N, H, W, 3]` uint8, RGB 0–255; N at least 1.
+    """
+    extremes = np.stack([np.zeros_like(photos[0]), np.full_like(photos[0], 255)])
+    names = activation_names(float32)
+    first = list(names)[:2]
+    with quiet():
+        runner = interpreter(float32, preserve_all_tensors=True)
+        low = dict.fromkeys(names, np.inf)
+        high = dict.fromkeys(names, -np.inf)
+        for photo, indices in [(p, first) for p in extremes] + [(p, list(names)) for p in photos]:
+            run_one(runner, photo)
+            for index in indices:
+                values = runner.get_tensor(index)
+                low[index] = min(low[index], float(values.min()))
+                high[index] = max(high[index], float(values.max()))
+    return {name: (low[index], high[index]) for index, name in names.items()}
+
+
+def interpreter(content: bytes, *, preserve_all_tensors: bool = False, threads: int = 2) -> Any:
+    """An interpreter of a TFLite file, ready to run."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(
+        model_content=content,
+        num_threads=threads,
+        experimental_preserve_all_tensors=preserve_all_tensors,
+    )
+    runner.allocate_tensors()
+    return runner
+
+
+def run_one(runner: Any, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities `[objects]` float32 of one `[H, W, 3]` uint8 photo."""
+    entry = runner.get_input_details()[0]
+    runner.set_tensor(entry["index"], photo[None].astype(entry["dtype"]))
+    runner.invoke()
+    values: NDArray[np.float32] = runner.get_tensor(runner.get_output_details()[0]["index"])[0]
+    return values
+
+
+def run_tflite(content: bytes, photos: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Any:
+    """Probabilities `[N, objects]` float32 of `[N, H, W, 3]` uint8 photos."""
+    with quiet():
+        runner = interpreter(content)
+        return np.stack([run_one(runner, photo) for photo in photos])
+
+
+def to_int8(float32: bytes, ranges: Ranges) -> bytes:
+    """Full-integer form: int8 weights per channel, int8 activations, uint8 input.
+
+    Args:
+        float32: A file of `convert_float32`.
+        ranges: Of `activation_ranges`.
+
+    Returns:
+        A file whose input is uint8 and whose softmax and output are float32.
+    """
+    logits = logits_name(float32)
+    with quiet():
+        recipe = _int8_recipe(logits)
+        statistics = {
+            name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
+            for name, (low, high) in ranges.items()
+        }
+        quantised = _quantise(float32, recipe, statistics)
+    return unsigned_input(quantised)
+
+
+def _int8_recipe(logits: str) -> Any:
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    operation = qtyping.TFLOperationName
+    recipe = recipe_manager.RecipeManager()
+    recipe.add_static_config(
+        ".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8
+    )
+    keep = recipe_manager.AlgorithmName.NO_QUANTIZE
+    for left in (operation.SOFTMAX, operation.OUTPUT):
+        recipe.add_quantization_config(".*", left, algorithm_key=keep)
+    return recipe
+
+
+def _quantise(float32: bytes, recipe: Any, statistics: dict[str, Any] | None) -> bytes:
+    from ai_edge_quantizer import quantizer
+
+    worker = quantizer.Quantizer(float32, recipe.get_quantization_recipe())
+    result = worker.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+    assert result.quantized_model is not None
+    return bytes(result.quantized_model)

@@ -1,0 +1,224 @@
+"""The exported forms of a model: one class each, in a registry."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import coreml_check, flatbuffer
+from export.check import Tolerance, check_probabilities
+from export.network import Deployable
+from export.options import VARIANTS
+from export.tflite_metadata import ModelDescription, embed
+from mobile_assets.bundle import TensorInfo, Variant
+from mobile_assets.errors import CheckFailedError
+from mobile_assets.files import sha256_path, size_of, write_bytes
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+
+FILE_STEM = "artefact-id"
+Ends = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every variant is made of.
+
+    Attributes:
+        network: The folded network.
+        contract: Its preprocessing contract.
+        labels: The label map.
+        description: The words that go into the files' metadata.
+        user_defined: Facts that go into the Core ML package.
+        calibration: `[N, H, W, 3]` uint8 photos for activation ranges; None without integers.
+        probe: `[N, H, W, 3]` uint8 photos on which every file is compared with the network.
+        expected: The network's probabilities `[N, objects]` of `probe`.
+    """
+
+    network: Deployable
+    contract: Preprocessing
+    labels: LabelMap
+    description: ModelDescription
+    user_defined: dict[str, str]
+    calibration: NDArray[np.uint8] | None
+    probe: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+
+    @cached_property
+    def float32(self) -> bytes:
+        """The float32 TFLite file without metadata, converted once for all variants."""
+        from export.tflite import convert_float32
+
+        return convert_float32(self.network, self.contract, description=self.description.name)
+
+
+class Exporter(ABC):
+    """Makes one variant."""
+
+    name: ClassVar[str]
+    format: ClassVar[Literal["tflite", "coreml"]]
+    suffix: ClassVar[str]
+    notes: ClassVar[tuple[str, ...]]
+
+    @property
+    def precision(self) -> str:
+        """The part of the name after the format."""
+        return self.name.removeprefix(f"{self.format}-")
+
+    def export(self, material: Material, bundle: Path) -> Variant:
+        """Writes the variant into the bundle and checks it.
+
+        Raises:
+            CheckFailedError: The file does not answer as the network does.
+        """
+        file = f"models/{FILE_STEM}.{self.precision}.{self.suffix}"
+        path = bundle / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        inputs, outputs = self.write(material, path)
+        return Variant(
+            name=self.name,
+            file=file,
+            format=self.format,
+            precision=self.precision,
+            bytes=size_of(path),
+            sha256=sha256_path(path),
+            inputs=inputs,
+            outputs=outputs,
+            notes=self.notes,
+        )
+
+    @abstractmethod
+    def write(self, material: Material, path: Path) -> Ends:
+        """Writes and checks the file or package; gives its inputs and outputs."""
+
+
+class _TFLite(Exporter):
+    format = "tflite"
+    suffix = "tflite"
+    tolerance: ClassVar[Tolerance]
+    input_type: ClassVar[str] = "float32"
+
+    def write(self, material: Material, path: Path) -> Ends:
+        """Converts, embeds labels and metadata, and compares with the network."""
+        from export.tflite import run_tflite
+
+        content = embed(self.convert(material), material.labels, material.description)
+        found = run_tflite(content, material.probe)
+        check_probabilities(self.name, found, material.expected, self.tolerance)
+        ends = flatbuffer.inputs_and_outputs(content)
+        self._check_ends(ends, material)
+        write_bytes(path, content)
+        return ends
+
+    @abstractmethod
+    def convert(self, material: Material) -> bytes:
+        """The TFLite file without metadata."""
+
+    def _check_ends(self, ends: Ends, material: Material) -> None:
+        contract = material.contract
+        shapes = (1, contract.height, contract.width, 3), (1, len(material.labels))
+        expected = [("image", self.input_type, shapes[0]), ("probabilities", "float32", shapes[1])]
+        found = [(t.name, t.dtype, t.shape) for side in ends for t in side]
+        if found != expected:
+            raise CheckFailedError(
+                f"{self.name} was made with inputs and outputs {found} instead of {expected}. "
+                "The installed converter behaves in another way: install the pinned versions."
+            )
+
+
+class Float32(_TFLite):
+    """Float32 weights and arithmetic."""
+
+    name = "tflite-float32"
+    notes = ("Float32 weights and arithmetic; the reference for the other variants.",)
+    # Kernels sum in another order than torch: 1e-6 is seen, a wrong graph gives more than 1e-2.
+    tolerance = Tolerance(largest=1e-4)
+
+    def convert(self, material: Material) -> bytes:
+        """The converted file as it is."""
+        return material.float32
+
+
+class Float16(_TFLite):
+    """Float16 weights; float32 input, output and, on a CPU, arithmetic."""
+
+    name = "tflite-float16"
+    notes = (
+        "Weights of convolutions and linear layers are stored as float16; input and output are "
+        "float32. On a CPU the arithmetic is float32; GPUs may compute in float16.",
+    )
+    # float16 weights have 11 significant bits: 1e-3 is seen on confident photos.
+    tolerance = Tolerance(largest=2e-2)
+
+    def convert(self, material: Material) -> bytes:
+        """Casts the float32 file's weights."""
+        from export.tflite import to_float16
+
+        return to_float16(material.float32)
+
+
+class Int8(_TFLite):
+    """Full integer: int8 weights and activations, uint8 input, float32 softmax."""
+
+    name = "tflite-int8"
+    input_type = "uint8"
+    notes = (
+        "Full integer: int8 weights per channel and int8 activations from the photo to the "
+        "logits; the input is uint8. Activation ranges are the extremes over the calibration "
+        "photos.",
+        "The softmax is float32, because steps of 1/256 say nothing of thousands of objects.",
+    )
+    tolerance = Tolerance(confident_agreement=0.9)
+
+    def convert(self, material: Material) -> bytes:
+        """Quantises the float32 file with ranges from the calibration photos."""
+        from export.tflite import activation_ranges, to_int8
+
+        assert material.calibration is not None, "export_bundle gives integer variants photos"
+        ranges = activation_ranges(material.float32, material.calibration)
+        return to_int8(material.float32, ranges)
+
+
+class CoreMLFloat16(Exporter):
+    """A Core ML ML Program with float16 weights and arithmetic."""
+
+    name = "coreml-float16"
+    format = "coreml"
+    suffix = "mlpackage"
+    notes = (
+        "ML Program for iOS 16 or later with float16 weights and arithmetic.",
+        "The softmax is float32: float16 has nothing below 6e-8, where most of thousands of "
+        "probabilities lie.",
+        "Converted and checked in structure; not run, since Core ML runs on Apple systems only.",
+    )
+
+    def write(self, material: Material, path: Path) -> Ends:
+        """Converts, saves and checks the structure of what was saved."""
+        from export.coreml import convert_coreml, save_package
+
+        model = convert_coreml(
+            material.network,
+            material.contract,
+            material.labels,
+            description=material.description,
+            user_defined=material.user_defined,
+        )
+        save_package(model, path)
+        structure = coreml_check.check_coreml(
+            path, labels=material.labels, contract=material.contract
+        )
+        return coreml_check.inputs_and_outputs(structure)
+
+
+EXPORTERS: dict[str, Exporter] = {
+    exporter.name: exporter for exporter in (Float32(), Float16(), Int8(), CoreMLFloat16())
+}
+"""Every variant by name."""
+
+assert tuple(EXPORTERS) == VARIANTS
