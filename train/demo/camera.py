@@ -44,7 +44,7 @@ def develop(image: FloatArray, how: Development, rng: np.random.Generator) -> by
 
 
 def _tone(light: FloatArray) -> FloatArray:
-    """sRGB with a shoulder: highlights above 0.7 are compressed, not cut."""
+    """Encode as sRGB with a shoulder: highlights above 0.7 are compressed, not cut."""
     knee = np.float32(0.7)
     over = np.maximum(light - knee, 0)
     light = np.minimum(light, knee) + (1 - knee) * (1 - np.exp(-over / (1 - knee)))

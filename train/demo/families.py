@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from train.demo.figures import idol, shabti
 from train.demo.flats import coin, scarab, tablet, tile
 from train.demo.maker import Builder, Maker
 from train.demo.mesh import Model
 from train.demo.plan import ObjectPlan
-from train.demo.rounds import idol, lamp, necklace, seal, shabti
+from train.demo.smalls import lamp, necklace, seal
 from train.demo.spec import rng_for
 from train.demo.vessels import vessel
 

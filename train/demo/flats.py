@@ -142,8 +142,9 @@ def _die(maker: Maker, motif: str, legend: str, rim: str, coinage: Coinage) -> F
     canvas = Canvas(_SIDE, _SIDE)
     shift = maker.own.normal(0, 0.012, 2)
     inner = 0.36 if legend else 0.44
-    middle = canvas.sub(0.5 - inner + float(shift[0]), 0.5 - inner + float(shift[1]),
-                        2 * inner, 2 * inner)
+    middle = canvas.sub(
+        0.5 - inner + float(shift[0]), 0.5 - inner + float(shift[1]), 2 * inner, 2 * inner
+    )
     if coinage.square_hole:
         for x, y in ((0.5, 0.13), (0.87, 0.5), (0.5, 0.87), (0.13, 0.5)):
             glyph(middle.sub(x - 0.15, y - 0.15, 0.3, 0.3), maker.own)
@@ -261,9 +262,18 @@ def tile(maker: Maker) -> Model:
         relief[:, :_SIDE] -= mask * np.float32(0.006)
     paint_over(albedo[:, _SIDE:], np.full((_SIDE, _SIDE), 0.85, np.float32), linear("#a58a6c"))
     weather(maker.own, albedo, relief, wear, linear("#55493a"))
-    side, outline = near(maker.own, 0.45, 0.015), 1 + 0.02 * _round_noise(maker.own, 8) * (0.3 + wear)
-    surfaces = pillow((side, 0.45, 0.055), 14.0, 16.0, (relief[:, :_SIDE], relief[:, _SIDE:]),
-                      Skin(albedo, 0.4 + 0.3 * wear, 0.35), wobble=outline)
+    side, outline = (
+        near(maker.own, 0.45, 0.015),
+        1 + 0.02 * _round_noise(maker.own, 8) * (0.3 + wear),
+    )
+    surfaces = pillow(
+        (side, 0.45, 0.055),
+        14.0,
+        16.0,
+        (relief[:, :_SIDE], relief[:, _SIDE:]),
+        Skin(albedo, 0.4 + 0.3 * wear, 0.35),
+        wobble=outline,
+    )
     poses = (
         Pose("flat", elevation=(50, 88), yaw=(-180, 180)),
         Pose("leaning", tilt=70, elevation=(8, 35), yaw=(-45, 45), weight=0.7),
@@ -276,9 +286,7 @@ def tile(maker: Maker) -> Model:
     return Model(surfaces, poses, label, about)
 
 
-def _tile_masks(
-    maker: Maker, motif: str, corner: str, border: str, turns: int
-) -> list[FloatArray]:
+def _tile_masks(maker: Maker, motif: str, corner: str, border: str, turns: int) -> list[FloatArray]:
     """Middle, corners and border, one mask for each paint."""
     middle, corners, edge = (Canvas(_SIDE, _SIDE) for _ in range(3))
     FACES[motif](middle.sub(0.28, 0.28, 0.44, 0.44), maker.own)
@@ -312,16 +320,27 @@ def scarab(maker: Maker) -> Model:
     wear = float(maker.own.beta(2, 2.6))
     back, base = Canvas(_SIDE, _SIDE), Canvas(_SIDE, _SIDE)
     _beetle(back, maker.own, split, notches)
-    base.line([(0.5 + 0.4 * math.cos(t), 0.5 + 0.43 * math.sin(t))
-               for t in np.linspace(0, 2 * math.pi, 40).tolist()], 0.022)
+    base.line(
+        [
+            (0.5 + 0.4 * math.cos(t), 0.5 + 0.43 * math.sin(t))
+            for t in np.linspace(0, 2 * math.pi, 40).tolist()
+        ],
+        0.022,
+    )
     glyph_rows(base.sub(0.24, 0.18, 0.52, 0.64), maker.own, rows, columns)
     cut = [worn(maker.own, canvas.mask(), 0.5 * wear) for canvas in (back, base)]
     relief = -blur(np.concatenate(cut, axis=1), 1) * np.float32(0.028)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 8, 4) * np.float32(0.003)
     albedo = ground(maker.own, _SIDE, 2 * _SIDE, linear(stone), 0.14)
     weather(maker.own, albedo, relief, wear, linear("#b39b74"))
-    surfaces = pillow((near(maker.own, width, 0.025), 0.5, 0.09), 2.3, 7.0,
-                      (relief[:, :_SIDE], relief[:, _SIDE:]), Skin(albedo, 0.4, 0.4), dome=2.0)
+    surfaces = pillow(
+        (near(maker.own, width, 0.025), 0.5, 0.09),
+        2.3,
+        7.0,
+        (relief[:, :_SIDE], relief[:, _SIDE:]),
+        Skin(albedo, 0.4, 0.4),
+        dome=2.0,
+    )
     poses = (
         Pose("back", elevation=(40, 85), yaw=(-60, 60)),
         Pose("base", tilt=180, elevation=(52, 88), yaw=(-40, 40), weight=0.8),
@@ -337,8 +356,16 @@ def scarab(maker: Maker) -> Model:
 
 def _beetle(canvas: Canvas, rng: np.random.Generator, split: float, notches: int) -> None:
     """Head, shield and wing cases as cut lines."""
-    canvas.line([(0.06, split), (0.3, split + 0.04), (0.5, split + 0.05), (0.7, split + 0.04),
-                 (0.94, split)], 0.03)
+    canvas.line(
+        [
+            (0.06, split),
+            (0.3, split + 0.04),
+            (0.5, split + 0.05),
+            (0.7, split + 0.04),
+            (0.94, split),
+        ],
+        0.03,
+    )
     canvas.line([(0.5, split + 0.05), (0.5, 0.97)], 0.028)
     canvas.line([(0.25, 0.12), (0.32, 0.24), (0.5, 0.27), (0.68, 0.24), (0.75, 0.12)], 0.028)
     for x in (0.38, 0.62):

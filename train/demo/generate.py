@@ -104,9 +104,7 @@ def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[Done]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _result(
-    root: Path, spec: DemoSpec, plans: Sequence[ObjectPlan], rendered: int
-) -> DemoRegister:
+def _result(root: Path, spec: DemoSpec, plans: Sequence[ObjectPlan], rendered: int) -> DemoRegister:
     return DemoRegister(
         root=root,
         register=root / "register",

@@ -43,7 +43,7 @@ def _sweep(skin: Skin, period: float, turn: float) -> Surface:
     )
     c, s = math.cos(math.radians(turn)) / period, math.sin(math.radians(turn)) / period
     u, v = np.broadcast_arrays(x[None, :], along[:, None])
-    uv = np.stack([c * u - s * v, s * u + c * v], axis=2)
+    uv = np.stack([c * u - s * v, s * u + c * v], axis=2).astype(np.float32)
     return grid_surface(points.astype(np.float32), uv, skin, closed=False)
 
 
@@ -53,7 +53,9 @@ def _wood(rng: np.random.Generator) -> FloatArray:
     planks = int(rng.integers(3, 7))
     for rows in np.array_split(np.arange(_SIDE), planks):
         plank = ground(rng, len(rows), _SIDE, colour * np.float32(rng.uniform(0.7, 1.25)), 0.1)
-        grain = np.sin(14 * noise(rng, len(rows), _SIDE, 2, 3) + np.linspace(0, 30, len(rows))[:, None])
+        grain = np.sin(
+            14 * noise(rng, len(rows), _SIDE, 2, 3) + np.linspace(0, 30, len(rows))[:, None]
+        )
         plank *= 1 + 0.13 * grain[..., None]
         plank[:3] *= 0.2
         albedo[rows] = plank
@@ -71,7 +73,7 @@ def _cloth(rng: np.random.Generator) -> FloatArray:
         stripe[at : at + wide] += 0.5
         paint_over(albedo, stripe, second)
     weave = np.indices((_SIDE, _SIDE)).sum(axis=0) // 2 % 2
-    return np.clip(albedo * (0.85 + 0.15 * weave[..., None]), 0, 0.9).astype(np.float32)
+    return np.asarray(np.clip(albedo * (0.85 + 0.15 * weave[..., None]), 0, 0.9), np.float32)
 
 
 def _sand(rng: np.random.Generator) -> FloatArray:
@@ -102,7 +104,9 @@ def _patterned(rng: np.random.Generator) -> FloatArray:
         kind = pick(rng, tuple(ORNAMENTS) + tuple(FIGURES))
         mask = band(kind, _SIDE, len(span), int(rng.integers(4, 10)), rng)
         coat = albedo[span]
-        paint_over(coat, mask * np.float32(0.8), linear(pick(rng, ("#e0d6bf", "#2b2523", "#c08a3a"))))
+        paint_over(
+            coat, mask * np.float32(0.8), linear(pick(rng, ("#e0d6bf", "#2b2523", "#c08a3a")))
+        )
         albedo[span] = coat
     return albedo
 

@@ -73,7 +73,7 @@ def ground(
     """A plain, slightly uneven coat, float32 `[height, width, 3]`."""
     cloud = noise(rng, height, width, 5, 5)[..., None]
     tint = rng.normal(0, 0.35, 3).astype(np.float32) * np.float32(mottle)
-    return np.clip(colour * (1 + cloud * (mottle + tint)), 0.004, 0.95).astype(np.float32)
+    return np.asarray(np.clip(colour * (1 + cloud * (mottle + tint)), 0.004, 0.95), np.float32)
 
 
 def paint_over(albedo: FloatArray, mask: FloatArray, colour: FloatArray) -> None:
@@ -82,7 +82,11 @@ def paint_over(albedo: FloatArray, mask: FloatArray, colour: FloatArray) -> None
 
 
 def weather(
-    rng: np.random.Generator, albedo: FloatArray, height: FloatArray, amount: float, soil: FloatArray
+    rng: np.random.Generator,
+    albedo: FloatArray,
+    height: FloatArray,
+    amount: float,
+    soil: FloatArray,
 ) -> None:
     """Age a surface in place: dirt in the hollows, stains, hairline cracks.
 
@@ -107,9 +111,9 @@ def weather(
 
 def worn(rng: np.random.Generator, mask: FloatArray, amount: float) -> FloatArray:
     """A mask of paint or relief with parts rubbed away."""
-    cloud = noise(rng, *mask.shape, 6, 5)
+    cloud = noise(rng, mask.shape[0], mask.shape[1], 6, 5)
     keep = np.clip((1.25 - 0.9 * amount - cloud) * 3, 0.15, 1)
-    return (mask * keep).astype(np.float32)
+    return np.asarray(mask * keep, np.float32)
 
 
 def alternatives(kind: str) -> tuple[str, ...]:

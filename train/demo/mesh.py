@@ -118,7 +118,7 @@ def sample(image: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
     left, right, low = x0 % width, (x0 + 1) % width, np.minimum(y0 + 1, height - 1)
     top = image[y0, left] * (1 - fx) + image[y0, right] * fx
     bottom = image[low, left] * (1 - fx) + image[low, right] * fx
-    return (top * (1 - fy) + bottom * fy).astype(np.float32)
+    return np.asarray(top * (1 - fy) + bottom * fy, np.float32)
 
 
 def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool) -> Surface:
@@ -177,8 +177,13 @@ def spline(knots: Sequence[tuple[float, float]], number: int) -> FloatArray:
     pieces = []
     for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         pieces.append(
-            0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-                   + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+            0.5
+            * (
+                2 * p1
+                + (p2 - p0) * t
+                + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
+                + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+            )
         )
     curve = np.concatenate([*pieces, points[-1:]])
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
@@ -187,7 +192,11 @@ def spline(knots: Sequence[tuple[float, float]], number: int) -> FloatArray:
 
 
 def revolve(
-    profile: FloatArray, height: FloatArray, skin: Skin, *, columns: int = 161,
+    profile: FloatArray,
+    height: FloatArray,
+    skin: Skin,
+    *,
+    columns: int = 161,
     round_by: FloatArray | None = None,
 ) -> Surface:
     """Turn a profile about the z axis, with relief.
@@ -249,9 +258,16 @@ def tube(path: FloatArray, radii: FloatArray, skin: Skin, *, flat: float = 1.0) 
 
 
 def pillow(
-    size: tuple[float, float, float], corner: float, edge: float,
-    faces: tuple[FloatArray, FloatArray], skin: Skin, *,
-    wobble: FloatArray | None = None, number: int = 121, dome: float = 0.0, hole: float = 0.0,
+    size: tuple[float, float, float],
+    corner: float,
+    edge: float,
+    faces: tuple[FloatArray, FloatArray],
+    skin: Skin,
+    *,
+    wobble: FloatArray | None = None,
+    number: int = 121,
+    dome: float = 0.0,
+    hole: float = 0.0,
 ) -> tuple[Surface, Surface]:
     """A flat piece with a front (up) and a back: coin, tablet, tile, scarab.
 

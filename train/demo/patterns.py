@@ -226,8 +226,14 @@ def band(kind: str, width: int, height: int, repeats: int, rng: np.random.Genera
     if kind == "lines":
         for k in range(repeats):
             y = (k + 0.5) / repeats
-            canvas.polygon([(0, y - 0.2 / repeats), (1, y - 0.2 / repeats),
-                            (1, y + 0.2 / repeats), (0, y + 0.2 / repeats)])
+            canvas.polygon(
+                [
+                    (0, y - 0.2 / repeats),
+                    (1, y - 0.2 / repeats),
+                    (1, y + 0.2 / repeats),
+                    (0, y + 0.2 / repeats),
+                ]
+            )
     else:
         draw = ORNAMENTS.get(kind) or FIGURES[kind]
         for cell in canvas.cells(repeats):
@@ -260,25 +266,46 @@ def _wedge_sign(cell: Cell, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(2, 5))):
         x, y = float(rng.uniform(0, 0.7)), float(rng.uniform(0, 0.6))
         if rng.random() < 0.5:
-            cell.polygon([(x, y), (x + 0.36, y), (x + 0.21, y + 0.25), (x + 0.18, 1), (x + 0.14, y + 0.25)])
+            cell.polygon(
+                [(x, y), (x + 0.36, y), (x + 0.21, y + 0.25), (x + 0.18, 1), (x + 0.14, y + 0.25)]
+            )
         else:
-            cell.polygon([(x, y), (x + 0.15, y + 0.14), (1, y + 0.17), (x + 0.15, y + 0.22), (x, y + 0.36)])
+            cell.polygon(
+                [(x, y), (x + 0.15, y + 0.14), (1, y + 0.17), (x + 0.15, y + 0.22), (x, y + 0.36)]
+            )
 
 
 def bust(cell: Cell, rng: np.random.Generator) -> None:
     """A head in profile, looking right."""
     nose, chin, crown = (float(v) for v in rng.uniform(-0.04, 0.05, 3))
     cell.polygon(
-        [(0.3, 0.98), (0.36, 0.74), (0.27, 0.6), (0.24, 0.35), (0.34, 0.14), (0.52, 0.08 + crown),
-         (0.66, 0.18), (0.69, 0.34), (0.8 + nose, 0.48), (0.71, 0.52), (0.74, 0.58), (0.71, 0.63),
-         (0.74 + chin, 0.72), (0.6, 0.78), (0.62, 0.86), (0.78, 0.98)],
+        [
+            (0.3, 0.98),
+            (0.36, 0.74),
+            (0.27, 0.6),
+            (0.24, 0.35),
+            (0.34, 0.14),
+            (0.52, 0.08 + crown),
+            (0.66, 0.18),
+            (0.69, 0.34),
+            (0.8 + nose, 0.48),
+            (0.71, 0.52),
+            (0.74, 0.58),
+            (0.71, 0.63),
+            (0.74 + chin, 0.72),
+            (0.6, 0.78),
+            (0.62, 0.86),
+            (0.78, 0.98),
+        ],
         200,
     )
     cell.disc(0.62, 0.4, 0.035, 90)
     cell.line([(0.3, 0.3), (0.5, 0.22), (0.68, 0.28)], 0.05)
     if rng.random() < 0.5:
         for t in np.linspace(0, 1, 5).tolist():
-            cell.polygon([(0.3 + 0.3 * t, 0.24 - 0.1 * t), (0.27 + 0.3 * t, 0.06), (0.36 + 0.3 * t, 0.18)])
+            cell.polygon(
+                [(0.3 + 0.3 * t, 0.24 - 0.1 * t), (0.27 + 0.3 * t, 0.06), (0.36 + 0.3 * t, 0.18)]
+            )
     else:
         cell.line([(0.26, 0.5), (0.34, 0.62), (0.3, 0.72)], 0.06)
 

@@ -118,9 +118,7 @@ def photo_counts(objects: int) -> list[int]:
     """
     shares = [number / PAPER_OBJECTS for _, number in PHOTO_COUNTS]
     counts = []
-    for (photos, _), number in zip(
-        PHOTO_COUNTS, _largest_remainder(objects, shares), strict=True
-    ):
+    for (photos, _), number in zip(PHOTO_COUNTS, _largest_remainder(objects, shares), strict=True):
         counts += [photos] * number if photos < 10 else _many(number)
     return counts
 
@@ -200,9 +198,7 @@ def _accession(prefix: str, mould: int, rank: int) -> str:
 def _photos_of_objects(homes: Sequence[int], seed: int) -> list[int]:
     """Deal the counts out, each collection getting a fair spread of them."""
     counts = sorted(photo_counts(len(homes)), reverse=True)
-    members = [
-        [k for k, home in enumerate(homes) if home == c] for c in range(len(COLLECTIONS))
-    ]
+    members = [[k for k, home in enumerate(homes) if home == c] for c in range(len(COLLECTIONS))]
     places = []
     for c, indices in enumerate(members):
         order = rng_for(seed, "photos", c).permutation(len(indices))

@@ -101,7 +101,8 @@ def close_register(
     """Write the manifest and the full description; the register is complete."""
     _write(root / "register" / "manifest.csv", _manifest(plans, known))
     objects = [
-        asdict(plan) | {"title": known[plan.index].title, "parameters": known[plan.index].parameters}
+        asdict(plan)
+        | {"title": known[plan.index].title, "parameters": known[plan.index].parameters}
         for plan in plans
     ]
     text = json.dumps(header(spec) | {"complete": True, "objects": objects}, indent=1)

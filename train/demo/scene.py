@@ -128,9 +128,7 @@ def studio_scene(
         blur=0.0, blur_angle=0.0, soft=float(rng.uniform(0, 0.0012)),
         vignette=float(rng.uniform(0, 0.15)), quality=int(rng.integers(85, 96)),
     )  # fmt: skip
-    return Scene(
-        (*placed, ground), (key, fill), (ambient, ambient, ambient), camera, development
-    )
+    return Scene((*placed, ground), (key, fill), (ambient, ambient, ambient), camera, development)
 
 
 def field_scene(
@@ -231,8 +229,14 @@ def _field_light(rng: np.random.Generator) -> tuple[tuple[Softbox, ...], Vector,
 
 
 def _camera(
-    surfaces: Sequence[Surface], rng: np.random.Generator, pixels: int, *,
-    elevation: float, fill: float, shift: float, roll: float,
+    surfaces: Sequence[Surface],
+    rng: np.random.Generator,
+    pixels: int,
+    *,
+    elevation: float,
+    fill: float,
+    shift: float,
+    roll: float,
 ) -> Camera:
     """A camera in front of the object whose frame it fills to a share of `fill`."""
     far = float(rng.uniform(4.0, 8.0))
@@ -250,7 +254,9 @@ def _camera(
     aim = origin + far * (ahead + x * right + y * up)
     tilt = math.radians(roll * float(rng.normal()))
     top = math.cos(tilt) * up + math.sin(tilt) * right
-    width, height = (pixels, round(pixels / aspect)) if aspect >= 1 else (round(pixels * aspect), pixels)
+    width, height = (
+        (pixels, round(pixels / aspect)) if aspect >= 1 else (round(pixels * aspect), pixels)
+    )
     return Camera(
         _vector(origin), _vector(aim), _vector(top),
         2 * math.degrees(math.atan(wide / 2)), width, height,

@@ -101,18 +101,31 @@ class Shape:
 
 
 SHAPES: dict[str, Shape] = {
-    "amphora": Shape("amphora", (0.1, 0.17), (0.29, 0.37), (0.46, 0.6), (0.09, 0.14),
-                     (0.73, 0.79), (0.12, 0.19), 2),
-    "jug": Shape("jug", (0.2, 0.27), (0.31, 0.42), (0.34, 0.5), (0.16, 0.22),
-                 (0.68, 0.76), (0.18, 0.24), 1),
-    "vase": Shape("vase", (0.14, 0.22), (0.24, 0.37), (0.4, 0.68), (0.06, 0.13),
-                  (0.78, 0.85), (0.09, 0.18)),
-    "jar": Shape("jar", (0.14, 0.28), (0.42, 0.56), (0.5, 0.65), (0.25, 0.36),
-                 (0.86, 0.9), (0.28, 0.42)),
-    "beaker": Shape("beaker", (0.24, 0.34), (0.36, 0.46), (0.35, 0.6), (0.32, 0.4),
-                    (0.82, 0.88), (0.35, 0.46)),
-    "bowl": Shape("bowl", (0.35, 0.6), (0.8, 1.05), (0.62, 0.75), (0.95, 1.2),
-                  (0.93, 0.95), (1.0, 1.3)),
+    "amphora": Shape(
+        "amphora",
+        (0.1, 0.17),
+        (0.29, 0.37),
+        (0.46, 0.6),
+        (0.09, 0.14),
+        (0.73, 0.79),
+        (0.12, 0.19),
+        2,
+    ),
+    "jug": Shape(
+        "jug", (0.2, 0.27), (0.31, 0.42), (0.34, 0.5), (0.16, 0.22), (0.68, 0.76), (0.18, 0.24), 1
+    ),
+    "vase": Shape(
+        "vase", (0.14, 0.22), (0.24, 0.37), (0.4, 0.68), (0.06, 0.13), (0.78, 0.85), (0.09, 0.18)
+    ),
+    "jar": Shape(
+        "jar", (0.14, 0.28), (0.42, 0.56), (0.5, 0.65), (0.25, 0.36), (0.86, 0.9), (0.28, 0.42)
+    ),
+    "beaker": Shape(
+        "beaker", (0.24, 0.34), (0.36, 0.46), (0.35, 0.6), (0.32, 0.4), (0.82, 0.88), (0.35, 0.46)
+    ),
+    "bowl": Shape(
+        "bowl", (0.35, 0.6), (0.8, 1.05), (0.62, 0.75), (0.95, 1.2), (0.93, 0.95), (1.0, 1.3)
+    ),
 }
 
 
@@ -129,28 +142,28 @@ def _vessel(shape: Shape, maker: Maker) -> Model:
     ware = WARES[maker.collection][int(maker.mould.integers(len(WARES[maker.collection])))]
     zones = _mould_zones(maker.mould, len(ware.paints))
     profile, outside = _profile(shape, maker)
-    zones = sister_zones(zones, maker, len(ware.paints))
+    shown = sister_zones(zones, maker, len(ware.paints))
     wear = float(maker.own.beta(2, 3))
     albedo, height = _coat(maker, ware)
     # The texture runs along the whole profile, of which the outside is a part.
     inner = 1 - outside
-    _decorate(maker, ware, zones, (1 - 0.08 * outside, inner), (albedo, height), wear)
+    _decorate(maker, ware, shown, (1 - 0.08 * outside, inner), (albedo, height), wear=wear)
     if shape.name == "bowl":
-        _decorate(maker, ware, zones[-2:], (inner * 0.35, inner), (albedo, height), wear)
-    chips = _chip_rim(maker, albedo, height, inner, wear, ware)
+        _decorate(maker, ware, shown[-2:], (inner * 0.35, inner), (albedo, height), wear=wear)
+    chips = _chip_rim(maker.own, (albedo, height), rim=inner, wear=wear, ware=ware)
     weather(maker.own, albedo, height, wear, linear("#6a5b48"))
     skin = Skin(albedo, ware.roughness, ware.specular)
     spout = _spout(profile) if shape.handles == 1 else None
     surfaces = [revolve(profile, height, skin, columns=193, round_by=spout)]
     surfaces += _handles(shape, maker, profile, skin)
-    main = max(zones, key=lambda zone: zone.high - zone.low)
+    main = max(shown, key=lambda zone: zone.high - zone.low)
     return Model(
         tuple(surfaces),
         _poses(shape),
         f"{ware.name} {shape.name} with {main.kind}{wear_words(wear)}".capitalize(),
         {
             "ware": ware.name,
-            "zones": "; ".join(f"{z.repeats} {z.kind} (paint {z.paint})" for z in zones),
+            "zones": "; ".join(f"{z.repeats} {z.kind} (paint {z.paint})" for z in shown),
             "chips": chips,
             "wear": round(wear, 3),
         },
@@ -220,8 +233,13 @@ def _coat(maker: Maker, ware: Ware) -> tuple[FloatArray, FloatArray]:
 
 
 def _decorate(
-    maker: Maker, ware: Ware, zones: tuple[Zone, ...], span: tuple[float, float],
-    coat: tuple[FloatArray, FloatArray], wear: float,
+    maker: Maker,
+    ware: Ware,
+    zones: tuple[Zone, ...],
+    span: tuple[float, float],
+    coat: tuple[FloatArray, FloatArray],
+    *,
+    wear: float,
 ) -> None:
     """Paint, cut or raise the zones between two texture rows (`span`, bottom first)."""
     albedo, height = coat
@@ -239,15 +257,21 @@ def _decorate(
         if zone.kind in FIGURES:
             for row in (first - 2, last):
                 edge = slice(max(0, row), row + 2)
-                paint_over(albedo[edge], np.full_like(height[edge], 0.8),
-                           linear(ware.paints[zone.paint]))
+                paint_over(
+                    albedo[edge], np.full_like(height[edge], 0.8), linear(ware.paints[zone.paint])
+                )
 
 
 def _chip_rim(
-    maker: Maker, albedo: FloatArray, height: FloatArray, rim: float, wear: float, ware: Ware
+    rng: np.random.Generator,
+    coat: tuple[FloatArray, FloatArray],
+    *,
+    rim: float,
+    wear: float,
+    ware: Ware,
 ) -> int:
     """Break bits off the rim; returns how many."""
-    rng = maker.own
+    albedo, height = coat
     number = int(rng.poisson(0.6 + 2.5 * wear))
     y, x = np.mgrid[0:_ROWS, 0:_COLUMNS].astype(np.float32)
     for _ in range(number):
@@ -258,17 +282,19 @@ def _chip_rim(
         chip = np.clip((size * (1 + 0.3 * noise(rng, _ROWS, _COLUMNS, 24, 2)) - far) / 3, 0, 1)
         mask = chip.astype(np.float32)
         height -= mask * np.float32(0.005)
-        paint_over(albedo, mask * np.float32(0.9), 0.5 * linear(ware.fabric) + linear("#8f7b62") * 0.5)
+        paint_over(
+            albedo, mask * np.float32(0.9), 0.5 * linear(ware.fabric) + linear("#8f7b62") * 0.5
+        )
     return number
 
 
 def _spout(profile: FloatArray) -> FloatArray:
     """A pouring lip opposite the handle."""
-    turn = np.linspace(0, 2 * math.pi, 193, dtype=np.float32) + np.float32(math.pi / 2)
-    away = np.abs((turn - math.pi + math.pi) % (2 * math.pi) - math.pi)
+    angle = np.linspace(0, 2 * math.pi, 193) + math.pi / 2
+    away = np.abs((angle + math.pi) % (2 * math.pi) - math.pi)
     pull = np.exp(-((away / 0.4) ** 2))
     rise = np.clip((profile[:, 1] - 0.85) / 0.15, 0, 1) ** 1.5
-    return (1 + 0.3 * rise[:, None] * pull[None, :]).astype(np.float32)
+    return np.asarray(1 + 0.3 * rise[:, None] * pull[None, :], np.float32)
 
 
 def _handles(shape: Shape, maker: Maker, profile: FloatArray, skin: Skin) -> list[Surface]:
@@ -283,7 +309,13 @@ def _handles(shape: Shape, maker: Maker, profile: FloatArray, skin: Skin) -> lis
         t = np.linspace(0, 1, 24)
         out = r_low + (r_high - r_low) * t + reach * np.sin(math.pi * t) ** 0.8
         z = low + (high - low) * t + 0.08 * np.sin(math.pi * t)
-        path = np.stack([side * out, 0 * t, z], axis=1)
-        made.append(tube(path, np.full(24, thick * (1.0 if shape.handles == 2 else 1.3)),
-                         Skin(skin.albedo[-60:], skin.roughness, skin.specular), flat=0.7))
+        path = np.stack([side * out, 0 * t, z], axis=1).astype(np.float32)
+        made.append(
+            tube(
+                path,
+                np.full(24, thick * (1.0 if shape.handles == 2 else 1.3), np.float32),
+                Skin(skin.albedo[-60:], skin.roughness, skin.specular),
+                flat=0.7,
+            )
+        )
     return made

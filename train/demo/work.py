@@ -127,15 +127,14 @@ def _write(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-_photographer: Photographer | None = None
+_ready: list[Photographer] = []
 
 
 def start_worker(stop: Event) -> None:
     """Make a process ready: it leaves interruptions to its parent and dies with it."""
-    global _photographer
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    _photographer = Photographer(stop)
+    _ready[:] = [Photographer(stop)]
 
 
 def run_job(job: Job) -> Done:
@@ -144,9 +143,9 @@ def run_job(job: Job) -> Done:
     Raises:
         RuntimeError: If the process was not made ready.
     """
-    if _photographer is None:
+    if not _ready:
         raise RuntimeError("run_job was called in a process that start_worker did not prepare")
-    return _photographer.run(job)
+    return _ready[0].run(job)
 
 
 def _follow_parent() -> None:
