@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from benchmarks.results import Latency, Memory, Placement
 from benchmarks.runtimes.base import Pixels, Session
@@ -58,7 +59,7 @@ class ProbeReply(Record):
     end_to_end_ms: float | None = None
     memory: Memory | None = None
     placement: Placement | None = None
-    turns: dict[str, tuple[float, ...]] = {}
+    turns: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 def measure(request: ProbeRequest) -> ProbeReply:

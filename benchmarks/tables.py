@@ -36,12 +36,48 @@ TERMINAL_TITLES = {"min. photos": "min.", "agreement": "agree", "drop (95 % CI)"
 """Shorter column titles, so that the table fits 80 characters."""
 
 CSV_COLUMNS = (
-    "register min_photos backbone head seed variant runtime status objects photos unseen_photos "
-    "top1 top1_low top1_high top3 top5 top10 precision recall f1 agreement drop_points drop_low "
-    "drop_high right_to_wrong wrong_to_right max_probability_drift invalid_answers "
-    "calibration_error bytes cold_load_ms latency_p50_ms latency_p90_ms threads latency_ratio "
-    "end_to_end_ms memory_bytes recipe train_seconds note"
-).split()
+    "register",
+    "min_photos",
+    "backbone",
+    "head",
+    "seed",
+    "variant",
+    "runtime",
+    "status",
+    "objects",
+    "photos",
+    "unseen_photos",
+    "top1",
+    "top1_low",
+    "top1_high",
+    "top3",
+    "top5",
+    "top10",
+    "precision",
+    "recall",
+    "f1",
+    "agreement",
+    "drop_points",
+    "drop_low",
+    "drop_high",
+    "right_to_wrong",
+    "wrong_to_right",
+    "max_probability_drift",
+    "invalid_answers",
+    "calibration_error",
+    "bytes",
+    "cold_load_ms",
+    "latency_p50_ms",
+    "latency_p90_ms",
+    "threads",
+    "latency_ratio",
+    "end_to_end_ms",
+    "memory_bytes",
+    "recipe",
+    "train_seconds",
+    "note",
+)
+"""Columns of `results.csv`: the key, what was measured, and a note."""
 
 
 def sorted_rows(results: Results) -> list[Row]:
@@ -91,10 +127,16 @@ def drop_cell(row: Row) -> str:
     """The drop with its interval, such as `0.3 (−0.2 to 0.8)`."""
     if row.drop_points is None:
         return MISSING
+    interval = drop_interval(row)
+    return signless(row.drop_points) + (f" ({interval})" if interval else "")
+
+
+def drop_interval(row: Row) -> str:
+    """The interval of the drop, such as `−0.2 to 0.8`; empty where there is none."""
     if row.drop_ci95 is None:
-        return signless(row.drop_points)
+        return ""
     low, high = row.drop_ci95
-    return f"{signless(row.drop_points)} ({signless(low)} to {signless(high)})"
+    return f"{signless(low)} to {signless(high)}"
 
 
 def interval_cell(row: Row) -> str:

@@ -1,0 +1,166 @@
+"""What the report shows in pictures: the collection, answers, changed answers, mistaken pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.accuracy import Measured
+from benchmarks.metrics import NO_ANSWER, Answers, confused_pairs
+from benchmarks.report.pictures import Pictures
+from benchmarks.report.verdict import short_name
+from benchmarks.results import REFERENCE_VARIANT
+
+STRIP = 48
+SHORTLIST = 4
+PER_KIND = 2
+FLIPS = 8
+PAIRS = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An object in a picture: its words, its probability if it is an answer, whether it is right."""
+
+    name: str
+    collection: str
+    picture: str | None
+    probability: float | None = None
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A photo with the shortlist that the phone would show."""
+
+    kind: str
+    photo: str | None
+    truth: str
+    verdict: str
+    candidates: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A photo to which a variant gives another first answer than the reference."""
+
+    variant: str
+    photo: str | None
+    truth: str
+    reference: Shown
+    changed: Shown
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two objects that are taken for each other, with a photo that was."""
+
+    right: Shown
+    answered: Shown
+    photo: str | None
+    count: int
+
+
+class Storyteller:
+    """Chooses and prepares the pictures of one case for one variant."""
+
+    def __init__(self, measured: Measured, variant: str) -> None:
+        """Prepares to tell of `variant`, one of the measured ones."""
+        self._measured = measured
+        self._variant = variant
+        self._answers = measured.answers[variant]
+        self._pictures = Pictures(measured.case)
+        self._labels = measured.case.run.labels
+
+    def strip(self) -> list[Shown]:
+        """Objects spread evenly over the register, with a training photo of each."""
+        count = min(STRIP, len(self._labels))
+        places = np.linspace(0, len(self._labels) - 1, count).astype(int)
+        shown = [self._shown(int(place)) for place in places]
+        return [one for one in shown if one.picture is not None]
+
+    def examples(self) -> list[Example]:
+        """Answers of four kinds, from sure and right to wrong altogether, drawn by a fixed seed."""
+        answers, thresholds = self._answers, self._measured.case.bundle.info.decision
+        best = answers.probability[:, 0]
+        answered = answers.top != NO_ANSWER
+        sure = answered & (best >= thresholds.match)
+        listed = ~answers.right & (answers.rank < SHORTLIST)
+        kinds = (
+            ("Right, a match", answers.right & sure),
+            ("Right, from a shortlist", answers.right & ~sure),
+            ("Wrong first, right object on the shortlist", listed),
+            ("Wrong", answered & ~answers.right & ~listed),
+        )
+        generator = np.random.default_rng(0)
+        examples: list[Example] = []
+        for kind, mask in kinds:
+            places = np.flatnonzero(mask)
+            chosen = generator.permutation(places)[:PER_KIND]
+            examples += [self._example(kind, int(place)) for place in sorted(chosen)]
+        return examples
+
+    def flips(self) -> tuple[list[Flip], int]:
+        """Photos whose first answer differs from the reference's, what was lost first; their number."""
+        reference = self._measured.answers[REFERENCE_VARIANT]
+        differs = np.flatnonzero(self._answers.top != reference.top)
+        kind = np.where(self._answers.right[differs], 1, 2)
+        kind[reference.right[differs]] = 0
+        order = differs[np.argsort(kind, kind="stable")]
+        return [self._flip(int(place), reference) for place in order[:FLIPS]], len(differs)
+
+    def pairs(self) -> list[Pair]:
+        """The most frequent mistakes."""
+        truth = self._measured.truth
+        found = confused_pairs(self._answers.top, truth, limit=PAIRS)
+        pairs: list[Pair] = []
+        for right, answered, count in found:
+            mistaken = np.flatnonzero((truth == right) & (self._answers.top == answered))
+            photo = self._photo(int(mistaken[0]))
+            pairs.append(Pair(self._shown(right), self._shown(answered), photo, count))
+        return pairs
+
+    def _shown(self, index: int, probability: float | None = None, truth: int = -2) -> Shown:
+        if index == NO_ANSWER:
+            return Shown("no answer", "", None, probability)
+        label = self._labels[index]
+        return Shown(
+            name=label.title or label.object_id,
+            collection=label.collection,
+            picture=self._pictures.object(index),
+            probability=probability,
+            right=index == truth,
+        )
+
+    def _photo(self, place: int) -> str | None:
+        return self._pictures.photo(self._measured.photos[place].path)
+
+    def _truth(self, place: int) -> tuple[int, str]:
+        index = self._measured.photos[place].object_index
+        label = self._labels[index]
+        return index, label.title or label.object_id
+
+    def _example(self, kind: str, place: int) -> Example:
+        truth, name = self._truth(place)
+        best = zip(self._answers.best[place], self._answers.probability[place], strict=True)
+        candidates = [self._shown(int(i), float(p), truth) for i, p in list(best)[:SHORTLIST]]
+        thresholds = self._measured.case.bundle.info.decision
+        top = float(self._answers.probability[place, 0])
+        verdict = "not in the register"
+        if top >= thresholds.reject:
+            verdict = "match" if top >= thresholds.match else "shortlist"
+        return Example(kind, self._photo(place), name, verdict, tuple(candidates))
+
+    def _first(self, answers: Answers, place: int) -> Shown:
+        index, probability = int(answers.top[place]), float(answers.probability[place, 0])
+        return self._shown(index, probability, self._truth(place)[0])
+
+    def _flip(self, place: int, reference: Answers) -> Flip:
+        name = self._truth(place)[1]
+        was, now = self._first(reference, place), self._first(self._answers, place)
+        outcome = "both wrong"
+        if was.right or now.right:
+            outcome = "right → wrong" if was.right else "wrong → right"
+        return Flip(short_name(self._variant), self._photo(place), name, was, now, outcome)
