@@ -82,7 +82,7 @@ def class_weights(truth: Tensor, objects: int) -> Tensor:
 
 
 def to_images(pixels: NDArray[np.uint8], compute: Compute) -> Tensor:
-    """`[N, H, W, 3]` uint8 → `[N, 3, H, W]` float32 0–255 on the device, channels last in memory."""
+    """`[N, H, W, 3]` uint8 → `[N, 3, H, W]` float32 on the device, channels last in memory."""
     images = torch.from_numpy(np.ascontiguousarray(pixels)).to(compute.device)
     # The permuted view of NHWC memory is channels_last already; float() keeps the layout.
     return images.permute(0, 3, 1, 2).float()

@@ -99,8 +99,24 @@ def build_model(
 
     if head not in HEADS:
         raise InputError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
-    if not timm.is_model(backbone):
-        near = ", ".join(timm.list_models(f"*{backbone}*")[:5]) or "see timm.list_models()"
-        raise InputError(f"timm has no backbone named {backbone!r}. Similar names: {near}.")
+    check_backbone(backbone)
     body = timm.create_model(backbone, pretrained=False, num_classes=0)
     return ArtefactModel(body, HEADS[head](body.num_features, objects), preprocessing)
+
+
+def check_backbone(name: str) -> None:
+    """Checks that timm knows the backbone.
+
+    Raises:
+        InputError: It does not; the message lists similar names.
+    """
+    import difflib
+
+    import timm
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+        raise InputError(
+            f"timm has no backbone named {name!r}. "
+            f"Similar names: {', '.join(near) or 'timm.list_models() lists all'}."
+        )

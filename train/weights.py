@@ -119,7 +119,7 @@ def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _named(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that the backbone has by name; a classifier's and wrapper prefixes are dropped."""
+    """The tensors that the backbone has, by name, less the prefixes of wrappers."""
     wanted = backbone.state_dict()
     stripped = {k.removeprefix("module.").removeprefix("backbone."): v for k, v in tensors.items()}
     return {k: v for k, v in stripped.items() if k in wanted}

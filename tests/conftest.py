@@ -1,0 +1,41 @@
+"""Photos and registers that the tests share: small, real files on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+pillow_heif.register_heif_opener()
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def picture(seed: int, width: int = 48, height: int = 40) -> Image.Image:
+    """A smooth coloured picture of its own for every seed, that survives JPEG compression."""
+    generator = np.random.default_rng(seed)
+    cells = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def object_picture(number: int, view: int, side: int = 64) -> Image.Image:
+    """View `view` of object `number`: its own colours, shifted and lit a little differently."""
+    base = np.asarray(picture(1000 + number, side, side)).astype(np.int16)
+    moved = np.roll(base, (3 * view, -2 * view), axis=(0, 1)) + 6 * (view % 3)
+    return Image.fromarray(moved.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def register_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two collections, six objects, 3 to 8 photos each: all four thresholds differ."""
+    root = tmp_path_factory.mktemp("photos")
+    for number, count in enumerate((3, 4, 5, 6, 7, 8)):
+        folder = root / ("Egyptian" if number % 2 else "Oriental") / f"OBJ-{number}"
+        folder.mkdir(parents=True)
+        for view in range(count):
+            object_picture(number, view).save(folder / f"{view:03}.png")
+    return root
