@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,10 @@ from mobile_assets.decision import DecisionThresholds, choose_thresholds
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.run import Run, RunMetrics, load_model
+
+if TYPE_CHECKING:
+    from export.network import Deployable
+    from export.variants import Material
 
 PROBE_PHOTOS = 32
 """On how many photos each exported file is compared with the network."""
@@ -75,17 +80,21 @@ def export_bundle(
         DamagedError: The run is damaged.
         CheckFailedError: An exported file does not answer as the network does.
     """
-    say: Say = progress or (lambda message: None)
+    say: Say = progress or _say_nothing
     names = options.checked_variants()
     check_output(out, force=options.force, what="bundle")
     _check_photos(names, photos)
     if photos is None:
         say("Without --photos there are no decision thresholds: every answer is a shortlist.")
-    gathered = _gather(run, names, options, photos, say)
+    gathered = _gather(run, options, photos, say)
     with new_folder(out, force=options.force, what="bundle") as folder:
-        info = _write(run, out, folder, names, options, gathered, say)
+        info = _write(_Job(run, out, options, gathered), folder, say)
         say(f"Wrote {len(info.variants)} variants of {info.objects} objects.")
     return read_bundle(out)
+
+
+def _say_nothing(_message: str) -> None:
+    """Stands in where nobody listens."""
 
 
 def _check_photos(names: tuple[str, ...], photos: Path | None) -> None:
@@ -113,14 +122,12 @@ class _Gathered:
     validation: LoadedPhotos | None
 
 
-def _gather(
-    run: Run, names: tuple[str, ...], options: ExportOptions, photos: Path | None, say: Say
-) -> _Gathered:
+def _gather(run: Run, options: ExportOptions, photos: Path | None, say: Say) -> _Gathered:
     if photos is None:
         return _Gathered(None, None, None)
     say("Reading photos for the decision thresholds.")
     validation = validation_photos(run, photos, say=say)
-    if not CALIBRATED.intersection(names):
+    if not CALIBRATED.intersection(options.variants):
         return _Gathered(None, None, validation)
     say("Reading photos for calibration.")
     calibration, record = calibration_photos(
@@ -129,49 +136,62 @@ def _gather(
     return _Gathered(calibration, record, validation)
 
 
-def _write(
-    run: Run,
-    out: Path,
-    folder: Path,
-    names: tuple[str, ...],
-    options: ExportOptions,
-    gathered: _Gathered,
-    say: Say,
-) -> BundleInfo:
-    """Writes everything into `folder`, which is to become `out`."""
-    from export.network import deployable
-    from export.variants import EXPORTERS, Material
+@dataclass(frozen=True)
+class _Job:
+    """One export: `run` becomes `out`."""
 
-    name = options.name or run.info.name
-    contract = run.info.preprocessing
+    run: Run
+    out: Path
+    options: ExportOptions
+    gathered: _Gathered
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.options.name or self.run.info.name
+
+
+def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
+    """Writes everything into `folder`, which is to become `job.out`."""
+    from export.network import deployable
+    from export.variants import EXPORTERS
+
+    run = job.run
     say("Folding the network.")
-    network = deployable(load_model(run), contract)
-    thresholds = _thresholds(run, gathered.validation, network.probabilities)
-    probe = _probe(run, gathered)
-    material = Material(
-        network=network,
-        contract=contract,
-        labels=run.labels,
-        description=_description(run, name),
-        user_defined={
-            "artefact-id.bundle": name,
-            "artefact-id.labels_sha256": run.labels.sha256,
-            "artefact-id.model_sha256": run.info.model_sha256,
-        },
-        calibration=None if gathered.calibration is None else gathered.calibration.pixels,
-        probe=probe,
-        expected=network.probabilities(probe),
-    )
+    network = deployable(load_model(run), run.info.preprocessing)
+    thresholds = _thresholds(run, job.gathered.validation, network.probabilities)
+    material = _material(job, network)
     variants: list[Variant] = []
-    for variant in names:
+    for variant in job.options.checked_variants():
         say(f"Exporting {variant}.")
         variants.append(EXPORTERS[variant].export(material, folder))
-    info = _info(run, out, name, thresholds, tuple(variants), gathered.record)
+    info = _info(job, thresholds, tuple(variants))
     run.labels.write(folder)
     write_text(folder / "README.md", model_card(info, run, _metrics(run)))
     # Last, so that a folder with a bundle.json is complete even without the rename.
     info.write(folder / BUNDLE_FILE)
     return info
+
+
+def _material(job: _Job, network: Deployable) -> Material:
+    from export.variants import Material
+
+    run, calibration = job.run, job.gathered.calibration
+    probe = _probe(run, job.gathered)
+    return Material(
+        network=network,
+        contract=run.info.preprocessing,
+        labels=run.labels,
+        description=_description(run, job.name),
+        user_defined={
+            "artefact-id.bundle": job.name,
+            "artefact-id.labels_sha256": run.labels.sha256,
+            "artefact-id.model_sha256": run.info.model_sha256,
+        },
+        calibration=None if calibration is None else calibration.pixels,
+        probe=probe,
+        expected=network.probabilities(probe),
+    )
 
 
 def _thresholds(
@@ -214,17 +234,10 @@ def _description(run: Run, name: str) -> ModelDescription:
     )
 
 
-def _info(
-    run: Run,
-    out: Path,
-    name: str,
-    thresholds: DecisionThresholds,
-    variants: tuple[Variant, ...],
-    calibration: Calibration | None,
-) -> BundleInfo:
-    info = run.info
+def _info(job: _Job, thresholds: DecisionThresholds, variants: tuple[Variant, ...]) -> BundleInfo:
+    run, info = job.run, job.run.info
     return BundleInfo(
-        name=name,
+        name=job.name,
         created=_now(),
         objects=len(run.labels),
         labels_sha256=run.labels.sha256,
@@ -232,7 +245,7 @@ def _info(
         decision=thresholds,
         variants=variants,
         source=Source(
-            run=Path(os.path.relpath(run.folder, out)).as_posix(),
+            run=Path(os.path.relpath(run.folder, job.out)).as_posix(),
             model_sha256=info.model_sha256,
             backbone=info.backbone,
             head=info.head,
@@ -241,7 +254,7 @@ def _info(
             min_photos=info.min_photos,
             photo_list_sha256=info.photo_list_sha256,
         ),
-        calibration=calibration,
+        calibration=job.gathered.record,
         versions=_versions(),
     )
 

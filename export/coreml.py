@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -133,4 +132,4 @@ def _rewrite_specification(path: Path) -> None:
     for file in sorted(path.rglob("*.mlmodel")):
         specification = Model_pb2.Model.FromString(file.read_bytes())
         file.write_bytes(specification.SerializeToString(deterministic=True))
-        os.chmod(file, 0o644)
+        file.chmod(0o644)

@@ -33,6 +33,7 @@ class CoreMLStructure:
         labels: The classifier's labels in class order.
         weight_types: Data types of the constants with more than `SMALL` values, sorted.
         operations: The program's operations that compute, in order.
+        user_defined: The facts that the exporter put in.
     """
 
     input_name: str
@@ -45,6 +46,7 @@ class CoreMLStructure:
     labels: tuple[str, ...]
     weight_types: tuple[str, ...]
     operations: tuple[str, ...]
+    user_defined: dict[str, str]
 
 
 def read_structure(package: Path) -> CoreMLStructure:
@@ -70,13 +72,13 @@ def read_structure(package: Path) -> CoreMLStructure:
         labels=_labels(operations),
         weight_types=tuple(sorted(set(_weight_types(operations)))),
         operations=tuple(op.type for op in operations if op.type != "const"),
+        user_defined=dict(description.metadata.userDefined),
     )
 
 
 def _specification(package: Path) -> Any:
-    from google.protobuf.message import DecodeError
-
     from coremltools.proto import Model_pb2
+    from google.protobuf.message import DecodeError
 
     files = sorted(package.rglob("*.mlmodel"))
     if len(files) != 1:

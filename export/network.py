@@ -177,7 +177,7 @@ class _Padded(nn.Conv2d):
 
     widths: Padding = (0, 0, 0, 0)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Pads and convolves `[N, C, H, W]`."""
         return super().forward(functional.pad(input, self.widths))
 

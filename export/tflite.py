@@ -115,9 +115,8 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     Returns:
         A file whose input is uint8 and whose softmax and output are float32.
     """
-    logits = logits_name(float32)
     with quiet():
-        recipe = _int8_recipe(logits)
+        recipe = _int8_recipe(logits_name(float32))
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()

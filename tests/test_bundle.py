@@ -1,0 +1,192 @@
+"""Reading bundles: a whole one is read, and every kind of damage is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobile_assets.bundle import (
+    Bundle,
+    BundleInfo,
+    Calibration,
+    Source,
+    TensorInfo,
+    Variant,
+    read_bundle,
+)
+from mobile_assets.decision import DecisionThresholds
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.files import sha256_path, size_of
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+
+LABELS = LabelMap.of([(f"EG.{n}", "Egyptian", f"Shabti {n}", 4) for n in range(5)])
+
+
+def variant(folder: Path, name: str, file: str) -> Variant:
+    """A variant of a file that is already in the bundle."""
+    tflite = name.startswith("tflite")
+    dtype: Any = "float32" if tflite else "image"
+    return Variant(
+        name=name,
+        file=file,
+        format="tflite" if tflite else "coreml",
+        precision=name.split("-", 1)[1],
+        bytes=size_of(folder / file),
+        sha256=sha256_path(folder / file),
+        inputs=(TensorInfo(name="image", dtype=dtype, shape=(1, 64, 64, 3)),),
+        outputs=(TensorInfo(name="probabilities", dtype="float32", shape=(1, 5)),),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A bundle whose models are stand-ins: reading never opens them."""
+    folder = tmp_path / "bundle"
+    package = folder / "models/m.mlpackage/Data"
+    package.mkdir(parents=True)
+    (folder / "models/m.tflite").write_bytes(bytes(range(256)) * 8)
+    (package / "model.mlmodel").write_bytes(b"program")
+    (package / "weight.bin").write_bytes(b"weights")
+    LABELS.write(folder)
+    BundleInfo(
+        name="five shabtis",
+        created="2026-01-01T00:00:00+00:00",
+        objects=5,
+        labels_sha256=LABELS.sha256,
+        preprocessing=Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        decision=DecisionThresholds(match=0.8, reject=0.2, validation_photos=9),
+        variants=(
+            variant(folder, "tflite-float32", "models/m.tflite"),
+            variant(folder, "coreml-float16", "models/m.mlpackage"),
+        ),
+        source=Source(
+            run="../run",
+            model_sha256="0" * 64,
+            backbone="b",
+            head="linear",
+            recipe="r",
+            seed=0,
+            min_photos=3,
+            photo_list_sha256="1" * 64,
+        ),
+        calibration=Calibration(photos=("a.jpg",), seed=0, sha256="2" * 64),
+        versions={"python": "3.11"},
+    ).write(folder / "bundle.json")
+    return folder
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes `bundle.json`."""
+    path = folder / "bundle.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_a_whole_bundle_is_read(folder: Path) -> None:
+    bundle = read_bundle(folder)
+    assert isinstance(bundle, Bundle) and bundle.labels == LABELS
+    assert bundle.path(bundle.info.variant("tflite-float32")) == folder / "models/m.tflite"
+    assert BundleInfo.read(folder / "bundle.json") == bundle.info
+
+
+def test_an_unknown_variant_is_refused_with_the_known_ones(folder: Path) -> None:
+    with pytest.raises(InputError, match="tflite-float32, coreml-float16"):
+        read_bundle(folder).info.variant("tflite-int8")
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a folder"):
+        read_bundle(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"holds no bundle\.json"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
+)
+def test_a_flipped_bit_is_refused(folder: Path, file: str) -> None:
+    path = folder / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedError):
+        read_bundle(folder)
+
+
+def test_files_can_be_left_unchecked(folder: Path) -> None:
+    (folder / "models/m.tflite").write_bytes(b"other")
+    with pytest.raises(DamagedError, match="SHA-256"):
+        read_bundle(folder)
+    assert read_bundle(folder, check_files=False).labels == LABELS
+
+
+@pytest.mark.parametrize(
+    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
+)
+def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(DamagedError):
+        read_bundle(folder)
+
+
+def test_an_additional_file_in_a_package_is_refused(folder: Path) -> None:
+    (folder / "models/m.mlpackage/Data/extra").write_bytes(b"x")
+    with pytest.raises(DamagedError):
+        read_bundle(folder)
+
+
+def test_swapped_labels_are_refused(folder: Path) -> None:
+    path = folder / "labels.json"
+    labels = json.loads(path.read_text())
+    for key in ("object_id", "title"):
+        labels[1][key], labels[2][key] = labels[2][key], labels[1][key]
+    path.write_text(json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
+    # The other label file agrees with the swap, and still the bundle is refused.
+    (folder / "labels.txt").write_text("".join(f"{label['object_id']}\n" for label in labels))
+    with pytest.raises(DamagedError, match="label map"):
+        read_bundle(folder)
+
+
+def test_swapped_lines_of_the_text_labels_are_refused(folder: Path) -> None:
+    (folder / "labels.txt").write_text("EG.1\nEG.0\nEG.2\nEG.3\nEG.4\n")
+    with pytest.raises(DamagedError, match=r"labels\.txt"):
+        read_bundle(folder)
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1"])
+def test_another_schema_version_is_refused(folder: Path, version: object) -> None:
+    edit(folder, lambda value: value.update(schema_version=version))
+    with pytest.raises(DamagedError, match="schema version"):
+        read_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.update(extra=1),
+        lambda value: value.pop("preprocessing"),
+        lambda value: value.update(objects=6),
+        lambda value: value["decision"].update(match=1.5),
+        lambda value: value["variants"][0].update(format="onnx"),
+        lambda value: value["variants"][0].update(bytes=1),
+    ],
+)
+def test_an_edited_description_is_refused(
+    folder: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    edit(folder, change)
+    with pytest.raises(DamagedError):
+        read_bundle(folder)
+
+
+def test_a_truncated_description_is_refused(folder: Path) -> None:
+    path = folder / "bundle.json"
+    path.write_text(path.read_text()[:200])
+    with pytest.raises(DamagedError, match="cannot be read"):
+        read_bundle(folder)
