@@ -15,9 +15,10 @@ import numpy as np
 
 from benchmarks.accuracy import Measured, Progress, measure_answers
 from benchmarks.cases import BenchmarkCase, check_objects
+from benchmarks.coreml import structural_checks
 from benchmarks.photos import TestPhoto, exclude_training_photos
 from benchmarks.results import Results, Row, Settings
-from benchmarks.rows import NOT_EXECUTED, case_rows, make_test_set
+from benchmarks.rows import case_rows, make_test_set
 from benchmarks.speed import SpeedPlan, measure_speed
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
@@ -161,13 +162,8 @@ def _rows(measured: Measured, options: BenchmarkOptions, progress: Progress | No
         speeds = measure_speed(measured, plan)
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
-    checks = _structural_checks(measured.case)
+    checks = structural_checks(measured.case.bundle)
     return case_rows(measured, speeds, checks, bootstrap=options.bootstrap, seed=options.seed)
-
-
-def _structural_checks(case: BenchmarkCase) -> dict[str, str]:
-    """What is known of each Core ML variant without executing it."""
-    return {v.name: NOT_EXECUTED for v in case.bundle.info.variants if v.format == "coreml"}
 
 
 def describe_host() -> dict[str, str]:

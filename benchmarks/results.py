@@ -18,8 +18,12 @@ RESULTS_SCHEMA = 1
 REFERENCE_VARIANT = "torch-float32"
 REFERENCE_RUNTIME = "torch"
 
-Status = Literal["measured", "converted-only", "given"]
-"""`measured` here; `converted-only`: the file was made but cannot run here; `given` by a caller."""
+Status = Literal["measured", "converted-only", "check-failed", "given"]
+"""How a row came about.
+
+`measured` here; `converted-only`: the file was made and checked but cannot run here;
+`check-failed`: it cannot run here and its structure is wrong; `given` by a caller.
+"""
 
 Share = float | None
 Bounds = tuple[float, float]

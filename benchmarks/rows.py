@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import Measured
+from benchmarks.coreml import Check
 from benchmarks.metrics import (
     Answers,
     agreement,
@@ -37,13 +38,11 @@ from mobile_assets.bundle import BUNDLE_FILE, Variant
 from mobile_assets.files import sha256_file
 from train.run import MODEL_FILE, Run
 
-NOT_EXECUTED = "Converted, checked; not executed on this platform."
-
 
 def case_rows(
     measured: Measured,
     speeds: Mapping[str, Speed],
-    checks: Mapping[str, str],
+    checks: Mapping[str, Check],
     *,
     bootstrap: int,
     seed: int,
@@ -78,8 +77,8 @@ def case_rows(
             fields |= accuracy_fields(measured, variant.name, bootstrap=bootstrap, seed=seed)
             fields |= speed_fields(speeds.get(variant.name))
         else:
-            note = checks.get(variant.name, NOT_EXECUTED)
-            fields |= {"status": "converted-only", "note": note, "photos": 0}
+            check = checks[variant.name]
+            fields |= {"status": check.status, "note": check.note, "photos": 0}
         rows.append(Row.model_validate(fields))
     return rows
 

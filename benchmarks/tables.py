@@ -154,7 +154,7 @@ def cells(row: Row) -> list[str]:
     return [
         str(row.min_photos),
         name,
-        str(row.photos) if row.status != "converted-only" else MISSING,
+        str(row.photos) if row.status in ("measured", "given") else MISSING,
         percent(row.top1),
         interval_cell(row),
         percent(row.top3),

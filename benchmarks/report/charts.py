@@ -138,9 +138,8 @@ def _axis(axis: Axis, across: Callable[[float], float]) -> list[str]:
     y = HEIGHT - BOTTOM
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>']
     for value, label in axis.ticks:
-        parts.append(
-            f'<text x="{across(value):.1f}" y="{y + 18}" text-anchor="middle">{escape(label)}</text>'
-        )
+        x = across(value)
+        parts.append(f'<text x="{x:.1f}" y="{y + 18}" text-anchor="middle">{escape(label)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
         f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 10}" text-anchor="middle">'
@@ -152,7 +151,7 @@ def _axis(axis: Axis, across: Callable[[float], float]) -> list[str]:
 def _series(
     series: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
-    parts = [f'<g class="s-{series.style}">']
+    parts = [f'<g class="mk s-{series.style}">']
     places = [(across(p.x), up(p.y)) for p in series.points]
     if series.line and len(places) > 1:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)

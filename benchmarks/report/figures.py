@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.metrics import wilson_interval
 from benchmarks.report.charts import Axis, Point, Series, category_axis, chart, mark, number_axis
 from benchmarks.report.verdict import short_name
 from benchmarks.results import REFERENCE_VARIANT, Bounds, Row
@@ -55,7 +56,7 @@ def make_figures(rows: Sequence[Row], main: str) -> list[Figure]:
     first = [row for row in _measured(rows) if row.min_photos == lowest]
     several = len({row.min_photos for row in rows}) > 1
     where = f" Objects with at least {lowest} photos." if several else ""
-    figures = [_by_threshold(rows)] if several else []
+    figures = [_by_threshold(rows) if several else _by_length(first)]
     figures.append(_by_photos(first, main, where))
     figures.append(
         _scatter(
@@ -129,6 +130,29 @@ def _by_threshold(rows: Sequence[Row]) -> Figure | None:
     caption = "Top-1 at each threshold: the more photos an object must have, the fewer objects."
     heading = "Accuracy by threshold"
     return Figure(heading, f"{caption} Lines: 95 % intervals.", chart(series, axis, title=heading))
+
+
+def _by_length(rows: Sequence[Row]) -> Figure | None:
+    """How often the right object is on a shortlist of 1, 3, 5 and 10."""
+    lengths = (1, 3, 5, 10)
+    series = []
+    kept = [row for row in rows if row.status == "measured"]
+    for place, row in enumerate(kept):
+        shift = (place - (len(kept) - 1) / 2) * _SPREAD
+        points = []
+        for number, share in enumerate((row.top1, row.top3, row.top5, row.top10)):
+            interval = wilson_interval(round((share or 0.0) * row.photos), row.photos)
+            if share is None or interval is None:
+                continue
+            title = f"{row.variant}: top-{lengths[number]} {percent(share)}"
+            points.append(_point(number + shift, share, interval, title))
+        series.append(Series(style_of(row), tuple(points), line=True))
+    if not any(one.points for one in series):
+        return None
+    axis = category_axis("objects on the shortlist", [str(length) for length in lengths])
+    heading = "Accuracy by length of the shortlist"
+    caption = "Share of photos whose right object is on it. Lines: 95 % intervals."
+    return Figure(heading, caption, chart(series, axis, title=heading))
 
 
 def _by_photos(rows: Sequence[Row], main: str, where: str) -> Figure | None:

@@ -138,7 +138,7 @@ def _cells(row: Row) -> dict[str, object]:
         "drop_interval": drop_interval(row),
         "flips": MISSING
         if row.right_to_wrong is None
-        else f"{row.right_to_wrong} lost, {row.wrong_to_right} won",
+        else f"{row.right_to_wrong} / {row.wrong_to_right}",
         "drift": MISSING
         if row.max_probability_drift is None
         else f"{row.max_probability_drift:.2g}",

@@ -21,7 +21,7 @@ PAIRS = 6
 
 @dataclass(frozen=True)
 class Shown:
-    """An object in a picture: its words, its probability if it is an answer, whether it is right."""
+    """An object in a picture; `probability` where it is an answer, `right` if the right one."""
 
     name: str
     collection: str
@@ -103,13 +103,19 @@ class Storyteller:
         return examples
 
     def flips(self) -> tuple[list[Flip], int]:
-        """Photos whose first answer differs from the reference's, what was lost first; their number."""
+        """Some photos whose first answer differs from the reference's, and how many differ.
+
+        At most half of those shown are answers lost, while there are others to show.
+        """
         reference = self._measured.answers[REFERENCE_VARIANT]
         differs = np.flatnonzero(self._answers.top != reference.top)
-        kind = np.where(self._answers.right[differs], 1, 2)
-        kind[reference.right[differs]] = 0
-        order = differs[np.argsort(kind, kind="stable")]
-        return [self._flip(int(place), reference) for place in order[:FLIPS]], len(differs)
+        mixed = np.random.default_rng(0).permutation(differs)
+        lost = [int(place) for place in mixed if reference.right[place]]
+        others = [int(place) for place in mixed if not reference.right[place]]
+        others.sort(key=lambda place: not self._answers.right[place])
+        half = max(FLIPS // 2, FLIPS - len(others))
+        chosen = (lost[:half] + others)[:FLIPS]
+        return [self._flip(place, reference) for place in chosen], len(differs)
 
     def pairs(self) -> list[Pair]:
         """The most frequent mistakes."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.results import REFERENCE_VARIANT, Results, Row
-from benchmarks.tables import megabytes, milliseconds, percent, signless
+from benchmarks.tables import drop_interval, megabytes, milliseconds, percent, signless
 
 MAX_DROP_POINTS = 1.0
 """A variant that loses more top-1 than this needs attention."""
@@ -28,18 +28,22 @@ class Verdict:
     Attributes:
         mood: Colour of the sentence.
         headline: One plain sentence.
+        explanation: The numbers behind it, with the drop's interval.
         details: Further sentences.
         figures: (value, what it is) of the variant that the report is about.
     """
 
     mood: Mood
     headline: str
+    explanation: str
     details: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
 
 
 def needs_attention(row: Row) -> bool:
-    """Whether a measured variant misses the limits, or gave answers that are no numbers."""
+    """Whether a variant misses the limits, answers with no numbers, or is wrongly built."""
+    if row.status == "check-failed":
+        return True
     if row.status != "measured" or row.variant == REFERENCE_VARIANT:
         return False
     dropped = row.drop_points is None or row.drop_points > MAX_DROP_POINTS
@@ -69,20 +73,26 @@ def make_verdict(results: Results) -> Verdict:
     name = main_variant(results.rows)
     rows = [row for row in results.rows if row.variant == name and row.status == "measured"]
     if not rows:
-        return Verdict("attention", "Nothing was measured.", (), ())
+        return Verdict("attention", "Nothing was measured.", "", (), ())
     worst = max(rows, key=lambda row: row.drop_points if row.drop_points is not None else 100.0)
     if name == REFERENCE_VARIANT:
-        return Verdict("attention", "No exported variant could be measured here.", (), ())
+        return Verdict("attention", "No exported variant could be measured here.", "", (), ())
     failing = [row for row in results.rows if needs_attention(row)]
     mood: Mood = "attention" if needs_attention(worst) else "good"
-    return Verdict(mood, _headline(worst, several=len(rows) > 1), _details(failing), _figures(rows))
+    return Verdict(
+        mood,
+        _headline(worst, several=len(rows) > 1),
+        _explanation(worst),
+        _details(failing),
+        _figures(rows),
+    )
 
 
 def _headline(row: Row, *, several: bool) -> str:
     where = f"At its worst threshold ({row.min_photos} photos), the" if several else "The"
     share = percent(row.agreement)
     sentence = (
-        f"{where} {short_name(row.variant)} model answers like the full-precision one on "
+        f"{where} {short_name(row.variant)} model answers like the full‑precision one on "
         f"{share} of {row.photos:,} photos"
     )
     if row.drop_points is None:
@@ -96,10 +106,25 @@ def _headline(row: Row, *, several: bool) -> str:
     return f"{sentence}; {change}."
 
 
+def _explanation(row: Row) -> str:
+    if row.drop_points is None or row.top1 is None:
+        return ""
+    reference = row.top1 + row.drop_points / 100
+    sentence = (
+        f"Its first answer is right on {percent(row.top1)} of photos, that of full precision on "
+        f"{percent(reference)}: a drop of {signless(row.drop_points)} points"
+    )
+    interval = drop_interval(row)
+    return sentence + (f", 95 % interval {interval}." if interval else ".")
+
+
 def _details(failing: Sequence[Row]) -> tuple[str, ...]:
     sentences: list[str] = []
     for row in failing:
         what = f"{short_name(row.variant)} at {row.min_photos} photos needs attention"
+        if row.status == "check-failed":
+            sentences.append(f"{row.variant} at {row.min_photos} photos: {row.note}")
+            continue
         parts = [f"agreement {percent(row.agreement)}"]
         if row.drop_points is not None:
             parts.append(f"drop {signless(row.drop_points)} points")

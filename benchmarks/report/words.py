@@ -43,7 +43,11 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "how many of its photos are found. F1: the harmonic mean of the two. In results.json.",
     ),
     (
-        "Probability drift",
+        "Lost / won",
+        "Photos that full precision has right and the variant wrong, and the reverse.",
+    ),
+    (
+        "Largest drift",
         "The largest difference between any probability of the variant and the one of full "
         "precision, over all photos and objects.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.runtimes.base import Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
+_LABELS_FILE = "labels.txt"
 _DTYPES = (np.float32, np.uint8, np.int8)
 
 
@@ -100,6 +102,12 @@ class LitertRuntime:
                 f"{path} maps {found[0]} to {found[1]}, the bundle says {wanted[0]} to "
                 f"{wanted[1]}: export the bundle again."
             )
+        inside = embedded_labels(path)
+        if inside is not None and inside != bundle.labels.object_ids:
+            raise DamagedError(
+                f"The labels inside {path} are not those of labels.json, so apps that read the one "
+                "or the other give different answers: export the bundle again."
+            )
         return session
 
 
@@ -114,6 +122,16 @@ def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> LitertSe
         DamagedError: The file cannot be opened, or does not fit the bundle's contract.
     """
     return RUNTIME.open(bundle, bundle.info.variant(variant_name), threads)
+
+
+def embedded_labels(path: Path) -> tuple[str, ...] | None:
+    """The object ids that the exporter appended to the file; None if it appended none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(_LABELS_FILE).decode("utf-8")
+    except (zipfile.BadZipFile, KeyError):
+        return None
+    return tuple(text.splitlines())
 
 
 def _interpreter(path: Path, threads: int) -> Any:
