@@ -10,6 +10,7 @@ from train.demo.canvas import Canvas, FloatArray, blur, noise
 from train.demo.maker import (
     Maker,
     alternatives,
+    fired,
     ground,
     linear,
     near,
@@ -92,7 +93,7 @@ def shabti(maker: Maker) -> Model:
     lumps = _shabti_lumps(heights, stripes)
     ink_mask = _shabti_ink(maker, heights, (rows, columns), upright, stripes)
     shown = worn(maker.own, ink_mask, 0.8 * wear)
-    albedo = ground(maker.own, _ROWS, _COLUMNS, linear(glaze), 0.13)
+    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, glaze), 0.13)
     paint_over(albedo, shown * np.float32(0.92), linear(ink))
     lumps -= blur(ink_mask, 1) * np.float32(0.004)
     grain = noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.0025)
@@ -184,7 +185,7 @@ def idol(maker: Maker) -> Model:
     mask = worn(maker.own, mask, 0.6 * wear)
     lumps -= blur(mask, 1) * np.float32(0.012)
     lumps += noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.003)
-    albedo = ground(maker.own, _ROWS, _COLUMNS, linear(stone), 0.2)
+    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, stone), 0.2)
     veins = np.exp(-((noise(maker.own, _ROWS, _COLUMNS, 3, 4) * 9) ** 2))
     paint_over(albedo, (0.35 * veins).astype(np.float32), albedo * np.float32(0.5))
     _idol_face(albedo, heights, seated=seated)

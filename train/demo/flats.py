@@ -13,6 +13,7 @@ from train.demo.maker import (
     Builder,
     Maker,
     alternatives,
+    fired,
     ground,
     linear,
     near,
@@ -169,7 +170,7 @@ def _metal_coat(
 ) -> tuple[FloatArray, FloatArray]:
     relief = np.concatenate(reliefs, axis=1)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 16, 4) * np.float32(0.004 * (0.4 + wear))
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, linear(metal.colour), 0.12)
+    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, metal.colour), 0.12)
     low = 1 - np.clip(relief / 0.03, 0, 1)
     cloud = noise(maker.own, _SIDE, 2 * _SIDE, 6, 5)
     crust = np.clip((cloud - 0.7 + 0.9 * wear) * 1.3, 0, 1) * (0.35 + 0.65 * low)
@@ -208,7 +209,7 @@ def tablet(maker: Maker) -> Model:
         sides.append(-blur(worn(maker.own, canvas.mask(), 0.75 * wear), 1) * np.float32(0.03))
     relief = np.concatenate(sides, axis=1)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 8, 5) * np.float32(0.006)
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, linear(clay), 0.12)
+    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, clay), 0.12)
     weather(maker.own, albedo, relief, 0.4 + 0.5 * wear, linear("#5d4c3a"))
     broken = 1 + 0.03 * _round_noise(maker.own, 8)
     loss = int(maker.own.poisson(0.8 * wear))
@@ -254,7 +255,7 @@ def tile(maker: Maker) -> Model:
         border = pick(maker.own, ("double", "dots", "none", "single")) if change == 2 else border
         turns += int(maker.own.integers(2))
     wear = float(maker.own.beta(2, 2.8))
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, linear(fabric), 0.1)
+    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, fabric), 0.1)
     relief = noise(maker.own, _SIDE, 2 * _SIDE, 8, 4) * np.float32(0.004)
     for k, mask in enumerate(_tile_masks(maker, motif, corner, border, turns)):
         shown = worn(maker.own, mask, 0.7 * wear)
@@ -331,10 +332,10 @@ def scarab(maker: Maker) -> Model:
     cut = [worn(maker.own, canvas.mask(), 0.5 * wear) for canvas in (back, base)]
     relief = -blur(np.concatenate(cut, axis=1), 1) * np.float32(0.028)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 8, 4) * np.float32(0.003)
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, linear(stone), 0.14)
+    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, stone), 0.14)
     weather(maker.own, albedo, relief, wear, linear("#b39b74"))
     surfaces = pillow(
-        (near(maker.own, width, 0.025), 0.5, 0.09),
+        (near(maker.own, width, 0.05), 0.5, 0.09),
         2.3,
         7.0,
         (relief[:, :_SIDE], relief[:, _SIDE:]),

@@ -57,6 +57,13 @@ def linear(colour: str) -> FloatArray:
     return np.where(raw <= 0.04045, raw / 12.92, ((raw + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
+def fired(rng: np.random.Generator, colour: str) -> FloatArray:
+    """A colour as one piece of a batch has it: no two come out quite alike."""
+    shade = float(np.exp(np.clip(rng.normal(0, 0.16), -0.32, 0.32)))
+    tint = np.clip(rng.normal(0, 0.07, 3), -0.14, 0.14)
+    return np.asarray(np.clip(linear(colour) * shade * (1 + tint), 0.004, 0.9), np.float32)
+
+
 def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
     """One of some words."""
     return options[int(rng.integers(len(options)))]
@@ -134,7 +141,7 @@ def sister_zones(zones: Sequence[Zone], maker: Maker, paints: int) -> tuple[Zone
     certain = int(rng.integers(len(zones)))
     out = []
     for k, zone in enumerate(zones):
-        if k != certain and rng.random() > 0.3:
+        if k != certain and rng.random() > 0.6:
             out.append(zone)
             continue
         way = int(rng.integers(3)) if paints > 1 else int(rng.integers(2))

@@ -106,7 +106,8 @@ def studio_scene(
     Returns:
         The scene.
     """
-    ground = studio_ground(series)
+    # Half the photos were taken some other day: a ground must not give an object away.
+    ground = studio_ground(series if rng.random() < 0.5 else rng)
     warm, mood = float(series.normal(0, 0.045)), float(series.uniform(0.2, 0.75))
     pose = _choose(model.poses, rng)
     placed = _place(model.surfaces, pose, float(rng.uniform(*pose.yaw)))

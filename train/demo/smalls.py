@@ -11,6 +11,7 @@ from train.demo.canvas import Canvas, FloatArray, blur, noise
 from train.demo.maker import (
     Maker,
     alternatives,
+    fired,
     ground,
     linear,
     near,
@@ -73,7 +74,7 @@ def seal(maker: Maker) -> Model:
 
 def _seal_stone(maker: Maker, stone: str, cut: FloatArray, slim: float, wear: float) -> Surface:
     rows, columns = cut.shape
-    albedo = ground(maker.own, rows, columns, linear(stone), 0.18)
+    albedo = ground(maker.own, rows, columns, fired(maker.own, stone), 0.18)
     relief = noise(maker.own, rows, columns, 6, 3) * np.float32(0.002) - cut * np.float32(0.02)
     paint_over(albedo, cut * np.float32(0.4), linear("#cdbfa6"))
     weather(maker.own, albedo, relief, wear, linear("#8a7355"))
@@ -135,7 +136,7 @@ def lamp(maker: Maker) -> Model:
         [(0, 0), (0.2, 0), (0.22, 0), (0.36, 0.09), (0.42, 0.17), (0.37, 0.235),
          (rim + 0.03, 0.262), (rim, 0.262), (rim - 0.03, 0.225), (0.15, 0.215),
          (0, 0.215)], 130)  # fmt: skip
-    albedo = ground(maker.own, _ROWS, _COLUMNS, linear(clay), 0.13)
+    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, clay), 0.13)
     radius = np.interp(np.linspace(1, 0, _ROWS), np.linspace(0, 1, 130), profile[:, 0])
     mask, holes = _lamp_marks(maker, radius.astype(np.float32), rim, motif, (edge, rays))
     mask = worn(maker.own, mask, 0.6 * wear)

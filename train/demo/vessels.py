@@ -12,6 +12,7 @@ from train.demo.maker import (
     Builder,
     Maker,
     Zone,
+    fired,
     ground,
     linear,
     near,
@@ -149,7 +150,7 @@ def _vessel(shape: Shape, maker: Maker) -> Model:
     inner = 1 - outside
     _decorate(maker, ware, shown, (1 - 0.08 * outside, inner), (albedo, height), wear=wear)
     if shape.name == "bowl":
-        _decorate(maker, ware, shown[-2:], (inner * 0.35, inner), (albedo, height), wear=wear)
+        _decorate(maker, ware, shown[-3:], (inner * 0.95, inner * 0.1), (albedo, height), wear=wear)
     chips = _chip_rim(maker.own, (albedo, height), rim=inner, wear=wear, ware=ware)
     weather(maker.own, albedo, height, wear, linear("#6a5b48"))
     skin = Skin(albedo, ware.roughness, ware.specular)
@@ -204,7 +205,7 @@ def _profile(shape: Shape, maker: Maker) -> tuple[FloatArray, float]:
     """The profile, and the share of its length that is outside."""
     ranges = (shape.foot, shape.belly, shape.middle, shape.neck, shape.shoulder, shape.lip)
     mould = [float(maker.mould.uniform(*r)) for r in ranges]
-    foot, belly, middle, neck, high, lip = (near(maker.own, v, 0.025) for v in mould)
+    foot, belly, middle, neck, high, lip = (near(maker.own, v, 0.04) for v in mould)
     high, middle = min(high, 0.95), min(middle, high - 0.1)
     wall = 0.03
     outer = [
@@ -223,7 +224,7 @@ def _profile(shape: Shape, maker: Maker) -> tuple[FloatArray, float]:
 
 
 def _coat(maker: Maker, ware: Ware) -> tuple[FloatArray, FloatArray]:
-    albedo = ground(maker.own, _ROWS, _COLUMNS, linear(ware.fabric), 0.09)
+    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, ware.fabric), 0.09)
     height = noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.0022)
     if ware.name.startswith("black-topped"):
         fade = np.clip(1.6 - np.linspace(0, 1, _ROWS) * 3.4, 0, 1)[:, None]
@@ -251,7 +252,7 @@ def _decorate(
             continue
         mask = band(zone.kind, _COLUMNS, last - first, zone.repeats, maker.own)
         mask = worn(maker.own, mask, 0.6 * wear)
-        strength = np.float32(0.55 if ware.relief else 0.95)
+        strength = np.float32(0.75 if ware.relief else 0.95)
         paint_over(albedo[first:last], mask * strength, linear(ware.paints[zone.paint]))
         height[first:last] += mask * np.float32(ware.relief)
         if zone.kind in FIGURES:
