@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -158,7 +159,9 @@ class Terminal:
         if json:
             sys.stdout.write(json_text(found.as_json()))
             return
-        self._out.print(f"{found.source}: {found.objects} objects, {found.photos} photos")
+        self._out.print(
+            f"{found.source}: {found.objects} objects, {found.photos} photos", markup=False
+        )
         self._out.print(_counts("Photos per object", "photos per object", found.per_object))
         self._out.print(_counts("Collections", "collection", found.per_collection))
         self._out.print(_counts("Threshold data sets", "photos", found.thresholds))
@@ -168,7 +171,7 @@ class Terminal:
     def _problems(self, found: Inspection) -> None:
         table = Table("what", "file", "why", title=f"{len(found.problems)} to look at")
         for problem in found.problems[:LISTED_PROBLEMS]:
-            table.add_row(problem.kind, problem.path, problem.reason)
+            table.add_row(problem.kind, escape(problem.path), escape(problem.reason))
         self._out.print(table)
         more = len(found.problems) - LISTED_PROBLEMS
         if more > 0:
@@ -186,15 +189,15 @@ class Terminal:
                 continue
             table = Table(
                 "", "object", "title", "collection", "probability", title_justify="left",
-                title=f"{found.photo}: {found.answer.verdict}",
+                title=escape(f"{found.photo}: {found.answer.verdict}"),
             )  # fmt: skip
             for rank, candidate in enumerate(found.answer.candidates, start=1):
                 label = candidate.label
                 table.add_row(
                     str(rank),
-                    label.object_id,
-                    label.title,
-                    label.collection,
+                    escape(label.object_id),
+                    escape(label.title),
+                    escape(label.collection),
                     f"{candidate.probability:.1%}",
                 )
             self._out.print(table)
@@ -208,7 +211,7 @@ class Terminal:
         table = Table("part", "state", "what it can do here", "versions", "to get the rest")
         for part in parts:
             versions = "\n".join(f"{name} {version}" for name, version in part.versions.items())
-            table.add_row(part.name, part.state, part.can, versions, part.remedy)
+            table.add_row(part.name, part.state, part.can, versions, escape(part.remedy))
         self._out.print(table)
 
 
@@ -218,6 +221,6 @@ def _counts(title: str, first: str, rows: Sequence[Row]) -> Table:
     table.add_column("objects", justify="right")
     table.add_column("photos", justify="right")
     for row in rows:
-        table.add_row(row.name, f"{row.objects:,}", f"{row.photos:,}")
+        table.add_row(escape(row.name), f"{row.objects:,}", f"{row.photos:,}")
     counted: Table = table
     return counted

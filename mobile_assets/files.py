@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes `data` to `path` by an atomic rename, so that a kill leaves the old file or the new."""
+    """Writes `data` to `path` by an atomic rename: a kill leaves the old file or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
     try:
@@ -26,7 +26,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only the owner can read
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only the owner can read
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -115,7 +115,7 @@ def test_csv_and_json_lines_manifests_agree(tmp_path: Path) -> None:
         {"path": "y/1.jpg", "object_id": "B", "collection": "C", "title": ""},
     ]
     (tmp_path / "m.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    lines = ['path,object_id,collection,title', 'x/1.jpg,Ö 1,C,"Ein Krug, alt"']
+    lines = ["path,object_id,collection,title", 'x/1.jpg,Ö 1,C,"Ein Krug, alt"']
     lines += ["x/2.jpg,Ö 1,C,", "y/1.jpg,B,C,"]
     (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8-sig")  # as Excel writes it
     from_csv, from_json = (read_register(tmp_path / name) for name in ("m.csv", "m.jsonl"))
@@ -263,9 +263,7 @@ def test_paper_split_is_eight_one_one_by_photo() -> None:
 def test_paper_split_marks_objects_unseen_in_training() -> None:
     register = synthetic({f"o{n:03}": 1 for n in range(50)})
     digests = {p.path: p.path for p in register.photos}
-    split = make_split(
-        register, strategy="paper", seed=0, min_photos=1, digests=digests, hashes={}
-    )
+    split = make_split(register, strategy="paper", seed=0, min_photos=1, digests=digests, hashes={})
     assert all(photo.seen == (photo.split == "train") for photo in split.photos)
 
 

@@ -354,9 +354,7 @@ def test_too_few_objects_are_explained(register_folder: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="1 object with at least 8 readable photos"):
         train_run(register_folder, tmp_path / "run", options)
     with pytest.raises(InputError, match="most photographed has 8"):
-        train_run(
-            register_folder, tmp_path / "run", dataclasses.replace(options, min_photos=50)
-        )
+        train_run(register_folder, tmp_path / "run", dataclasses.replace(options, min_photos=50))
 
 
 def test_split_file_names_every_photo_with_its_hash(run: Run, register_folder: Path) -> None:

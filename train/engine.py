@@ -141,7 +141,7 @@ class Trainer:
         on_epoch: EpochCallback | None = None,
     ) -> None:
         """Moves the model to the device; nothing is trained yet."""
-        self.model = model.to(compute.device, memory_format=compute.memory_format)
+        self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         self.recipe = recipe
         self.train = train
         self.val = val
@@ -193,7 +193,14 @@ class Trainer:
             self.model.head.eval()
             with torch.inference_mode():
                 logits = self.model.head(val).cpu() if val is not None else None
-            self._record("head", epoch, loss, logits, started, recipe.head_epochs)
+            self._record(
+                stage="head",
+                epoch=epoch,
+                train_loss=loss,
+                logits=logits,
+                started=started,
+                epochs=recipe.head_epochs,
+            )
 
     def _head_epoch(self, features: Tensor, optimiser: torch.optim.Optimizer, epoch: int) -> float:
         self.model.head.train()
@@ -231,7 +238,14 @@ class Trainer:
                 step += 1
                 total, count = total + loss.item() * len(rows), count + len(rows)
             logits = predict(self.model, self.val.pixels, self.compute) if len(self.val) else None
-            self._record("all", epoch, total / count, logits, started, self.recipe.epochs)
+            self._record(
+                stage="all",
+                epoch=epoch,
+                train_loss=total / count,
+                logits=logits,
+                started=started,
+                epochs=self.recipe.epochs,
+            )
 
     def _train_mode(self) -> None:
         self.model.train()
@@ -268,12 +282,13 @@ class Trainer:
         seed = seed_for(self.seed, stage, epoch)
         torch.manual_seed(seed)  # dropout draws from the global generator
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
-        for rows in order.split(self.recipe.batch):
+        for rows in torch.split(order, self.recipe.batch):
             if len(rows) > 1 or len(order) == 1:
                 yield rows
 
     def _record(
         self,
+        *,
         stage: str,
         epoch: int,
         train_loss: float,

@@ -159,7 +159,7 @@ def train_run(
     seconds = time.perf_counter() - started
     trainer.model.load_state_dict(best.weights)
     with new_folder(out, force=options.force, what="run") as folder:
-        _write(folder, out.name, trainer, plan, weights, options, seconds)
+        _write(folder, trainer, plan, options, name=out.name, weights=weights, seconds=seconds)
     return read_run(out)
 
 
@@ -264,9 +264,14 @@ def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Tra
     weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
     compute = choose_compute(options.device)
     reporter.said(f"{options.backbone} with ImageNet weights from {weights}, {compute.description}")
-    sides = [_photos(plan, name) for name in ("train", "val")]
     trainer = Trainer(
-        model, plan.recipe, *sides, compute=compute, seed=options.seed, on_epoch=reporter.epoch
+        model,
+        plan.recipe,
+        _photos(plan, "train"),
+        _photos(plan, "val"),
+        compute,
+        seed=options.seed,
+        on_epoch=reporter.epoch,
     )
     return trainer, weights
 
@@ -287,11 +292,12 @@ def _photos(plan: Plan, side: str) -> Photos:
 
 def _write(
     folder: Path,
-    name: str,
     trainer: Trainer,
     plan: Plan,
-    weights: str,
     options: TrainOptions,
+    *,
+    name: str,
+    weights: str,
     seconds: float,
 ) -> None:
     from safetensors.torch import save_file
