@@ -56,7 +56,8 @@ def convert_coreml(
         import coremltools as ct
 
         example = torch.zeros(1, 3, contract.height, contract.width)
-        traced = torch.jit.trace(_WithSoftmax(network).eval(), example, check_trace=False)
+        trace: Any = torch.jit.trace
+        traced = trace(_WithSoftmax(network).eval(), example, check_trace=False)
         model = ct.convert(
             traced,
             inputs=[

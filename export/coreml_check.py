@@ -78,7 +78,7 @@ def read_structure(package: Path) -> CoreMLStructure:
 
 def _specification(package: Path) -> Any:
     from coremltools.proto import Model_pb2
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     files = sorted(package.rglob("*.mlmodel"))
     if len(files) != 1:

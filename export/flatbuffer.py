@@ -209,31 +209,16 @@ def metadata_buffer(content: bytes, name: str) -> bytes | None:
 
 
 def activation_names(content: bytes) -> dict[int, str]:
-    """Index and name of every float32 tensor that an operator computes, and of the input."""
-    from ai_edge_litert import schema_py_generated as schema
+    """Index and name of the float32 tensors that are not constants.
 
-    graph = read(content).subgraphs[0]
-    computed = {int(graph.inputs[0])}
-    computed.update(int(index) for op in graph.operators for index in op.outputs)
-    return {
-        index: graph.tensors[index].name.decode()
-        for index in sorted(computed)
-        if graph.tensors[index].type == schema.TensorType.FLOAT32
-    }
-
-
-def logits_name(content: bytes) -> str:
-    """Name of the tensor that the final softmax reads.
-
-    Raises:
-        ValueError: The last operator is no softmax.
+    The input comes first, then what the operators compute, in the order in which they run.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = read(content)
-    graph = model.subgraphs[0]
-    last = graph.operators[-1]
-    if _code(model.operatorCodes[last.opcodeIndex]) != schema.BuiltinOperator.SOFTMAX:
-        raise ValueError("the converted graph does not end in a softmax")
-    name: str = graph.tensors[int(last.inputs[0])].name.decode()
-    return name
+    graph = read(content).subgraphs[0]
+    computed = [int(index) for op in graph.operators for index in op.outputs]
+    return {
+        index: graph.tensors[index].name.decode()
+        for index in [int(graph.inputs[0]), *computed]
+        if graph.tensors[index].type == schema.TensorType.FLOAT32
+    }

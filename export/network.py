@@ -189,13 +189,15 @@ def _fix_padding(model: ArtefactModel, probe: Tensor) -> None:
     fixed: dict[nn.Module, nn.Module] = {}
     for module, argument, _ in _observe(model, (Conv2dSame,), probe):
         assert isinstance(module, nn.Conv2d)
-        conv = _conv_like(module, _Padded)
-        conv.widths = _same_padding(module, argument.shape[-2], argument.shape[-1])
-        if conv.widths[0] == conv.widths[1] and conv.widths[2] == conv.widths[3]:
-            even = (conv.widths[2], conv.widths[0])
-            conv = _conv_like(module, nn.Conv2d)
-            conv.padding = even
-        fixed[module] = conv
+        left, right, top, bottom = _same_padding(module, *argument.shape[-2:])
+        if (left, top) == (right, bottom):
+            even = _conv_like(module, nn.Conv2d)
+            even.padding = (top, left)
+            fixed[module] = even
+        else:
+            padded = _conv_like(module, _Padded)
+            padded.widths = (left, right, top, bottom)
+            fixed[module] = padded
     _replace(model, fixed.get)
 
 
@@ -312,8 +314,8 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> Deployable:
     padding = first.widths if isinstance(first, _Padded) else (0, 0, 0, 0)
     if isinstance(first, _Padded):
         first.widths = (0, 0, 0, 0)
-        bare = _conv_like(first, nn.Conv2d)
-        _replace(model.backbone, {first: bare}.get)
+        bare: dict[nn.Module, nn.Module] = {first: _conv_like(first, nn.Conv2d)}
+        _replace(model.backbone, bare.get)
     centre = (-normalise.offset.double() / normalise.scale.double()).float()
     return Deployable(centre, padding, nn.Sequential(model.backbone, model.head))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from export.calibration import calibration_order, calibration_photos
 from export.check import Tolerance, check_probabilities
 from export.coreml_check import check_coreml, read_structure
 from export.network import Deployable, deployable
+from export.quiet import quiet
 from export.tflite import activation_ranges, run_tflite, to_int8
 from export.tflite_metadata import ModelDescription, embed, read_metadata
 from mobile_assets.bundle import Bundle
@@ -373,12 +375,17 @@ def test_decision_thresholds_come_from_validation(bundle: Bundle, run: Run, root
     assert found.reject == pytest.approx(wanted.reject, abs=1e-4)
 
 
-def test_the_same_run_gives_the_same_bytes(
-    bundle: Bundle, run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_same_run_gives_the_same_bytes_without_chatter(
+    bundle: Bundle,
+    run: Run,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     options = ExportOptions(name="tiny-bundle", calibration_photos=24)
     again = export_bundle(run, run.folder.parent / "bundle2", options=options, photos=root)
+    assert capfd.readouterr() == ("", "")
     assert again.info == bundle.info
     for file in sorted(bundle.folder.rglob("*")):
         if file.is_file():
@@ -560,9 +567,14 @@ def test_wrong_folding_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         deployable(load_model(run), CONTRACT)
 
 
-def test_no_chatter(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    options = ExportOptions(variants=("coreml-float16",))
-    export_bundle(run, tmp_path / "out", options=options, photos=None)
+def test_what_was_swallowed_is_shown_on_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError), quiet():
+        os.write(2, b"said by C++")
+        raise RuntimeError
+    assert "said by C++" in capfd.readouterr().err
+    with quiet():
+        os.write(2, b"chatter")
+        print("chatter")
     assert capfd.readouterr() == ("", "")
 
 
