@@ -32,7 +32,7 @@ COLUMNS = (
 
 _TEXT_COLUMNS = 2
 _ONLY_IN_FILES = frozenset({"photos", "95 % CI", "top-3", "top-10", "memory"})
-TERMINAL_TITLES = {"min. photos": "min.", "agreement": "agree", "drop (95 % CI)": "drop, points"}
+TERMINAL_TITLES = {"min. photos": "min.", "agreement": "agree", "drop (95 % CI)": "drop"}
 """Shorter column titles, so that the table fits 80 characters."""
 
 CSV_COLUMNS = (
@@ -123,6 +123,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
 
 
+def points_lost(row: Row) -> str:
+    """The drop alone, for narrow tables."""
+    return MISSING if row.drop_points is None else signless(row.drop_points)
+
+
 def drop_cell(row: Row) -> str:
     """The drop with its interval, such as `0.3 (−0.2 to 0.8)`."""
     if row.drop_points is None:
@@ -181,9 +186,12 @@ def footnotes(results: Results) -> list[str]:
 
 def results_table(results: Results) -> Table:
     """The results as a table for the terminal, a line between thresholds."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(caption="\n".join(footnotes(results)) or None, pad_edge=False)
+    table = Table(
+        caption="\n".join(footnotes(results)) or None, pad_edge=False, box=box.SIMPLE_HEAD
+    )
     kept = [place for place, title in enumerate(COLUMNS) if title not in _ONLY_IN_FILES]
     for place in kept:
         title = TERMINAL_TITLES.get(COLUMNS[place], COLUMNS[place])
@@ -193,6 +201,7 @@ def results_table(results: Results) -> Table:
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         last = following is None or following.min_photos != row.min_photos
         every = cells(row)
+        every[COLUMNS.index("drop (95 % CI)")] = points_lost(row)
         table.add_row(*(every[place] for place in kept), end_section=last)
     return table
 

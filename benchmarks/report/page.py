@@ -21,7 +21,7 @@ from benchmarks.tables import (
     megabytes,
     milliseconds,
     percent,
-    signless,
+    points_lost,
     sorted_rows,
 )
 
@@ -134,7 +134,7 @@ def _cells(row: Row) -> dict[str, object]:
         "top5": percent(row.top5),
         "top10": percent(row.top10),
         "agreement": percent(row.agreement),
-        "drop": MISSING if row.drop_points is None else signless(row.drop_points),
+        "drop": points_lost(row),
         "drop_interval": drop_interval(row),
         "flips": MISSING
         if row.right_to_wrong is None
