@@ -22,6 +22,10 @@ class DemoError(ValueError):
 class DemoSpec:
     """What to generate.
 
+    A frozen ImageNet backbone (EfficientNet-Lite0) with a linear classifier on 70 % of
+    the photos names about two thirds of the extra views of a default register rightly;
+    almost all its errors are look-alikes of the same mould.
+
     Attributes:
         objects: Number of objects (classes), 1 to 4,332. The largest size has the
             paper's 24,502 photos and its numbers of objects per collection.
