@@ -13,6 +13,8 @@ from PIL import Image
 pillow_heif.register_heif_opener()
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Networks this small gain nothing from threads, and lose much on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def picture(seed: int, width: int = 48, height: int = 40) -> Image.Image:

@@ -2,128 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from train.augment import augment
+from train.batches import Photos, cached_features, class_weights, predict, seed_for, to_images
 from train.device import Compute
 from train.model import ArtefactModel
 from train.recipes import Recipe
 from train.run import EpochRecord
+from train.state import Best, State, optimiser_tensors, tensors_of
 
 EpochCallback = Callable[[EpochRecord, int], None]
 """Called after each epoch with its record and the number of epochs of the stage."""
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Prepared photos of one side of the split.
-
-    Attributes:
-        pixels: `[N, H, W, 3]` uint8 RGB, possibly mapped from disk.
-        truth: `[N]` int64 class indices.
-    """
-
-    pixels: NDArray[np.uint8]
-    truth: Tensor
-
-    def __len__(self) -> int:
-        """Number of photos."""
-        return len(self.truth)
-
-
-@dataclass
-class Best:
-    """The best weights so far by validation accuracy, then by validation loss."""
-
-    stage: str = ""
-    epoch: int = 0
-    top1: float = -1.0
-    loss: float = math.inf
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, record: EpochRecord, part: nn.Module, prefix: str = "") -> None:
-        """Keeps a copy of a part's weights if they are better, or if nothing can be validated."""
-        unvalidated = math.isnan(record.val_top1)
-        if unvalidated or (record.val_top1, -record.val_loss) > (self.top1, -self.loss):
-            self.stage, self.epoch = record.stage, record.epoch
-            self.top1 = -1.0 if unvalidated else record.val_top1
-            self.loss = math.inf if unvalidated else record.val_loss
-            self.weights |= tensors_of(part, prefix)
-
-
-def tensors_of(part: nn.Module, prefix: str = "") -> dict[str, Tensor]:
-    """Copies of a module's tensors on the CPU, by name."""
-    return {prefix + k: v.detach().cpu().clone() for k, v in part.state_dict().items()}
-
-
-def class_weights(truth: Tensor, objects: int) -> Tensor:
-    """The paper's loss weights: total photos / photos of the object, the largest scaled to 1.
-
-    Args:
-        truth: `[N]` class indices of the training photos.
-        objects: Number of classes.
-
-    Returns:
-        `[objects]` float32; objects without a training photo get 1, as the rarest have.
-    """
-    counts = torch.bincount(truth, minlength=objects).clamp(min=1).float()
-    weights = counts.sum() / counts
-    return weights / weights.max()
-
-
-def to_images(pixels: NDArray[np.uint8], compute: Compute) -> Tensor:
-    """`[N, H, W, 3]` uint8 → `[N, 3, H, W]` float32 on the device, channels last in memory."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(compute.device)
-    # The permuted view of NHWC memory is channels_last already; float() keeps the layout.
-    return images.permute(0, 3, 1, 2).float()
-
-
-def seed_for(*parts: object) -> int:
-    """A 63-bit seed of its own for every stage and epoch, so that a run can go on from any."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode("utf-8")).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def predict(
-    model: ArtefactModel, pixels: NDArray[np.uint8], compute: Compute, *, batch: int = 32
-) -> Tensor:
-    """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode."""
-    model.eval()
-    parts: list[Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), batch):
-            parts.append(model(to_images(pixels[start : start + batch], compute)).float().cpu())
-    return torch.cat(parts)
-
-
-@torch.inference_mode()
-def cached_features(
-    model: ArtefactModel, photos: Photos, recipe: Recipe, compute: Compute, *, seed: int
-) -> Tensor:
-    """Frozen features of `recipe.head_views` versions of each photo, `[views, N, features]`."""
-    model.eval()
-    views: list[Tensor] = []
-    for view in range(max(1, recipe.head_views)):
-        parts: list[Tensor] = []
-        generator = torch.Generator().manual_seed(seed_for(seed, "view", view))
-        for start in range(0, len(photos), recipe.batch):
-            images = to_images(photos.pixels[start : start + recipe.batch], compute)
-            if view and recipe.augmentation is not None:
-                images = augment(images, recipe.augmentation, generator)
-            with compute.autocast():
-                parts.append(model.features(images).float())
-        views.append(torch.cat(parts))
-    return torch.stack(views).clone()
 
 
 class Trainer:
@@ -139,6 +36,7 @@ class Trainer:
         *,
         seed: int,
         on_epoch: EpochCallback | None = None,
+        on_state: Callable[[State], None] | None = None,
     ) -> None:
         """Moves the model to the device; nothing is trained yet."""
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
@@ -152,17 +50,30 @@ class Trainer:
         objects = int(self._objects())
         self.weights = class_weights(train.truth, objects).to(compute.device)
         self.on_epoch = on_epoch
+        self.on_state = on_state
+        self.seconds = 0.0
 
     def _objects(self) -> int:
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
         return last.out_features
 
-    def fit(self) -> Best:
-        """Trains the head, then all weights, and returns the best checkpoint."""
-        if self.recipe.head_epochs:
+    def fit(self, resume: State | None = None) -> Best:
+        """Trains the head, then all weights, and returns the best checkpoint.
+
+        Args:
+            resume: The state that `on_state` was given by a training with the same arguments; the
+                result is the same as without the interruption.
+        """
+        self._started = time.perf_counter()
+        if resume is not None:
+            self._started -= resume.seconds
+            self.model.load_state_dict(resume.model)
+            self.best, self.history = resume.best, list(resume.history)
+        elif self.recipe.head_epochs:
             self._fit_head()
         if self.recipe.epochs:
-            self._fit_all()
+            self._fit_all(resume)
+        self.seconds = time.perf_counter() - self._started
         return self.best
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
@@ -214,38 +125,61 @@ class Trainer:
             total, count = total + loss.item() * len(rows), count + len(rows)
         return total / count
 
-    def _fit_all(self) -> None:
+    def _fit_all(self, resume: State | None) -> None:
         optimiser = self._optimiser()
-        steps = sum(1 for _ in self._batches("all", 1))
-        step = 0
-        for epoch in range(1, self.recipe.epochs + 1):
+        done = 0
+        if resume is not None:
+            done = resume.epoch
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": resume.optimiser, "param_groups": groups})
+        else:
+            self._keep(0, optimiser)
+        for epoch in range(done + 1, self.recipe.epochs + 1):
             started = time.perf_counter()
-            self._train_mode()
-            generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", epoch))
-            truth = self.train.truth.to(self.compute.device)
-            total, count = 0.0, 0
-            for rows in self._batches("all", epoch):
-                self._set_rate(optimiser, step / steps)
-                images = to_images(self.train.pixels[rows.numpy()], self.compute)
-                if self.recipe.augmentation is not None:
-                    images = augment(images, self.recipe.augmentation, generator)
-                optimiser.zero_grad(set_to_none=True)
-                with self.compute.autocast():
-                    logits = self.model(images)
-                loss = self._loss(logits, truth[rows])
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                step += 1
-                total, count = total + loss.item() * len(rows), count + len(rows)
+            loss = self._epoch(optimiser, epoch)
             logits = predict(self.model, self.val.pixels, self.compute) if len(self.val) else None
             self._record(
                 stage="all",
                 epoch=epoch,
-                train_loss=total / count,
+                train_loss=loss,
                 logits=logits,
                 started=started,
                 epochs=self.recipe.epochs,
             )
+            self._keep(epoch, optimiser)
+
+    def _epoch(self, optimiser: torch.optim.Optimizer, epoch: int) -> float:
+        """One pass over all weights; returns the mean training loss."""
+        self._train_mode()
+        generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", epoch))
+        truth = self.train.truth.to(self.compute.device)
+        batches = list(self._batches("all", epoch))
+        total, count = 0.0, 0
+        for step, rows in enumerate(batches):
+            self._set_rate(optimiser, epoch - 1 + step / len(batches))
+            images = to_images(self.train.pixels[rows.numpy()], self.compute)
+            if self.recipe.augmentation is not None:
+                images = augment(images, self.recipe.augmentation, generator)
+            optimiser.zero_grad(set_to_none=True)
+            with self.compute.autocast():
+                logits = self.model(images)
+            loss = self._loss(logits, truth[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total, count = total + loss.item() * len(rows), count + len(rows)
+        return total / count
+
+    def _keep(self, epoch: int, optimiser: torch.optim.Optimizer) -> None:
+        if self.on_state is not None:
+            state = State(
+                epoch,
+                self.model.state_dict(),
+                optimiser_tensors(optimiser),
+                self.best,
+                self.history,
+                time.perf_counter() - self._started,
+            )
+            self.on_state(state)
 
     def _train_mode(self) -> None:
         self.model.train()

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import math
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.preprocessing import Preprocessing
+from train.checkpoint import Checkpoint
 from train.prepare import Prepared, Progress, default_cache, prepare
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
@@ -34,7 +34,8 @@ from train.split import Strategy, make_split
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
-    from train.engine import Photos, Trainer
+    from train.batches import Photos
+    from train.engine import Trainer
     from train.model import ArtefactModel
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
@@ -153,13 +154,18 @@ def train_run(
     check_output(out, force=options.force, what="run")
     plan = plan or plan_run(photos, options, reporter)
     _say_what_is_learned(reporter, plan)
-    started = time.perf_counter()
     trainer, weights = _trainer(plan, options, reporter)
-    best = trainer.fit()
-    seconds = time.perf_counter() - started
+    settings = dataclasses.replace(options, cache=None, force=False)
+    checkpoint = Checkpoint.beside(out, plan.split.sha256, plan.recipe, plan.contract, settings)
+    resume = checkpoint.load()
+    if resume is not None:
+        reporter.said(f"going on after epoch {resume.epoch} of a training that was broken off")
+    trainer.on_state = checkpoint.save
+    best = trainer.fit(resume)
     trainer.model.load_state_dict(best.weights)
     with new_folder(out, force=options.force, what="run") as folder:
-        _write(folder, trainer, plan, options, name=out.name, weights=weights, seconds=seconds)
+        _write(folder, trainer, plan, options, name=out.name, weights=weights)
+    checkpoint.remove()
     return read_run(out)
 
 
@@ -249,8 +255,9 @@ def _say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
 def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Trainer, str]:
     import torch
 
+    from train.batches import seed_for
     from train.device import choose_compute
-    from train.engine import Trainer, seed_for
+    from train.engine import Trainer
     from train.model import build_model
     from train.weights import load_imagenet
 
@@ -280,7 +287,7 @@ def _photos(plan: Plan, side: str) -> Photos:
     """Pixels and class indices of one side; objects unseen in training are left out."""
     import torch
 
-    from train.engine import Photos
+    from train.batches import Photos
 
     index = {object_id: i for i, object_id in enumerate(plan.dataset.object_ids)}
     chosen = [photo for photo in plan.split.photos if photo.split == side and photo.seen]
@@ -298,7 +305,6 @@ def _write(
     *,
     name: str,
     weights: str,
-    seconds: float,
 ) -> None:
     from safetensors.torch import save_file
 
@@ -309,7 +315,7 @@ def _write(
     labels.write(folder, text=False)
     split.write(folder / "split.json")
     write_text(folder / "history.csv", _history(trainer.history))
-    _metrics(trainer, seconds).write(folder / "metrics.json")
+    _metrics(trainer).write(folder / "metrics.json")
     RunInfo(
         name=name,
         created=created_now(),
@@ -340,7 +346,7 @@ def _write(
     ).write(folder / "run.json")
 
 
-def _metrics(trainer: Trainer, seconds: float) -> RunMetrics:
+def _metrics(trainer: Trainer) -> RunMetrics:
     best = trainer.best
     rows = [record for record in trainer.history if record.stage == "all"]
     seen = len(rows) * len(trainer.train)
@@ -349,7 +355,7 @@ def _metrics(trainer: Trainer, seconds: float) -> RunMetrics:
         best_stage=best.stage,
         val_top1=best.top1 if len(trainer.val) else None,
         val_photos=len(trainer.val),
-        seconds=round(seconds, 2),
+        seconds=round(trainer.seconds, 2),
         train_photos_per_second=(
             round(seen / sum(record.seconds for record in rows), 2) if rows else None
         ),

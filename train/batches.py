@@ -1,0 +1,94 @@
+"""Photos as tensors: batches, frozen features, predictions, loss weights and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.augment import augment
+from train.device import Compute
+from train.model import ArtefactModel
+from train.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Prepared photos of one side of the split.
+
+    Attributes:
+        pixels: `[N, H, W, 3]` uint8 RGB, possibly mapped from disk.
+        truth: `[N]` int64 class indices.
+    """
+
+    pixels: NDArray[np.uint8]
+    truth: Tensor
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.truth)
+
+
+def class_weights(truth: Tensor, objects: int) -> Tensor:
+    """The paper's loss weights: total photos / photos of the object, the largest scaled to 1.
+
+    Args:
+        truth: `[N]` class indices of the training photos.
+        objects: Number of classes.
+
+    Returns:
+        `[objects]` float32; objects without a training photo get 1, as the rarest have.
+    """
+    counts = torch.bincount(truth, minlength=objects).clamp(min=1).float()
+    weights = counts.sum() / counts
+    return weights / weights.max()
+
+
+def to_images(pixels: NDArray[np.uint8], compute: Compute) -> Tensor:
+    """`[N, H, W, 3]` uint8 → `[N, 3, H, W]` float32 on the device, channels last in memory."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(compute.device)
+    # The permuted view of NHWC memory is channels_last already; float() keeps the layout.
+    return images.permute(0, 3, 1, 2).float()
+
+
+def seed_for(*parts: object) -> int:
+    """A 63-bit seed of its own for every stage and epoch, so that a run can go on from any."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def predict(
+    model: ArtefactModel, pixels: NDArray[np.uint8], compute: Compute, *, batch: int = 32
+) -> Tensor:
+    """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode."""
+    model.eval()
+    parts: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch):
+            logits = model(to_images(pixels[start : start + batch], compute))
+            parts.append(logits.float().cpu())
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def cached_features(
+    model: ArtefactModel, photos: Photos, recipe: Recipe, compute: Compute, *, seed: int
+) -> Tensor:
+    """Frozen features of `recipe.head_views` versions of each photo, `[views, N, features]`."""
+    model.eval()
+    views: list[Tensor] = []
+    for view in range(max(1, recipe.head_views)):
+        parts: list[Tensor] = []
+        generator = torch.Generator().manual_seed(seed_for(seed, "view", view))
+        for start in range(0, len(photos), recipe.batch):
+            images = to_images(photos.pixels[start : start + recipe.batch], compute)
+            if view and recipe.augmentation is not None:
+                images = augment(images, recipe.augmentation, generator)
+            with compute.autocast():
+                parts.append(model.features(images).float())
+        views.append(torch.cat(parts))
+    return torch.stack(views).clone()
