@@ -222,3 +222,20 @@ def activation_names(content: bytes) -> dict[int, str]:
         for index in [int(graph.inputs[0]), *computed]
         if graph.tensors[index].type == schema.TensorType.FLOAT32
     }
+
+
+def logits_name(content: bytes) -> str:
+    """Name of the tensor that the final softmax reads.
+
+    Raises:
+        ValueError: The last operator is no softmax.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read(content)
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    if _code(model.operatorCodes[last.opcodeIndex]) != schema.BuiltinOperator.SOFTMAX:
+        raise ValueError("the converted graph does not end in a softmax")
+    name: str = graph.tensors[int(last.inputs[0])].name.decode()
+    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.flatbuffer import activation_names, label_ends, unsigned_input
+from export.flatbuffer import activation_names, label_ends, logits_name, unsigned_input
 from export.network import ChannelsLast, Deployable
 from export.quiet import quiet
 from mobile_assets.bundle import INPUT_NAME
@@ -113,10 +114,10 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
         ranges: Of `activation_ranges`.
 
     Returns:
-        A file whose input is uint8 and whose softmax and output are float32.
+        A file whose input is uint8 and whose logits, softmax and output are float32.
     """
     with quiet():
-        recipe = _int8_recipe()
+        recipe = _int8_recipe(logits_name(float32))
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()
@@ -125,11 +126,13 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     return unsigned_input(quantised)
 
 
-def _int8_recipe() -> Any:
-    """Static int8 for everything but the softmax and the output behind it.
+def _int8_recipe(logits: str) -> Any:
+    """Static int8 for everything up to the last layer, which multiplies int8 and answers in float.
 
-    The logits are int8, too. Keeping them in float (a last layer with dynamic ranges) changed
-    neither agreement nor drift, which come from the backbone, and would not be full integer.
+    With logits in 8 bits, spread over the range of all photos, look-alike objects get equal
+    probabilities: over 4,332 of them a quarter of the photos had a tie for the first place. So
+    the last layer is quantised with a dynamic range: its weights and the features it reads are
+    int8, its sums int32, and these are scaled to float32 instead of being rounded to 8 bits.
     """
     from ai_edge_quantizer import qtyping, recipe_manager
 
@@ -141,6 +144,7 @@ def _int8_recipe() -> Any:
     keep = recipe_manager.AlgorithmName.NO_QUANTIZE
     for left in (operation.SOFTMAX, operation.OUTPUT):
         recipe.add_quantization_config(".*", left, algorithm_key=keep)
+    recipe.add_dynamic_config(re.escape(logits), operation.FULLY_CONNECTED, num_bits=8)
     return recipe
 
 

@@ -164,15 +164,17 @@ class Float16(_TFLite):
 
 
 class Int8(_TFLite):
-    """Full integer: int8 weights and activations, uint8 input, float32 softmax."""
+    """Full integer: int8 weights and activations, uint8 input, float32 logits and softmax."""
 
     name = "tflite-int8"
     input_type = "uint8"
     notes = (
-        "Full integer: int8 weights per channel and int8 activations from the photo to the "
-        "logits; the input is uint8. Activation ranges are the extremes over the calibration "
+        "Full integer: int8 weights per channel and int8 activations from the photo to the last "
+        "layer; the input is uint8. Activation ranges are the extremes over the calibration "
         "photos.",
-        "The softmax is float32, because steps of 1/256 say nothing of thousands of objects.",
+        "The last layer multiplies int8 features (range taken per photo) by int8 weights and "
+        "gives its sums as float32: rounded to 8 bits, the logits of look-alike objects tie. The "
+        "softmax is float32, since steps of 1/256 say nothing of thousands of objects.",
     )
     tolerance = Tolerance(confident_agreement=0.9)
 

@@ -250,13 +250,25 @@ def test_graphs_are_lean(bundle: Bundle) -> None:
     assert int8["QUANTIZE"] == 1 and int8["DEQUANTIZE"] == 1 and int8["TRANSPOSE"] == 0
 
 
-def test_int8_softmax_is_float(bundle: Bundle) -> None:
+def test_int8_everywhere_but_behind_the_last_layer(bundle: Bundle) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     graph = flatbuffer.read(content(bundle, "tflite-int8")).subgraphs[0]
     types = [graph.tensors[int(op.outputs[0])].type for op in graph.operators]
-    assert types[-2:] == [schema.TensorType.FLOAT32] * 2
-    assert set(types[:-2]) == {schema.TensorType.INT8}
+    # DEQUANTIZE, last layer, softmax
+    assert types[-3:] == [schema.TensorType.FLOAT32] * 3
+    assert set(types[:-3]) == {schema.TensorType.INT8}
+    last = graph.tensors[int(graph.operators[-2].inputs[1])]
+    assert last.type == schema.TensorType.INT8
+    assert len(last.quantization.scale) == OBJECTS  # per channel
+
+
+def test_lookalikes_do_not_tie_in_int8(bundle: Bundle, pixels: NDArray[np.uint8]) -> None:
+    found = np.sort(run_tflite(content(bundle, "tflite-int8"), pixels), axis=1)
+    # Probabilities from 8-bit logits would fall on at most 256 levels of each photo's best.
+    logits = np.log(found / found[:, -1:])
+    steps = np.unique(np.round(logits, 6))
+    assert len(steps) > 0.9 * (found.size - len(found))
 
 
 def test_constants_are_inside_and_aligned(bundle: Bundle) -> None:
