@@ -33,14 +33,16 @@ def structural_checks(bundle: Bundle) -> dict[str, Check]:
 def _check(bundle: Bundle, variant: Variant) -> Check:
     try:
         from export.coreml_check import check_coreml
+        from export.quiet import quiet
 
-        package = bundle.path(variant)
-        check_coreml(
-            package,
-            labels=bundle.labels,
-            contract=bundle.info.preprocessing,
-            weights=variant.precision,
-        )
+        # coremltools complains on import that it cannot execute models off macOS.
+        with quiet():
+            check_coreml(
+                bundle.path(variant),
+                labels=bundle.labels,
+                contract=bundle.info.preprocessing,
+                weights=variant.precision,
+            )
     except ImportError:
         return Check("converted-only", UNCHECKED)
     except ArtefactError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 460, 310
-LEFT, RIGHT, TOP, BOTTOM = 50, 16, 14, 52
+LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 52
 _MARK = 5.0
 _MAX_TICKS = 6
 _MAX_LABELS = 14

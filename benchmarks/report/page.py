@@ -13,7 +13,7 @@ from benchmarks.report.figures import STYLES, legend, make_figures, style_of
 from benchmarks.report.stories import Storyteller
 from benchmarks.report.verdict import main_variant, make_verdict, needs_attention, short_name
 from benchmarks.report.words import DEFINITIONS
-from benchmarks.results import Results, Row, TestSet
+from benchmarks.results import REFERENCE_VARIANT, Results, Row, TestSet
 from benchmarks.tables import (
     MISSING,
     drop_interval,
@@ -135,7 +135,7 @@ def _cells(row: Row) -> dict[str, object]:
         "top10": percent(row.top10),
         "agreement": percent(row.agreement),
         "drop": points_lost(row),
-        "drop_interval": drop_interval(row),
+        "drop_interval": "" if row.variant == REFERENCE_VARIANT else drop_interval(row),
         "flips": MISSING
         if row.right_to_wrong is None
         else f"{row.right_to_wrong} / {row.wrong_to_right}",

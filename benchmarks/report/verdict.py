@@ -103,7 +103,7 @@ def _headline(row: Row, *, several: bool) -> str:
         change = f"{signless(-row.drop_points)} points more first answers are right"
     else:
         change = "just as many first answers are right"
-    return f"{sentence}; {change}."
+    return _unbroken(f"{sentence}; {change}.")
 
 
 def _explanation(row: Row) -> str:
@@ -112,10 +112,18 @@ def _explanation(row: Row) -> str:
     reference = row.top1 + row.drop_points / 100
     sentence = (
         f"Its first answer is right on {percent(row.top1)} of photos, that of full precision on "
-        f"{percent(reference)}: a drop of {signless(row.drop_points)} points"
+        f"{percent(reference)}. Drop: {signless(row.drop_points)} points"
     )
-    interval = drop_interval(row)
-    return sentence + (f", 95 % interval {interval}." if interval else ".")
+    if row.drop_ci95 is not None:
+        sentence += f", 95 % interval {drop_interval(row)}"
+        if row.drop_points and row.drop_ci95[0] <= 0 <= row.drop_ci95[1]:
+            sentence += ", which may be chance"
+    return _unbroken(sentence + ".")
+
+
+def _unbroken(sentence: str) -> str:
+    """Keeps numbers and their units on one line."""
+    return sentence.replace(" %", "\u00a0%").replace(" points", "\u00a0points")
 
 
 def _details(failing: Sequence[Row]) -> tuple[str, ...]:
