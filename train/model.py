@@ -101,7 +101,9 @@ def build_model(
         raise InputError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
     check_backbone(backbone)
     body = timm.create_model(backbone, pretrained=False, num_classes=0)
-    return ArtefactModel(body, HEADS[head](body.num_features, objects), preprocessing)
+    # Some backbones widen the pooled features once more, as the MobileNets do.
+    features = getattr(body, "head_hidden_size", None) or body.num_features
+    return ArtefactModel(body, HEADS[head](features, objects), preprocessing)
 
 
 def check_backbone(name: str) -> None:
