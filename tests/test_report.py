@@ -205,6 +205,20 @@ def test_a_gain_within_chance_is_said_to_be_one(case: BenchmarkCase) -> None:
     assert "may be chance" in verdict.explanation
 
 
+def test_one_failing_row_is_enough(case: BenchmarkCase) -> None:
+    # At one threshold the drop is larger but allowed; at the other too many answers changed.
+    good = results_of(measured_with(case, [3], [3]))
+    strayed = results_of(measured_with(case, [0, 1, 2, 3], [10, 11, 12]))
+    other = strayed.rows[1].model_copy(update={"min_photos": 6})
+    verdict = make_verdict(good.model_copy(update={"rows": (*good.rows, other)}))
+    assert verdict.mood == "attention"
+    assert "(6 photos)" in verdict.headline
+    file = strayed.rows[1].model_copy(update={"variant": "tflite-float32"})
+    verdict = make_verdict(good.model_copy(update={"rows": (*good.rows, file)}))
+    assert verdict.mood == "attention"
+    assert verdict.details[0].startswith("Float32")
+
+
 def test_answers_that_are_no_numbers_need_attention(case: BenchmarkCase) -> None:
     verdict = make_verdict(results_of(measured_with(case, [], []), invalid_answers=2))
     assert verdict.mood == "attention"

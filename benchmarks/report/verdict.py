@@ -74,11 +74,12 @@ def make_verdict(results: Results) -> Verdict:
     rows = [row for row in results.rows if row.variant == name and row.status == "measured"]
     if not rows:
         return Verdict("attention", "Nothing was measured.", "", (), ())
-    worst = max(rows, key=lambda row: row.drop_points if row.drop_points is not None else 100.0)
+    worst = max(rows, key=_badness)
     if name == REFERENCE_VARIANT:
         return Verdict("attention", "No exported variant could be measured here.", "", (), ())
     failing = [row for row in results.rows if needs_attention(row)]
-    mood: Mood = "attention" if needs_attention(worst) else "good"
+    # One failing file is enough: a green mark beside it would be read as being about all.
+    mood: Mood = "attention" if failing else "good"
     return Verdict(
         mood,
         _headline(worst, several=len(rows) > 1),
@@ -86,6 +87,12 @@ def make_verdict(results: Results) -> Verdict:
         _details(failing),
         _figures(rows),
     )
+
+
+def _badness(row: Row) -> tuple[bool, float, float]:
+    """Orders rows: those that need attention last, then by drop, then by disagreement."""
+    drop = 100.0 if row.drop_points is None else row.drop_points
+    return needs_attention(row), drop, -(row.agreement or 0.0)
 
 
 def _headline(row: Row, *, several: bool) -> str:
