@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -18,7 +19,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.augment import augment
 from train.batches import Photos, class_weights, predict, to_images
 from train.checkpoint import Checkpoint
-from train.device import choose_compute
+from train.device import Compute, choose_compute
 from train.engine import Trainer
 from train.model import HIDDEN, build_model
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
@@ -285,6 +286,50 @@ def test_going_on_after_any_epoch_gives_the_uninterrupted_result(tmp_path: Path)
     state = checkpoints[1].folder / "state.safetensors"
     state.write_bytes(state.read_bytes()[:1000])
     assert checkpoints[1].load() is None
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "kernel", "stride"), [(32, 15, 3, 1), (32, 16, 3, 2), (48, 14, 5, 1), (48, 13, 5, 2)]
+)  # fmt: skip
+def test_faster_depthwise_gradients_are_as_exact(
+    channels: int, size: int, kernel: int, stride: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(4, channels, size, size, generator=generator)
+    conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+    def gradients(compute: Compute | None) -> list[torch.Tensor]:
+        given = image.clone().requires_grad_()
+        conv.zero_grad()
+        with compute.autocast() if compute else contextlib.nullcontext():
+            out = conv(given)
+        (out.float() ** 2).sum().backward()
+        assert given.grad is not None
+        assert conv.weight.grad is not None
+        return [out.detach().float(), given.grad.clone(), conv.weight.grad.clone()]
+
+    exact = gradients(None)
+    cpu = dataclasses.replace(choose_compute("cpu"), bfloat16=True)
+    for wanted, found in zip(exact, gradients(cpu), strict=True):
+        # bfloat16 keeps 8 bits: a relative error of 1/256 per value, averaged out in sums.
+        assert (wanted - found).norm() / wanted.norm() < 0.01
+
+
+def test_only_depthwise_convolutions_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from train import depthwise
+
+    calls: list[int] = []
+    real = depthwise._Depthwise.apply
+    monkeypatch.setattr(
+        depthwise._Depthwise, "apply", lambda *a: calls.append(a[1].shape[0]) or real(*a)
+    )
+    cpu = dataclasses.replace(choose_compute("cpu"), bfloat16=True)
+    with cpu.autocast():
+        for groups in (1, 2, 8):
+            nn.Conv2d(8, 8, 3, groups=groups, bias=False)(torch.randn(1, 8, 8, 8))
+        with torch.no_grad():
+            nn.Conv2d(8, 8, 3, groups=8, bias=False)(torch.randn(1, 8, 8, 8))
+    assert calls == [8]
 
 
 def test_batches_are_channels_last_without_a_copy() -> None:

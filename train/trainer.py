@@ -256,7 +256,7 @@ def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Tra
     import torch
 
     from train.batches import seed_for
-    from train.device import choose_compute
+    from train.device import choose_compute, keep_freed_memory
     from train.engine import Trainer
     from train.model import build_model
     from train.weights import load_imagenet
@@ -270,6 +270,8 @@ def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Tra
     )
     weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
     compute = choose_compute(options.device)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
     reporter.said(f"{options.backbone} with ImageNet weights from {weights}, {compute.description}")
     trainer = Trainer(
         model,
