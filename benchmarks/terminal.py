@@ -43,7 +43,8 @@ class Terminal:
     def __init__(self) -> None:
         """Uses standard error for progress, so that standard output can be piped."""
         self._err = Console(stderr=True, highlight=False)
-        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        # A pipe has no width of its own; wide enough for a table with few columns folded.
+        self._out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
@@ -69,7 +70,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line for the person who waits."""
         console = self._err if self._progress is None else self._progress.console
-        console.print(text, markup=False)
+        console.print(text, markup=False, soft_wrap=True)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Moves the bar named `what`; a bar appears at its first call."""
@@ -185,12 +186,11 @@ class Terminal:
             return
         for found in answers:
             if found.answer is None:
-                self._out.print(f"{found.photo}: {found.error}", markup=False)
+                self._out.print(f"{found.photo}: {found.error}", markup=False, soft_wrap=True)
                 continue
-            table = Table(
-                "", "object", "title", "collection", "probability", title_justify="left",
-                title=escape(f"{found.photo}: {found.answer.verdict}"),
-            )  # fmt: skip
+            verdict = f"{found.photo}: {found.answer.verdict}"
+            self._out.print(verdict, markup=False, soft_wrap=True)
+            table = Table("", "object", "title", "collection", "probability")
             for rank, candidate in enumerate(found.answer.candidates, start=1):
                 label = candidate.label
                 table.add_row(

@@ -289,8 +289,9 @@ def test_going_on_after_any_epoch_gives_the_uninterrupted_result(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "kernel", "stride"), [(32, 15, 3, 1), (32, 16, 3, 2), (48, 14, 5, 1), (48, 13, 5, 2)]
-)  # fmt: skip
+    ("channels", "size", "kernel", "stride"),
+    [(32, 15, 3, 1), (32, 16, 3, 2), (48, 14, 5, 1), (48, 13, 5, 2)],
+)
 def test_faster_depthwise_gradients_are_as_exact(
     channels: int, size: int, kernel: int, stride: int
 ) -> None:

@@ -1,10 +1,10 @@
 """Faster gradients of depthwise convolutions in bfloat16 on a CPU.
 
 oneDNN, which torch calls on x86, has no fast bfloat16 kernel for two gradients that EfficientNets
-are full of, and falls back to a plain loop that is many times slower than float32: that of the input
-of a depthwise convolution with a stride, and that of its weights for kernels over 3 × 3. These two
-alone took half of a training step. They are computed in float32 here, everything else as before.
-`python -m benchmarks.throughput` measures what it brings.
+are full of, and falls back to a plain loop that is many times slower than float32: that of the
+input of a depthwise convolution with a stride, and that of its weights for kernels over 3 × 3.
+These two alone took half of a training step. They are computed in float32 here, everything else as
+before. `python -m benchmarks.throughput` measures what it brings.
 """
 
 from __future__ import annotations
@@ -78,21 +78,22 @@ class FastDepthwise(TorchFunctionMode):
     ) -> Any:
         """Handles one call of a torch function."""
         given = dict(kwargs or {})
-        if func is functional.conv2d and not given and _fits(*args):
+        # Convolution modules, timm's too, pass all seven arguments by position.
+        if func is functional.conv2d and not given and len(args) == 7 and _fits(*args):
             image, weight, _, stride, padding = args[:5]
             low = torch.bfloat16
-            return _Depthwise.apply(image.to(low), weight.to(low), _pair(stride), _pair(padding))  # type: ignore[no-untyped-call]
+            return _Depthwise.apply(image.to(low), weight.to(low), _pair(stride), _pair(padding))
         return func(*args, **given)
 
 
 def _fits(
     image: Tensor,
     weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+    bias: Tensor | None,
+    _stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> bool:
     """Whether this is a depthwise convolution under bfloat16 autocast on the CPU, training."""
     return (

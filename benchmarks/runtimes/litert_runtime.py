@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.results import Placement
 from benchmarks.runtimes.base import Pixels, Probabilities
+from export.quiet import quiet
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
@@ -144,8 +145,9 @@ def _interpreter(path: Path, threads: int) -> Any:
         ) from None
     try:
         # The default resolver hands the graph to XNNPACK, as LiteRT does on a phone.
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        with quiet():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(
