@@ -104,8 +104,8 @@ preprocessing contract (normalised RGB), which the backbone's ImageNet weights e
 
 FIELD = Recipe(
     name="field",
-    head="paper",
-    head_epochs=40,
+    head="linear",
+    head_epochs=100,
     head_views=4,
     head_rate=1e-3,
     epochs=12,
@@ -118,16 +118,24 @@ FIELD = Recipe(
     freeze_statistics=True,
     label_smoothing=0.1,
     augmentation=Augmentation(
-        rotation=15,
-        zoom=0.15,
-        shift=0.08,
-        shear=5,
+        rotation=30,
+        zoom=0.3,
+        shift=0.12,
+        shear=10,
         brightness=0.2,
         contrast=0.2,
         saturation=0.2,
         tint=0.05,
     ),
 )
+"""The default: the head on cached features first, then all weights at a rate that falls to nothing,
+the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each time.
+
+Chosen on validation photos only, one seed each: 504 further views of a 36-object demo register
+(seed 7), and 608 phone photos of 41 groceries with 3 to 12 training photos each (Grocery Store
+Dataset). Top-1 there with lite0 at 224 px: linear head 84.5 % on the demo; with the augmentation
+halved 82.9 % and 85.2 %; then with the paper's head 77.8 % and 84.5 %, and without label smoothing
+80.4 % on the groceries. A linear probe: 75.2 % and 77.8 %. One standard error is 1.6 points."""
 
 PROBE = Recipe(
     name="probe",
