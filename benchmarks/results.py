@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from mobile_assets.errors import DamagedError
 from mobile_assets.files import json_text, write_text
-from mobile_assets.schema import Record
+from mobile_assets.schema import Record, read_record
 
 RESULTS_SCHEMA = 1
 """Version of the results format; raised when a reader would misread a file."""
@@ -272,24 +270,4 @@ class Results(Record):
         Raises:
             DamagedError: The file is missing, not JSON, of another schema version or incomplete.
         """
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DamagedError(
-                f"{path} cannot be read ({error}). Run the benchmark again."
-            ) from None
-        found = value.get("schema") if isinstance(value, dict) else None
-        if found != RESULTS_SCHEMA:
-            raise DamagedError(
-                f"{path} has results schema {found}; this release reads {RESULTS_SCHEMA}. "
-                "Use the release that wrote it, or run the benchmark again."
-            )
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the top level"
-            raise DamagedError(
-                f"{path} is not a valid results file: {first['msg']} (at {where}). "
-                "It is damaged or was edited: run the benchmark again."
-            ) from None
+        return read_record(cls, path, key="schema", version=RESULTS_SCHEMA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +21,49 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+R = TypeVar("R", bound=Record)
+
+
+def read_record(kind: type[R], path: Path, *, key: str, version: int) -> R:
+    """Reads and validates a JSON file that says which schema it was written to.
+
+    Args:
+        kind: The record that the file holds.
+        path: The file.
+        key: Name of the field with the schema version.
+        version: The version that this release reads.
+
+    Raises:
+        DamagedError: The file is missing, not JSON, of another schema version or incomplete.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DamagedError(
+            f"{path} is missing, so {path.parent} is not complete. "
+            "Check the path, or write it again with the command that made it."
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
+        raise DamagedError(
+            f"{path} cannot be read ({error}). It is damaged: restore or write it again."
+        ) from None
+    found = value.get(key) if isinstance(value, dict) else None
+    if found != version:
+        raise DamagedError(
+            f"{path} has schema version {found}; this release reads version {version}. "
+            "Use the release that wrote it, or write it again."
+        )
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise DamagedError(
+            f"{path} is not a valid {kind.__name__} file: {first['msg']} (at {where}). "
+            "It is damaged or was edited: restore or write it again."
+        ) from None
+
+
 class Document(Record):
     """A record that is a JSON file of its own and says which schema it was written to."""
 
@@ -33,32 +76,7 @@ class Document(Record):
         Raises:
             DamagedError: The file is missing, not JSON, of another schema version or incomplete.
         """
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DamagedError(
-                f"{path} is missing, so {path.parent} is not complete. "
-                "Check the path, or write it again with the command that made it."
-            ) from None
-        except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
-            raise DamagedError(
-                f"{path} cannot be read ({error}). It is damaged: restore or write it again."
-            ) from None
-        found = value.get("schema_version") if isinstance(value, dict) else None
-        if found != SCHEMA_VERSION:
-            raise DamagedError(
-                f"{path} has schema version {found}; this release reads version {SCHEMA_VERSION}. "
-                "Use the release that wrote it, or write it again."
-            )
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the top level"
-            raise DamagedError(
-                f"{path} is not a valid {cls.__name__} file: {first['msg']} (at {where}). "
-                "It is damaged or was edited: restore or write it again."
-            ) from None
+        return read_record(cls, path, key="schema_version", version=SCHEMA_VERSION)
 
     def write(self, path: Path) -> None:
         """Writes the document as JSON by an atomic rename."""

@@ -10,6 +10,11 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from mobile_assets.files import sha256_file
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+from train.run import PhotoCounts, Run, RunInfo, Split, read_run
+
 pillow_heif.register_heif_opener()
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +34,36 @@ def object_picture(number: int, view: int, side: int = 64) -> Image.Image:
     base = np.asarray(picture(1000 + number, side, side)).astype(np.int16)
     moved = np.roll(base, (3 * view, -2 * view), axis=(0, 1)) + 6 * (view % 3)
     return Image.fromarray(moved.clip(0, 255).astype(np.uint8))
+
+
+def finish_run(
+    folder: Path, labels: LabelMap, split: Split, *, preprocessing: Preprocessing, head: str
+) -> Run:
+    """Completes a run of a small network whose `model.safetensors` is already in `folder`."""
+    split.write(folder / "split.json")
+    labels.write(folder, text=False)
+    counts = {side: len(split.of(side)) for side in ("train", "val", "test")}
+    RunInfo(
+        name="tiny",
+        created="2026-01-01T00:00:00+00:00",
+        register_name="patterns",
+        objects=len(labels),
+        min_photos=split.min_photos,
+        backbone="test_efficientnet",
+        head=head,
+        recipe="least-squares",
+        recipe_settings={},
+        weights="random",
+        seed=0,
+        preprocessing=preprocessing,
+        photos=PhotoCounts(**counts, unreadable=0),
+        photo_list_sha256=split.sha256,
+        labels_sha256=labels.sha256,
+        model_sha256=sha256_file(folder / "model.safetensors"),
+        versions={},
+        host={},
+    ).write(folder / "run.json")
+    return read_run(folder)
 
 
 @pytest.fixture(scope="session")

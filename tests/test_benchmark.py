@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import finish_run
 from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
@@ -35,7 +36,7 @@ from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
 from train.readers import read_register
-from train.run import PhotoCounts, Run, RunInfo, Split, SplitName, SplitPhoto, read_run
+from train.run import Run, Split, SplitName, SplitPhoto
 
 OBJECTS, VIEWS = 10, 12
 HEAD = "head.weight"
@@ -96,34 +97,7 @@ def write_run(root: Path, folder: Path) -> Run:
     fit(model, torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), truth)
     folder.mkdir(parents=True)
     save_file(model.state_dict(), folder / "model.safetensors")
-    labels.write(folder, text=False)
-    return finish_run(folder, labels, split)
-
-
-def finish_run(folder: Path, labels: LabelMap, split: Split) -> Run:
-    split.write(folder / "split.json")
-    counts = {side: len(split.of(side)) for side in ("train", "val", "test")}
-    RunInfo(
-        name="tiny",
-        created="2026-01-01T00:00:00+00:00",
-        register_name="patterns",
-        objects=OBJECTS,
-        min_photos=6,
-        backbone="test_efficientnet",
-        head="linear",
-        recipe="least-squares",
-        recipe_settings={},
-        weights="random",
-        seed=0,
-        preprocessing=CONTRACT,
-        photos=PhotoCounts(**counts, unreadable=0),
-        photo_list_sha256=split.sha256,
-        labels_sha256=labels.sha256,
-        model_sha256=sha256_file(folder / "model.safetensors"),
-        versions={},
-        host={},
-    ).write(folder / "run.json")
-    return read_run(folder)
+    return finish_run(folder, labels, split, preprocessing=CONTRACT, head="linear")
 
 
 def with_weights(run: Run, folder: Path, change: str) -> Run:
@@ -134,7 +108,7 @@ def with_weights(run: Run, folder: Path, change: str) -> Run:
         name = "backbone.conv_stem.weight"
         tensors[name] = tensors[name].flip(1).contiguous()
     save_file(tensors, folder / "model.safetensors")
-    return finish_run(folder, run.labels, run.split)
+    return finish_run(folder, run.labels, run.split, preprocessing=CONTRACT, head="linear")
 
 
 @pytest.fixture(scope="module")
@@ -571,6 +545,7 @@ def test_litert_needs_no_torch_and_no_training_code(bundle: Bundle, root: Path) 
 import sys
 from pathlib import Path
 from benchmarks.runtimes.litert_runtime import open_litert
+from conftest import finish_run
 from mobile_assets.bundle import read_bundle
 from mobile_assets.photos import load
 bundle = read_bundle(Path({str(bundle.folder)!r}))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import finish_run
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
@@ -34,15 +35,12 @@ from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
 from train.run import (
-    PhotoCounts,
     Run,
-    RunInfo,
     RunMetrics,
     Split,
     SplitName,
     SplitPhoto,
     load_model,
-    read_run,
 )
 
 OBJECTS = 12
@@ -103,9 +101,7 @@ def write_run(folder: Path, photos: tuple[SplitPhoto, ...], root: Path) -> Run:
         for n in range(OBJECTS)
     ]
     labels = LabelMap.of(entries)
-    labels.write(folder, text=False)
     split = Split(strategy="stratified", seed=0, min_photos=6, photos=photos)
-    split.write(folder / "split.json")
     RunMetrics(
         best_epoch=1,
         best_stage="head",
@@ -114,28 +110,7 @@ def write_run(folder: Path, photos: tuple[SplitPhoto, ...], root: Path) -> Run:
         seconds=1.0,
         train_photos_per_second=1.0,
     ).write(folder / "metrics.json")
-    counts = {side: len(split.of(side)) for side in ("train", "val", "test")}
-    RunInfo(
-        name="tiny",
-        created="2026-01-01T00:00:00+00:00",
-        register_name="patterns",
-        objects=OBJECTS,
-        min_photos=6,
-        backbone="test_efficientnet",
-        head="paper",
-        recipe="least-squares",
-        recipe_settings={},
-        weights="random",
-        seed=0,
-        preprocessing=CONTRACT,
-        photos=PhotoCounts(**counts, unreadable=0),
-        photo_list_sha256=split.sha256,
-        labels_sha256=labels.sha256,
-        model_sha256=sha256_file(folder / "model.safetensors"),
-        versions={},
-        host={},
-    ).write(folder / "run.json")
-    return read_run(folder)
+    return finish_run(folder, labels, split, preprocessing=CONTRACT, head="paper")
 
 
 @pytest.fixture(scope="module")
