@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import os
 import platform
 import sys
@@ -22,9 +20,7 @@ from benchmarks.rows import case_rows, make_test_set
 from benchmarks.speed import SpeedPlan, measure_speed
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
-
-PACKAGES = ("numpy", "pillow", "torch", "timm", "ai-edge-litert", "litert-torch", "coremltools")
-"""Packages whose versions stand in the results."""
+from train.versions import created_now, versions
 
 
 @dataclass(frozen=True)
@@ -102,9 +98,9 @@ def run_benchmark(
         measurements.append(measured)
         rows += _rows(measured, options, progress)
     results = Results(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=created_now(),
         host=describe_host(),
-        versions=package_versions(),
+        versions=versions(),
         settings=_settings(options),
         test_sets=tuple(make_test_set(measured) for measured in measurements),
         rows=(*rows, *extra_rows),
@@ -188,17 +184,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that the numbers depend on, as far as they are installed."""
-    found: dict[str, str] = {}
-    for name in ("artefact-id", *PACKAGES):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _settings(options: BenchmarkOptions) -> Settings:

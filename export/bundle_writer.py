@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +28,7 @@ from mobile_assets.decision import DecisionThresholds, choose_thresholds
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.run import Run, RunMetrics, load_model
+from train.versions import created_now, versions
 
 if TYPE_CHECKING:
     from export.network import Deployable
@@ -38,19 +36,6 @@ if TYPE_CHECKING:
 
 PROBE_PHOTOS = 32
 """On how many photos each exported file is compared with the network."""
-
-_PACKAGES = (
-    "torch",
-    "timm",
-    "litert-torch",
-    "litert-converter",
-    "ai-edge-litert",
-    "ai-edge-quantizer",
-    "coremltools",
-    "flatbuffers",
-    "numpy",
-    "pillow",
-)
 
 
 def export_bundle(
@@ -238,7 +223,7 @@ def _info(job: _Job, thresholds: DecisionThresholds, variants: tuple[Variant, ..
     run, info = job.run, job.run.info
     return BundleInfo(
         name=job.name,
-        created=_now(),
+        created=created_now(),
         objects=len(run.labels),
         labels_sha256=run.labels.sha256,
         preprocessing=info.preprocessing,
@@ -255,38 +240,8 @@ def _info(job: _Job, thresholds: DecisionThresholds, variants: tuple[Variant, ..
             photo_list_sha256=info.photo_list_sha256,
         ),
         calibration=job.gathered.record,
-        versions=_versions(),
+        versions=versions(),
     )
-
-
-def _now() -> str:
-    """The time in UTC; `SOURCE_DATE_EPOCH` sets it, so that an export can be repeated exactly.
-
-    Raises:
-        InputError: `SOURCE_DATE_EPOCH` is no whole number of seconds.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is None:
-        now = datetime.datetime.now(datetime.UTC)
-    else:
-        try:
-            now = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
-        except (ValueError, OverflowError, OSError):
-            raise InputError(
-                f"SOURCE_DATE_EPOCH is {epoch!r}, which is no time. "
-                "Set it to whole seconds since 1970, or unset it."
-            ) from None
-    return now.isoformat(timespec="seconds")
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
 
 
 def _metrics(run: Run) -> RunMetrics | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import os
 import platform
-from datetime import UTC, datetime
+
+from mobile_assets.errors import InputError
 
 PACKAGES = (
     "artefact-id",
@@ -17,6 +19,7 @@ PACKAGES = (
     "ai-edge-litert",
     "ai-edge-quantizer",
     "coremltools",
+    "flatbuffers",
 )
 
 
@@ -32,7 +35,20 @@ def versions() -> dict[str, str]:
 
 
 def created_now() -> str:
-    """The time in UTC, ISO 8601; `SOURCE_DATE_EPOCH` sets it where builds must repeat exactly."""
+    """The time in UTC; `SOURCE_DATE_EPOCH` sets it, so that an export can be repeated exactly.
+
+    Raises:
+        InputError: `SOURCE_DATE_EPOCH` is no whole number of seconds.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    return moment.replace(microsecond=0).isoformat()
+    if epoch is None:
+        now = datetime.datetime.now(datetime.UTC)
+    else:
+        try:
+            now = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
+        except (ValueError, OverflowError, OSError):
+            raise InputError(
+                f"SOURCE_DATE_EPOCH is {epoch!r}, which is no time. "
+                "Set it to whole seconds since 1970, or unset it."
+            ) from None
+    return now.isoformat(timespec="seconds")
