@@ -25,6 +25,7 @@ from benchmarks.tables import markdown_table
 from benchmarks.terminal import Terminal
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import new_folder, write_text
+from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import read_register
 from train.recipes import PAPER, PROBE
@@ -107,22 +108,54 @@ def prepare_folders(photos: Path, out: Path, seed: int) -> tuple[Path, Path]:
     return targets
 
 
-def summary(results: Results, out: Path, seed: int) -> str:
-    """The Markdown page with the table of variants and that of recipes."""
-    minimum = min(row.min_photos for row in results.rows)
-    ours = next(
-        row
-        for row in results.rows
-        if row.min_photos == minimum and row.variant == REFERENCE_VARIANT
-    )
-    others = [row for row in results.rows if row.min_photos == minimum and row.status == "given"]
-    paper = next((row for row in others if row.recipe == PAPER.name), None)
+class Published(Document):
+    """The raw rows behind the published page, kept beside it.
+
+    Attributes:
+        seed: Seed of the draw and the training.
+        photos: Photos of the register.
+        left: Views left over.
+        results: What the benchmark wrote.
+    """
+
+    seed: int
+    photos: int
+    left: int
+    results: Results
+
+
+def publish(out: Path, seed: int, table: Path) -> None:
+    """Writes the page and its raw rows from a finished benchmark.
+
+    Args:
+        out: Folder of the benchmark.
+        seed: Its seed.
+        table: The Markdown page; the rows go beside it, with the ending `.json`.
+    """
     registers = [read_register(out / name) for name in ("register", "left-over")]
-    return TEXT.format(
-        objects=len(registers[0].object_ids),
+    published = Published(
+        seed=seed,
         photos=len(registers[0].photos),
         left=len(registers[1].photos),
-        seed=seed,
+        results=Results.read(out / "sweep" / "report" / "results.json"),
+    )
+    published.write(table.with_suffix(".json"))
+    write_text(table, page(published))
+
+
+def page(published: Published) -> str:
+    """The Markdown page with the table of variants and that of recipes."""
+    results = published.results
+    minimum = min(row.min_photos for row in results.rows)
+    rows = [row for row in results.rows if row.min_photos == minimum]
+    ours = next(row for row in rows if row.variant == REFERENCE_VARIANT)
+    others = [row for row in rows if row.status == "given"]
+    paper = next((row for row in others if row.recipe == PAPER.name), None)
+    return TEXT.format(
+        objects=ours.objects,
+        photos=published.photos,
+        left=published.left,
+        seed=published.seed,
         table=markdown_table(results),
         minimum=minimum,
         tested=ours.photos,
@@ -165,10 +198,7 @@ def run(arguments: argparse.Namespace) -> None:
             terminal,
         )
         terminal.results(results, arguments.out / "sweep" / "report")
-    text = summary(results, arguments.out, arguments.seed)
-    write_text(arguments.out / "eth80.md", text)
-    if arguments.table is not None:
-        write_text(arguments.table, text)
+    publish(arguments.out, arguments.seed, arguments.table or arguments.out / "eth80.md")
 
 
 def main() -> int:
@@ -184,7 +214,7 @@ def main() -> int:
         help="thresholds at which the paper's recipe is trained (default: 3)",
     )
     parser.add_argument("--latency-runs", type=int, default=200, help="default: 200")
-    parser.add_argument("--table", type=Path, help="also write the page here")
+    parser.add_argument("--table", type=Path, help="write the page here (default: DIR/eth80.md)")
     parser.add_argument("--force", action="store_true", help="do a finished benchmark again")
     try:
         run(parser.parse_args())

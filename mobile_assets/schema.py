@@ -80,4 +80,4 @@ class Document(Record):
 
     def write(self, path: Path) -> None:
         """Writes the document as JSON by an atomic rename."""
-        write_text(path, json_text(self.model_dump(mode="json")))
+        write_text(path, json_text(self.model_dump(mode="json", by_alias=True)))

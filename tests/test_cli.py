@@ -182,6 +182,23 @@ def test_inspect_prints_the_papers_tables(
     assert found["thresholds"][3] == {"name": "at least 6", "objects": 3, "photos": 21}
 
 
+def test_demo_register_is_rendered_kept_and_not_mixed_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["demo", "--out", str(tmp_path / "demo"), "--objects", "2", "--extra-views", "1"]
+    words += ["--field-views", "0", "--only-photos"]
+    assert main(words) == 0
+    photo = next((tmp_path / "demo/photos/extra").rglob("*.jpg"))
+    stamp = photo.stat().st_mtime_ns
+    assert main(words) == 0
+    assert photo.stat().st_mtime_ns == stamp
+    assert main([*words, "--seed", "1"]) == 2
+    assert "made with other settings" in capsys.readouterr().err
+    assert main(["inspect", str(tmp_path / "demo/photos/register")]) == 0
+    assert "2 objects" in capsys.readouterr().out
+    assert main([*words, "--objects", "99999"]) == 2
+
+
 def test_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     parts = {part["name"]: part for part in json.loads(capsys.readouterr().out)}

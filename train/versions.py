@@ -16,6 +16,7 @@ PACKAGES = (
     "numpy",
     "pillow",
     "litert-torch",
+    "litert-converter",
     "ai-edge-litert",
     "ai-edge-quantizer",
     "coremltools",
