@@ -243,10 +243,20 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
         self.history.append(record)
-        part, prefix = (self.model.head, "head.") if stage == "head" else (self.model, "")
-        self.best.offer(record, part, prefix)
+        self._offer(record, epochs)
         if self.on_epoch is not None:
             self.on_epoch(record, epochs)
+
+    def _offer(self, record: EpochRecord, epochs: int) -> None:
+        """Lets validation choose, of all weights among the epochs that have settled."""
+        if record.stage == "head":
+            self.best.offer(record, self.model.head, "head.")
+            return
+        first = epochs - max(1, round(self.recipe.settled * epochs)) + 1
+        if record.epoch == first and self.recipe.settled < 1:
+            self.best = Best()  # the head alone no longer stands against them
+        if record.epoch >= first:
+            self.best.offer(record, self.model)
 
 
 def _split_decay(

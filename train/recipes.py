@@ -54,6 +54,9 @@ class Recipe:
         batch: Photos a step.
         freeze_statistics: Keep the backbone's batch-norm statistics as ImageNet left them.
         label_smoothing: Share of the target spread over all objects.
+        settled: Share of the epochs of all weights, at their end, of which validation chooses the
+            checkpoint; 1 for all. Before the rate has fallen the weights still jump about, and with
+            a few dozen validation photos the best of many such epochs is best by chance.
         augmentation: None to show photos as they are.
     """
 
@@ -71,6 +74,7 @@ class Recipe:
     batch: int
     freeze_statistics: bool
     label_smoothing: float
+    settled: float
     augmentation: Augmentation | None
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
@@ -96,6 +100,7 @@ PAPER = Recipe(
     batch=32,
     freeze_statistics=False,
     label_smoothing=0.0,
+    settled=1.0,
     augmentation=None,
 )
 """Winterbottom et al. (Sci Rep 12, 13468, 2022): all weights from the start, Adam at 10^-4.8, batch
@@ -117,6 +122,7 @@ FIELD = Recipe(
     batch=32,
     freeze_statistics=True,
     label_smoothing=0.1,
+    settled=0.25,
     augmentation=Augmentation(
         rotation=30,
         zoom=0.3,
@@ -152,6 +158,7 @@ PROBE = Recipe(
     batch=32,
     freeze_statistics=True,
     label_smoothing=0.0,
+    settled=1.0,
     augmentation=None,
 )
 """A linear classifier on the frozen ImageNet features: the floor that fine-tuning must beat."""
