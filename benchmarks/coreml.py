@@ -33,7 +33,7 @@ def structural_checks(bundle: Bundle) -> dict[str, Check]:
 def _check(bundle: Bundle, variant: Variant) -> Check:
     try:
         from export.coreml_check import check_coreml
-        from export.quiet import quiet
+        from mobile_assets.quiet import quiet
 
         # coremltools complains on import that it cannot execute models off macOS.
         with quiet():

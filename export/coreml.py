@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from export.coreml_check import PREDICTED_LABEL
 from export.network import Deployable
-from export.quiet import quiet
 from export.tflite_metadata import ModelDescription
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.quiet import quiet
 
 _SCORES = "scores"
 _CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"

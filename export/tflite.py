@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from export.flatbuffer import activation_names, label_ends, logits_name, unsigned_input
 from export.network import ChannelsLast, Deployable
-from export.quiet import quiet
 from mobile_assets.bundle import INPUT_NAME
 from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.quiet import quiet
 
 Ranges = dict[str, tuple[float, float]]
 """Smallest and largest value of each activation, by tensor name."""

@@ -23,7 +23,6 @@ from export.calibration import calibration_order, calibration_photos
 from export.check import Tolerance, check_probabilities
 from export.coreml_check import check_coreml, read_structure
 from export.network import Deployable, deployable
-from export.quiet import quiet
 from export.tflite import activation_ranges, run_tflite, to_int8
 from export.tflite_metadata import ModelDescription, embed, read_metadata
 from mobile_assets.bundle import Bundle
@@ -33,6 +32,7 @@ from mobile_assets.files import sha256_bytes, sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.quiet import quiet
 from train.model import build_model
 from train.run import (
     Run,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.preprocessing import Preprocessing
-from train.checkpoint import Checkpoint
 from train.prepare import Prepared, Progress, default_cache, prepare
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
@@ -150,6 +149,8 @@ def train_run(
     Raises:
         InputError: The photos, an option or `out` cannot be used.
     """
+    from train.checkpoint import Checkpoint
+
     reporter = reporter or Reporter()
     check_output(out, force=options.force, what="run")
     plan = plan or plan_run(photos, options, reporter)

@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.results import Placement
 from benchmarks.runtimes.base import Pixels, Probabilities
-from export.quiet import quiet
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.quiet import quiet
 
 _LABELS_FILE = "labels.txt"
 _DTYPES = (np.float32, np.uint8, np.int8)
