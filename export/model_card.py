@@ -90,10 +90,14 @@ def _decision(info: BundleInfo) -> str:
             "## Decision\n\nThere are no decision thresholds, since the bundle was exported "
             "without validation photos: show every answer as a shortlist."
         )
+    match = (
+        f"Best probability at least {decision.match:.4f}: a match."
+        if decision.match < 1
+        else "Nothing is called a match: the validation photos do not prove enough for it."
+    )
     return (
-        "## Decision\n\n"
-        f"Best probability at least {decision.match:.4f}: a match. Below {decision.reject:.4f}: "
-        "not in the register. Between the two: a shortlist to compare by eye. Chosen on the "
+        f"## Decision\n\n{match} Below {decision.reject:.4f}: "
+        "not in the register. Otherwise: a shortlist to compare by eye. Chosen on the "
         f"float network's answers to {decision.validation_photos} validation photos."
     )
 

@@ -20,7 +20,7 @@ class DecisionThresholds(Record):
     """When the best object's probability is enough; chosen on validation photos.
 
     Attributes:
-        match: At or above this probability the best object is called a match.
+        match: At or above this probability the best object is called a match; 1 for never.
         reject: Below this probability the answer is "not in the register". Between the two an
             officer is shown a shortlist to compare by eye.
         validation_photos: How many photos the two were chosen on.
@@ -50,6 +50,10 @@ class Answer:
 MATCH_PRECISION = 0.95
 """Share of matches on validation photos that must be right."""
 
+MATCH_CERTAINTY = 0.8
+"""Lower end of that share's 95 % interval: a handful of right answers is no proof. 16 photos, all
+right, are the fewest that reach it."""
+
 REJECT_QUANTILE = 0.02
 """Share of the rightly recognised validation photos that may fall below `reject`."""
 
@@ -60,8 +64,9 @@ def choose_thresholds(
     """Chooses the thresholds from validation photos.
 
     `match` is the lowest probability from which on at least `MATCH_PRECISION` of the photos are
-    right; `reject` the `REJECT_QUANTILE` quantile of the probabilities of right answers. With no
-    validation photo every answer is a shortlist (`match` 1, `reject` 0).
+    right, and with 95 % confidence at least `MATCH_CERTAINTY`; 1 where there is none: then
+    nothing is called a match. `reject` is the `REJECT_QUANTILE` quantile of the probabilities of
+    right answers. With no validation photo every answer is a shortlist (`match` 1, `reject` 0).
 
     Args:
         probabilities: `[photos, objects]`, each row summing to 1.
@@ -76,13 +81,23 @@ def choose_thresholds(
     best = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     order = np.argsort(-best, kind="stable")
-    precision = np.cumsum(right[order]) / np.arange(1, photos + 1)
-    good = np.flatnonzero(precision >= MATCH_PRECISION)
+    asked = np.arange(1, photos + 1)
+    precision = np.cumsum(right[order]) / asked
+    certain = _lower_bound(precision, asked) >= MATCH_CERTAINTY
+    good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
     match = float(best[order[good[-1]]]) if len(good) else 1.0
     reject = float(np.quantile(best[right], REJECT_QUANTILE)) if right.any() else 0.0
     return DecisionThresholds(
         match=min(match, 1.0), reject=min(reject, match), validation_photos=photos
     )
+
+
+def _lower_bound(share: NDArray[np.floating], photos: NDArray[np.integer]) -> NDArray[np.floating]:
+    """Lower end of the 95 % score interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    z2 = 1.96**2
+    spread = np.sqrt(z2 * (share * (1 - share) / photos + z2 / (4 * photos**2)))
+    bound: NDArray[np.floating] = (share + z2 / (2 * photos) - spread) / (1 + z2 / photos)
+    return bound
 
 
 def answer(
@@ -115,6 +130,6 @@ def answer(
 
 
 def _verdict(probability: float, thresholds: DecisionThresholds) -> Verdict:
-    if probability >= thresholds.match:
+    if probability >= thresholds.match and thresholds.match < 1:
         return "match"
     return "shortlist" if probability >= thresholds.reject else "not in the register"
