@@ -1,7 +1,7 @@
 """A register of museum-like objects, rendered in 3D, for trying everything out.
 
-No photograph may be given away with the project, so it makes its own: objects of a
-dozen families in look-alike groups, photographed in a studio and in the field.
+No photograph may be given away with the project, so it makes its own: objects of
+eighteen families in look-alike groups, photographed in a studio and in the field.
 """
 
 from train.demo.generate import generate_demo_register
