@@ -55,6 +55,7 @@ class Checkpoint:
             "key": self.key,
             "epoch": state.epoch,
             "seconds": state.seconds,
+            "cpu_seconds": state.cpu_seconds,
             "best": {k: v for k, v in asdict(state.best).items() if k != "weights"},
             "history": [record.model_dump() for record in state.history],
         }
@@ -93,4 +94,12 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     # JSON spells a missing measurement NaN; Python reads it back as such.
     history = [EpochRecord.model_construct(**record) for record in about["history"]]
     best = Best(**about["best"], weights=parts["best"])
-    return State(about["epoch"], parts["model"], optimiser, best, history, about["seconds"])
+    return State(
+        about["epoch"],
+        parts["model"],
+        optimiser,
+        best,
+        history,
+        about["seconds"],
+        about["cpu_seconds"],
+    )

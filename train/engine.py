@@ -52,6 +52,7 @@ class Trainer:
         self.on_epoch = on_epoch
         self.on_state = on_state
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
 
     def _objects(self) -> int:
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
@@ -64,9 +65,10 @@ class Trainer:
             resume: The state that `on_state` was given by a training with the same arguments; the
                 result is the same as without the interruption.
         """
-        self._started = time.perf_counter()
+        self._started, self._cpu_started = time.perf_counter(), time.process_time()
         if resume is not None:
             self._started -= resume.seconds
+            self._cpu_started -= resume.cpu_seconds
             self.model.load_state_dict(resume.model)
             self.best, self.history = resume.best, list(resume.history)
         elif self.recipe.head_epochs:
@@ -74,6 +76,7 @@ class Trainer:
         if self.recipe.epochs:
             self._fit_all(resume)
         self.seconds = time.perf_counter() - self._started
+        self.cpu_seconds = time.process_time() - self._cpu_started
         return self.best
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
@@ -178,6 +181,7 @@ class Trainer:
                 self.best,
                 self.history,
                 time.perf_counter() - self._started,
+                time.process_time() - self._cpu_started,
             )
             self.on_state(state)
 

@@ -102,7 +102,13 @@ class EpochRecord(Record):
 
 
 class RunMetrics(Document):
-    """The content of `metrics.json`: what training measured, on validation photos only."""
+    """The content of `metrics.json`: what training measured, on validation photos only.
+
+    Attributes:
+        seconds: Time that training took, without the time between an interruption and going on.
+        cpu_seconds: Processor time of all threads and processes of it, which other work on the
+            machine hardly changes; None in runs of before it was measured.
+    """
 
     best_epoch: int
     best_stage: str
@@ -110,6 +116,7 @@ class RunMetrics(Document):
     val_photos: int
     seconds: float
     train_photos_per_second: float | None
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class State:
         best: The best checkpoint so far.
         history: All records so far.
         seconds: Time that training has taken so far.
+        cpu_seconds: Processor time of all threads so far.
     """
 
     epoch: int
@@ -50,6 +51,7 @@ class State:
     best: Best
     history: list[EpochRecord]
     seconds: float
+    cpu_seconds: float = 0.0
 
 
 def tensors_of(part: nn.Module, prefix: str = "") -> dict[str, Tensor]:

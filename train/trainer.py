@@ -17,7 +17,7 @@ from mobile_assets.files import check_output, new_folder, sha256_file, write_tex
 from mobile_assets.preprocessing import Preprocessing
 from train.prepare import Prepared, Progress, default_cache, prepare
 from train.readers import Layout, read_register
-from train.recipes import Recipe, recipe_named
+from train.recipes import PAPER_INPUT_SIZES, Recipe, recipe_named
 from train.register import Register
 from train.run import (
     MODEL_FILE,
@@ -49,7 +49,7 @@ class TrainOptions:
         recipe: Name of a recipe.
         head: Name of a head; None for the recipe's own.
         min_photos: The threshold data set.
-        split: How photos are divided.
+        split: How photos are divided; None for the recipe's own way.
         seed: Of the split, the head's first weights and the order of photos.
         weights: Checkpoint with the backbone's ImageNet weights; None to find them.
         layout: How folders are meant.
@@ -65,7 +65,7 @@ class TrainOptions:
     recipe: str = "field"
     head: str | None = None
     min_photos: int = 3
-    split: Strategy = "stratified"
+    split: Strategy | None = None
     seed: int = 0
     weights: Path | None = None
     layout: Layout = "auto"
@@ -118,12 +118,13 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
     """
     reporter = reporter or Reporter()
     recipe = _recipe(options)
-    contract = contract_of(options.backbone, options.input_size)
+    contract = contract_of(options.backbone, options.input_size, paper_input=recipe.paper_input)
     register = read_register(photos, layout=options.layout)
     cache = options.cache or default_cache()
     prepared = prepare(register, contract, cache, progress=reporter.prepared)
     dataset = threshold_dataset(prepared.register, options.min_photos)
-    return Plan(recipe, contract, prepared, dataset, _split(dataset, prepared, options))
+    split = _split(dataset, prepared, options, recipe)
+    return Plan(recipe, contract, prepared, dataset, split)
 
 
 def train_run(
@@ -170,8 +171,15 @@ def train_run(
     return read_run(out)
 
 
-def contract_of(backbone: str, input_size: int | None) -> Preprocessing:
+def contract_of(
+    backbone: str, input_size: int | None, *, paper_input: bool = False
+) -> Preprocessing:
     """The preprocessing contract of a backbone: timm's input size, mean and std.
+
+    Args:
+        backbone: timm's name.
+        input_size: Side of a square input in pixels; None for the backbone's own size.
+        paper_input: Pixels as in the paper: blue, green, red, 0–255, at the paper's size.
 
     Raises:
         InputError: timm does not know the backbone, or the size is too small.
@@ -186,6 +194,16 @@ def contract_of(backbone: str, input_size: int | None) -> Preprocessing:
     found = timm.get_pretrained_cfg(backbone)
     if found is None:
         raise InputError(f"timm knows no input size for {backbone}. Choose another backbone.")
+    if paper_input:
+        height, width = PAPER_INPUT_SIZES.get(backbone, found.input_size[1:])
+        unchanged = 1 / 255  # (rgb / 255 - 0) / (1 / 255) is 0–255 again
+        return Preprocessing(
+            height=input_size or height,
+            width=input_size or width,
+            mean=(0.0, 0.0, 0.0),
+            std=(unchanged, unchanged, unchanged),
+            network_colour="BGR",
+        )
     return Preprocessing(
         height=input_size or found.input_size[1],
         width=input_size or found.input_size[2],
@@ -226,10 +244,10 @@ def _recipe(options: TrainOptions) -> Recipe:
     return recipe
 
 
-def _split(dataset: Register, prepared: Prepared, options: TrainOptions) -> Split:
+def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe: Recipe) -> Split:
     return make_split(
         dataset,
-        strategy=options.split,
+        strategy=options.split or recipe.split,
         seed=options.seed,
         min_photos=options.min_photos,
         digests=prepared.digests,
@@ -359,6 +377,7 @@ def _metrics(trainer: Trainer) -> RunMetrics:
         val_top1=best.top1 if len(trainer.val) else None,
         val_photos=len(trainer.val),
         seconds=round(trainer.seconds, 2),
+        cpu_seconds=round(trainer.cpu_seconds, 2),
         train_photos_per_second=(
             round(seen / sum(record.seconds for record in rows), 2) if rows else None
         ),
