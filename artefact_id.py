@@ -171,8 +171,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--split",
         choices=("stratified", "paper", "manifest"),
-        default="stratified",
-        help="how photos are divided into training, validation and test (default: stratified)",
+        help="how photos are divided into training, validation and test (default: the recipe's "
+        "way; field: stratified)",
     )
     group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
     group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")

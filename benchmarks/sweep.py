@@ -18,6 +18,7 @@ from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import Layout, read_register
+from train.recipes import recipe_named
 from train.run import Run, RunMetrics, read_run
 from train.trainer import TrainOptions, plan_run, train_run
 
@@ -71,7 +72,12 @@ def run_sweep(photos: Path, out: Path, options: SweepOptions, terminal: Terminal
         InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
     """
     _claim(out, photos, options)
-    prepared = replace(options.train, cache=options.train.cache or out / "prepared")
+    prepared = replace(
+        options.train,
+        cache=options.train.cache or out / "prepared",
+        # Every recipe that is compared sees the same photos, whatever its own way of dividing.
+        split=options.train.split or recipe_named(options.train.recipe).split,
+    )
     bundles: list[Path] = []
     references: list[Run] = []
     for minimum in options.thresholds:

@@ -310,7 +310,8 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> Deployable:
     if len(readers) != 1 or not isinstance(readers[0], nn.Conv2d) or readers[0].groups != 1:
         return Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), _Plain(normalise, model))
     first = readers[0]
-    first.weight = nn.Parameter(first.weight * normalise.scale.reshape(1, 3, 1, 1))
+    weight = first.weight.flip(1) if normalise.swap else first.weight
+    first.weight = nn.Parameter(weight * normalise.scale.reshape(1, 3, 1, 1))
     padding = first.widths if isinstance(first, _Padded) else (0, 0, 0, 0)
     if isinstance(first, _Padded):
         first.widths = (0, 0, 0, 0)

@@ -27,6 +27,8 @@ class Preprocessing(Record):
         width: Input width in pixels.
         mean: Per-channel mean, red, green, blue, of values in 0–1.
         std: Per-channel standard deviation, red, green, blue, of values in 0–1.
+        network_colour: The order in which the network itself reads the channels; the exported graph
+            swaps them, an app hands over RGB whatever it says.
     """
 
     height: int = Field(gt=0)
@@ -34,6 +36,7 @@ class Preprocessing(Record):
     mean: Channels
     std: Channels
     colour: Literal["RGB"] = "RGB"
+    network_colour: Literal["RGB", "BGR"] = "RGB"
     value_range: tuple[Literal[0], Literal[255]] = (0, 255)
     resize: Literal["squash"] = "squash"
     resampling: Literal["bilinear-antialiased"] = "bilinear-antialiased"

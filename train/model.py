@@ -34,7 +34,11 @@ HEADS: dict[str, type[PaperHead] | type[LinearHead]] = {"paper": PaperHead, "lin
 
 
 class Normalise(nn.Module):
-    """`(x / 255 - mean) / std` per channel, so that the network reads raw RGB 0–255."""
+    """`(x / 255 - mean) / std` per channel, so that the network reads raw RGB 0–255.
+
+    Attributes:
+        swap: Whether the backbone behind it reads blue, green, red.
+    """
 
     scale: Tensor
     offset: Tensor
@@ -45,13 +49,15 @@ class Normalise(nn.Module):
         mean = torch.tensor(preprocessing.mean, dtype=torch.float64)
         std = torch.tensor(preprocessing.std, dtype=torch.float64)
         shape = (1, 3, 1, 1)
+        self.swap = preprocessing.network_colour == "BGR"
         # Not in the state dict: the contract in run.json is the one place that holds them.
         self.register_buffer("scale", (1 / (255 * std)).float().reshape(shape), persistent=False)
         self.register_buffer("offset", (-mean / std).float().reshape(shape), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Normalises `[N, 3, H, W]` float RGB 0–255."""
-        return image * self.scale + self.offset
+        normalised = image * self.scale + self.offset
+        return normalised.flip(1) if self.swap else normalised
 
 
 class ArtefactModel(nn.Module):

@@ -58,6 +58,9 @@ class Recipe:
             checkpoint; 1 for all. Before the rate has fallen the weights still jump about, and with
             a few dozen validation photos the best of many such epochs is best by chance.
         augmentation: None to show photos as they are.
+        split: How photos are divided unless told otherwise.
+        paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
+            without normalisation, at the paper's height and width where the backbone is one of its.
     """
 
     name: str
@@ -76,6 +79,8 @@ class Recipe:
     label_smoothing: float
     settled: float
     augmentation: Augmentation | None
+    split: Literal["stratified", "paper"] = "stratified"
+    paper_input: bool = False
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """All settings as one flat mapping, for `run.json`."""
@@ -84,6 +89,22 @@ class Recipe:
         flat = {f"augmentation_{k}": v for k, v in (nested or {}).items()}
         return values | flat
 
+
+PAPER_INPUT_SIZES: dict[str, tuple[int, int]] = {
+    "tf_efficientnet_b0": (256, 224),
+    "tf_efficientnet_b1": (256, 240),
+    "tf_efficientnet_b2": (288, 288),
+    "tf_efficientnet_b3": (320, 300),
+    "tf_efficientnet_b4": (384, 380),
+    "tf_efficientnet_b5": (489, 456),
+    "tf_efficientnet_b6": (561, 528),
+    "tf_efficientnet_b7": (633, 600),
+    "inception_v3": (299, 299),
+    "inception_v4": (299, 299),
+    "resnetrs101": (224, 224),
+}
+"""Height and width that the paper gives its backbones, by timm's name; photos are squashed to
+it."""
 
 PAPER = Recipe(
     name="paper",
@@ -102,10 +123,12 @@ PAPER = Recipe(
     label_smoothing=0.0,
     settled=1.0,
     augmentation=None,
+    split="paper",
+    paper_input=True,
 )
-"""Winterbottom et al. (Sci Rep 12, 13468, 2022): all weights from the start, Adam at 10^-4.8, batch
-32, 100 epochs, no augmentation, the checkpoint of the best validation accuracy. Pixels come by our
-preprocessing contract (normalised RGB), which the backbone's ImageNet weights expect."""
+"""Winterbottom et al. (Sci Rep 12, 13468, 2022) and their code: all weights from the start, Adam at
+10^-4.8, batch 32, 100 epochs, no augmentation, the checkpoint of the best validation accuracy, the
+random split by photo, and pixels as OpenCV reads them."""
 
 FIELD = Recipe(
     name="field",
