@@ -163,7 +163,13 @@ def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
-    group.add_argument("--backbone", default="tf_efficientnet_lite0", help="timm's name of it")
+    group.add_argument(
+        "--backbone",
+        default="tf_efficientnet_lite0",
+        metavar="NAME",
+        help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
+        "inception-v4, or any name of timm's (default: %(default)s)",
+    )
     group.add_argument("--recipe", default="field", help="field (default), paper or probe")
     group.add_argument("--head", help="paper or linear (default: the recipe's)")
     group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
+from train.backbones import timm_name
 
 HIDDEN = 2048
 """Width of the paper's hidden layer (Winterbottom et al., Sci Rep 12, 13468, 2022)."""
@@ -93,38 +94,19 @@ def build_model(
     """Builds the network without pretrained weights.
 
     Args:
-        backbone: timm's name, such as `tf_efficientnet_lite0`.
+        backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
         head: A key of `HEADS`.
         objects: Number of classes.
         preprocessing: The contract whose normalisation goes into the network.
 
     Raises:
-        InputError: timm does not know the backbone, or there is no such head.
+        InputError: Nobody knows the backbone, or there is no such head.
     """
     import timm
 
     if head not in HEADS:
         raise InputError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
-    check_backbone(backbone)
-    body = timm.create_model(backbone, pretrained=False, num_classes=0)
+    body = timm.create_model(timm_name(backbone), pretrained=False, num_classes=0)
     # Some backbones widen the pooled features once more, as the MobileNets do.
     features = getattr(body, "head_hidden_size", None) or body.num_features
     return ArtefactModel(body, HEADS[head](features, objects), preprocessing)
-
-
-def check_backbone(name: str) -> None:
-    """Checks that timm knows the backbone.
-
-    Raises:
-        InputError: It does not; the message lists similar names.
-    """
-    import difflib
-
-    import timm
-
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
-        raise InputError(
-            f"timm has no backbone named {name!r}. "
-            f"Similar names: {', '.join(near) or 'timm.list_models() lists all'}."
-        )

@@ -90,22 +90,6 @@ class Recipe:
         return values | flat
 
 
-PAPER_INPUT_SIZES: dict[str, tuple[int, int]] = {
-    "tf_efficientnet_b0": (256, 224),
-    "tf_efficientnet_b1": (256, 240),
-    "tf_efficientnet_b2": (288, 288),
-    "tf_efficientnet_b3": (320, 300),
-    "tf_efficientnet_b4": (384, 380),
-    "tf_efficientnet_b5": (489, 456),
-    "tf_efficientnet_b6": (561, 528),
-    "tf_efficientnet_b7": (633, 600),
-    "inception_v3": (299, 299),
-    "inception_v4": (299, 299),
-    "resnetrs101": (224, 224),
-}
-"""Height and width that the paper gives its backbones, by timm's name; photos are squashed to
-it."""
-
 PAPER = Recipe(
     name="paper",
     head="paper",

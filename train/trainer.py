@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.preprocessing import Preprocessing
+from train.backbones import find, pretrained_input
 from train.prepare import Prepared, Progress, default_cache, prepare
 from train.readers import Layout, read_register
-from train.recipes import PAPER_INPUT_SIZES, Recipe, recipe_named
+from train.recipes import Recipe, recipe_named
 from train.register import Register
 from train.run import (
     MODEL_FILE,
@@ -45,7 +46,7 @@ class TrainOptions:
     """What can be chosen of a training.
 
     Attributes:
-        backbone: timm's name.
+        backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
         recipe: Name of a recipe.
         head: Name of a head; None for the recipe's own.
         min_photos: The threshold data set.
@@ -174,28 +175,22 @@ def train_run(
 def contract_of(
     backbone: str, input_size: int | None, *, paper_input: bool = False
 ) -> Preprocessing:
-    """The preprocessing contract of a backbone: timm's input size, mean and std.
+    """The preprocessing contract of a backbone: its ImageNet weights' input size, mean and std.
 
     Args:
-        backbone: timm's name.
+        backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
         input_size: Side of a square input in pixels; None for the backbone's own size.
         paper_input: Pixels as in the paper: blue, green, red, 0–255, at the paper's size.
 
     Raises:
-        InputError: timm does not know the backbone, or the size is too small.
+        InputError: Nobody knows the backbone, or the size is too small.
     """
-    import timm
-
-    from train.model import check_backbone
-
-    check_backbone(backbone)
     if input_size is not None and input_size < 32:
         raise InputError(f"--input-size {input_size}: give at least 32 pixels.")
-    found = timm.get_pretrained_cfg(backbone)
-    if found is None:
-        raise InputError(f"timm knows no input size for {backbone}. Choose another backbone.")
+    (height, width), mean, std = pretrained_input(backbone)
     if paper_input:
-        height, width = PAPER_INPUT_SIZES.get(backbone, found.input_size[1:])
+        ours = find(backbone)
+        height, width = (ours and ours.paper_size) or (height, width)
         unchanged = 1 / 255  # (rgb / 255 - 0) / (1 / 255) is 0–255 again
         return Preprocessing(
             height=input_size or height,
@@ -204,12 +199,7 @@ def contract_of(
             std=(unchanged, unchanged, unchanged),
             network_colour="BGR",
         )
-    return Preprocessing(
-        height=input_size or found.input_size[1],
-        width=input_size or found.input_size[2],
-        mean=tuple(found.mean),
-        std=tuple(found.std),
-    )
+    return Preprocessing(height=input_size or height, width=input_size or width, mean=mean, std=std)
 
 
 def threshold_dataset(register: Register, min_photos: int) -> Register:
