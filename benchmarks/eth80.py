@@ -1,11 +1,13 @@
-"""The ETH-80 benchmark: real objects, few photos each, and over a thousand test photos.
+"""The ETH-80 benchmark: real objects, few photos each, and over a thousand test photos a seed.
 
-    python -m benchmarks.eth80 --photos PHOTOS --out DIR
+    python -m benchmarks.eth80 --photos PHOTOS --out DIR --seeds 0,1,2
 
-`PHOTOS` is a folder `<collection>/<object>/<view>.jpg` with many views per object. Each object is
-given as many photos as an object of the paper's Table 2a has; the views left over are the test set.
-At each threshold the default recipe is trained, exported and measured; a linear probe, and at
-threshold 3 the paper's recipe trained to its end, stand beside it.
+`PHOTOS` is a folder `<collection>/<object>/<view>.jpg` with many views per object. For each seed,
+each object is given as many photos as an object of the paper's Table 2a has; the views left over
+are the test set. At each threshold the default recipe, a linear probe and the paper's recipe are
+trained and asked about them; for one seed the default's runs are exported and all variants measured
+too. Called again, it keeps what is finished. `--only RECIPES` trains some runs and stops, so that
+several processes can share the work.
 """
 
 from __future__ import annotations
@@ -14,23 +16,35 @@ import argparse
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.benchmark import BenchmarkOptions
-from benchmarks.results import REFERENCE_VARIANT, Results, Row
-from benchmarks.sweep import SweepOptions, run_sweep
-from benchmarks.tables import markdown_table
+from benchmarks.benchmark import BenchmarkOptions, describe_host
+from benchmarks.contest import (
+    CONTESTANTS,
+    Job,
+    Scored,
+    add_training_options,
+    recipe_names,
+    score,
+    train_jobs,
+    training_options,
+    whole_numbers,
+)
+from benchmarks.eth80_page import DrawCounts, Published, page
+from benchmarks.results import REFERENCE_VARIANT, Results
+from benchmarks.sweep import benchmark_bundles, export_run
 from benchmarks.terminal import Terminal
-from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.errors import ArtefactError, DamagedError, InputError
 from mobile_assets.files import new_folder, write_text
-from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import read_register
-from train.recipes import PAPER, PROBE
+from train.recipes import FIELD
 from train.register import Photo
-from train.trainer import TrainOptions
+from train.run import Run, RunMetrics
+from train.versions import created_now, versions
 
 OBJECTS_BY_PHOTOS: Mapping[int, int] = {
     3: 1001,
@@ -44,23 +58,6 @@ OBJECTS_BY_PHOTOS: Mapping[int, int] = {
 }
 """The paper's Table 2a: how many objects have so many photos. Its last row, 10 or more with 15 on
 average, stands at 12 here, so that views are left over for the test."""
-
-TEXT = """\
-# ETH-80: few photos per object, real pictures
-
-{objects} real objects with {photos} photos, drawn per object as in the paper's Table 2a (seed
-{seed}); the {left} views left over are the test set. Regenerate with
-
-    python -m benchmarks.eth80 --photos PHOTOS --out DIR --seed {seed} --table benchmarks/eth80.md
-
-{table}
-Recipes at threshold {minimum} ({tested:,} test photos, same backbone, input size and split):
-
-| recipe | top-1 (95 % interval) | top-1 error, of the paper's | training time, s | of the paper's |
-|---|---|---|---|---|
-{recipes}
-Measured on {host}.
-"""
 
 
 def draw(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:
@@ -108,116 +105,165 @@ def prepare_folders(photos: Path, out: Path, seed: int) -> tuple[Path, Path]:
     return targets
 
 
-class Published(Document):
-    """The raw rows behind the published page, kept beside it.
+def jobs_of(arguments: argparse.Namespace, seed: int, recipes: Sequence[str]) -> list[Job]:
+    """The runs of one seed."""
+    folder = arguments.out / f"seed{seed}"
+    return [
+        Job(
+            f"seed {seed} min{minimum} {recipe}",
+            folder / "register",
+            folder / f"min{minimum}" / recipe,
+            replace(
+                training_options(arguments, recipe, seed),
+                min_photos=minimum,
+                cache=folder / "prepared",
+            ),
+        )
+        for minimum in arguments.thresholds
+        for recipe in recipes
+    ]
 
-    Attributes:
-        seed: Seed of the draw and the training.
-        photos: Photos of the register.
-        left: Views left over.
-        results: What the benchmark wrote.
-    """
 
-    seed: int
-    photos: int
-    left: int
-    results: Results
+def make_folders(arguments: argparse.Namespace) -> None:
+    """Draws the photos of each seed, once, whichever process comes first."""
+    from filelock import FileLock
+
+    for seed in arguments.seeds:
+        folder = arguments.out / f"seed{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".folders.lock"):
+            # Left over comes last, so its folder says that both are whole.
+            if not (folder / "left-over").is_dir():
+                prepare_folders(arguments.photos, folder, seed)
 
 
-def publish(out: Path, seed: int, table: Path) -> None:
-    """Writes the page and its raw rows from a finished benchmark.
+def export_and_measure(
+    arguments: argparse.Namespace, runs: Mapping[tuple[int, str], Run], terminal: Terminal
+) -> Results:
+    """Exports the default recipe's runs of one seed and measures every variant.
 
     Args:
-        out: Folder of the benchmark.
-        seed: Its seed.
-        table: The Markdown page; the rows go beside it, with the ending `.json`.
+        arguments: The command line's.
+        runs: That seed's runs by threshold and recipe.
+        terminal: Where progress goes.
     """
-    registers = [read_register(out / name) for name in ("register", "left-over")]
-    published = Published(
-        seed=seed,
-        photos=len(registers[0].photos),
-        left=len(registers[1].photos),
-        results=Results.read(out / "sweep" / "report" / "results.json"),
+    folder = arguments.out / f"seed{arguments.sweep_seed}"
+    known = None if arguments.force else _measured_before(folder / "report", runs)
+    if known is not None:
+        terminal.say("variants: measured before, kept")
+        return known
+    bundles = [folder / f"min{minimum}" / "bundle" for minimum in arguments.thresholds]
+    for minimum, bundle in zip(arguments.thresholds, bundles, strict=True):
+        run = runs[minimum, FIELD.name]
+        export_run(run, folder / "register", bundle, arguments.variants, terminal)
+    results = benchmark_bundles(
+        bundles,
+        folder / "register",
+        folder / "report",
+        test_photos=folder / "left-over",
+        options=BenchmarkOptions(latency_runs=arguments.latency_runs, force=True),
+        terminal=terminal,
+        references=[run for (_, recipe), run in runs.items() if recipe != FIELD.name],
     )
+    terminal.results(results, folder / "report")
+    return results
+
+
+def _measured_before(report: Path, runs: Mapping[tuple[int, str], Run]) -> Results | None:
+    """The report, if it is of just these runs."""
+    try:
+        results = Results.read(report / "results.json")
+    except DamagedError:
+        return None
+    measured = {
+        (row.min_photos, row.custody.model_sha256)
+        for row in results.rows
+        if row.variant == REFERENCE_VARIANT and row.custody is not None
+    }
+    others = {(row.min_photos, row.train_seconds) for row in results.rows if row.status == "given"}
+    wanted = {(n, run.info.model_sha256) for (n, name), run in runs.items() if name == FIELD.name}
+    references = {
+        (n, RunMetrics.read(run.folder / "metrics.json").seconds)
+        for (n, name), run in runs.items()
+        if name != FIELD.name
+    }
+    return results if (measured, others) == (wanted, references) else None
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Trains what is missing, asks every run, and writes the page."""
+    make_folders(arguments)
+    with Terminal() as terminal:
+        recipes = arguments.only or CONTESTANTS
+        jobs = [job for seed in arguments.seeds for job in jobs_of(arguments, seed, recipes)]
+        runs = train_jobs(jobs, terminal)
+        if arguments.only:
+            return
+        scored: list[Scored] = []
+        for job, found in zip(jobs, runs, strict=True):
+            photos = job.photos.with_name("left-over")
+            scored.append(score(found, photos, str(job.options.min_photos)))
+            terminal.step("asked", len(scored), len(jobs))
+        swept = {
+            (job.options.min_photos, job.options.recipe): found
+            for job, found in zip(jobs, runs, strict=True)
+            if job.options.seed == arguments.sweep_seed
+        }
+        results = export_and_measure(arguments, swept, terminal) if swept else None
+    publish(arguments, scored, results)
+
+
+def publish(
+    arguments: argparse.Namespace, scored: Sequence[Scored], results: Results | None
+) -> None:
+    """Writes the page, and its raw rows beside it with the ending `.json`."""
+    draws: list[DrawCounts] = []
+    for seed in arguments.seeds:
+        folder = arguments.out / f"seed{seed}"
+        counts = [len(read_register(folder / name).photos) for name in ("register", "left-over")]
+        draws.append(DrawCounts(seed=seed, photos=counts[0], left=counts[1]))
+    published = Published(
+        created=created_now(),
+        host=describe_host(),
+        versions=versions(),
+        backbone=training_options(arguments, FIELD.name, 0).backbone,
+        draws=tuple(draws),
+        runs=tuple(scored),
+        sweep_seed=arguments.sweep_seed,
+        results=results,
+    )
+    table = arguments.table or arguments.out / "eth80.md"
     published.write(table.with_suffix(".json"))
     write_text(table, page(published))
 
 
-def page(published: Published) -> str:
-    """The Markdown page with the table of variants and that of recipes."""
-    results = published.results
-    minimum = min(row.min_photos for row in results.rows)
-    rows = [row for row in results.rows if row.min_photos == minimum]
-    ours = next(row for row in rows if row.variant == REFERENCE_VARIANT)
-    others = [row for row in rows if row.status == "given"]
-    paper = next((row for row in others if row.recipe == PAPER.name), None)
-    return TEXT.format(
-        objects=ours.objects,
-        photos=published.photos,
-        left=published.left,
-        seed=published.seed,
-        table=markdown_table(results),
-        minimum=minimum,
-        tested=ours.photos,
-        recipes="".join(_recipe_line(row, paper) for row in (*others, ours)),
-        host=", ".join(f"{key} {value}" for key, value in results.host.items()),
-    )
-
-
-def _recipe_line(row: Row, paper: Row | None) -> str:
-    assert row.top1 is not None
-    assert row.top1_ci95 is not None
-    error = time = "–"
-    if paper is not None and paper.top1 is not None and paper.train_seconds:
-        error = f"{(1 - row.top1) / (1 - paper.top1):.2f}"
-        time = f"{(row.train_seconds or 0) / paper.train_seconds:.3f}"
-    low, high = row.top1_ci95
-    return (
-        f"| {row.recipe} | {row.top1:.1%} ({low:.1%} to {high:.1%}) | {error} "
-        f"| {row.train_seconds or 0:.0f} | {time} |\n"
-    )
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Prepares the folders, sweeps the thresholds and writes the page."""
-    if not (arguments.out / "left-over").is_dir():
-        prepare_folders(arguments.photos, arguments.out, arguments.seed)
-    references = [(minimum, PROBE.name) for minimum in THRESHOLDS]
-    references += [(int(word), PAPER.name) for word in arguments.paper.split(",") if word]
-    with Terminal() as terminal:
-        results = run_sweep(
-            arguments.out / "register",
-            arguments.out / "sweep",
-            SweepOptions(
-                train=TrainOptions(seed=arguments.seed, hold_out_test=False),
-                benchmark=BenchmarkOptions(latency_runs=arguments.latency_runs),
-                test_photos=arguments.out / "left-over",
-                references=tuple(references),
-                force=arguments.force,
-            ),
-            terminal,
-        )
-        terminal.results(results, arguments.out / "sweep" / "report")
-    publish(arguments.out, arguments.seed, arguments.table or arguments.out / "eth80.md")
-
-
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Runs the benchmark from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.eth80", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--photos", type=Path, required=True, help="<collection>/<object>/<view>")
     parser.add_argument("--out", type=Path, required=True, help="folder to work in")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw and the training")
     parser.add_argument(
-        "--paper",
-        default="3",
-        help="thresholds at which the paper's recipe is trained (default: 3)",
+        "--seeds", type=whole_numbers, default=(0, 1, 2), help="of draws and trainings (0,1,2)"
+    )
+    parser.add_argument(
+        "--thresholds", type=whole_numbers, default=THRESHOLDS, help="default: 3,4,5,6"
+    )
+    parser.add_argument(
+        "--only", type=recipe_names, metavar="RECIPES", help="train these runs only, and stop"
+    )
+    parser.add_argument(
+        "--sweep-seed", type=int, default=0, help="seed whose runs are exported (default: 0)"
+    )
+    parser.add_argument(
+        "--variants", type=lambda text: tuple(text.split(",")), help="variants to export"
     )
     parser.add_argument("--latency-runs", type=int, default=200, help="default: 200")
     parser.add_argument("--table", type=Path, help="write the page here (default: DIR/eth80.md)")
-    parser.add_argument("--force", action="store_true", help="do a finished benchmark again")
+    parser.add_argument("--force", action="store_true", help="measure the variants again")
+    add_training_options(parser)
     try:
-        run(parser.parse_args())
+        run(parser.parse_args(words))
     except ArtefactError as error:
         print(f"eth80: {error}", file=sys.stderr)
         return error.exit_code

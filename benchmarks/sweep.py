@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import Layout, read_register
-from train.recipes import recipe_named
+from train.recipes import Recipe, recipe_named
 from train.run import Run, RunMetrics, read_run
-from train.trainer import TrainOptions, plan_run, train_run
+from train.trainer import Plan, TrainOptions, plan_run, train_run
 
 if TYPE_CHECKING:
     from benchmarks.results import Results
@@ -85,7 +85,7 @@ def run_sweep(photos: Path, out: Path, options: SweepOptions, terminal: Terminal
         chosen = replace(prepared, min_photos=minimum, force=True)
         run = _run(photos, folder / "run", chosen, terminal)
         bundles.append(folder / "bundle")
-        _bundle(run, photos, folder / "bundle", options, terminal)
+        export_run(run, photos, folder / "bundle", options.variants, terminal)
         for threshold, recipe in options.references:
             if threshold == minimum:
                 other = replace(chosen, recipe=recipe, head=None, epochs=None)
@@ -160,25 +160,46 @@ def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
 
 
 def _run(photos: Path, folder: Path, options: TrainOptions, terminal: Terminal) -> Run:
-    """The run at `folder` if it is the one that would be trained, else a newly trained one."""
     name = f"{folder.parent.name}{'' if folder.name == 'run' else ' ' + folder.name}"
-    reporter = terminal.reporter(f"{name}: ")
-    plan = plan_run(photos, options, reporter)
+    plan = plan_run(photos, options, terminal.reporter(f"{name}: "))
+    return trained_run(photos, folder, options, plan, terminal, name=name)
+
+
+def trained_run(
+    photos: Path, folder: Path, options: TrainOptions, plan: Plan, terminal: Terminal, *, name: str
+) -> Run:
+    """The run at `folder` if it is the one that would be trained, else a newly trained one.
+
+    Args:
+        photos: The register.
+        folder: Where the run belongs.
+        options: How it is trained.
+        plan: `plan_run` of these photos and options.
+        terminal: Where progress goes.
+        name: What to call the run there.
+    """
     found = _finished_run(folder)
     if found is not None and (
         found.info.photo_list_sha256 == plan.split.sha256
-        and found.info.recipe_settings == plan.recipe.settings()
+        and _with_defaults(found.info.recipe_settings) == plan.recipe.settings()
         and found.info.backbone == options.backbone
+        and found.info.head == (options.head or plan.recipe.head)
         and found.info.seed == options.seed
         and found.info.preprocessing == plan.contract
     ):
         terminal.say(f"{name}: trained before, kept")
         return found
-    run = train_run(photos, folder, options, reporter, plan=plan)
+    run = train_run(photos, folder, options, terminal.reporter(f"{name}: "), plan=plan)
     metrics = RunMetrics.read(run.folder / "metrics.json")
     reached = "" if metrics.val_top1 is None else f", validation top-1 {metrics.val_top1:.1%}"
     terminal.say(f"{name}: trained in {metrics.seconds:.0f} s{reached}")
     return run
+
+
+def _with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run, with those that recipes had not got then as they were in effect."""
+    known = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+    return known | dict(settings)
 
 
 def _finished_run(folder: Path) -> Run | None:
@@ -188,9 +209,18 @@ def _finished_run(folder: Path) -> Run | None:
         return None
 
 
-def _bundle(
-    run: Run, photos: Path, folder: Path, options: SweepOptions, terminal: Terminal
+def export_run(
+    run: Run, photos: Path, folder: Path, variants: tuple[str, ...] | None, terminal: Terminal
 ) -> None:
+    """Exports a run, unless the bundle of just this run is already there.
+
+    Args:
+        run: The run.
+        photos: The register, for calibration.
+        folder: The bundle's folder.
+        variants: Names of the variants; None for all.
+        terminal: Where progress goes.
+    """
     from export import VARIANTS, ExportOptions, export_bundle
 
     try:
@@ -204,7 +234,7 @@ def _bundle(
     export_bundle(
         run,
         folder,
-        options=ExportOptions(variants=options.variants or VARIANTS, name=name, force=True),
+        options=ExportOptions(variants=variants or VARIANTS, name=name, force=True),
         photos=photos.parent if photos.is_file() else photos,
         progress=lambda text: terminal.say(f"{folder.parent.name}: {text}"),
     )

@@ -66,6 +66,18 @@ def finish_run(
     return read_run(folder)
 
 
+def tiny_weights(folder: Path, backbone: str = "test_efficientnet") -> Path:
+    """Weights of a tiny network, as a file as one gives without a network connection."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    path = folder / "tiny.safetensors"
+    save_file(timm.create_model(backbone, pretrained=False, num_classes=0).state_dict(), path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def register_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two collections, six objects, 3 to 8 photos each: all four thresholds differ."""
