@@ -29,7 +29,12 @@ TABLE_3 = {"EfficientNet-b" + str(n) for n in range(8)} | {
     "Inception-v3",
     "Inception-v4",
 }
-QUICK = ("efficientnet-b0", "efficientnet-lite0", "inception-v3")
+BIG = (
+    *(f"efficientnet-b{number}" for number in (4, 5, 6, 7)),
+    "resnet-rs-101",
+    "inception-v4",
+    "efficientnet-lite4",
+)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 SIZES = {
@@ -166,6 +171,10 @@ def learn_a_step(name: str, head: str, folder: Path) -> None:
     contract = contract_of(name, 96)
     torch.manual_seed(0)
     model = build_model(name, head, objects=3, preprocessing=contract).train()
+    for module in model.backbone.modules():
+        # ResNet-RS starts with residual branches shut, which ImageNet weights have opened.
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     images = torch.rand(4, 3, 96, 96) * 255
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
@@ -173,7 +182,7 @@ def learn_a_step(name: str, head: str, folder: Path) -> None:
     loss.backward()
     optimiser.step()
     moved = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
-    assert sum(moved) > 0.99 * len(moved)  # no gradient reaches a bias before a batch norm
+    assert all(moved)
     del before, optimiser
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "m.safetensors")
     torch.manual_seed(1)
@@ -186,17 +195,20 @@ def learn_a_step(name: str, head: str, folder: Path) -> None:
     assert torch.isfinite(wanted).all()
 
 
-@pytest.mark.parametrize("name", QUICK)
-@pytest.mark.parametrize("head", ["paper", "linear"])
-def test_learns_a_step_and_comes_back_from_disk(name: str, head: str, tmp_path: Path) -> None:
-    assert head in HEADS
-    learn_a_step(name, head, tmp_path)
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in BIG])
+def test_learns_a_step_and_comes_back_from_disk(name: str, tmp_path: Path) -> None:
+    learn_a_step(name, "paper", tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in QUICK])
-def test_every_other_backbone_learns_a_step_too(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", BIG)
+def test_a_big_one_learns_a_step_and_comes_back_from_disk(name: str, tmp_path: Path) -> None:
     learn_a_step(name, "paper", tmp_path)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_fits(head: str, tmp_path: Path) -> None:
+    learn_a_step("efficientnet-lite0", head, tmp_path)
 
 
 def test_a_run_by_the_short_name(register_folder: Path, tmp_path: Path) -> None:
