@@ -13,17 +13,19 @@ from typing import Literal
 
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES
+from train.durham import durham_photos, is_durham
 from train.register import Photo, Problem, Register, make_register
 
-Layout = Literal["auto", "object", "collection", "manifest"]
-LAYOUTS: tuple[Layout, ...] = ("auto", "object", "collection", "manifest")
+Layout = Literal["auto", "object", "collection", "manifest", "durham"]
+LAYOUTS: tuple[Layout, ...] = ("auto", "object", "collection", "manifest", "durham")
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
 _COLUMNS = ("path", "object_id", "collection", "title", "split")
 _SPLITS = ("train", "val", "test")
 _HELP = (
     "A register is a folder ROOT/<object>/<photo> or ROOT/<collection>/<object>/<photo>, "
-    "or a manifest (.csv or .jsonl) with the columns path and object_id."
+    "a manifest (.csv or .jsonl) with the columns path and object_id, "
+    "or images/<collection>/<year or group>/<accession number>.jpg (--layout durham)."
 )
 
 
@@ -81,6 +83,15 @@ def _read_folders(root: Path, layout: Layout) -> Register:
                 problems.append(Problem("ignored", relative, "not a photo (by its ending)"))
         else:
             found[len(parts)].append((parts, name))
+    everywhere = [file for files in found.values() for file in files]
+    if layout == "durham" or (layout == "auto" and is_durham(everywhere)):
+        read, noted = durham_photos(everywhere)
+        if everywhere and not read:
+            raise InputError(
+                f"{root} holds {len(everywhere)} photos, but none in images/<collection>/<group>/ "
+                f"with an accession number in its name. {_HELP}"
+            )
+        return make_register(root, *_unique_objects(read, problems + noted))
     depth = _depth(root, {level: len(files) for level, files in found.items()}, layout)
     for level, files in found.items():
         if level != depth:
