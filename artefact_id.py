@@ -150,7 +150,7 @@ def _add_photos(parser: argparse.ArgumentParser) -> None:
 def _add_layout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout",
-        choices=("auto", "object", "collection", "manifest"),
+        choices=("auto", "object", "collection", "manifest", "durham"),
         default="auto",
         help="how folders are meant, where it is ambiguous (default: auto)",
     )
