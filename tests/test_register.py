@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import object_picture, picture
+from conftest import picture
 from PIL import Image
 
 from mobile_assets.errors import InputError
@@ -19,7 +19,8 @@ from train.inspection import inspect
 from train.prepare import prepare
 from train.readers import read_register
 from train.register import Photo, Register
-from train.split import PAPER_SEED, difference_hash, make_split
+from train.similar import alike, bits_apart, picture_hash
+from train.split import PAPER_SEED, make_split
 
 CONTRACT = Preprocessing(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
@@ -31,9 +32,15 @@ def put(root: Path, *names: str) -> None:
         picture(number).save(path)
 
 
+def textured(seed: int) -> Image.Image:
+    """640 × 480 pixels with detail, as photos have and `picture` does not."""
+    cells = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    return Image.fromarray(cells).resize((640, 480), Image.Resampling.BICUBIC)
+
+
 def far_apart(path: str) -> int:
-    """A 64-bit number of its own for every path, as different pictures have."""
-    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big")
+    """A 256-bit number of its own for every path, as different pictures have."""
+    return int.from_bytes(hashlib.sha256(path.encode()).digest(), "big")
 
 
 def split_of(register: Register, **options: object) -> dict[str, str]:
@@ -190,6 +197,26 @@ def test_inspection_counts_and_lists(register_folder: Path, tmp_path: Path) -> N
     }
     twice = next(p for p in found.problems if p.kind == "duplicate")
     assert "another object, OBJ-1" in twice.reason
+    assert "copy.png" in twice.reason
+    assert found.kinds == {"format PNG": 33, "under 224 pixels": 33}
+
+
+def test_inspection_finds_the_same_picture_in_other_files(tmp_path: Path) -> None:
+    put(tmp_path, "a/2.png", "b/3.png")
+    large = textured(0)
+    large.save(tmp_path / "a/1.png")
+    large.resize((320, 240)).save(tmp_path / "a/smaller.jpg", quality=50)
+    large.save(tmp_path / "b/same.jpg", quality=70)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(9, 300, 300).convert("CMYK").save(tmp_path / "b/print.jpg", exif=exif)
+    found = inspect(tmp_path)
+    reasons = {p.path: p.reason for p in found.problems}
+    assert reasons["a/smaller.jpg"] == "nearly the same picture as a/1.png"
+    assert "a/1.png of another object, a" in reasons["b/same.jpg"]
+    assert len(reasons) == 2
+    assert found.kinds["colours stored as CMYK"] == found.kinds["turned by EXIF"] == 1
+    assert found.kinds["under 224 pixels"] == 2
 
 
 # --- thresholds and splits ------------------------------------------------------------------------
@@ -225,8 +252,7 @@ def test_adding_an_object_does_not_resplit_the_others() -> None:
 def test_near_duplicates_stay_on_one_side() -> None:
     register = synthetic({f"o{n}": 6 for n in range(30)})
     # Photos 0 and 1 of each object differ in one bit of their hash, the others in many.
-    generator = np.random.default_rng(0)
-    hashes = {p.path: int(generator.integers(0, 2**63)) for p in register.photos}
+    hashes = {p.path: far_apart(p.path) for p in register.photos}
     for object_id in register.object_ids:
         hashes[f"{object_id}/1.jpg"] = hashes[f"{object_id}/0.jpg"] ^ 1
     sides = split_of(register, hashes=hashes)
@@ -241,15 +267,45 @@ def test_an_object_of_one_picture_is_never_held_out() -> None:
     assert set(sides.values()) == {"train"}
 
 
-def test_difference_hash_is_near_for_a_resaved_picture(tmp_path: Path) -> None:
-    one, other = object_picture(1, 0, 128), object_picture(2, 0, 128)
-    one.save(tmp_path / "one.jpg", quality=60)
-    hashes = [
-        difference_hash(np.asarray(image.convert("RGB")))
-        for image in (one, Image.open(tmp_path / "one.jpg"), other)
-    ]
-    assert (hashes[0] ^ hashes[1]).bit_count() <= 2
-    assert (hashes[0] ^ hashes[2]).bit_count() > 8
+def test_a_picture_under_two_objects_is_never_held_out() -> None:
+    register = synthetic({f"o{n}": 5 for n in range(12)})
+    shared = [[p for p in register.photos if p.path in ("o1/0.jpg", "o2/0.jpg")]]
+    held = {seed: split_of(register, seed=seed, shared=shared) for seed in range(8)}
+    assert all(s["o1/0.jpg"] == s["o2/0.jpg"] == "train" for s in held.values())
+    free = {seed: split_of(register, seed=seed) for seed in range(8)}
+    assert any(s[p] != "train" for s in free.values() for p in ("o1/0.jpg", "o2/0.jpg"))
+    # An object that is not in the data set does not matter.
+    alone = register.without(p.path for p in register.photos if p.object_id == "o2")
+    assert split_of(alone, shared=shared) == split_of(alone)
+
+
+def test_the_hash_finds_a_picture_again(tmp_path: Path) -> None:
+    one, other = textured(1), textured(2)
+    one.save(tmp_path / "one.jpg", quality=40)
+    brighter = Image.fromarray((np.asarray(one) * 0.9).astype(np.uint8))
+    own = picture_hash(np.asarray(one))
+    for again in (Image.open(tmp_path / "one.jpg"), brighter, one.resize((320, 240))):
+        assert bits_apart(own, picture_hash(np.asarray(again))) <= 24
+    assert bits_apart(own, picture_hash(np.asarray(one.crop((4, 4, 636, 478))))) <= 36
+    assert bits_apart(own, picture_hash(np.asarray(other))) > 60
+    assert picture_hash(np.full((32, 32, 3), 128, np.uint8)) == 0
+
+
+def test_groups_are_those_of_all_pairs() -> None:
+    chosen = random.Random(0)
+    seeds = [chosen.getrandbits(256) for _ in range(150)]
+    hashes = [seeds[chosen.randrange(150)] ^ sum(1 << chosen.randrange(256) for _ in range(9))
+              for _ in range(600)]  # fmt: skip
+    groups = alike(hashes, 24)
+    of = {position: number for number, group in enumerate(groups) for position in group}
+    assert sorted(of) == list(range(600))
+    assert [g[0] for g in groups] == sorted(g[0] for g in groups)
+    for i in range(600):
+        for j in range(i):
+            if bits_apart(hashes[i], hashes[j]) <= 24:
+                assert of[i] == of[j]
+    assert 100 < len(groups) <= 150
+    assert alike([], 24) == []
 
 
 def test_paper_split_is_eight_one_one_by_photo() -> None:

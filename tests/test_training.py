@@ -24,7 +24,6 @@ from train.engine import Trainer
 from train.model import HIDDEN, build_model
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
 from train.run import Run, RunMetrics, load_model, read_run
-from train.split import difference_hash
 from train.state import State
 from train.trainer import Reporter, TrainOptions, train_run
 from train.weights import in_order, load_imagenet, package_file, read_tensors
@@ -473,7 +472,3 @@ def test_split_file_names_every_photo_with_its_hash(run: Run, register_folder: P
     for photo in split["photos"]:
         content = (register_folder / photo["path"]).read_bytes()
         assert photo["sha256"] == hashlib.sha256(content).hexdigest()
-
-
-def test_plain_ground_has_a_hash() -> None:
-    assert difference_hash(np.full((32, 32, 3), 128, np.uint8)) == 0

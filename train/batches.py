@@ -13,6 +13,7 @@ from torch import Tensor
 from train.augment import augment
 from train.device import Compute
 from train.model import ArtefactModel
+from train.pixels import Pixels
 from train.recipes import Recipe
 
 
@@ -25,7 +26,7 @@ class Photos:
         truth: `[N]` int64 class indices.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     truth: Tensor
 
     def __len__(self) -> int:
@@ -61,9 +62,7 @@ def seed_for(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def predict(
-    model: ArtefactModel, pixels: NDArray[np.uint8], compute: Compute, *, batch: int = 32
-) -> Tensor:
+def predict(model: ArtefactModel, pixels: Pixels, compute: Compute, *, batch: int = 32) -> Tensor:
     """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode."""
     model.eval()
     parts: list[Tensor] = []

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobile_assets.files import sha256_file
-from mobile_assets.photos import PhotoError, decode
-from train.prepare import Progress
+from train.decoder import Facts, Request
+from train.pool import DecoderPool, Progress
+from train.prepare import same_picture
 from train.readers import Layout, read_register
 from train.register import Photo, Problem, Register
+from train.similar import SAME_OBJECT_BITS, across_objects, alike
 
 MOST = 10
 """Objects with so many photos or more share one row, as in the paper's Table 2a."""
+
+SMALL = 224
+"""Photos with fewer pixels along a side have less than the default network looks at."""
+
+_SIDE = 128
 
 THRESHOLDS = (3, 4, 5, 6)
 """The paper's four threshold data sets."""
@@ -45,6 +48,8 @@ class Inspection:
         per_collection: Objects and photos by collection (Table 2b).
         thresholds: The threshold data sets.
         problems: Unreadable photos, ignored files, pictures that are there twice.
+        kinds: How many readable photos have which format, are small, turned by EXIF, or do not
+            store their colours as 8-bit RGB.
     """
 
     source: str
@@ -54,6 +59,7 @@ class Inspection:
     per_collection: tuple[Row, ...]
     thresholds: tuple[Row, ...]
     problems: tuple[Problem, ...]
+    kinds: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -74,21 +80,19 @@ def inspect(
         InputError: `source` cannot be read as a register.
     """
     register = read_register(source, layout=layout)
-    digests: dict[str, list[Photo]] = defaultdict(list)
-    bad: dict[str, str] = {}
-    for done, (photo, digest, reason) in enumerate(_checked(register), start=1):
-        if reason is not None:
-            bad[photo.path] = reason
-        else:
-            digests[digest].append(photo)
-        if progress is not None:
-            progress(done, len(register.photos))
+    found = dict(zip(register.photos, _examined(register, progress), strict=True))
+    bad = {photo.path: facts.error for photo, facts in found.items() if facts.error is not None}
+    good = {photo: facts for photo, facts in found.items() if facts.error is None}
+    photos = tuple(good)
+    digests = {photo.path: facts.sha256 for photo, facts in good.items()}
+    hashes = {photo.path: int(facts.picture_hash, 16) for photo, facts in good.items()}
     problems = [Problem("unreadable", path, reason) for path, reason in sorted(bad.items())]
-    readable = register.without(bad, [*problems, *_twice(digests)])
-    return _inspection(str(source), readable)
+    problems += same_picture(across_objects(photos, digests, hashes))
+    problems += _twice(photos, digests, hashes)
+    return _inspection(str(source), register.without(bad, problems), _kinds(list(good.values())))
 
 
-def _inspection(source: str, register: Register) -> Inspection:
+def _inspection(source: str, register: Register, kinds: dict[str, int]) -> Inspection:
     counts = register.photos_per_object
     by_count = Counter(counts.values())
     rows = [Row(str(n), by_count[n], n * by_count[n]) for n in range(1, MOST) if by_count[n]]
@@ -103,6 +107,7 @@ def _inspection(source: str, register: Register) -> Inspection:
         per_collection=_collections(register),
         thresholds=tuple(_threshold(register, minimum) for minimum in THRESHOLDS),
         problems=register.problems,
+        kinds=kinds,
     )
 
 
@@ -122,34 +127,45 @@ def _threshold(register: Register, minimum: int) -> Row:
     return Row(f"at least {minimum}", len(dataset.object_ids), len(dataset.photos))
 
 
-def _checked(register: Register) -> Iterator[tuple[Photo, str, str | None]]:
-    """Yields each photo with its SHA-256, or with the reason why it cannot be read."""
-    photos = iter(register.photos)
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        while chunk := list(islice(photos, 8 * workers)):  # bounds the decoded photos in memory
-            results = pool.map(lambda photo: _check(register.path(photo)), chunk)
-            for photo, (digest, reason) in zip(chunk, results, strict=True):
-                yield photo, digest, reason
+def _examined(register: Register, progress: Progress | None) -> list[Facts]:
+    """Decodes every photo; pixels are dropped, facts are kept."""
+    requests = (
+        Request(file=str(register.path(photo)), height=_SIDE, width=_SIDE, pixels=False)
+        for photo in register.photos
+    )
+    found: list[Facts] = []
+    with DecoderPool(len(register.photos)) as pool:
+        for facts, _ in pool.examine(requests):
+            found.append(facts)
+            if progress is not None:
+                progress(len(found), len(register.photos))
+    return found
 
 
-def _check(path: Path) -> tuple[str, str | None]:
-    try:
-        decode(path)
-        return sha256_file(path), None
-    except PhotoError as error:
-        return "", error.reason
+def _kinds(facts: Sequence[Facts]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for fact in facts:
+        counts[f"format {fact.format}"] += 1
+        if fact.mode != "RGB":
+            counts[f"colours stored as {fact.mode}"] += 1
+        if fact.turned:
+            counts["turned by EXIF"] += 1
+        if min(fact.size) < SMALL:
+            counts[f"under {SMALL} pixels"] += 1
+    return dict(sorted(counts.items()))
 
 
-def _twice(digests: dict[str, list[Photo]]) -> list[Problem]:
-    problems = []
-    for photos in digests.values():
-        for photo in photos[1:]:
-            first = photos[0]
-            where = (
-                ""
-                if photo.object_id == first.object_id
-                else f" of another object, {first.object_id}"
-            )
-            problems.append(Problem("duplicate", photo.path, f"same file as {first.path}{where}"))
-    return problems
+def _twice(
+    photos: Sequence[Photo], digests: Mapping[str, str], hashes: Mapping[str, int]
+) -> Iterator[Problem]:
+    """Pictures that an object has twice; under two objects is another problem."""
+    by_object: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_object[photo.object_id].append(photo)
+    for own in by_object.values():
+        for group in alike([hashes[photo.path] for photo in own], SAME_OBJECT_BITS):
+            first = own[group[0]]
+            for photo in (own[position] for position in group[1:]):
+                same = digests[photo.path] == digests[first.path]
+                what = "same file as" if same else "nearly the same picture as"
+                yield Problem("duplicate", photo.path, f"{what} {first.path}")

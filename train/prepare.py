@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import __version__ as pillow_version
 
-from mobile_assets.errors import DamagedError
-from mobile_assets.files import new_folder, sha256_bytes, sha256_file
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.errors import InputError
+from mobile_assets.files import sha256_bytes, size_of
 from mobile_assets.preprocessing import Preprocessing
-from mobile_assets.schema import Document, Record
-from train.register import Problem, Register
-from train.split import difference_hash
+from train.decoder import Request
+from train.pixels import PixelFile, PixelRows
+from train.pool import DecoderPool, Progress
+from train.register import Photo, Problem, Register
+from train.similar import across_objects
+from train.store import PIXELS, PreparedIndex, PreparedPhoto, Store, Work
 
-Progress = Callable[[int, int], None]
-
-
-class PreparedPhoto(Record):
-    """One photo of the cache; `error` says why it could not be read."""
-
-    path: str
-    sha256: str = ""
-    difference_hash: int = 0
-    error: str | None = None
-
-
-class PreparedIndex(Document):
-    """The content of the cache's `index.json`; row i of `pixels.npy` is photo i."""
-
-    key: str
-    photos: tuple[PreparedPhoto, ...]
+Said = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,8 @@ class Prepared:
         pixels: `[photos, height, width, 3]` uint8 RGB on disk, mapped into memory.
         rows: Row of `pixels` by photo path.
         digests: SHA-256 of the file by photo path.
-        hashes: Difference hash of the picture by photo path.
+        hashes: `train.similar.picture_hash` by photo path.
+        shared: Groups of photos that are one picture under two objects or more.
     """
 
     register: Register
@@ -55,12 +43,21 @@ class Prepared:
     rows: dict[str, int]
     digests: dict[str, str]
     hashes: dict[str, int]
+    shared: tuple[tuple[Photo, ...], ...] = ()
+    file: PixelFile | None = field(default=None, repr=False)
 
     def take(self, paths: Sequence[str]) -> NDArray[np.uint8]:
-        """Pixels of some photos, `[len(paths), height, width, 3]` uint8, in that order."""
-        rows = np.array([self.rows[path] for path in paths], dtype=np.int64)
-        taken: NDArray[np.uint8] = self.pixels[rows]
+        """A copy of the pixels of some photos, `[len(paths), height, width, 3]`, in that order."""
+        taken: NDArray[np.uint8] = self.pixels[self._rows(paths)]
         return taken
+
+    def view(self, paths: Sequence[str]) -> PixelRows:
+        """As `take`, but pixels are read from disk when they are asked for, and never kept."""
+        assert self.file is not None
+        return PixelRows(self.file, self._rows(paths))
+
+    def _rows(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        return np.array([self.rows[path] for path in paths], dtype=np.int64)
 
 
 def default_cache() -> Path:
@@ -75,117 +72,181 @@ def prepare(
     cache: Path,
     *,
     progress: Progress | None = None,
+    said: Said = len,
 ) -> Prepared:
-    """Decodes and squashes every photo once; reuses the cache when nothing changed.
+    """Decodes and squashes every photo once; reuses what is in the cache and has not changed.
 
-    The cache is keyed by the photos' paths, sizes and times of change and by the contract. It
-    appears by an atomic rename, so a kill leaves no half of one. Memory is bounded: pixels go to
-    disk as they are decoded.
+    A photo is known again by its path, size and time of change, and by the versions of the
+    decoders; only new and changed ones are decoded. JPEGs are decoded at a reduced scale where
+    that suffices (`mobile_assets.photos.load` says what it changes). The cache appears by a
+    rename; work that is broken off, even by a kill, goes on where it was. Memory does not grow
+    with the number of photos, but for 2 kB each of facts. A cache takes photos × height × width × 3
+    bytes; the one before it, of the same root and contract, is removed.
 
     Args:
         register: Any register.
         contract: The model's preprocessing contract.
         cache: Folder of caches; one folder per register and contract is made in it.
         progress: Called with (photos done, photos in all).
+        said: Told once how large the prepared photos are and where, when some were decoded.
+
+    Raises:
+        InputError: The disk has no room, or `cache` cannot be written.
     """
-    key = _key(register, contract)
-    folder = cache / f"{register.name[:40]}-{key[:16]}"
-    index = _read_index(folder, key)
-    if index is None:
-        _build(register, contract, folder, key, progress)
-        index = PreparedIndex.read(folder / "index.json")
-    elif progress is not None:
-        progress(len(index.photos), len(index.photos))
-    return _prepared(register, folder, index)
+    stamps = [_stamp(register, photo) for photo in register.photos]
+    base = sha256_bytes(f"{register.root.resolve()}\n{contract.model_dump_json()}".encode())
+    folder = cache / f"{register.name[:40]}-{base[:16]}"
+    decoder = _decoder()
+    key = sha256_bytes(repr((base, decoder, [stamp.stamp for stamp in stamps])).encode("utf-8"))
+    store = Store(folder, decoder)
+    with _alone(folder, said):
+        index = store.whole(key)
+        if index is None:
+            index = _make(store, key, stamps, register.root, contract, progress)
+            said(f"prepared photos: {size_of(folder) / 1e9:.2f} GB in {folder}")
+        elif progress is not None:
+            progress(len(stamps), len(stamps))
+        return _prepared(register, folder, index)
+
+
+def same_picture(shared: Sequence[Sequence[Photo]]) -> list[Problem]:
+    """One problem for each picture that stands under two objects or more, naming two photos."""
+    problems = []
+    for group in shared:
+        first = group[0]
+        other = next(photo for photo in group if photo.object_id != first.object_id)
+        more = f" (and {len(group) - 2} more)" if len(group) > 2 else ""
+        problems.append(
+            Problem(
+                "duplicate",
+                other.path,
+                f"of {other.object_id}: the same picture as {first.path} of another object, "
+                f"{first.object_id}{more}",
+            )
+        )
+    return problems
 
 
 def _prepared(register: Register, folder: Path, index: PreparedIndex) -> Prepared:
     bad = {photo.path: photo.error for photo in index.photos if photo.error is not None}
     problems = [Problem("unreadable", path, reason) for path, reason in sorted(bad.items())]
     readable = [photo for photo in index.photos if photo.error is None]
+    digests = {photo.path: photo.sha256 for photo in readable}
+    hashes = {photo.path: int(photo.picture_hash, 16) for photo in readable}
+    kept = register.without(bad)
+    shared = across_objects(kept.photos, digests, hashes)
     return Prepared(
-        register=register.without(bad, problems),
-        pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
+        register=register.without(bad, [*problems, *same_picture(shared)]),
+        pixels=np.load(folder / PIXELS, mmap_mode="r"),
         rows={photo.path: row for row, photo in enumerate(index.photos)},
-        digests={photo.path: photo.sha256 for photo in readable},
-        hashes={photo.path: photo.difference_hash for photo in readable},
+        digests=digests,
+        hashes=hashes,
+        shared=tuple(tuple(group) for group in shared),
+        file=PixelFile(folder / PIXELS),
     )
 
 
-def _key(register: Register, contract: Preprocessing) -> str:
-    lines = [contract.model_dump_json(), str(register.root.resolve())]
-    for photo in register.photos:
-        try:
-            status = register.path(photo).stat()
-            lines.append(f"{photo.path}\0{status.st_size}\0{status.st_mtime_ns}")
-        except OSError:
-            lines.append(f"{photo.path}\0missing")
-    return sha256_bytes("\n".join(lines).encode("utf-8"))
-
-
-def _read_index(folder: Path, key: str) -> PreparedIndex | None:
-    """The index of a whole cache with that key; None where it must be built."""
-    if not (folder / "index.json").is_file() or not (folder / "pixels.npy").is_file():
-        return None
+def _stamp(register: Register, photo: Photo) -> PreparedPhoto:
     try:
-        index = PreparedIndex.read(folder / "index.json")
-    except DamagedError:
-        return None  # a cache is only ever a copy: build it again
-    return index if index.key == key else None
+        status = register.path(photo).stat()
+    except OSError:
+        return PreparedPhoto(path=photo.path, bytes=-1, changed_ns=0)
+    return PreparedPhoto(path=photo.path, bytes=status.st_size, changed_ns=status.st_mtime_ns)
 
 
-def _build(
-    register: Register,
-    contract: Preprocessing,
-    folder: Path,
+def _decoder() -> str:
+    """What else the pixels depend on: a new release of it decodes again."""
+    try:
+        from pillow_heif import __version__ as heif_version
+    except ImportError:
+        heif_version = "none"
+    return f"1, Pillow {pillow_version}, pillow-heif {heif_version}"
+
+
+@contextmanager
+def _alone(folder: Path, said: Said) -> Iterator[None]:
+    """Waits until no other process prepares the same photos."""
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            said(f"waiting for another process that prepares the same photos in {folder}")
+            lock.acquire()
+    except OSError as error:
+        raise InputError(
+            f"{folder.parent} cannot be written ({error.strerror or error}), and prepared photos "
+            "are kept there. Give another folder with --cache."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(
+    store: Store,
     key: str,
+    stamps: list[PreparedPhoto],
+    root: Path,
+    contract: Preprocessing,
+    progress: Progress | None,
+) -> PreparedIndex:
+    work = store.start(key, (len(stamps), contract.height, contract.width, 3))
+    try:
+        _copy_known(store, work, stamps)
+        _decode_missing(work, stamps, root, contract, progress)
+    finally:
+        work.close()
+    photos = tuple(work.done[row] for row in range(len(stamps)))
+    return store.finish(work, key, photos)
+
+
+def _copy_known(store: Store, work: Work, stamps: list[PreparedPhoto]) -> None:
+    """Copies the rows of photos that were prepared before and have not changed."""
+    for file, known in store.known():
+        if file.header.shape[1:] != work.header.shape[1:]:
+            continue
+        for row, stamp in enumerate(stamps):
+            if row in work.done or (found := known.get(stamp.stamp)) is None:
+                continue
+            source, digest, hash_ = found
+            entry = stamp.model_copy(update={"sha256": digest, "picture_hash": hash_})
+            work.add(row, entry, file.read(np.array([source]))[0])
+
+
+def _decode_missing(
+    work: Work,
+    stamps: list[PreparedPhoto],
+    root: Path,
+    contract: Preprocessing,
     progress: Progress | None,
 ) -> None:
-    total = len(register.photos)
-    with new_folder(folder, force=True, what="prepared-photo cache") as temporary:
-        pixels = np.lib.format.open_memmap(
-            temporary / "pixels.npy",
-            mode="w+",
-            dtype=np.uint8,
-            shape=(total, contract.height, contract.width, 3),
+    missing = [row for row in range(len(stamps)) if row not in work.done]
+    requests = (
+        Request(
+            file=str(root / stamps[row].path),
+            height=contract.height,
+            width=contract.width,
+            pixels=True,
         )
-        entries: list[PreparedPhoto] = []
-        # Pillow decodes and resizes without the interpreter's lock, so threads are enough.
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            chunk = 4 * (os.cpu_count() or 1)
-            for start in range(0, total, chunk):
-                photos = register.photos[start : start + chunk]
-                futures = [pool.submit(_load, register.path(p), p.path, contract) for p in photos]
-                entries += _collect(futures, pixels, start)
-                if progress is not None:
-                    progress(len(entries), total)
-        pixels.flush()
-        del pixels
-        PreparedIndex(key=key, photos=tuple(entries)).write(temporary / "index.json")
+        for row in missing
+    )
+    with DecoderPool(len(missing)) as pool:
+        for row, (facts, pixels) in zip(missing, pool.examine(requests), strict=True):
+            found = {
+                "sha256": facts.sha256,
+                "picture_hash": facts.picture_hash,
+                "error": facts.error,
+            }
+            work.add(row, stamps[row].model_copy(update=found), pixels)
+            if progress is not None:
+                progress(len(work.done), len(stamps))
+    if not missing and progress is not None:
+        progress(len(stamps), len(stamps))
 
 
-def _collect(
-    futures: Sequence[Future[tuple[PreparedPhoto, NDArray[np.uint8] | None]]],
-    pixels: NDArray[np.uint8],
-    start: int,
-) -> list[PreparedPhoto]:
-    entries: list[PreparedPhoto] = []
-    for row, future in enumerate(futures, start=start):
-        entry, picture = future.result()
-        if picture is not None:
-            pixels[row] = picture
-        entries.append(entry)
-    return entries
-
-
-def _load(
-    file: Path, path: str, contract: Preprocessing
-) -> tuple[PreparedPhoto, NDArray[np.uint8] | None]:
-    try:
-        picture = load(file, contract)
-    except PhotoError as error:
-        return PreparedPhoto(path=path, error=error.reason), None
-    digest = sha256_file(file)
-    return PreparedPhoto(
-        path=path, sha256=digest, difference_hash=difference_hash(picture)
-    ), picture
+__all__ = ["Prepared", "Progress", "default_cache", "prepare", "same_picture"]

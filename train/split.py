@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mobile_assets.errors import InputError
 from train.register import Photo, Register
 from train.run import Split, SplitName, SplitPhoto
+from train.similar import SAME_OBJECT_BITS, alike
 
 Strategy = Literal["stratified", "paper", "manifest"]
 STRATEGIES: tuple[Strategy, ...] = ("stratified", "paper", "manifest")
@@ -23,9 +23,6 @@ PAPER_SEED = 2667
 HELD_OUT_SHARE = 0.2
 """Share of an object's photos that the stratified split holds out; at least one."""
 
-NEAR_DUPLICATE_BITS = 2
-"""Photos of one object whose 64-bit difference hashes differ in so few bits are one picture."""
-
 
 def make_split(
     register: Register,
@@ -35,6 +32,7 @@ def make_split(
     min_photos: int,
     digests: Mapping[str, str],
     hashes: Mapping[str, int],
+    shared: Sequence[Sequence[Photo]] = (),
     hold_out_test: bool = True,
 ) -> Split:
     """Divides a threshold data set.
@@ -42,13 +40,16 @@ def make_split(
     Args:
         register: The threshold data set, readable photos only.
         strategy: `stratified`: every object keeps training photos and, from two distinct photos
-            on, has at least one held out; near-duplicates stay together. `paper`: random 8:1:1 by
-            photo, whatever the object. `manifest`: the manifest's `split` column; photos without
-            one are divided between training and validation as by `stratified`.
+            on, has at least one held out; near-duplicates stay together. A picture that stands
+            under two objects is never held out, with its near-duplicates: no model could tell
+            which of the two is asked for. `paper`: random 8:1:1 by photo, whatever the object.
+            `manifest`: the manifest's `split` column; photos without one are divided between
+            training and validation as by `stratified`.
         seed: Seed of the random choices; the paper's split has its own.
         min_photos: The threshold, recorded in the split.
         digests: SHA-256 of each photo's content by path.
-        hashes: 64-bit difference hash of each photo's picture by path, `difference_hash`.
+        hashes: `train.similar.picture_hash` by path.
+        shared: Groups of photos that are one picture under two objects or more.
         hold_out_test: False to hold out validation photos only, where test photos come from
             elsewhere.
 
@@ -58,9 +59,9 @@ def make_split(
     if strategy == "paper":
         sides = _paper_sides(register)
     elif strategy == "manifest":
-        sides = _manifest_sides(register, seed, hashes)
+        sides = _manifest_sides(register, seed, hashes, shared)
     else:
-        sides = _stratified_sides(register.photos, seed, hashes, test=hold_out_test)
+        sides = _stratified_sides(register.photos, seed, hashes, shared, test=hold_out_test)
     trained = {photo.object_id for photo in register.photos if sides[photo.path] == "train"}
     if not trained:
         raise InputError("The split leaves no photo for training. Add photos or change --split.")
@@ -81,22 +82,6 @@ def make_split(
     )
 
 
-def difference_hash(photo: NDArray[np.uint8]) -> int:
-    """64-bit difference hash of a picture, near for nearly the same picture.
-
-    Each bit says whether one of 8 × 8 cells is brighter than its right neighbour.
-
-    Args:
-        photo: `[height, width, 3]` uint8 RGB, at least 9 × 8 pixels.
-    """
-    grey = photo.astype(np.float32).mean(axis=2)
-    rows = np.array_split(grey, 8, axis=0)
-    cells = np.stack([[c.mean() for c in np.array_split(row, 9, axis=1)] for row in rows])
-    # Differences under one grey level are noise on a plain ground.
-    bits = (cells[:, 1:] - cells[:, :-1] > 1.0).ravel()
-    return int("".join("1" if bit else "0" for bit in bits), 2)
-
-
 def _paper_sides(register: Register) -> dict[str, SplitName]:
     order = np.random.Generator(np.random.PCG64(PAPER_SEED)).permutation(len(register.photos))
     train, val = int(0.8 * len(order)), int(0.9 * len(order))
@@ -108,7 +93,10 @@ def _paper_sides(register: Register) -> dict[str, SplitName]:
 
 
 def _manifest_sides(
-    register: Register, seed: int, hashes: Mapping[str, int]
+    register: Register,
+    seed: int,
+    hashes: Mapping[str, int],
+    shared: Sequence[Sequence[Photo]],
 ) -> dict[str, SplitName]:
     sides: dict[str, SplitName] = {}
     for photo in register.photos:
@@ -120,19 +108,25 @@ def _manifest_sides(
             "and this register has none. Add the column, or use --split stratified."
         )
     free = tuple(photo for photo in register.photos if photo.path not in sides)
-    return sides | _stratified_sides(free, seed, hashes, test=False)
+    return sides | _stratified_sides(free, seed, hashes, shared, test=False)
 
 
 def _stratified_sides(
-    photos: Sequence[Photo], seed: int, hashes: Mapping[str, int], *, test: bool
+    photos: Sequence[Photo],
+    seed: int,
+    hashes: Mapping[str, int],
+    shared: Sequence[Sequence[Photo]],
+    *,
+    test: bool,
 ) -> dict[str, SplitName]:
     by_object: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
         by_object[photo.object_id].append(photo)
     sides: dict[str, SplitName] = {photo.path: "train" for photo in photos}
     counts = {"val": 0, "test": 0}
+    kept = _ambiguous(photos, shared)
     for object_id in sorted(by_object):
-        for group in _held_out(by_object[object_id], _generator(seed, object_id), hashes):
+        for group in _held_out(by_object[object_id], _generator(seed, object_id), hashes, kept):
             # The scarcer side takes it, so that both grow alike over the register.
             side: SplitName = "test" if test and counts["test"] < counts["val"] else "val"
             for photo in group:
@@ -142,7 +136,10 @@ def _stratified_sides(
 
 
 def _held_out(
-    photos: Sequence[Photo], generator: np.random.Generator, hashes: Mapping[str, int]
+    photos: Sequence[Photo],
+    generator: np.random.Generator,
+    hashes: Mapping[str, int],
+    kept: frozenset[str],
 ) -> list[list[Photo]]:
     """Groups of near-duplicates to hold out; at least one group is left for training."""
     groups = _near_duplicates(photos, hashes)
@@ -150,6 +147,8 @@ def _held_out(
     held: list[list[Photo]] = []
     for index in generator.permutation(len(groups)):
         group = groups[index]
+        if any(photo.path in kept for photo in group):
+            continue
         taken = sum(len(g) for g in held)
         if len(held) + 1 == len(groups) or taken >= wanted:
             break
@@ -160,19 +159,20 @@ def _held_out(
 
 
 def _near_duplicates(photos: Sequence[Photo], hashes: Mapping[str, int]) -> list[list[Photo]]:
-    groups: list[list[Photo]] = []
-    for photo in photos:
-        near = [
-            group
-            for group in groups
-            if any(
-                (hashes[photo.path] ^ hashes[other.path]).bit_count() <= NEAR_DUPLICATE_BITS
-                for other in group
-            )
-        ]
-        groups = [group for group in groups if group not in near]
-        groups.append([*(p for group in near for p in group), photo])
-    return groups
+    groups = alike([hashes[photo.path] for photo in photos], SAME_OBJECT_BITS)
+    return [[photos[position] for position in group] for group in groups]
+
+
+def _ambiguous(photos: Sequence[Photo], shared: Sequence[Sequence[Photo]]) -> frozenset[str]:
+    """Paths of the photos that are one picture under two objects of this data set."""
+    here = {photo.path for photo in photos}
+    groups = [[photo for photo in group if photo.path in here] for group in shared]
+    return frozenset(
+        photo.path
+        for group in groups
+        if len({photo.object_id for photo in group}) > 1
+        for photo in group
+    )
 
 
 def _generator(seed: int, object_id: str) -> np.random.Generator:

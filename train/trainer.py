@@ -16,7 +16,7 @@ from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import find, pretrained_input
-from train.prepare import Prepared, Progress, default_cache, prepare
+from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
 from train.register import Register
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from train.batches import Photos
     from train.engine import Trainer
     from train.model import ArtefactModel
+
+SHARED_LISTED = 5
+"""So many pictures that stand under two objects are named; `inspect` names them all."""
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
@@ -122,7 +125,7 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
     contract = contract_of(options.backbone, options.input_size, paper_input=recipe.paper_input)
     register = read_register(photos, layout=options.layout)
     cache = options.cache or default_cache()
-    prepared = prepare(register, contract, cache, progress=reporter.prepared)
+    prepared = prepare(register, contract, cache, progress=reporter.prepared, said=reporter.said)
     dataset = threshold_dataset(prepared.register, options.min_photos)
     split = _split(dataset, prepared, options, recipe)
     return Plan(recipe, contract, prepared, dataset, split)
@@ -242,6 +245,7 @@ def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe:
         min_photos=options.min_photos,
         digests=prepared.digests,
         hashes=prepared.hashes,
+        shared=prepared.shared,
         hold_out_test=options.hold_out_test,
     )
 
@@ -257,6 +261,13 @@ def _say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
     )
     if unreadable:
         reporter.said(f"{unreadable} photos cannot be read: `artefact-id inspect` lists them")
+    for problem in same_picture(plan.prepared.shared)[:SHARED_LISTED]:
+        reporter.said(f"{problem.path} {problem.reason}")
+    if len(plan.prepared.shared) > SHARED_LISTED:
+        reporter.said(
+            f"{len(plan.prepared.shared)} pictures stand under two objects: "
+            "`artefact-id inspect` lists them"
+        )
     if not split.of("val"):
         reporter.said("no validation photos: the last epoch's weights are taken")
 
@@ -303,7 +314,7 @@ def _photos(plan: Plan, side: str) -> Photos:
     index = {object_id: i for i, object_id in enumerate(plan.dataset.object_ids)}
     chosen = [photo for photo in plan.split.photos if photo.split == side and photo.seen]
     return Photos(
-        plan.prepared.take([photo.path for photo in chosen]),
+        plan.prepared.view([photo.path for photo in chosen]),
         torch.tensor([index[photo.object_id] for photo in chosen], dtype=torch.int64),
     )
 
