@@ -29,6 +29,10 @@ EXTRAS = {
     "matplotlib": "benchmark",
     "psutil": "benchmark",
     "mitsuba": "demo",
+    "scipy": "benchmark",
+    "sklearn": "figures",
+    "umap": "figures",
+    "captum": "figures",
 }
 """Which extra of the package brings a module that may be missing."""
 
@@ -102,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_demo,
         _add_inspect,
         _add_train,
+        _add_evaluate,
         _add_export,
         _add_benchmark,
         _add_sweep,
@@ -171,7 +176,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "inception-v4, or any name of timm's (default: %(default)s)",
     )
     group.add_argument("--recipe", default="field", help="field (default), paper or probe")
-    group.add_argument("--head", help="paper or linear (default: the recipe's)")
+    group.add_argument("--head", help="paper, linear, embedding or embedding-N (default: the recipe's)")
     group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")
     group.add_argument("--seed", type=int, default=0, help="of the split and the training")
     group.add_argument(
@@ -298,6 +303,72 @@ def _train(options: argparse.Namespace) -> None:
     with Terminal() as terminal:
         run = train_run(options.photos, options.out, _train_options(options), terminal.reporter())
         terminal.trained(run)
+
+
+# --- evaluate -------------------------------------------------------------------------------------
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "evaluate",
+        _evaluate,
+        "show the accuracy of a run, or of several that vote, in tables and figures",
+        "  artefact-id evaluate run --photos photos --out evaluation\n"
+        "  artefact-id evaluate run1 run2 run3 --photos photos --out evaluation\n"
+        "  artefact-id evaluate run --photos photos --json\n\n"
+        "Several runs must be of the same register; they vote by the mean of their probabilities.\n"
+        "Photos that any of them trained on or validated with are left out.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of `train`")
+    parser.add_argument("--photos", type=Path, required=True, help="the register: " + PHOTOS_HELP)
+    parser.add_argument(
+        "--test-photos", type=Path, help="further photos of the same objects, tested as well"
+    )
+    _add_layout(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for tables and the page")
+    parser.add_argument("--force", action="store_true", help="replace a folder that is there")
+    parser.add_argument("--json", action="store_true", help="print evaluation.json")
+    parser.add_argument(
+        "--figures",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="draw figures into --out (default: yes)",
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=1000, help="draws for the intervals (default: 1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draws and figures (default: 0)")
+    parser.add_argument("--latency-runs", type=int, default=15, help="timed runs (default: 15)")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
+    from benchmarks.evaluation.printing import print_evaluation
+    from benchmarks.terminal import Terminal
+
+    _register_heif()
+    for name, least in (("resamples", 0), ("latency_runs", 0), ("seed", 0)):
+        value = getattr(options, name)
+        if value < least:
+            raise InputError(f"--{name.replace('_', '-')} {value}: give {least} or more.")
+    with Terminal() as terminal:
+        evaluation = evaluate_runs(
+            options.runs,
+            options.photos,
+            further=options.test_photos,
+            out=options.out,
+            options=EvaluateOptions(
+                resamples=options.resamples,
+                seed=options.seed,
+                latency_runs=options.latency_runs,
+                figures=options.figures,
+                layout=options.layout,
+                force=options.force,
+            ),
+            progress=terminal.step,
+        )
+    print_evaluation(evaluation, options.out, json=options.json)
 
 
 # --- export ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -224,8 +225,22 @@ def activation_names(content: bytes) -> dict[int, str]:
     }
 
 
-def logits_name(content: bytes) -> str:
-    """Name of the tensor that the final softmax reads.
+@dataclass(frozen=True)
+class Tail:
+    """The end of the graph that answers in float32 in the full-integer form.
+
+    Attributes:
+        layers: Output names of its fully connected layers: the one that gives the logits, and
+            before it the one that gives an embedding, where there is one.
+        between: Output names of what lies between the two: the embedding's normalisation.
+    """
+
+    layers: tuple[str, ...]
+    between: tuple[str, ...]
+
+
+def float_tail(content: bytes) -> Tail:
+    """Finds the end of a converted graph, from its last or its embedding layer to the softmax.
 
     Raises:
         ValueError: The last operator is no softmax.
@@ -234,8 +249,14 @@ def logits_name(content: bytes) -> str:
 
     model = read(content)
     graph = model.subgraphs[0]
-    last = graph.operators[-1]
-    if _code(model.operatorCodes[last.opcodeIndex]) != schema.BuiltinOperator.SOFTMAX:
+    kinds = [_code(model.operatorCodes[op.opcodeIndex]) for op in graph.operators]
+    names = [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
+    if kinds[-1] != schema.BuiltinOperator.SOFTMAX:
         raise ValueError("the converted graph does not end in a softmax")
-    name: str = graph.tensors[int(last.inputs[0])].name.decode()
-    return name
+    dense = [i for i, kind in enumerate(kinds) if kind == schema.BuiltinOperator.FULLY_CONNECTED]
+    last = dense[-1]
+    # Only an embedding's normalisation has a reciprocal square root.
+    roots = [i for i, kind in enumerate(kinds) if kind == schema.BuiltinOperator.RSQRT]
+    if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
+        return Tail((names[last],), ())
+    return Tail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.preprocessing import Preprocessing
+from train.heads import COSINE_SCALE, CosineClassifier, EmbeddingHead
 from train.model import ArtefactModel, Normalise
 
 FOLD_TOLERANCE = 2e-4
@@ -265,6 +266,8 @@ def _activation(norm: nn.Module) -> nn.Module:
 
 def _fold_head(head: nn.Module) -> nn.Module:
     """Folds batch normalisations into the following linear layer and removes dropout."""
+    if isinstance(head, EmbeddingHead):
+        return _fold_cosines(head)
     if not isinstance(head, nn.Sequential):
         return head
     layers: list[nn.Module] = []
@@ -285,6 +288,15 @@ def _fold_head(head: nn.Module) -> nn.Module:
     if pending is not None:
         layers.append(pending)
     return nn.Sequential(*layers)
+
+
+def _fold_cosines(head: EmbeddingHead) -> nn.Module:
+    """The embedding, and one plain layer whose rows have the length of the cosines' scale."""
+    classifier = head[2]
+    assert isinstance(classifier, CosineClassifier)
+    plain = nn.Linear(classifier.in_features, classifier.out_features, bias=False)
+    plain.weight = nn.Parameter(COSINE_SCALE * classifier.directions)
+    return nn.Sequential(head[0], head[1], plain)
 
 
 def _fold_linear(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.flatbuffer import activation_names, label_ends, logits_name, unsigned_input
+from export.flatbuffer import Tail, activation_names, float_tail, label_ends, unsigned_input
 from export.network import ChannelsLast, Deployable
 from mobile_assets.bundle import INPUT_NAME
 from mobile_assets.preprocessing import Preprocessing
@@ -117,7 +117,7 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
         A file whose input is uint8 and whose logits, softmax and output are float32.
     """
     with quiet():
-        recipe = _int8_recipe(logits_name(float32))
+        recipe = _int8_recipe(float_tail(float32))
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()
@@ -126,13 +126,14 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     return unsigned_input(quantised)
 
 
-def _int8_recipe(logits: str) -> Any:
+def _int8_recipe(tail: Tail) -> Any:
     """Static int8 for everything up to the last layer, which multiplies int8 and answers in float.
 
     With logits in 8 bits, spread over the range of all photos, look-alike objects get equal
     probabilities: over 4,332 of them a quarter of the photos had a tie for the first place. So
     the last layer is quantised with a dynamic range: its weights and the features it reads are
-    int8, its sums int32, and these are scaled to float32 instead of being rounded to 8 bits.
+    int8, its sums int32, and these are scaled to float32 instead of being rounded to 8 bits. The
+    layer of an embedding likewise; its squares and their sum, in between, stay float32.
     """
     from ai_edge_quantizer import qtyping, recipe_manager
 
@@ -144,7 +145,11 @@ def _int8_recipe(logits: str) -> Any:
     keep = recipe_manager.AlgorithmName.NO_QUANTIZE
     for left in (operation.SOFTMAX, operation.OUTPUT):
         recipe.add_quantization_config(".*", left, algorithm_key=keep)
-    recipe.add_dynamic_config(re.escape(logits), operation.FULLY_CONNECTED, num_bits=8)
+    for name in tail.between:
+        for kind in (operation.MUL, operation.SUM, operation.ADD, operation.RSQRT):
+            recipe.add_quantization_config(re.escape(name), kind, algorithm_key=keep)
+    for name in tail.layers:
+        recipe.add_dynamic_config(re.escape(name), operation.FULLY_CONNECTED, num_bits=8)
     return recipe
 
 

@@ -21,7 +21,8 @@ from train.batches import Photos, class_weights, predict, to_images
 from train.checkpoint import Checkpoint
 from train.device import Compute, choose_compute
 from train.engine import Trainer
-from train.model import HIDDEN, build_model
+from train.heads import HIDDEN
+from train.model import build_model
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
 from train.run import Run, RunMetrics, load_model, read_run
 from train.state import State

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from train.grounds import object_masks, swap_grounds
 from train.recipes import Augmentation
 
 
 def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) -> Tensor:
-    """Rotates, zooms, shifts and shears each photo, and changes its light and colour.
+    """Puts objects on other grounds, moves and turns them, changes light, colour and sharpness.
 
     Args:
         images: `[N, 3, H, W]` float RGB 0–255.
@@ -23,13 +24,20 @@ def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
         `[N, 3, H, W]` float RGB 0–255, edges repeated outwards where the photo ends.
     """
     count = images.shape[0]
+    if amount.other_ground:
+        wanted = _chance(count, amount.other_ground, generator).to(images.device)
+        masks, plain = object_masks(images)
+        images = swap_grounds(images, masks, wanted & plain, generator)
     grid = functional.affine_grid(
         _affine(count, amount, generator).to(images.device), list(images.shape), align_corners=False
     )
+    if amount.perspective:
+        grid = _tilted(grid, amount.perspective, generator)
     moved = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    return _colour(moved, amount, generator)
+    lit = _colour(moved, amount, generator)
+    return _blurred(lit, amount.blurred, generator) if amount.blurred else lit
 
 
 def _draw(count: int, span: float, generator: torch.Generator) -> Tensor:
@@ -37,9 +45,17 @@ def _draw(count: int, span: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(count, generator=generator) * 2 - 1) * span
 
 
+def _chance(count: int, share: float, generator: torch.Generator) -> Tensor:
+    """`[count]` bool, each true with the probability `share`."""
+    return torch.rand(count, generator=generator) < share
+
+
 def _affine(count: int, amount: Augmentation, generator: torch.Generator) -> Tensor:
     """`[count, 2, 3]` maps from places in the result to places in the photo, in -1 … 1."""
     angle = _draw(count, math.radians(amount.rotation), generator)
+    if amount.any_rotation:
+        anywhere = _chance(count, amount.any_rotation, generator)
+        angle = torch.where(anywhere, _draw(count, math.pi, generator), angle)
     shear = torch.tan(_draw(count, math.radians(amount.shear), generator))
     zoom = torch.exp(_draw(count, math.log1p(amount.zoom), generator))
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
@@ -49,6 +65,13 @@ def _affine(count: int, amount: Augmentation, generator: torch.Generator) -> Ten
         torch.stack([sin, shear * sin + cos, shift[1]], dim=1),
     ]
     return torch.stack(rows, dim=1)
+
+
+def _tilted(grid: Tensor, span: float, generator: torch.Generator) -> Tensor:
+    """Places `[N, H, W, 2]` as seen by a camera that does not look straight at the photo."""
+    tilt = torch.stack([_draw(len(grid), span, generator) for _ in range(2)], dim=1)
+    depth = 1 + (grid * tilt.to(grid.device)[:, None, None, :]).sum(dim=-1, keepdim=True)
+    return grid / depth
 
 
 def _colour(images: Tensor, amount: Augmentation, generator: torch.Generator) -> Tensor:
@@ -64,3 +87,15 @@ def _colour(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * factor(amount.saturation)
     return images.clamp(0, 255)
+
+
+def _blurred(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Loses detail in some of the photos, as out of focus, from afar or after much compression."""
+    count, _, height, width = images.shape
+    chosen = _chance(count, share, generator).reshape(-1, 1, 1, 1).to(images.device)
+    coarser = int(torch.randint(2, 5, (1,), generator=generator))
+    small = functional.interpolate(
+        images.contiguous(), size=(-(-height // coarser), -(-width // coarser)), mode="area"
+    )
+    soft = functional.interpolate(small, (height, width), mode="bilinear", align_corners=False)
+    return torch.where(chosen, soft, images)

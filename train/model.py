@@ -5,33 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import timm_name
-
-HIDDEN = 2048
-"""Width of the paper's hidden layer (Winterbottom et al., Sci Rep 12, 13468, 2022)."""
-
-
-class PaperHead(nn.Sequential):
-    """The paper's head: BatchNorm → Linear(features → 2048) → ReLU → Dropout(0.5) → Linear."""
-
-    def __init__(self, features: int, objects: int) -> None:
-        """Makes a head for pooled features `[N, features]` and logits `[N, objects]`."""
-        super().__init__(
-            nn.BatchNorm1d(features),
-            nn.Linear(features, HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(HIDDEN, objects),
-        )
-
-
-class LinearHead(nn.Linear):
-    """One linear layer from pooled features to logits, the classifier of a linear probe."""
-
-
-HEADS: dict[str, type[PaperHead] | type[LinearHead]] = {"paper": PaperHead, "linear": LinearHead}
+from train.heads import make_head
 
 
 class Normalise(nn.Module):
@@ -95,7 +71,7 @@ def build_model(
 
     Args:
         backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
-        head: A key of `HEADS`.
+        head: A name that `train.heads.make_head` knows.
         objects: Number of classes.
         preprocessing: The contract whose normalisation goes into the network.
 
@@ -104,9 +80,7 @@ def build_model(
     """
     import timm
 
-    if head not in HEADS:
-        raise InputError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
     body = timm.create_model(timm_name(backbone), pretrained=False, num_classes=0)
     # Some backbones widen the pooled features once more, as the MobileNets do.
     features = getattr(body, "head_hidden_size", None) or body.num_features
-    return ArtefactModel(body, HEADS[head](features, objects), preprocessing)
+    return ArtefactModel(body, make_head(head, features, objects), preprocessing)

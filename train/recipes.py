@@ -22,6 +22,10 @@ class Augmentation:
         contrast: Share of the contrast about the mean.
         saturation: Share of the distance from grey.
         tint: Share of each channel's gain, as of a white balance.
+        any_rotation: Share of the photos that are turned by any angle instead.
+        perspective: How much nearer one edge of the photo may come, as a share.
+        blurred: Share of the photos that lose detail.
+        other_ground: Share of the photos, of those whose ground is plain, that get another ground.
     """
 
     rotation: float = 0.0
@@ -32,6 +36,10 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     tint: float = 0.0
+    any_rotation: float = 0.0
+    perspective: float = 0.0
+    blurred: float = 0.0
+    other_ground: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Recipe:
     """
 
     name: str
-    head: Literal["paper", "linear"]
+    head: str
     head_epochs: int
     head_views: int
     head_rate: float
