@@ -1,0 +1,1 @@
+"""Accuracy tables and figures of one run or an ensemble of runs."""

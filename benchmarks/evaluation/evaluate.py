@@ -1,0 +1,300 @@
+"""`artefact-id evaluate`: from runs to tables, figures and the page."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.benchmark import _shown, describe_host
+from benchmarks.evaluation.answers import Answered, Network, answer_photos
+from benchmarks.evaluation.document import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
+from benchmarks.evaluation.latency import measure_latency
+from benchmarks.evaluation.members import Chosen, Team, choose_photos, gather
+from benchmarks.evaluation.outlook import evidence_of, fit_curve, nearest_confusions, outlooks
+from benchmarks.evaluation.rows import collection_rows, compare, graded, photo_groups, score_row
+from benchmarks.photos import TestPhoto, list_hash
+from benchmarks.results import SkippedPhoto
+from mobile_assets.errors import InputError
+from mobile_assets.files import check_output, new_folder, write_text
+from train.readers import Layout
+from train.run import load_model
+from train.versions import created_now, versions
+
+TRAINING_PHOTOS = 4000
+"""Training photos whose features are averaged: about two minutes of a small network on a CPU."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What can be chosen of an evaluation.
+
+    Attributes:
+        resamples: Draws of objects for the intervals.
+        seed: Seed of the draws and of the figures.
+        latency_runs: Timed rounds of one photo; 0 to leave speed out.
+        figures: Whether to draw them.
+        layout: How the folders of further test photos are meant.
+        force: Replace an output that is there.
+    """
+
+    resamples: int = 1000
+    seed: int = 0
+    latency_runs: int = 15
+    figures: bool = True
+    layout: Layout = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An evaluation with the answers behind it, for figures.
+
+    Attributes:
+        evaluation: The document.
+        team: The runs.
+        networks: Their networks, loaded.
+        test: Answers to the test photos.
+        means: `[objects, features]` mean features of training photos.
+    """
+
+    evaluation: Evaluation
+    team: Team
+    networks: tuple[Network, ...]
+    test: Answered
+    means: NDArray[np.float32]
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def evaluate_runs(
+    folders: Sequence[Path],
+    photos: Path,
+    *,
+    further: Path | None = None,
+    out: Path | None = None,
+    options: EvaluateOptions | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluates one run, or several and their ensemble.
+
+    Args:
+        folders: The runs.
+        photos: The register that they were trained on.
+        further: More test photos of the same objects.
+        out: Folder for the tables, figures and the page; None to write nothing.
+        options: What was chosen.
+        progress: Called with a label, what is done and how much there is.
+
+    Raises:
+        InputError: The runs do not belong together, no test photo is left, or `out` exists.
+        DamagedError: A run is incomplete.
+        ModuleNotFoundError: A library of the figures is not installed.
+    """
+    chosen = options or EvaluateOptions()
+    if out is not None:
+        check_output(out, force=chosen.force, what="evaluation")
+        if chosen.figures:
+            check_libraries()
+    team = gather(folders, photos)
+    found = find(team, choose_photos(team, further, chosen.layout), chosen, progress)
+    if out is None:
+        return found.evaluation
+    return _write(found, out, chosen, progress)
+
+
+def check_libraries() -> None:
+    """Finds out that a library of the figures is missing before minutes are spent.
+
+    Raises:
+        ModuleNotFoundError: One is.
+    """
+    import importlib.util
+
+    for name in ("matplotlib", "sklearn", "umap", "captum"):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def find(
+    team: Team, photos: Chosen, options: EvaluateOptions, progress: Progress | None = None
+) -> Findings:
+    """Answers the photos and computes every table, without writing anything."""
+    networks = tuple(
+        Network(name, load_model(run), run.info.preprocessing)
+        for name, run in zip(team.names, team.runs, strict=True)
+    )
+    objects = len(team.labels)
+
+    def step(what: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else lambda done, total: progress(what, done, total)
+
+    answered = answer_photos(
+        networks,
+        (*photos.test, *photos.validation),
+        objects=objects,
+        lead=team.lead,
+        progress=step("answering photos"),
+    )
+    known = {photo.path for photo in photos.validation}
+    is_test = np.array([photo.path not in known for photo in answered.photos], dtype=np.bool_)
+    test = answered.select(is_test)
+    if not test.photos:
+        raise InputError(
+            f"None of the {len(photos.test)} test photos can be read "
+            f"(first: {answered.unreadable[0].path}: {answered.unreadable[0].reason}). "
+            "Give the register with --photos, or others with --test-photos."
+        )
+    means = _training_means(team, networks[team.lead], step("looking at training photos"))
+    evaluation = _document(team, networks, photos, answered, test, means, options)
+    return Findings(evaluation, team, networks, test, means)
+
+
+def _training_means(
+    team: Team, network: Network, progress: Callable[[int, int], None] | None
+) -> NDArray[np.float32]:
+    """`[objects, features]` mean features of each object's training photos, or of some of them."""
+    objects = len(team.labels)
+    each = max(1, TRAINING_PHOTOS // objects)
+    index = {label.object_id: label.index for label in team.labels.labels}
+    taken: Counter[str] = Counter()
+    photos = []
+    for entry in team.runs[team.lead].split.of("train"):
+        taken[entry.object_id] += 1
+        path = team.root / entry.path
+        if taken[entry.object_id] <= each and path.is_file():
+            photos.append(TestPhoto(path, index[entry.object_id], entry.object_id, "", True))
+    answered = answer_photos([network], photos, objects=objects, lead=0, progress=progress)
+    sums = np.zeros((objects, answered.features.shape[1]), np.float64)
+    np.add.at(sums, answered.truth, answered.features)
+    counts = np.bincount(answered.truth, minlength=objects)
+    means: NDArray[np.float32] = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    return means
+
+
+def _document(
+    team: Team,
+    networks: Sequence[Network],
+    photos: Chosen,
+    answered: Answered,
+    test: Answered,
+    means: NDArray[np.float32],
+    options: EvaluateOptions,
+) -> Evaluation:
+    import torch
+
+    labels, info = team.labels, team.runs[0].info
+    draws: Any = {"resamples": options.resamples, "seed": options.seed}
+    names = list(test.answers)
+    main = names[-1]
+    registered = np.array([label.photos for label in labels.labels], dtype=np.int64)
+    trained = _training_counts(team)
+    evidence = evidence_of(answered.select(answered.seen), main, len(labels))
+    if not evidence.held_out.any():
+        raise InputError(
+            "Every test photo is of an object without a training photo, so there is nothing to "
+            "measure. Give photos of trained objects with --test-photos FOLDER."
+        )
+    curve = fit_curve(registered, evidence, **draws)
+    times = measure_latency(networks, runs=options.latency_runs, seed=options.seed)
+    nearest = nearest_confusions(answered, main, means, labels)
+    left_out = (*photos.left_out, *answered.unreadable)
+    return Evaluation(
+        created=created_now(),
+        register_name=info.register_name,
+        labels_sha256=labels.sha256,
+        objects=len(labels),
+        min_photos=info.min_photos,
+        host=describe_host(),
+        versions=versions(),
+        settings=EvaluationSettings(
+            resamples=options.resamples,
+            seed=options.seed,
+            latency_runs=options.latency_runs,
+            threads=torch.get_num_threads(),
+            command=" ".join([Path(sys.argv[0]).name, *(_shown(w) for w in sys.argv[1:])]),
+        ),
+        members=tuple(_member(team, n, networks[n], times) for n in range(len(networks))),
+        lead=team.names[team.lead],
+        tested=Tested(
+            photos=len(test.photos),
+            objects_shown=len({photo.object_id for photo in test.photos}),
+            unseen_photos=int((~test.seen).sum()),
+            left_out=tuple(SkippedPhoto(path=_shown(s.path), reason=s.reason) for s in left_out),
+            sha256=list_hash(test.photos),
+        ),
+        rows=tuple(
+            score_row(name, graded(test, name), objects=len(labels), **draws) for name in names
+        ),
+        collections=tuple(collection_rows(test, main, labels, **draws)),
+        by_photos=(
+            *photo_groups(test, main, registered, "register", **draws),
+            *photo_groups(test, main, trained, "training", **draws),
+        ),
+        comparisons=tuple(compare(test, ENSEMBLE, names[:-1], **draws)) if len(names) > 1 else (),
+        curve=curve,
+        photograph_again=outlooks(labels, trained, evidence, curve, nearest),
+    )
+
+
+def _training_counts(team: Team) -> NDArray[np.int64]:
+    """`[objects]` training photos in the lead member's split."""
+    counts = Counter(photo.object_id for photo in team.runs[team.lead].split.of("train"))
+    return np.array([counts[name] for name in team.labels.object_ids], dtype=np.int64)
+
+
+def _member(team: Team, place: int, network: Network, times: dict[str, float]) -> Member:
+    run = team.runs[place]
+    info = run.info
+    return Member(
+        name=network.name,
+        backbone=info.backbone,
+        head=info.head,
+        recipe=info.recipe,
+        seed=info.seed,
+        weights=info.weights,
+        split=run.split.strategy,
+        split_seed=run.split.seed,
+        input=network.size,
+        network_colour=network.contract.network_colour,
+        parameters=sum(p.numel() for p in network.model.parameters()),
+        head_parameters=sum(p.numel() for p in network.model.head.parameters()),
+        val_top1=team.val_top1[place],
+        latency_ms=times.get(network.name),
+        model_sha256=info.model_sha256,
+    )
+
+
+def _write(
+    found: Findings, out: Path, options: EvaluateOptions, progress: Progress | None
+) -> Evaluation:
+    """Writes every file into a folder that appears whole or not at all."""
+    from benchmarks.evaluation import tables
+    from benchmarks.evaluation.page import render_page
+
+    evaluation, main = found.evaluation, found.evaluation.main
+    with new_folder(out, force=options.force, what="evaluation") as folder:
+        if options.figures:
+            from benchmarks.evaluation.figures import draw_figures
+
+            names = draw_figures(found, folder / "figures", progress)
+            evaluation = evaluation.model_copy(update={"figures": names})
+        evaluation.save(folder)
+        for name, text in (
+            ("table3.csv", tables.score_csv(evaluation.rows, evaluation.min_photos)),
+            ("table4.csv", tables.score_csv(evaluation.collections, evaluation.min_photos)),
+            ("by_photos.csv", tables.groups_csv(evaluation.by_photos)),
+            ("answers.csv", tables.answers_csv(found.test, main, found.team.labels)),
+            ("photograph_again.csv", tables.outlook_csv(evaluation.photograph_again)),
+            ("evaluation.md", tables.markdown(evaluation)),
+            ("index.html", render_page(evaluation, found, folder / "figures")),
+        ):
+            write_text(folder / name, text)
+    return evaluation

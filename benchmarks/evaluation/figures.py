@@ -1,0 +1,157 @@
+"""The figures of an evaluation as files: charts, projections, saliency, confused pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.evaluation.document import Accuracy, Evaluation
+from benchmarks.evaluation.paper import OBJECTS, PAPER_MODELS
+from benchmarks.evaluation.tables import widest
+
+if TYPE_CHECKING:
+    from benchmarks.evaluation.evaluate import Findings, Progress
+
+OURS, PAPERS, SOFT = "#b0402c", "#77716a", "#d9d3c8"
+COLOURS = (
+    "#2f6f9f", "#b0402c", "#2a8f86", "#b97a12", "#7d5a9a",
+    "#57534c", "#6f9a3c", "#c46a8f", "#3d7ab8", "#a3672b",
+)  # fmt: skip
+DPI = 150
+
+
+def draw_figures(
+    found: Findings, folder: Path, progress: Progress | None = None
+) -> tuple[str, ...]:
+    """Draws every figure that the findings can fill.
+
+    Args:
+        found: The evaluation with its answers.
+        folder: Where the PNG files go; made if it is not there.
+        progress: Called with a label, the figures done and their number.
+
+    Returns:
+        Names of the files that were written, in the order of the page.
+    """
+    from benchmarks.evaluation.pairs import draw_pairs
+    from benchmarks.evaluation.projections import draw_projections
+    from benchmarks.evaluation.saliency import draw_saliency
+
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluation = found.evaluation
+    steps: tuple[Callable[[], Sequence[str]], ...] = (
+        lambda: _by_photos(evaluation, folder),
+        lambda: _by_parameters(evaluation, folder),
+        lambda: _by_latency(evaluation, folder),
+        lambda: draw_projections(found, folder),
+        lambda: draw_saliency(found, folder),
+        lambda: draw_pairs(found, folder),
+    )
+    names: list[str] = []
+    for done, step in enumerate(steps, start=1):
+        names += step()
+        if progress is not None:
+            progress("drawing figures", done, len(steps))
+    return tuple(names)
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes, `[rows, columns]`, without a window or global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def save(figure: Any, folder: Path, name: str) -> str:
+    """Writes a PNG and gives its name."""
+    figure.savefig(folder / name, dpi=DPI, facecolor="white")
+    return name
+
+
+def tidy(axes: Any, *, x: str, y: str = "top-1, %") -> None:
+    """The look that all charts share."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(axis="y", color=SOFT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]:
+    value = 100 * (accuracy.value or 0.0)
+    low, high = (100 * bound for bound in widest(accuracy))
+    return value, ([max(0.0, value - low)], [max(0.0, high - value)])
+
+
+def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
+    figure, axes = new_figure(9, 3.8, 1, 2)
+    for place, (basis, words) in enumerate(
+        (
+            ("register", "photos of the object in the register"),
+            ("training", "training photos of the object"),
+        )
+    ):
+        one = axes[0, place]
+        groups = [group for group in evaluation.by_photos if group.basis == basis]
+        for x, group in enumerate(groups):
+            value, errors = _errors(group.top1)
+            one.errorbar(x, value, yerr=errors, fmt="o", color=OURS, capsize=3)
+            one.annotate(f"n={group.top1.photos}", (x, 1), ha="center", fontsize=7, color=PAPERS)
+        one.set_xticks(range(len(groups)), [group.label for group in groups])
+        one.set_xlim(-0.6, len(groups) - 0.4)
+        one.set_ylim(0, 103)
+        tidy(one, x=words)
+    return [save(figure, folder, "accuracy-by-photos.png")]
+
+
+def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
+    threshold = min(max(evaluation.min_photos, min(OBJECTS)), max(OBJECTS))
+    figure, axes = new_figure(7, 4.2)
+    one = axes[0, 0]
+    for model in PAPER_MODELS:
+        x, y = model.parameters(threshold) / 1e6, 100 * model.accuracy[threshold]
+        one.plot(x, y, "s", color=PAPERS, markersize=4, alpha=0.7)
+        one.annotate(
+            model.name.replace("EfficientNet-", ""), (x, y), (4, -9), fontsize=7, color=PAPERS,
+            textcoords="offset points",
+        )  # fmt: skip
+    sizes = {member.name: float(member.parameters) for member in evaluation.members}
+    _place(one, evaluation, {name: size / 1e6 for name, size in sizes.items()})
+    one.plot([], [], "s", color=PAPERS, markersize=4, label="the paper, on its own photos")
+    one.set_xscale("log")
+    tidy(one, x="parameters, millions, head included")
+    _legend(one)
+    return [save(figure, folder, "accuracy-by-parameters.png")]
+
+
+def _by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
+    times = {m.name: m.latency_ms for m in evaluation.members if m.latency_ms is not None}
+    if not times:
+        return []
+    figure, axes = new_figure(7, 4.2)
+    one = axes[0, 0]
+    _place(one, evaluation, times)
+    one.set_xlim(left=0)
+    threads = evaluation.settings.threads
+    tidy(one, x=f"ms per photo, torch on this CPU, {threads} thread{'s' if threads > 1 else ''}")
+    _legend(one)
+    return [save(figure, folder, "accuracy-by-latency.png")]
+
+
+def _place(axes: Any, evaluation: Evaluation, positions: dict[str, float]) -> None:
+    """Marks every model at its position; the ensemble costs what its members cost together."""
+    for number, row in enumerate(evaluation.rows):
+        x = positions.get(row.model, sum(positions.values()))
+        value, errors = _errors(row.top1)
+        axes.errorbar(
+            x, value, yerr=errors, fmt="D" if row.model not in positions else "o",
+            color=COLOURS[number % len(COLOURS)], capsize=3, label=row.model,
+        )  # fmt: skip
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,0 +1,100 @@
+"""Where the network looks: gradient saliency over photos that it got right and wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evaluation.answers import Network
+from benchmarks.evaluation.figures import new_figure, save
+from benchmarks.metrics import NO_ANSWER, Indices
+from mobile_assets.photos import load
+
+if TYPE_CHECKING:
+    from benchmarks.evaluation.evaluate import Findings
+
+EXAMPLES = 5
+"""Photos of each kind."""
+
+SAMPLES = 12
+NOISE = 12.0
+"""SmoothGrad: gradients of so many copies of the photo with noise of so many grey levels."""
+
+_BLUR = 0.02
+"""Standard deviation of the blur over the map, as a share of the photo's side."""
+
+
+def draw_saliency(found: Findings, folder: Path) -> list[str]:
+    """One file of right and one of wrong answers of the lead member, where there are any."""
+    evaluation = found.evaluation
+    network = found.networks[found.team.lead]
+    answers = found.test.answers[evaluation.lead]
+    given = answers.top != NO_ANSWER
+    names = []
+    for kind, mask in (("right", answers.right), ("wrong", ~answers.right & given)):
+        rows = np.flatnonzero(mask & found.test.seen)
+        if not len(rows):
+            continue
+        chosen = np.random.default_rng(evaluation.settings.seed).permutation(rows)[:EXAMPLES]
+        names.append(_draw(found, network, chosen, answers.top, folder, f"saliency-{kind}.png"))
+    return names
+
+
+def _draw(
+    found: Findings, network: Network, rows: Indices, top: Indices, folder: Path, name: str
+) -> str:
+    figure, axes = new_figure(2.1 * len(rows), 4.7, 2, len(rows))
+    for place, row in enumerate(rows):
+        photo = found.test.photos[row]
+        pixels = load(photo.path, network.contract)
+        heat = saliency_map(network, pixels, int(top[row]), seed=found.evaluation.settings.seed)
+        axes[0, place].imshow(pixels)
+        axes[1, place].imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.6)
+        axes[1, place].imshow(heat, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+        axes[0, place].set_title(photo.object_id[:22], fontsize=8)
+        answer = found.team.labels[int(top[row])].object_id
+        axes[1, place].set_title(f"answer: {answer[:20]}", fontsize=8)
+        for one in axes[:, place]:
+            one.axis("off")
+    return save(figure, folder, name)
+
+
+def saliency_map(
+    network: Network, pixels: NDArray[np.uint8], answer: int, *, seed: int
+) -> NDArray[np.float32]:
+    """How much each pixel moves the answer's logit.
+
+    The gradient's largest channel, averaged over noisy copies of the photo (SmoothGrad; Smilkov et
+    al. 2017), blurred a little and scaled so that the 99 % quantile is 1.
+
+    Args:
+        network: A member.
+        pixels: `[H, W, 3]` uint8 RGB, its input.
+        answer: Class index.
+        seed: Seed of the noise.
+
+    Returns:
+        `[H, W]` float32, 0–1.
+    """
+    import torch
+    from captum.attr import NoiseTunnel, Saliency
+    from scipy.ndimage import gaussian_filter
+
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        gradient = NoiseTunnel(Saliency(network.model)).attribute(
+            image.requires_grad_(),
+            nt_type="smoothgrad",
+            nt_samples=SAMPLES,
+            nt_samples_batch_size=1,  # the memory of one photo's gradient, whatever the input size
+            stdevs=NOISE,
+            target=answer,
+        )
+    heat = gradient[0].detach().abs().amax(dim=0).numpy()
+    heat = gaussian_filter(heat, _BLUR * max(heat.shape))
+    scaled: NDArray[np.float32] = np.clip(heat / max(float(np.quantile(heat, 0.99)), 1e-12), 0, 1)
+    return scaled.astype(np.float32)
