@@ -16,11 +16,13 @@ from typing import Any
 from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
 
 INTERRUPTED = 130
+HALTED = "Interrupted: nothing half-written is left; the same command goes on where it can."
 
 EXTRAS = {
     "torch": "train",
     "timm": "train",
     "safetensors": "train",
+    "tensorboardX": "train",
     "litert_torch": "export",
     "ai_edge_quantizer": "export",
     "coremltools": "export",
@@ -51,11 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _quieten()
     try:
         return int(options.run(options) or 0)
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted: nothing half-written is left; the same command goes on where it can.",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as interrupt:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(f"\n{interrupt}" if str(interrupt) else f"\n{HALTED}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -178,6 +178,13 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--recipe", default="field", help="field (default), paper or probe")
     group.add_argument("--head", help="paper, linear, embedding or embedding-N (default: the recipe's)")
     group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="EPOCHS",
+        help="end after so many epochs of all weights without a better validation; a falling rate "
+        "is then brought down early, not broken off (default: never)",
+    )
     group.add_argument("--seed", type=int, default=0, help="of the split and the training")
     group.add_argument(
         "--split",
@@ -279,7 +286,10 @@ def _add_train(commands: Any) -> None:
         _train,
         "fine-tune one model, each object a class of its own",
         "  artefact-id train photos --out run\n"
-        "  artefact-id train photos --out run --min-photos 5 --recipe paper --split paper",
+        "  artefact-id train photos --out run --min-photos 5 --recipe paper --split paper\n\n"
+        "A training that is broken off goes on when the same command is given again. Several GPUs\n"
+        "or processes train together when torchrun starts it:\n\n"
+        "  torchrun --nproc-per-node 2 -m artefact_id train photos --out run",
     )
     _add_photos(parser)
     _add_out(parser, "RUN")
@@ -297,12 +307,14 @@ def _add_train(commands: Any) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from benchmarks.terminal import Terminal
+    from train.parallel import is_first_process
     from train.trainer import train_run
 
     _register_heif()
     with Terminal() as terminal:
         run = train_run(options.photos, options.out, _train_options(options), terminal.reporter())
-        terminal.trained(run)
+        if is_first_process():
+            terminal.trained(run)
 
 
 # --- evaluate -------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +17,10 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 
+from benchmarks.waiting import STAGES, LeftColumn, Lines, left, note
 from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
     from mobile_assets.bundle import Bundle
     from train.inspection import Inspection, Row
+    from train.progress import TrainingProgress
     from train.run import EpochRecord, Run
     from train.trainer import Reporter
 
@@ -85,13 +85,13 @@ class Terminal:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                LeftColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=self._err,
             )
             self._progress.start()
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total, note="")
+            self._tasks[what] = self._progress.add_task(what, total=total, note="", left=None)
         self._progress.update(self._tasks[what], completed=done, total=total)
 
     def progress(self, what: str) -> Callable[[int, int], None]:
@@ -102,18 +102,28 @@ class Terminal:
         """Where training reports to."""
         from train.trainer import Reporter
 
-        stages = {"head": f"{prefix}training the head", "all": f"{prefix}training all weights"}
+        lines = Lines(self.say)
 
         def epoch(record: EpochRecord, total: int) -> None:
-            what = stages[record.stage]
-            self.step(what, record.epoch, total)
-            if self._progress is not None:
-                accuracy = (
-                    "" if math.isnan(record.val_top1) else f"validation {record.val_top1:.1%}"
-                )
-                self._progress.update(self._tasks[what], note=accuracy)
+            if not self._err.is_terminal:
+                self.step(f"{prefix}{STAGES[record.stage]}", record.epoch, total)
 
-        return Reporter(self.progress(f"{prefix}preparing photos"), epoch, self.say)
+        def progress(moment: TrainingProgress) -> None:
+            what = f"{prefix}{STAGES[moment.stage]}"
+            if not self._err.is_terminal:
+                lines.tell(what, moment)
+                return
+            self.step(what, moment.done, moment.total)
+            if self._progress is not None:
+                task = self._tasks[what]
+                self._progress.update(task, note=note(moment), left=left(moment))
+
+        return Reporter(
+            prepared=self.progress(f"{prefix}preparing photos"),
+            epoch=epoch,
+            progress=progress,
+            said=self.say,
+        )
 
     def trained(self, run: Run) -> None:
         """Says what a training reached."""

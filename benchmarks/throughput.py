@@ -35,10 +35,10 @@ def measure(way: str, backbone: str, batches: int) -> float:
     if way == "ours":
         keep_freed_memory()
     chosen = trainer(backbone, plain if way == "plain" else choose_compute("cpu"), batches)
-    optimiser = chosen._optimiser()
-    chosen._epoch(optimiser, 1)
+    stage = chosen.all_weights()
+    chosen.train_epoch(stage, 1)
     started = time.perf_counter()
-    chosen._epoch(optimiser, 2)
+    chosen.train_epoch(stage, 2)
     return batches * PAPER.batch / (time.perf_counter() - started)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from train.device import Compute, choose_compute
 from train.engine import Trainer
 from train.heads import HIDDEN
 from train.model import build_model
+from train.progress import Clock
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
-from train.run import Run, RunMetrics, load_model, read_run
+from train.run import EpochRecord, Run, RunMetrics, load_model, read_run
+from train.schedule import next_epoch
 from train.state import State
-from train.trainer import Reporter, TrainOptions, train_run
+from train.trainer import TrainOptions, train_run
 from train.weights import in_order, load_imagenet, package_file, read_tensors
 
 LITE0 = "tf_efficientnet_lite0"
@@ -264,29 +267,78 @@ def test_bfloat16_training_reaches_about_the_same_loss() -> None:
     assert abs(rounded.history[-1].train_loss - exact.history[-1].train_loss) < 0.2 * fell
 
 
-def test_going_on_after_any_epoch_gives_the_uninterrupted_result(tmp_path: Path) -> None:
-    recipe = dataclasses.replace(short(FIELD), rate=1e-3)
+def test_going_on_from_any_state_gives_the_uninterrupted_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train import checkpoint as module
+
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(module, "WRITING_SHARE", 0)
+    recipe = dataclasses.replace(short(FIELD), head="paper", rate=1e-3)  # with dropout
     whole = tiny(recipe)
-    checkpoints: list[Checkpoint] = []
+    states: list[bytes] = []
 
-    def keep(state: State) -> None:
-        checkpoint = Checkpoint(tmp_path / f"{state.epoch}.partial", "key")
-        checkpoint.save(state)
-        checkpoints.append(checkpoint)
+    class Every(Checkpoint):
+        def write(self, name: str, data: bytes) -> None:
+            if name.startswith("state"):
+                states.append(data)
 
-    whole.on_state = keep
+    whole.checkpoint = Every(tmp_path / "run.partial", "key")
     best = whole.fit()
-    assert len(checkpoints) == recipe.epochs + 1
-    for checkpoint in checkpoints:
+    assert len(states) == (recipe.head_epochs + recipe.epochs) * (12 // recipe.batch + 1)
+    for data in states[::3]:
         resumed = tiny(recipe)
         resumed.model.load_state_dict(tiny(recipe, seed=9).model.state_dict())  # must not matter
-        again = resumed.fit(checkpoint.load())
+        state = whole.checkpoint.parse(data)
+        assert state is not None
+        if state.stage == "head":  # whose features are those of the backbone
+            resumed.model.load_state_dict(state.model)
+        again = resumed.fit(state)
         assert all(torch.equal(best.weights[k], again.weights[k]) for k in best.weights)
         assert [r.train_loss for r in resumed.history] == [r.train_loss for r in whole.history]
-    assert Checkpoint(checkpoints[0].folder, "other key").load() is None
-    state = checkpoints[1].folder / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:1000])
-    assert checkpoints[1].load() is None
+    assert Checkpoint(tmp_path, "other key").parse(states[0]) is None
+    assert whole.checkpoint.parse(states[0][:1000]) is None
+
+
+def test_patience_ends_a_constant_rate_and_brings_a_falling_one_down() -> None:
+    def epochs(recipe: Recipe, values: list[float]) -> list[int]:
+        history: list[EpochRecord] = []
+        while (epoch := next_epoch(recipe, history)) is not None:
+            quality = values[min(epoch, len(values)) - 1]
+            history.append(
+                EpochRecord(
+                    stage="all", epoch=epoch, train_loss=0, val_loss=1 - quality,
+                    val_top1=quality, seconds=0,
+                )
+            )  # fmt: skip
+        return [record.epoch for record in history]
+
+    constant = dataclasses.replace(PAPER, epochs=20, patience=3)
+    assert epochs(constant, [0.1, 0.2, 0.3, 0.2]) == [1, 2, 3, 4, 5, 6]
+    assert epochs(dataclasses.replace(constant, patience=0), [0.1]) == list(range(1, 21))
+    assert epochs(constant, [n / 20 for n in range(20)]) == list(range(1, 21))
+    falling = dataclasses.replace(FIELD, epochs=20, settled=0.25, patience=3)
+    assert epochs(falling, [0.1, 0.2, 0.1]) == [1, 2, 3, 4, 5, 16, 17, 18, 19]
+    assert epochs(falling, [n / 20 for n in range(20)]) == list(range(1, 21))
+
+
+def test_time_left_is_about_what_it_takes() -> None:
+    now = [0.0]
+    clock = Clock(train=100, val=10, views=1, head_epochs=10, epochs=5, now=lambda: now[0])
+    assert math.isnan(clock.seconds_left)
+    now[0] += 11.0
+    clock.work("features", 110, trained=False)  # a tenth of a second each, thrice that in training
+    assert clock.seconds_left == pytest.approx(5 * (100 * 0.3 + 10 * 0.1))
+    now[0] += 2.0
+    clock.work("head", 100, trained=True)
+    assert clock.seconds_left == pytest.approx(155 + 9 * 2)
+    clock.skip("head")
+    now[0] += 60.0  # twice as slow as foreseen
+    clock.work("all", 100, trained=True)
+    assert clock.seconds_left == pytest.approx(60 / 300 * (4 * 310 + 10))
+    moment = clock.moment("all", 1, 5, 0.5)
+    assert (moment.done, moment.total) == (100, 500)
+    assert moment.photos_per_second == pytest.approx(100 / 60)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +405,7 @@ def test_run_folder_holds_what_the_design_says(run: Run) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "model.safetensors", "run.json", "labels.json", "split.json", "history.csv", "metrics.json",
+        "logs",
     }  # fmt: skip
     assert run.info.photos.train + run.info.photos.val + run.info.photos.test == 33
     assert run.info.versions["torch"] == torch.__version__.split("+")[0]
@@ -399,28 +452,6 @@ def test_a_broken_off_training_leaves_nothing(
             register_folder, tmp_path / "out/run", dataclasses.replace(QUICK, cache=tmp_path / "c")
         )
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
-
-
-def test_a_killed_training_goes_on(
-    run: Run, register_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = dataclasses.replace(QUICK, cache=tmp_path / "cache")
-    real = Checkpoint.save
-
-    def save_and_stop(self: Checkpoint, state: State) -> None:
-        real(self, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save", save_and_stop)
-        with pytest.raises(KeyboardInterrupt):
-            train_run(register_folder, tmp_path / "run", options)
-    assert [p.name for p in tmp_path.iterdir() if p.name != "cache"] == ["run.partial"]
-    said: list[str] = []
-    again = train_run(register_folder, tmp_path / "run", options, Reporter(said=said.append))
-    assert any("going on after epoch 0" in line for line in said)
-    assert again.info.model_sha256 == run.info.model_sha256
-    assert not (tmp_path / "run.partial").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Photos as tensors: batches, frozen features, predictions, loss weights and seeds."""
+"""Photos as tensors: batches, augmentation, predictions, loss weights and seeds."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from train.augment import augment
 from train.device import Compute
 from train.model import ArtefactModel
+from train.parallel import Alone
 from train.pixels import Pixels
 from train.recipes import Recipe
 
@@ -62,32 +64,39 @@ def seed_for(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def predict(model: ArtefactModel, pixels: Pixels, compute: Compute, *, batch: int = 32) -> Tensor:
-    """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode."""
+def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """The recipe's augmentation of a whole batch `[N, 3, H, W]`, if it has one."""
+    if recipe.augmentation is None:
+        return images
+    return augment(images, recipe.augmentation, generator)
+
+
+def predict(
+    model: ArtefactModel,
+    pixels: Pixels,
+    compute: Compute,
+    *,
+    batch: int = 32,
+    processes: Alone | None = None,
+    on_batch: Callable[[int], object] | None = None,
+) -> Tensor:
+    """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode.
+
+    Args:
+        model: The model.
+        pixels: `[N, H, W, 3]` uint8 RGB.
+        compute: Where it runs.
+        batch: Photos at a time.
+        processes: Those that share the work; None for this one alone.
+        on_batch: Called with the number of photos after each batch.
+    """
     model.eval()
+    processes = processes or Alone()
     parts: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch):
-            logits = model(to_images(pixels[start : start + batch], compute))
-            parts.append(logits.float().cpu())
+            images = to_images(pixels[start : start + batch], compute)
+            parts.append(processes.shared(model, images).float().cpu())
+            if on_batch is not None:
+                on_batch(len(images))
     return torch.cat(parts)
-
-
-@torch.inference_mode()
-def cached_features(
-    model: ArtefactModel, photos: Photos, recipe: Recipe, compute: Compute, *, seed: int
-) -> Tensor:
-    """Frozen features of `recipe.head_views` versions of each photo, `[views, N, features]`."""
-    model.eval()
-    views: list[Tensor] = []
-    for view in range(max(1, recipe.head_views)):
-        parts: list[Tensor] = []
-        generator = torch.Generator().manual_seed(seed_for(seed, "view", view))
-        for start in range(0, len(photos), recipe.batch):
-            images = to_images(photos.pixels[start : start + recipe.batch], compute)
-            if view and recipe.augmentation is not None:
-                images = augment(images, recipe.augmentation, generator)
-            with compute.autocast():
-                parts.append(model.features(images).float())
-        views.append(torch.cat(parts))
-    return torch.stack(views).clone()

@@ -1,36 +1,46 @@
-"""The state of a training between two epochs, so that a kill costs one epoch at most."""
+"""The state of a training on disk, so that a kill costs little and the same command goes on."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, write_bytes
 from train.run import EpochRecord
-from train.state import Best, State
+from train.state import Best, Midway, State
 
 STATE_FILE = "state.safetensors"
+PAUSE_SECONDS = 30.0
+"""The state is written at most this often: a kill costs no more than about that much work."""
+WRITING_SHARE = 50
+"""And so rarely that writing takes at most this part of the time: at 4,332 objects it is 150 MB."""
 
 
-@dataclass(frozen=True)
 class Checkpoint:
     """Where the state of one training is kept.
 
-    One safetensors file, replaced by an atomic rename after every epoch: a kill or a full disk
-    leaves the one before.
+    One safetensors file, replaced by an atomic rename: a kill or a full disk leaves the one before.
 
     Attributes:
         folder: Beside the run that is to be written, `RUN.partial`.
         key: Hash of everything that decides over the result; a state of another key is ignored.
     """
 
-    folder: Path
-    key: str
+    def __init__(self, folder: Path, key: str) -> None:
+        """Writes nothing yet."""
+        self.folder = folder
+        self.key = key
+        self._next = time.monotonic() + PAUSE_SECONDS
+        self._saved: str | None = None
 
     @classmethod
     def beside(cls, run: Path, *parts: object) -> Checkpoint:
@@ -43,47 +53,137 @@ class Checkpoint:
         key = sha256_bytes("\n".join(map(repr, parts)).encode("utf-8"))
         return cls(run.with_name(f"{run.name}.partial"), key)
 
+    @property
+    def due(self) -> bool:
+        """Whether enough time has passed since the last writing."""
+        return time.monotonic() >= self._next
+
     def save(self, state: State) -> None:
-        """Replaces the stored state."""
+        """Replaces the stored state.
+
+        Raises:
+            InputError: It cannot be written, as on a full disk; the one before is still there.
+        """
         from safetensors.torch import save
 
-        tensors = {f"model.{k}": v for k, v in state.model.items()}
-        tensors |= {f"best.{k}": v for k, v in state.best.weights.items()}
-        for index, values in state.optimiser.items():
-            tensors |= {f"optimiser.{index}.{k}": v for k, v in values.items()}
-        about = {
-            "key": self.key,
-            "epoch": state.epoch,
-            "seconds": state.seconds,
-            "cpu_seconds": state.cpu_seconds,
-            "best": {k: v for k, v in asdict(state.best).items() if k != "weights"},
-            "history": [record.model_dump() for record in state.history],
-        }
+        tensors = _named(state)
         contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        write_bytes(self.folder / STATE_FILE, save(contiguous, {"about": json.dumps(about)}))
+        data = save(contiguous, {"about": json.dumps({"key": self.key} | _about(state))})
+        self.write(STATE_FILE, data)
+        self._saved = state.place()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replaces one file of the folder, and plans the next writing.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        started = time.monotonic()
+        try:
+            write_bytes(self.folder / name, data)
+        except OSError as error:
+            raise self._cannot(self.folder / name, len(data), error) from error
+        ended = time.monotonic()
+        self._next = ended + max(PAUSE_SECONDS, WRITING_SHARE * (ended - started))
+
+    def _cannot(self, path: Path, size: int | None, error: Exception) -> InputError:
+        kept = (
+            f"The state {self._saved} is kept."
+            if self._saved
+            else "No earlier state of this training was written."
+        )
+        needed = "" if size is None else f"It needs {size / 1e6:.1f} MB; "
+        return InputError(
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}. "
+            f"{needed}{_free(path)} is free there. {kept} "
+            "Make room, then give the same command again: training goes on from there."
+        )
+
+    def read(self) -> bytes | None:
+        """The stored state as it lies on disk, or None where there is none."""
+        try:
+            return (self.folder / STATE_FILE).read_bytes()
+        except OSError:
+            return None
+
+    def parse(self, data: bytes | None) -> State | None:
+        """The state in `data`, or None where it is of another training or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            if data is None:
+                return None
+            about = _metadata(data)
+            if about["key"] != self.key:
+                return None
+            state = _state(about, load(data))
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            return None
+        self._saved = state.place()
+        return state
 
     def load(self) -> State | None:
         """The stored state, or None where there is none of this training or it is damaged."""
-        from safetensors import SafetensorError, safe_open
+        return self.parse(self.read())
+
+    @contextmanager
+    def kept_if_disk_is_full(self, out: Path) -> Iterator[None]:
+        """Explains why a run cannot be written, when its training is done.
+
+        Raises:
+            InputError: Instead of an OSError or safetensors' own.
+        """
+        from safetensors import SafetensorError
 
         try:
-            with safe_open(self.folder / STATE_FILE, framework="pt") as file:
-                about = json.loads(file.metadata()["about"])
-                if about["key"] != self.key:
-                    return None
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return None
-        return _state(about, tensors)
+            yield
+        except (OSError, SafetensorError) as error:
+            raise self._cannot(out, None, error) from error
 
     def remove(self) -> None:
         """Removes the stored state, when the run is whole."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _free(path: Path) -> str:
+    """The space on the disk of a file that may not be there yet."""
+    there = next(folder for folder in path.absolute().parents if folder.is_dir())
+    return f"{shutil.disk_usage(there).free / 1e6:.1f} MB"
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    """What `save` was given beside the tensors; the header's length is in its first 8 bytes."""
+    size = int.from_bytes(data[:8], "little")
+    about: dict[str, Any] = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["about"])
+    return about
+
+
+def _named(state: State) -> dict[str, Tensor]:
+    tensors = {f"model.{k}": v for k, v in state.model.items()}
+    tensors |= {f"best.{k}": v for k, v in state.best.weights.items()}
+    for index, values in state.optimiser.items():
+        tensors |= {f"optimiser.{index}.{k}": v for k, v in values.items()}
+    if state.midway is not None:
+        tensors |= {f"chance.{k}": v for k, v in state.midway.chance.items()}
+    return tensors
+
+
+def _about(state: State) -> dict[str, Any]:
+    midway = state.midway
+    return {
+        "stage": state.stage,
+        "seconds": state.seconds,
+        "cpu_seconds": state.cpu_seconds,
+        "best": {k: v for k, v in vars(state.best).items() if k != "weights"},
+        "history": [record.model_dump() for record in state.history],
+        "midway": None if midway is None else asdict(midway) | {"chance": None},
+    }
+
+
 def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> State:
     optimiser: dict[int, dict[str, Tensor]] = {}
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "chance": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         if part == "optimiser":
@@ -91,15 +191,15 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> State:
             optimiser.setdefault(int(index), {})[key] = tensor
         else:
             parts[part][rest] = tensor
-    # JSON spells a missing measurement NaN; Python reads it back as such.
-    history = [EpochRecord.model_construct(**record) for record in about["history"]]
-    best = Best(**about["best"], weights=parts["best"])
+    midway = about["midway"]
     return State(
-        about["epoch"],
-        parts["model"],
-        optimiser,
-        best,
-        history,
-        about["seconds"],
-        about["cpu_seconds"],
+        stage=about["stage"],
+        model=parts["model"],
+        optimiser=optimiser,
+        best=Best(**about["best"], weights=parts["best"]),
+        # JSON spells a missing measurement NaN; Python reads it back as such.
+        history=[EpochRecord.model_construct(**record) for record in about["history"]],
+        seconds=about["seconds"],
+        cpu_seconds=about["cpu_seconds"],
+        midway=None if midway is None else Midway(**(midway | {"chance": parts["chance"]})),
     )

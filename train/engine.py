@@ -1,26 +1,59 @@
-"""The training loop: one stage of a recipe over prepared photos or cached features."""
+"""The training loop: the stages of a recipe over prepared photos and cached features."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.augment import augment
-from train.batches import Photos, cached_features, class_weights, predict, seed_for, to_images
+from train.batches import Photos, augmented, class_weights, predict, seed_for, to_images
+from train.checkpoint import Checkpoint
 from train.device import Compute
+from train.features import FeatureStore, cached_features
+from train.interrupt import Interrupts, TrainingInterrupted
 from train.model import ArtefactModel
+from train.parallel import Alone
+from train.progress import Clock, OnProgress
 from train.recipes import Recipe
 from train.run import EpochRecord
-from train.state import Best, State, optimiser_tensors, tensors_of
+from train.schedule import first_settled, head_optimiser, next_epoch, optimiser_of, set_rate
+from train.state import (
+    Best,
+    Midway,
+    State,
+    chance,
+    optimiser_tensors,
+    restore_chance,
+    restore_optimiser,
+)
+from train.state import tensors_of as copied
 
 EpochCallback = Callable[[EpochRecord, int], None]
 """Called after each epoch with its record and the number of epochs of the stage."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe: what a step computes, and how it is validated.
+
+    Attributes:
+        name: `head` or `all`.
+        epochs: How many it has.
+        optimiser: Of the weights that it trains.
+        logits: Rows, the epoch and the augmentation's generator → logits of a training step.
+        validate: Logits of the validation photos; None if there are none.
+    """
+
+    name: str
+    epochs: int
+    optimiser: torch.optim.Optimizer
+    logits: Callable[[Tensor, int, torch.Generator], Tensor]
+    validate: Callable[[], Tensor | None]
 
 
 class Trainer:
@@ -36,9 +69,26 @@ class Trainer:
         *,
         seed: int,
         on_epoch: EpochCallback | None = None,
-        on_state: Callable[[State], None] | None = None,
+        on_progress: OnProgress | None = None,
+        checkpoint: Checkpoint | None = None,
+        interrupts: Interrupts | None = None,
+        processes: Alone | None = None,
     ) -> None:
-        """Moves the model to the device; nothing is trained yet."""
+        """Moves the model to the device; nothing is trained yet.
+
+        Args:
+            model: The model.
+            recipe: How it is trained.
+            train: Photos for training.
+            val: Photos for validation, possibly none.
+            compute: Where it runs.
+            seed: Of the order of photos, the augmentation and dropout.
+            on_epoch: Called after each epoch.
+            on_progress: Called after each batch.
+            checkpoint: Where the state is kept now and then; None to keep none.
+            interrupts: Who may ask for an end; None for nobody.
+            processes: Those that share the work; None for this one alone.
+        """
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         self.recipe = recipe
         self.train = train
@@ -47,173 +97,219 @@ class Trainer:
         self.seed = seed
         self.best = Best()
         self.history: list[EpochRecord] = []
-        objects = int(self._objects())
-        self.weights = class_weights(train.truth, objects).to(compute.device)
+        self.weights = class_weights(train.truth, self._objects()).to(compute.device)
         self.on_epoch = on_epoch
-        self.on_state = on_state
+        self.on_progress = on_progress
+        self.checkpoint = checkpoint
+        self.interrupts = interrupts or Interrupts()
+        self.processes = processes or Alone()
         self.seconds = 0.0
         self.cpu_seconds = 0.0
+        self._generator = torch.Generator()
+        self._clock = Clock(
+            train=len(train),
+            val=len(val),
+            views=max(1, recipe.head_views),
+            head_epochs=recipe.head_epochs,
+            epochs=recipe.epochs,
+        )
+        self._start_clocks(None)
 
     def _objects(self) -> int:
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
         return last.out_features
 
+    # --- the stages -----------------------------------------------------------------------------
+
     def fit(self, resume: State | None = None) -> Best:
         """Trains the head, then all weights, and returns the best checkpoint.
 
         Args:
-            resume: The state that `on_state` was given by a training with the same arguments; the
-                result is the same as without the interruption.
+            resume: A state that a training with the same arguments kept; the result is the same as
+                without the interruption.
+
+        Raises:
+            TrainingInterrupted: Somebody asked for an end; the state is kept.
+            InputError: The state cannot be written.
         """
-        self._started, self._cpu_started = time.perf_counter(), time.process_time()
+        self._start_clocks(resume)
         if resume is not None:
-            self._started -= resume.seconds
-            self._cpu_started -= resume.cpu_seconds
             self.model.load_state_dict(resume.model)
             self.best, self.history = resume.best, list(resume.history)
-        elif self.recipe.head_epochs:
-            self._fit_head()
+        if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
+            self._fit_head(resume)
         if self.recipe.epochs:
-            self._fit_all(resume)
+            self._fit_all(resume if resume is not None and resume.stage == "all" else None)
         self.seconds = time.perf_counter() - self._started
-        self.cpu_seconds = time.process_time() - self._cpu_started
+        self.cpu_seconds = self._cpu_before + self.processes.total(
+            time.process_time() - self._cpu_started
+        )
         return self.best
+
+    def _fit_head(self, resume: State | None) -> None:
+        """Trains the head on features that are computed once."""
+        train = self._features(self.train, self.recipe, "train")
+        once = replace(self.recipe, head_views=1)
+        val = self._features(self.val, once, "val") if len(self.val) else None
+        if resume is None:
+            # Only the head changes in this stage, so the backbone is copied once.
+            self.best.weights = copied(self.model)
+
+        def logits(rows: Tensor, epoch: int, _: torch.Generator) -> Tensor:
+            found: Tensor = self.model.head(train[epoch % len(train)][rows])
+            return found
+
+        def validate() -> Tensor | None:
+            self.model.head.eval()
+            with torch.inference_mode():
+                return self.model.head(val[0]).cpu() if val is not None else None
+
+        optimiser = head_optimiser(self.model, self.recipe)
+        self._fit(Stage("head", self.recipe.head_epochs, optimiser, logits, validate), resume)
+
+    def _features(self, photos: Photos, recipe: Recipe, name: str) -> Tensor:
+        def batch(count: int, keep: Callable[[], None] | None) -> None:
+            if keep is None:
+                self._clock.skip("features", count)
+                return
+            self._clock.work("features", count, trained=False)
+            self._report("features", 0, 0)
+            self._pause(keep, lambda: "before the head was trained")
+
+        alone = self.checkpoint is not None and self.processes.size == 1
+        return cached_features(
+            self.model,
+            photos,
+            recipe,
+            self.compute,
+            # The validation photos are seen as they are: nothing is drawn.
+            seed=self.seed if name == "train" else 0,
+            processes=self.processes,
+            store=FeatureStore(self.checkpoint, name) if alone and self.checkpoint else None,
+            on_batch=batch,
+        )
+
+    def _fit_all(self, resume: State | None) -> None:
+        self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
+        self._fit(self.all_weights(), resume)
+
+    def all_weights(self) -> Stage:
+        """The stage that trains all weights on photos."""
+
+        def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
+            images = augmented(self._images(rows), self.recipe, generator)
+            with self.compute.autocast():
+                found: Tensor = self.model.head(self.processes.features(self.model, images))
+            return found
+
+        def validate() -> Tensor | None:
+            if not len(self.val):
+                return None
+            return predict(
+                self.model,
+                self.val.pixels,
+                self.compute,
+                processes=self.processes,
+                on_batch=lambda count: self._clock.work("all", count, trained=False),
+            )
+
+        optimiser = optimiser_of(self.model, self.recipe)
+        return Stage("all", self.recipe.epochs, optimiser, logits, validate)
+
+    def _images(self, rows: Tensor) -> Tensor:
+        return to_images(self.train.pixels[rows.numpy()], self.compute)
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         return functional.cross_entropy(
             logits.float(), truth, weight=self.weights, label_smoothing=self.recipe.label_smoothing
         )
 
-    def _fit_head(self) -> None:
-        """Trains the head on features that are computed once, which takes seconds."""
-        train = cached_features(self.model, self.train, self.recipe, self.compute, seed=self.seed)
-        val = (
-            cached_features(
-                self.model, self.val, replace(self.recipe, head_views=1), self.compute, seed=0
-            )[0]
-            if len(self.val)
-            else None
-        )
-        recipe = self.recipe
-        # Only the head changes in this stage, so the backbone is copied once.
-        self.best.weights = tensors_of(self.model)
-        optimiser = torch.optim.AdamW(
-            self.model.head.parameters(), lr=recipe.head_rate, weight_decay=recipe.weight_decay
-        )
-        for epoch in range(1, recipe.head_epochs + 1):
-            started = time.perf_counter()
-            views = train[epoch % len(train)]
-            loss = self._head_epoch(views, optimiser, epoch)
-            self.model.head.eval()
-            with torch.inference_mode():
-                logits = self.model.head(val).cpu() if val is not None else None
-            self._record(
-                stage="head",
-                epoch=epoch,
-                train_loss=loss,
-                logits=logits,
-                started=started,
-                epochs=recipe.head_epochs,
-            )
+    # --- the loop -------------------------------------------------------------------------------
 
-    def _head_epoch(self, features: Tensor, optimiser: torch.optim.Optimizer, epoch: int) -> float:
-        self.model.head.train()
-        truth = self.train.truth.to(self.compute.device)
-        total, count = 0.0, 0
-        for rows in self._batches("head", epoch):
-            optimiser.zero_grad(set_to_none=True)
-            loss = self._loss(self.model.head(features[rows]), truth[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total, count = total + loss.item() * len(rows), count + len(rows)
-        return total / count
-
-    def _fit_all(self, resume: State | None) -> None:
-        optimiser = self._optimiser()
-        done = 0
+    def _fit(self, stage: Stage, resume: State | None) -> None:
+        midway = None
         if resume is not None:
-            done = resume.epoch
-            groups = optimiser.state_dict()["param_groups"]
-            optimiser.load_state_dict({"state": resume.optimiser, "param_groups": groups})
-        else:
-            self._keep(0, optimiser)
-        for epoch in range(done + 1, self.recipe.epochs + 1):
-            started = time.perf_counter()
-            loss = self._epoch(optimiser, epoch)
-            logits = predict(self.model, self.val.pixels, self.compute) if len(self.val) else None
-            self._record(
-                stage="all",
-                epoch=epoch,
-                train_loss=loss,
-                logits=logits,
-                started=started,
-                epochs=self.recipe.epochs,
-            )
-            self._keep(epoch, optimiser)
+            restore_optimiser(stage.optimiser, resume.optimiser)
+            midway = resume.midway
+        self._count_as_done(stage, midway)
+        epoch = self._next(stage)
+        while epoch is not None:
+            self.processes.begin_epoch(self.model)
+            self.run_epoch(stage, epoch, midway)
+            midway = None
+            following = self._next(stage)
+            if following is not None and following > epoch + 1:
+                self._clock.skip(stage.name, (following - epoch - 1) * len(self.train))
+            epoch = following
 
-    def _epoch(self, optimiser: torch.optim.Optimizer, epoch: int) -> float:
-        """One pass over all weights; returns the mean training loss."""
-        self._train_mode()
-        generator = torch.Generator().manual_seed(seed_for(self.seed, "augment", epoch))
+    def _next(self, stage: Stage) -> int | None:
+        if stage.name == "all":
+            return next_epoch(self.recipe, self.history)
+        done = sum(record.stage == "head" for record in self.history)
+        return done + 1 if done < stage.epochs else None
+
+    def run_epoch(self, stage: Stage, epoch: int, midway: Midway | None = None) -> None:
+        """One pass over all training photos, its validation and its record.
+
+        Args:
+            stage: The stage.
+            epoch: Which, from 1.
+            midway: Where it was broken off; None to begin it.
+        """
+        started = time.perf_counter()
+        done = self.train_epoch(stage, epoch, midway)
+        trained = time.perf_counter() - started + done.seconds
+        logits = stage.validate()
+        self._record(
+            stage,
+            epoch,
+            loss=done.loss / done.photos,
+            logits=logits,
+            rate=max(group["lr"] for group in stage.optimiser.param_groups),
+            trained=trained,
+            seconds=time.perf_counter() - started + done.seconds,
+        )
+        self._pause_between(stage, None)
+
+    def train_epoch(self, stage: Stage, epoch: int, midway: Midway | None = None) -> Midway:
+        """One pass over all training photos, or the rest of one; returns its sums."""
+        started = time.perf_counter()
+        done = midway or Midway(epoch)
+        self._train_mode(stage)
+        self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
         truth = self.train.truth.to(self.compute.device)
-        batches = list(self._batches("all", epoch))
-        total, count = 0.0, 0
-        for step, rows in enumerate(batches):
-            self._set_rate(optimiser, epoch - 1 + step / len(batches))
-            images = to_images(self.train.pixels[rows.numpy()], self.compute)
-            if self.recipe.augmentation is not None:
-                images = augment(images, self.recipe.augmentation, generator)
-            optimiser.zero_grad(set_to_none=True)
-            with self.compute.autocast():
-                logits = self.model(images)
-            loss = self._loss(logits, truth[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total, count = total + loss.item() * len(rows), count + len(rows)
-        return total / count
+        batches = list(self._batches(stage.name, epoch))
+        if done.chance:
+            restore_chance(done.chance, self.compute.device, self._generator)
+        total, count = done.loss, done.photos
+        for step in range(done.step, len(batches)):
+            rows = batches[step]
+            if stage.name == "all":
+                set_rate(stage.optimiser, self.recipe, epoch - 1 + step / len(batches))
+            loss = self._step(stage, rows, truth[rows], epoch)
+            total, count = total + loss * len(rows), count + len(rows)
+            self._clock.work(stage.name, len(rows), trained=True)
+            self._report(stage.name, epoch, stage.epochs)
+            seconds = time.perf_counter() - started + done.seconds
+            self._pause_between(stage, Midway(epoch, step + 1, total, count, seconds))
+        return Midway(epoch, len(batches), total, count, done.seconds)
 
-    def _keep(self, epoch: int, optimiser: torch.optim.Optimizer) -> None:
-        if self.on_state is not None:
-            state = State(
-                epoch,
-                self.model.state_dict(),
-                optimiser_tensors(optimiser),
-                self.best,
-                self.history,
-                time.perf_counter() - self._started,
-                time.process_time() - self._cpu_started,
-            )
-            self.on_state(state)
+    def _step(self, stage: Stage, rows: Tensor, truth: Tensor, epoch: int) -> float:
+        stage.optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(stage.logits(rows, epoch, self._generator), truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        stage.optimiser.step()
+        return loss.item()
 
-    def _train_mode(self) -> None:
+    def _train_mode(self, stage: Stage) -> None:
+        if stage.name == "head":
+            self.model.head.train()
+            return
         self.model.train()
         if self.recipe.freeze_statistics:
             for module in self.model.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-
-    def _optimiser(self) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        groups = [
-            {"params": list(part.parameters()), "factor": factor, "lr": recipe.rate * factor}
-            for part, factor in (
-                (self.model.backbone, recipe.backbone_rate),
-                (self.model.head, 1.0),
-            )
-        ]
-        if recipe.optimiser == "adam":
-            return torch.optim.Adam(groups)
-        decayed = [_split_decay(group, recipe.weight_decay) for group in groups]
-        return torch.optim.AdamW([part for pair in decayed for part in pair])
-
-    def _set_rate(self, optimiser: torch.optim.Optimizer, epochs_done: float) -> None:
-        factor = 1.0
-        if self.recipe.schedule == "cosine":
-            rest = max(self.recipe.epochs - 1, 1)
-            progress = max(0.0, epochs_done - 1) / rest
-            factor = min(1.0, epochs_done + 0.1) * 0.5 * (1 + math.cos(math.pi * progress))
-        for group in optimiser.param_groups:
-            group["lr"] = self.recipe.rate * group["factor"] * factor
 
     def _batches(self, stage: str, epoch: int) -> Iterator[Tensor]:
         """Rows of each batch, shuffled anew; a last batch of one is left out for batch norm."""
@@ -224,53 +320,99 @@ class Trainer:
             if len(rows) > 1 or len(order) == 1:
                 yield rows
 
+    # --- what is kept and told ------------------------------------------------------------------
+
+    def _start_clocks(self, resume: State | None) -> None:
+        self._started, self._cpu_started = time.perf_counter(), time.process_time()
+        self._cpu_before = resume.cpu_seconds if resume is not None else 0.0
+        if resume is not None:
+            self._started -= resume.seconds
+
+    def _count_as_done(self, stage: Stage, midway: Midway | None) -> None:
+        if stage.name == "all":
+            self._clock.skip("features")
+            self._clock.skip("head")
+        done = [record.epoch for record in self.history if record.stage == stage.name]
+        photos = (done[-1] if done else 0) * len(self.train)
+        self._clock.skip(stage.name, photos + (midway.photos if midway else 0))
+
+    def _report(self, stage: str, epoch: int, epochs: int) -> None:
+        if self.on_progress is not None:
+            top1 = self.history[-1].val_top1 if self.history else math.nan
+            self.on_progress(self._clock.moment(stage, epoch, epochs, top1))
+
+    def _pause(self, keep: Callable[[], object], where: Callable[[], str]) -> None:
+        """Keeps the state if it is time to, or if somebody asked for an end; then ends."""
+        end = self.processes.any(self.interrupts.asked)
+        kept = self.checkpoint
+        if kept is not None and self.processes.first and (end or kept.due):
+            keep()
+        if end:
+            self.processes.any(False)  # none ends before the first has written
+            raise TrainingInterrupted(
+                f"Interrupted {where()}. "
+                + (f"The state is kept in {kept.folder}: " if kept is not None else "")
+                + "give the same command again to go on."
+            )
+
+    def _pause_between(self, stage: Stage, midway: Midway | None) -> None:
+        def state() -> State:
+            chances = chance(self.compute.device, self._generator) if midway else {}
+            return State(
+                stage=stage.name,
+                model=self.model.state_dict(),
+                optimiser=optimiser_tensors(stage.optimiser),
+                best=self.best,
+                history=self.history,
+                seconds=time.perf_counter() - self._started,
+                cpu_seconds=self._cpu_before
+                + (time.process_time() - self._cpu_started) * self.processes.size,
+                midway=replace(midway, chance=chances) if midway else None,
+            )
+
+        def keep() -> None:
+            if self.checkpoint is not None:
+                self.checkpoint.save(state())
+
+        self._pause(keep, lambda: state().place())
+
     def _record(
         self,
-        *,
-        stage: str,
+        stage: Stage,
         epoch: int,
-        train_loss: float,
+        *,
+        loss: float,
         logits: Tensor | None,
-        started: float,
-        epochs: int,
+        rate: float,
+        trained: float,
+        seconds: float,
     ) -> None:
-        top1 = loss = math.nan
+        top1 = val_loss = math.nan
         if logits is not None:
             top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            loss = functional.cross_entropy(logits, self.val.truth).item()
+            val_loss = functional.cross_entropy(logits, self.val.truth).item()
         record = EpochRecord.model_construct(
-            stage=stage,
+            stage=stage.name,
             epoch=epoch,
-            train_loss=train_loss,
-            val_loss=loss,
+            train_loss=loss,
+            val_loss=val_loss,
             val_top1=top1,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
+            rate=rate,
+            photos_per_second=len(self.train) / trained,
         )
         self.history.append(record)
-        self._offer(record, epochs)
+        self._offer(record)
         if self.on_epoch is not None:
-            self.on_epoch(record, epochs)
+            self.on_epoch(record, stage.epochs)
 
-    def _offer(self, record: EpochRecord, epochs: int) -> None:
+    def _offer(self, record: EpochRecord) -> None:
         """Lets validation choose, of all weights among the epochs that have settled."""
         if record.stage == "head":
             self.best.offer(record, self.model.head, "head.")
             return
-        first = epochs - max(1, round(self.recipe.settled * epochs)) + 1
+        first = first_settled(self.recipe)
         if record.epoch == first and self.recipe.settled < 1:
             self.best = Best()  # the head alone no longer stands against them
         if record.epoch >= first:
             self.best.offer(record, self.model)
-
-
-def _split_decay(
-    group: dict[str, object], weight_decay: float
-) -> tuple[dict[str, object], dict[str, object]]:
-    """Biases and batch-norm parameters are not decayed: they have no scale to keep small."""
-    parameters: list[nn.Parameter] = group.pop("params")  # type: ignore[assignment]
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    return (
-        group | {"params": matrices, "weight_decay": weight_decay},
-        group | {"params": vectors, "weight_decay": 0.0},
-    )

@@ -67,6 +67,8 @@ class Recipe:
             a few dozen validation photos the best of many such epochs is best by chance.
         augmentation: None to show photos as they are.
         split: How photos are divided unless told otherwise.
+        patience: Training ends early after so many epochs of all weights without a better
+            validation; under a schedule with settled epochs it goes on with these. 0 for never.
         paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
             without normalisation, at the paper's height and width where the backbone is one of its.
     """
@@ -89,6 +91,7 @@ class Recipe:
     augmentation: Augmentation | None
     split: Literal["stratified", "paper"] = "stratified"
     paper_input: bool = False
+    patience: int = 0
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """All settings as one flat mapping, for `run.json`."""

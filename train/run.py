@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,7 +92,18 @@ class RunInfo(Document):
 
 
 class EpochRecord(Record):
-    """One line of `history.csv`."""
+    """One line of `history.csv`.
+
+    Attributes:
+        stage: `head` or `all`.
+        epoch: Counted from 1 in each stage.
+        train_loss: Mean over the photos, while they were trained on.
+        val_loss: Cross-entropy of the validation photos; NaN without any.
+        val_top1: Share of the validation photos; NaN without any.
+        seconds: Time of the epoch, validation included.
+        rate: The largest learning rate of its last step.
+        photos_per_second: Trained on, validation left out.
+    """
 
     stage: str
     epoch: int
@@ -99,6 +111,8 @@ class EpochRecord(Record):
     val_loss: float
     val_top1: float
     seconds: float
+    rate: float = math.nan
+    photos_per_second: float = math.nan
 
 
 class RunMetrics(Document):

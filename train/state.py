@@ -32,26 +32,56 @@ class Best:
 
 
 @dataclass(frozen=True)
-class State:
-    """Everything that training all weights needs to go on after an epoch.
+class Midway:
+    """How far an epoch is that is not yet done.
 
     Attributes:
-        epoch: Epochs of all weights that are done; 0 after the head's stage.
+        epoch: The epoch.
+        step: Batches done.
+        loss: Sum of the losses of the photos so far.
+        photos: Number of these photos.
+        seconds: Time that they took.
+        chance: States of the random generators by name, uint8.
+    """
+
+    epoch: int
+    step: int = 0
+    loss: float = 0.0
+    photos: int = 0
+    seconds: float = 0.0
+    chance: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that a training needs to go on as if it had not been interrupted.
+
+    Attributes:
+        stage: `head` or `all`, the stage of the recipe.
         model: The model's tensors by name.
         optimiser: Running averages and step counters by parameter.
         best: The best checkpoint so far.
         history: All records so far.
         seconds: Time that training has taken so far.
         cpu_seconds: Processor time of all threads so far.
+        midway: How far the epoch is that was under way; None between two epochs.
     """
 
-    epoch: int
+    stage: str
     model: dict[str, Tensor]
     optimiser: dict[int, dict[str, Tensor]]
     best: Best
     history: list[EpochRecord]
     seconds: float
-    cpu_seconds: float = 0.0
+    cpu_seconds: float
+    midway: Midway | None = None
+
+    def place(self) -> str:
+        """Where it stands, for a person: `in` or `after epoch 3 of all weights`."""
+        part = {"head": "the head", "all": "all weights"}[self.stage]
+        if self.midway is not None:
+            return f"in epoch {self.midway.epoch} of {part}"
+        return f"after epoch {self.history[-1].epoch} of {part}"
 
 
 def tensors_of(part: nn.Module, prefix: str = "") -> dict[str, Tensor]:
@@ -63,3 +93,33 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[int, dict[str, T
     """An optimiser's running averages and step counters, by parameter and name."""
     state: dict[int, dict[str, Tensor]] = optimiser.state_dict()["state"]
     return {i: {k: torch.as_tensor(v) for k, v in values.items()} for i, values in state.items()}
+
+
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: dict[int, dict[str, Tensor]]
+) -> None:
+    """Gives an optimiser the tensors that `optimiser_tensors` took from one like it."""
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": tensors, "param_groups": groups})
+
+
+def chance(device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
+    """States of all generators that a training step draws from."""
+    states = {"global": torch.get_rng_state(), "augment": generator.get_state()}
+    if device.type == "cuda":
+        states["device"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["device"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_chance(
+    states: dict[str, Tensor], device: torch.device, generator: torch.Generator
+) -> None:
+    """Puts all generators where they stood."""
+    torch.set_rng_state(states["global"])
+    generator.set_state(states["augment"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["device"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["device"])

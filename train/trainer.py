@@ -7,7 +7,7 @@ import dataclasses
 import io
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from mobile_assets.files import check_output, new_folder, sha256_file, write_tex
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import find, pretrained_input
 from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
+from train.progress import OnProgress
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
 from train.register import Register
@@ -36,7 +37,9 @@ from train.versions import created_now, versions
 if TYPE_CHECKING:
     from train.batches import Photos
     from train.engine import Trainer
+    from train.logs import EventLog
     from train.model import ArtefactModel
+    from train.parallel import Alone
 
 SHARED_LISTED = 5
 """So many pictures that stand under two objects are named; `inspect` names them all."""
@@ -60,6 +63,8 @@ class TrainOptions:
         device: `auto`, `cpu`, `cuda` or `mps`.
         input_size: Side of the square input in pixels; None for the backbone's own.
         epochs: Passes over all weights; None for the recipe's own.
+        patience: Epochs without a better validation after which training ends; None for the
+            recipe's own, 0 for never.
         hold_out_test: False where test photos come from elsewhere, so that none are spent on it.
         cache: Folder of prepared photos; None for the user's cache folder.
         force: Replace a run that is already there.
@@ -76,6 +81,7 @@ class TrainOptions:
     device: str = "auto"
     input_size: int | None = None
     epochs: int | None = None
+    patience: int | None = None
     hold_out_test: bool = True
     cache: Path | None = None
     force: bool = False
@@ -87,6 +93,7 @@ class Reporter:
 
     prepared: Progress | None = None
     epoch: Callable[[EpochRecord, int], None] | None = None
+    progress: OnProgress | None = None
     said: Callable[[str], object] = len  # says it to nobody
 
 
@@ -154,25 +161,70 @@ def train_run(
     Raises:
         InputError: The photos, an option or `out` cannot be used.
     """
-    from train.checkpoint import Checkpoint
+    from train.parallel import is_first_process, processes
 
-    reporter = reporter or Reporter()
-    check_output(out, force=options.force, what="run")
-    plan = plan or plan_run(photos, options, reporter)
-    _say_what_is_learned(reporter, plan)
-    trainer, weights = _trainer(plan, options, reporter)
+    reporter = reporter if reporter and is_first_process() else Reporter()
+
+    def made_plan() -> Plan:
+        check_output(out, force=options.force, what="run")
+        return plan or plan_run(photos, options, reporter)
+
+    with processes() as several:
+        settled = several.together(made_plan)
+        _say_what_is_learned(reporter, settled)
+        _train(settled, out, options, reporter, several)
+    return read_run(out)
+
+
+def _train(
+    plan: Plan, out: Path, options: TrainOptions, reporter: Reporter, several: Alone
+) -> None:
+    """Trains, or goes on with, what is planned, and writes the run in the first process."""
+    from train.checkpoint import Checkpoint
+    from train.interrupt import Interrupts
+    from train.logs import LOGS_FOLDER, EventLog
+
+    trainer, weights = several.together(lambda: _trainer(plan, options, reporter))
     settings = dataclasses.replace(options, cache=None, force=False)
     checkpoint = Checkpoint.beside(out, plan.split.sha256, plan.recipe, plan.contract, settings)
-    resume = checkpoint.load()
+    resume = checkpoint.parse(several.share(checkpoint.read() if several.first else None))
     if resume is not None:
-        reporter.said(f"going on after epoch {resume.epoch} of a training that was broken off")
-    trainer.on_state = checkpoint.save
-    best = trainer.fit(resume)
+        reporter.said(f"going on {resume.place()}: this training was broken off")
+    log = EventLog(checkpoint.folder / LOGS_FOLDER)
+    trainer.checkpoint, trainer.processes = checkpoint, several
+    if several.first:
+        trainer.on_epoch = _logged(log, resume.history if resume else [], reporter)
+    with Interrupts() as interrupts:
+        trainer.interrupts = interrupts
+        best = trainer.fit(resume)
     trainer.model.load_state_dict(best.weights)
-    with new_folder(out, force=options.force, what="run") as folder:
-        _write(folder, trainer, plan, options, name=out.name, weights=weights)
-    checkpoint.remove()
-    return read_run(out)
+
+    def write() -> None:
+        if several.first:
+            with (
+                checkpoint.kept_if_disk_is_full(out),
+                new_folder(out, force=options.force, what="run") as folder,
+            ):
+                log.move(folder)
+                _write(folder, trainer, plan, options, name=out.name, weights=weights)
+            checkpoint.remove()
+
+    several.together(write)
+
+
+def _logged(
+    log: EventLog, history: Sequence[EpochRecord], reporter: Reporter
+) -> Callable[[EpochRecord, int], None]:
+    """Writes each epoch into the log, then tells it."""
+    if history:
+        log.begin(history)
+
+    def epoch(record: EpochRecord, epochs: int) -> None:
+        log.write(record)
+        if reporter.epoch is not None:
+            reporter.epoch(record, epochs)
+
+    return epoch
 
 
 def contract_of(
@@ -232,6 +284,10 @@ def _recipe(options: TrainOptions) -> Recipe:
         if options.epochs < 0:
             raise InputError(f"--epochs {options.epochs}: give 0 or more.")
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    if options.patience is not None:
+        if options.patience < 0:
+            raise InputError(f"--patience {options.patience}: give 0 (never) or more.")
+        recipe = dataclasses.replace(recipe, patience=options.patience)
     if recipe.epochs + recipe.head_epochs == 0:
         raise InputError(f"Recipe {recipe.name} with --epochs 0 trains nothing. Give 1 or more.")
     return recipe
@@ -268,6 +324,11 @@ def _say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
             f"{len(plan.prepared.shared)} pictures stand under two objects: "
             "`artefact-id inspect` lists them"
         )
+    if not split.of("val") and plan.recipe.patience:
+        raise InputError(
+            f"--patience {plan.recipe.patience} waits for a better validation, but there are no "
+            "validation photos. Leave it out, or hold some out."
+        )
     if not split.of("val"):
         reporter.said("no validation photos: the last epoch's weights are taken")
 
@@ -300,7 +361,7 @@ def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Tra
         _photos(plan, "val"),
         compute,
         seed=options.seed,
-        on_epoch=reporter.epoch,
+        on_progress=reporter.progress,
     )
     return trainer, weights
 
