@@ -49,7 +49,7 @@ def picture_hash(photo: NDArray[np.uint8]) -> int:
         photo: `[height, width, 3]` uint8 RGB, of any size.
 
     Returns:
-        An integer below 2²⁵⁶; 0 for a picture of one colour.
+        An integer below 2²⁵⁶; the same one for all pictures of one colour but black.
     """
     small = Image.fromarray(photo).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     waves = _FREQUENCIES @ np.asarray(small, dtype=np.float64) @ _FREQUENCIES.T
