@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +162,6 @@ def test_gigapixel_header_is_refused_before_decoding(tmp_path: Path) -> None:
     Image.new("L", (1, 1)).save(data, "PNG")
     raw = bytearray(data.getvalue())
     raw[16:24] = (100_000).to_bytes(4, "big") * 2
-    import zlib
-
     raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(raw)
     with pytest.raises(PhotoError, match="megapixels"):
@@ -187,3 +187,140 @@ def test_shrinking_is_antialiased(tmp_path: Path) -> None:
     pixels = load(tmp_path / "photo.png", CONTRACT)
     assert pixels.min() > 100
     assert pixels.max() < 155
+
+
+# --- what museums and phones really have ----------------------------------------------------------
+
+
+def tiff(values: np.ndarray, photometric: int) -> bytes:
+    """An uncompressed little-endian TIFF of whole numbers, as a scanner writes it."""
+    channels = values.shape[2] if values.ndim == 3 else 1
+    height, width, bits = values.shape[0], values.shape[1], 8 * values.itemsize
+    count = 10
+    extra = struct.pack("<3H", bits, bits, bits)
+    start = 8 + 2 + 12 * count + 4
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height),
+        (258, 3, channels, bits if channels == 1 else start), (259, 3, 1, 1),
+        (262, 3, 1, photometric), (273, 4, 1, start + len(extra)), (277, 3, 1, channels),
+        (278, 4, 1, height), (279, 4, 1, values.nbytes), (284, 3, 1, 1),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, count) + entries + struct.pack("<I", 0)
+    return head + extra + values.tobytes()
+
+
+STEPS = np.arange(256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "photometric"),
+    [
+        ((STEPS * 257).astype("<u2"), 1),
+        ((65535 - STEPS * 257).astype("<u2"), 0),  # white is zero, as some scanners have it
+        ((STEPS * 0x01010101).astype("<u4"), 1),
+        (np.stack([STEPS * 257] * 3, axis=-1).astype("<u2"), 2),
+    ],
+    ids=["16 bits", "16 bits from white", "32 bits", "16 bits a colour"],
+)
+def test_deep_tiffs_keep_their_brightness(
+    tmp_path: Path, values: np.ndarray, photometric: int
+) -> None:
+    (tmp_path / "photo.tif").write_bytes(tiff(values, photometric))
+    assert np.abs(rgb(decode(tmp_path / "photo.tif")) - STEPS[..., None]).max() <= 1
+
+
+def test_sixteen_bits_a_colour_in_a_png(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    colours = np.stack([STEPS, STEPS[::-1], STEPS.T], axis=-1)
+    rows = b"".join(b"\0" + row.tobytes() for row in (colours * 257).astype(">u2"))
+    head = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    (tmp_path / "photo.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )  # fmt: skip
+    assert np.abs(rgb(decode(tmp_path / "photo.png")) - colours).max() <= 1
+
+
+def test_first_page_of_a_tiff(tmp_path: Path) -> None:
+    pages = [picture(seed) for seed in (3, 4)]
+    pages[0].save(tmp_path / "photo.tif", save_all=True, append_images=pages[1:])
+    assert np.array_equal(rgb(decode(tmp_path / "photo.tif")), rgb(pages[0]))
+
+
+def display_p3() -> bytes:
+    """A colour profile with the primaries of an iPhone's photos and a curve near theirs."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(v * 65536)) for v in values)
+
+    xyz = {
+        b"wtpt": (0.9642, 1.0, 0.8249), b"rXYZ": (0.5151, 0.2412, -0.0011),
+        b"gXYZ": (0.2920, 0.6922, 0.0419), b"bXYZ": (0.1571, 0.0666, 0.7841),
+    }  # fmt: skip
+    parts = {name: b"XYZ \0\0\0\0" + fixed(*values) for name, values in xyz.items()}
+    curve = b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(2.2 * 256), 0)
+    parts |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    parts[b"desc"] = b"desc\0\0\0\0" + struct.pack(">I", 3) + b"P3\0" + b"\0" * 79
+    parts[b"cprt"] = b"text\0\0\0\0none\0\0\0\0"
+    table, data = b"", b""
+    for name, part in parts.items():
+        place = 128 + 4 + 12 * len(parts) + len(data)
+        table += name + struct.pack(">II", place, len(part))
+        data += part + b"\0" * (-len(part) % 4)
+    body = struct.pack(">I", len(parts)) + table + data
+    head = struct.pack(
+        ">I4sI4s4s4s", 128 + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ "
+    )
+    head += b"\0" * 12 + b"acsp" + b"\0" * 28 + fixed(0.9642, 1.0, 0.8249)
+    return head.ljust(128, b"\0") + body
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_wide_colours_of_a_phone_are_converted(tmp_path: Path, reduced: bool) -> None:
+    colour = Image.new("RGB", (640, 480), (200, 100, 60))
+    colour.save(tmp_path / "p3.jpg", quality=95, icc_profile=display_p3())
+    colour.save(tmp_path / "srgb.jpg", quality=95)
+    p3, srgb = (
+        load(tmp_path / name, CONTRACT, reduced=reduced).astype(int).mean(axis=(0, 1))
+        for name in ("p3.jpg", "srgb.jpg")
+    )
+    # The same numbers mean a more saturated colour in the wider space.
+    assert p3[0] > srgb[0] + 5
+    assert p3[1] < srgb[1] - 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_reduced_decoding_of_every_jpeg(tmp_path: Path, mode: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture(3, 1200, 800).convert(mode).save(tmp_path / "photo.jpg", quality=95, exif=exif)
+    exact, near = (
+        load(tmp_path / "photo.jpg", CONTRACT, reduced=r).astype(int) for r in (False, True)
+    )
+    assert np.abs(exact - near).max() <= 6
+    assert decode(tmp_path / "photo.jpg", at_least=64).width <= 150
+    assert decode(tmp_path / "photo.jpg").width in (800, 1200)
+
+
+def test_a_photo_of_several_pictures_as_phones_take(tmp_path: Path) -> None:
+    large = picture(4, 800, 600)
+    large.save(tmp_path / "photo.jpg", "MPO", save_all=True, append_images=[picture(5, 80, 60)])
+    for reduced in (False, True):
+        pixels = load(tmp_path / "photo.jpg", CONTRACT, reduced=reduced).astype(int)
+        shape = (CONTRACT.width, CONTRACT.height)
+        assert np.abs(pixels - rgb(large.resize(shape, Image.Resampling.BILINEAR))).mean() < 6
+
+
+def test_our_own_limit_of_pixels_holds_not_pillows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(8, 100, 100).save(tmp_path / "photo.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode(tmp_path / "photo.png").size == (100, 100)
+    assert Image.MAX_IMAGE_PIXELS == 1000
