@@ -88,7 +88,7 @@ def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]
 
 
 def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
-    figure, axes = new_figure(9, 3.8, 1, 2)
+    figure, axes = new_figure(9, 2.9, 1, 2)
     for place, (basis, words) in enumerate(
         (
             ("register", "photos of the object in the register"),
@@ -109,8 +109,10 @@ def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
 
 
 def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
+    from matplotlib.ticker import LogLocator
+
     threshold = min(max(evaluation.min_photos, min(OBJECTS)), max(OBJECTS))
-    figure, axes = new_figure(7, 4.2)
+    figure, axes = new_figure(5.8, 3.9)
     one = axes[0, 0]
     for model in PAPER_MODELS:
         x, y = model.parameters(threshold) / 1e6, 100 * model.accuracy[threshold]
@@ -123,6 +125,9 @@ def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
     _place(one, evaluation, {name: size / 1e6 for name, size in sizes.items()})
     one.plot([], [], "s", color=PAPERS, markersize=4, label="the paper, on its own photos")
     one.set_xscale("log")
+    one.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    one.xaxis.set_major_formatter("{x:g}")
+    one.minorticks_off()
     tidy(one, x="parameters, millions, head included")
     _legend(one)
     return [save(figure, folder, "accuracy-by-parameters.png")]
@@ -132,7 +137,7 @@ def _by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
     times = {m.name: m.latency_ms for m in evaluation.members if m.latency_ms is not None}
     if not times:
         return []
-    figure, axes = new_figure(7, 4.2)
+    figure, axes = new_figure(5.8, 3.9)
     one = axes[0, 0]
     _place(one, evaluation, times)
     one.set_xlim(left=0)

@@ -195,7 +195,9 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
     """What the curve's slope promises from `photos` to the target, in the object's own place."""
     if curve.slope is None:
         return None, None
-    further = float(np.log(max(curve.target, photos) / max(photos, 1)))
+    if photos >= curve.target:
+        return 0.0, (0.0, 0.0)
+    further = float(np.log(curve.target / max(photos, 1)))
 
     def at(slope: float) -> float:
         return float(expit(logit(expected) + slope * further)) - expected

@@ -40,7 +40,7 @@ def draw_projections(found: Findings, folder: Path) -> list[str]:
     names = []
     for method, project in (("PCA", pca), ("t-SNE", tsne), ("UMAP", umap)):
         points = project(features, seed)
-        figure, axes = new_figure(6.6, 4.6)
+        figure, axes = new_figure(5.8, 4.2)
         _scatter(axes[0, 0], points, collections)
         axes[0, 0].set_title(f"{method} of {found.evaluation.lead}, {len(points)} test photos")
         name = method.lower().replace("-", "")
