@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.grounds import object_masks, swap_grounds
+from train.grounds import SIDE, object_masks, swap_grounds
 from train.recipes import Augmentation
 
 
@@ -25,9 +25,7 @@ def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
     """
     count = images.shape[0]
     if amount.other_ground:
-        wanted = _chance(count, amount.other_ground, generator).to(images.device)
-        masks, plain = object_masks(images)
-        images = swap_grounds(images, masks, wanted & plain, generator)
+        images = _regrounded(images, _chance(count, amount.other_ground, generator), generator)
     grid = functional.affine_grid(
         _affine(count, amount, generator).to(images.device), list(images.shape), align_corners=False
     )
@@ -38,6 +36,19 @@ def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
     )
     lit = _colour(moved, amount, generator)
     return _blurred(lit, amount.blurred, generator) if amount.blurred else lit
+
+
+def _regrounded(images: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
+    """Gives the wanted photos, `[N]` bool, another ground, where theirs is plain."""
+    # A generator of its own: how many photos have a plain ground changes nothing that comes after.
+    own = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    rows = wanted.nonzero()[:, 0].to(images.device)
+    if not len(rows):
+        return images
+    masks = images.new_zeros(len(images), 1, SIDE, SIDE)
+    chosen = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    masks[rows], chosen[rows] = object_masks(images[rows])
+    return swap_grounds(images, masks, chosen, own)
 
 
 def _draw(count: int, span: float, generator: torch.Generator) -> Tensor:

@@ -61,14 +61,21 @@ def swap_grounds(
     Returns:
         `[N, 3, H, W]` float RGB 0–255.
     """
-    count, _, height, width = images.shape
-    made = _clutter(count, height, width, generator).to(images.device)
-    lent = _parts(images[torch.randperm(count, generator=generator)], generator)
-    borrow = (torch.rand(count, generator=generator) < 0.4).reshape(-1, 1, 1, 1)
-    grounds = torch.where(borrow.to(images.device), lent, made)
-    mask = functional.interpolate(masks, (height, width), mode="bilinear", align_corners=False)
-    kept = torch.where(chosen.reshape(-1, 1, 1, 1).to(images.device), mask, 1.0)
-    return images * kept + grounds * (1 - kept)
+    rows = chosen.nonzero()[:, 0].cpu()
+    if not len(rows):
+        return images
+    count, (height, width) = len(rows), images.shape[2:]
+    lenders = torch.randint(len(images), (count,), generator=generator)
+    borrow = torch.rand(count, generator=generator) < 0.4
+    grounds = _clutter(count, height, width, generator).to(images.device)
+    if borrow.any():
+        grounds[borrow] = _parts(images[lenders[borrow]], generator)
+    kept = functional.interpolate(
+        masks[rows], (height, width), mode="bilinear", align_corners=False
+    )
+    swapped = images.clone()
+    swapped[rows] = images[rows] * kept + grounds * (1 - kept)
+    return swapped
 
 
 def _distance_from_ground(small: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,6 +61,7 @@ class Recipe:
         schedule: Constant, or one epoch of warm-up and then half a cosine.
         batch: Photos a step.
         freeze_statistics: Keep the backbone's batch-norm statistics as ImageNet left them.
+        frozen_share: Share of the backbone's layer groups, from the input on, that are not trained.
         label_smoothing: Share of the target spread over all objects.
         settled: Share of the epochs of all weights, at their end, of which validation chooses the
             checkpoint; 1 for all. Before the rate has fallen the weights still jump about, and with
@@ -89,6 +90,7 @@ class Recipe:
     label_smoothing: float
     settled: float
     augmentation: Augmentation | None
+    frozen_share: float = 0.0
     split: Literal["stratified", "paper"] = "stratified"
     paper_input: bool = False
     patience: int = 0
