@@ -52,11 +52,15 @@ def test_a_generated_register_is_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_measuring_sees_memory_of_children_and_failures() -> None:
     hungry = "import time; x = bytearray(200_000_000); time.sleep(0.5)"
-    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hungry!r}])"
-    small = measure([sys.executable, "-c", "import time; time.sleep(0.3)"], "small", "x", 1)
+    parent = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hungry!r}]); print(0.5)"
+    )
+    small = measure(
+        [sys.executable, "-c", "import time; time.sleep(0.3); print(7)"], "small", "x", 1
+    )
     large = measure([sys.executable, "-c", parent], "small", "x", 1)
     assert large.peak_bytes - small.peak_bytes > 150_000_000
-    assert large.seconds > 0.4
+    assert (small.seconds, large.seconds) == (7, 0.5)
     with pytest.raises(CheckFailedError, match="ended with 3"):
         measure([sys.executable, "-c", "raise SystemExit(3)"], "small", "x", 1)
 
