@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -23,6 +24,8 @@ PAUSE_SECONDS = 30.0
 """The state is written at most this often: a kill costs no more than about that much work."""
 WRITING_SHARE = 50
 """And so rarely that writing takes at most this part of the time: at 4,332 objects it is 150 MB."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Checkpoint:
@@ -139,6 +142,8 @@ class Checkpoint:
         try:
             yield
         except (OSError, SafetensorError) as error:
+            if isinstance(error, OSError) and error.errno not in _FULL:
+                raise
             raise self._cannot(out, None, error) from error
 
     def remove(self) -> None:

@@ -136,12 +136,7 @@ class Processes(Alone):
             InputError: The recipe learns batch-norm statistics, which torch joins on GPUs only.
         """
         if not frozen_statistics and _has_batch_norm(model.backbone):
-            if next(model.parameters()).device.type != "cuda":
-                raise InputError(
-                    "This recipe learns the backbone's batch-norm statistics, which several "
-                    "processes can share on GPUs only. Start it as one process (its threads use "
-                    "all cores), or choose a recipe that keeps them, such as --recipe field."
-                )
+            self.together(lambda: _check_batch_norm(model))
             from timm.layers import convert_sync_batchnorm
 
             model.backbone = convert_sync_batchnorm(model.backbone)
@@ -217,6 +212,15 @@ def _gather(mine: Tensor, counts: list[int]) -> Tensor:
 
 def _has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+
+
+def _check_batch_norm(model: ArtefactModel) -> None:
+    if next(model.parameters()).device.type != "cuda":
+        raise InputError(
+            "This recipe learns the backbone's batch-norm statistics, which several processes can "
+            "share on GPUs only. Start it as one process (its threads use all cores), or choose a "
+            "recipe that keeps them, such as --recipe field."
+        )
 
 
 def is_first_process() -> bool:

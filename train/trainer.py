@@ -196,7 +196,8 @@ def _train(
         trainer.on_epoch = _logged(log, resume.history if resume else [], reporter)
     with Interrupts() as interrupts:
         trainer.interrupts = interrupts
-        best = trainer.fit(resume)
+        with checkpoint.kept_if_disk_is_full(checkpoint.folder):
+            best = trainer.fit(resume)
     trainer.model.load_state_dict(best.weights)
 
     def write() -> None:
