@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,25 +14,28 @@ from train.trainer import DEFAULT_BACKBONE, TrainOptions, contract_of, train_run
 
 
 def main(stage: str, photos: Path, out: Path, seed: int) -> float:
-    """Runs `inspect`, `prepare` or `train`; prepared photos lie in `out/cache`.
+    """Runs `inspect`, `prepare` or `train` from its beginning, whatever was broken off before.
 
     Returns:
         Seconds of the work; imports do not count.
     """
-    cache = out / "cache"
+    cache = out / f"cache-{photos.name}"
+    run = out / f"run-{photos.name}"
     if stage == "inspect":
         started = time.perf_counter()
         inspect(photos)
     elif stage == "prepare":
+        shutil.rmtree(cache, ignore_errors=True)
         contract = contract_of(DEFAULT_BACKBONE, None)
         started = time.perf_counter()
         prepare(read_register(photos), contract, cache)
     else:
         import train.engine  # noqa: F401  # torch and timm are loaded before the clock starts
 
+        shutil.rmtree(run.with_name(f"{run.name}.partial"), ignore_errors=True)
         started = time.perf_counter()
         options = TrainOptions(epochs=1, seed=seed, cache=cache, force=True)
-        train_run(photos, out / f"run-{photos.name}", options)
+        train_run(photos, run, options)
     return time.perf_counter() - started
 
 
