@@ -74,6 +74,12 @@ def test_unseen_objects_are_one_null_class_and_counted_apart() -> None:
     assert scores["paper_f1"] == pytest.approx((1 * 2 / 4 + 1 * 1 + 2 * 0) / 4)
 
 
+def test_naming_an_unseen_object_by_chance_does_not_count() -> None:
+    scores = measure(graded([0, 1, 2, 2], [0, 1, 2, 3], [True, True, False, False]))
+    assert scores["top1_with_unseen"] == scores["paper_precision"] == 0.5
+    assert scores["paper_f1"] == 0.5
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_are_those_of_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)
