@@ -15,6 +15,7 @@ from train.batches import Photos, augmented, class_weights, predict, seed_for, t
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
+from train.freezing import early_parameters
 from train.interrupt import Interrupts, TrainingInterrupted
 from train.model import ArtefactModel
 from train.parallel import Alone
@@ -90,6 +91,8 @@ class Trainer:
             processes: Those that share the work; None for this one alone.
         """
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
+        for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
+            parameter.requires_grad_(False)
         self.recipe = recipe
         self.train = train
         self.val = val

@@ -129,11 +129,11 @@ random split by photo, and pixels as OpenCV reads them."""
 
 FIELD = Recipe(
     name="field",
-    head="linear",
+    head="embedding",
     head_epochs=100,
     head_views=4,
     head_rate=1e-3,
-    epochs=12,
+    epochs=15,
     rate=3e-4,
     backbone_rate=1.0,
     optimiser="adamw",
@@ -152,7 +152,10 @@ FIELD = Recipe(
         contrast=0.2,
         saturation=0.2,
         tint=0.05,
+        any_rotation=0.25,
+        other_ground=0.3,
     ),
+    frozen_share=0.65,
 )
 """The default: the head on cached features first, then all weights at a rate that falls to nothing,
 the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each time.

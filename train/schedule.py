@@ -23,7 +23,11 @@ def head_optimiser(model: ArtefactModel, recipe: Recipe) -> torch.optim.Optimize
 def optimiser_of(model: ArtefactModel, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimiser of all weights; each group's `factor` is its share of the recipe's rate."""
     groups = [
-        {"params": list(part.parameters()), "factor": factor, "lr": recipe.rate * factor}
+        {
+            "params": [p for p in part.parameters() if p.requires_grad],
+            "factor": factor,
+            "lr": recipe.rate * factor,
+        }
         for part, factor in ((model.backbone, recipe.backbone_rate), (model.head, 1.0))
     ]
     if recipe.optimiser == "adam":
