@@ -22,6 +22,7 @@ from train.batches import Photos, class_weights, predict, to_images
 from train.checkpoint import Checkpoint
 from train.device import Compute, choose_compute
 from train.engine import Trainer
+from train.freezing import early_parameters
 from train.heads import HIDDEN
 from train.model import build_model
 from train.progress import Clock
@@ -244,11 +245,46 @@ def test_frozen_statistics_stay_and_weights_move() -> None:
     means = [k for k in before if k.endswith("running_mean")]
     assert means
     assert all(torch.equal(before[k], after[k]) for k in means)
-    assert not torch.equal(before["conv_stem.weight"], after["conv_stem.weight"])
+    assert not torch.equal(before["conv_head.weight"], after["conv_head.weight"])
     thawed = tiny(dataclasses.replace(short(PAPER), rate=1e-3))
     thawed.fit()
     state = thawed.model.backbone.state_dict()
     assert any(not torch.equal(before[k], state[k]) for k in means)
+
+
+@pytest.mark.parametrize(("share", "moved"), [(0.65, False), (0.0, True)])
+def test_early_layers_stay_as_they_are_if_so_asked(share: float, moved: bool) -> None:
+    trainer = tiny(dataclasses.replace(short(FIELD), head_epochs=0, frozen_share=share))
+    before = {k: v.clone() for k, v in trainer.model.backbone.named_parameters()}
+    trainer.fit()
+    after = dict(trainer.model.backbone.named_parameters())
+    early = ("conv_stem.weight", "bn1.bias", "blocks.1.0.conv_exp.weight")
+    assert all(torch.equal(before[k], after[k]) != moved for k in early)
+    assert not torch.equal(before["conv_head.weight"], after["conv_head.weight"])
+
+
+def test_the_head_gets_fewer_passes_over_many_photos() -> None:
+    few, paper_sized = FIELD.for_photos(152), FIELD.for_photos(19_600)
+    assert few == FIELD
+    assert paper_sized.head_epochs == 10
+    assert paper_sized.head_views == 2
+    steps = FIELD.for_photos(2_000).head_epochs * -(-2_000 // FIELD.batch)
+    assert steps == pytest.approx(FIELD.head_steps, rel=0.05)
+    assert PAPER.for_photos(19_600) == PAPER
+
+
+def test_early_layers_of_every_kind_of_backbone_are_told_apart() -> None:
+    import timm
+
+    for name, first in (
+        ("resnetrs101", "conv1.0.weight"),
+        ("test_efficientnet", "conv_stem.weight"),
+    ):
+        backbone = timm.create_model(name, pretrained=False, num_classes=0)
+        early = {id(parameter) for parameter in early_parameters(backbone, 0.65)}
+        assert id(dict(backbone.named_parameters())[first]) in early
+        assert 0 < len(early) < len(list(backbone.parameters()))
+        assert early_parameters(backbone, 0.0) == []
 
 
 def test_the_head_alone_leaves_the_backbone() -> None:

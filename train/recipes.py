@@ -52,6 +52,8 @@ class Recipe:
         head_epochs: Passes of the head alone over cached features of the frozen backbone.
         head_views: How many versions of each photo the features are cached of; the first is the
             photo itself, further ones are augmented.
+        head_steps: Steps after which the head alone has had enough: with many photos its passes, and
+            beyond two the views, become fewer (`for_photos`). 0 for no such limit.
         head_rate: Learning rate of the head alone.
         epochs: Passes over all weights.
         rate: Learning rate, its peak under the cosine schedule.
@@ -94,6 +96,21 @@ class Recipe:
     split: Literal["stratified", "paper"] = "stratified"
     paper_input: bool = False
     patience: int = 0
+    head_steps: int = 0
+
+    def for_photos(self, photos: int) -> Recipe:
+        """The recipe with as many passes and views for the head as so many training photos need.
+
+        A few hundred photos make a few steps a pass, and the head needs a hundred passes; tens of
+        thousands make hundreds, and a view more of each costs as much as half an epoch of all
+        weights.
+        """
+        if not self.head_steps or not self.head_epochs:
+            return self
+        steps = -(-photos // self.batch)
+        epochs = min(self.head_epochs, max(10, -(-self.head_steps // steps)))
+        views = min(self.head_views, max(2, round(4 * self.head_steps / (steps * 10))))
+        return dataclasses.replace(self, head_epochs=epochs, head_views=views)
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """All settings as one flat mapping, for `run.json`."""
@@ -156,6 +173,7 @@ FIELD = Recipe(
         other_ground=0.3,
     ),
     frozen_share=0.65,
+    head_steps=2000,
 )
 """The default: the head on cached features first, then all weights at a rate that falls to nothing,
 the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each time.

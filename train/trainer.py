@@ -135,6 +135,7 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
     prepared = prepare(register, contract, cache, progress=reporter.prepared, said=reporter.said)
     dataset = threshold_dataset(prepared.register, options.min_photos)
     split = _split(dataset, prepared, options, recipe)
+    recipe = recipe.for_photos(len(split.of("train")))
     return Plan(recipe, contract, prepared, dataset, split)
 
 
