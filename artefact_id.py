@@ -22,6 +22,7 @@ EXTRAS = {
     "torch": "train",
     "timm": "train",
     "safetensors": "train",
+    "filelock": "train",
     "tensorboardX": "train",
     "litert_torch": "export",
     "ai_edge_quantizer": "export",

@@ -52,8 +52,8 @@ class Recipe:
         head_epochs: Passes of the head alone over cached features of the frozen backbone.
         head_views: How many versions of each photo the features are cached of; the first is the
             photo itself, further ones are augmented.
-        head_steps: Steps after which the head alone has had enough: with many photos its passes, and
-            beyond two the views, become fewer (`for_photos`). 0 for no such limit.
+        head_steps: Steps after which the head alone has had enough: with many photos its passes
+            become fewer, and so do the views (`for_photos`). 0 for no such limit.
         head_rate: Learning rate of the head alone.
         epochs: Passes over all weights.
         rate: Learning rate, its peak under the cosine schedule.
