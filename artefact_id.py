@@ -177,7 +177,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "inception-v4, or any name of timm's (default: %(default)s)",
     )
     group.add_argument("--recipe", default="field", help="field (default), paper or probe")
-    group.add_argument("--head", help="paper, linear, embedding or embedding-N (default: the recipe's)")
+    group.add_argument(
+        "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
+    )
     group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")
     group.add_argument(
         "--patience",
@@ -202,7 +204,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_options(options: argparse.Namespace, **changes: Any) -> Any:
-    from train.trainer import TrainOptions
+    from train.plan import TrainOptions
 
     chosen = {
         name: getattr(options, name)

@@ -25,10 +25,10 @@ from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.sweep import trained_run
 from mobile_assets.errors import DamagedError
 from mobile_assets.schema import Document
+from train.plan import TrainOptions, plan_run
 from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
 from train.run import Run, RunMetrics
-from train.trainer import TrainOptions, plan_run
 
 if TYPE_CHECKING:
     from benchmarks.terminal import Terminal

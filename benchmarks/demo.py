@@ -48,7 +48,7 @@ def run_demo(out: Path, options: DemoOptions, terminal: Terminal) -> None:
         InputError: `out` is there already, or an option is out of range.
     """
     from benchmarks.sweep import SweepOptions, run_sweep
-    from train.trainer import TrainOptions
+    from train.plan import TrainOptions
 
     finished = out / "sweep" / "report"
     if not (out / "photos" / "demo.json").is_file() or finished.exists():

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from train.inspection import inspect
+from train.plan import DEFAULT_BACKBONE, TrainOptions, contract_of
 from train.prepare import prepare
 from train.readers import read_register
-from train.trainer import DEFAULT_BACKBONE, TrainOptions, contract_of, train_run
+from train.trainer import train_run
 
 
 def main(stage: str, photos: Path, out: Path, seed: int) -> float:

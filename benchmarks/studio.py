@@ -37,7 +37,7 @@ from benchmarks.contest import (
 from benchmarks.published import Asked, Estimate, accuracy_ratio, share_of
 from benchmarks.terminal import Terminal
 from mobile_assets.errors import ArtefactError, InputError
-from mobile_assets.files import new_folder, sha256_bytes, write_text
+from mobile_assets.files import new_folder, write_text
 from mobile_assets.photos import PHOTO_SUFFIXES
 from mobile_assets.schema import Document
 from train.readers import read_register
@@ -64,7 +64,7 @@ picture per object there is no validation photo: the last epoch is taken, whatev
 Regenerate with
 
     python -m benchmarks.studio --photos GROCERY --out DIR --seeds {seeds} \\
-        --table benchmarks/studio.md
+        --phone-seeds {phone_seeds} --table benchmarks/studio.md
 
 95 % intervals come from drawing whole objects, with all their photos of all seeds (2,000 draws).
 
@@ -121,25 +121,24 @@ def read_source(root: Path) -> Source:
     return Source(studio, {name: tuple(phone[name]) for name in sorted(phone)})
 
 
-def half_of(object_id: str, names: Sequence[str], half: Half) -> tuple[str, ...]:
+def half_of(names: Sequence[str], half: Half) -> tuple[str, ...]:
     """The names of one object's phone photos that belong to a half, sorted.
 
-    The division hangs on object id and file names alone, never on a seed.
+    Every other photo, in the order of their names; never by a seed. So a recipe developed on the
+    photos of even number was not developed on those that are asked about in the end.
 
     Args:
-        object_id: The object.
-        names: File names of all its phone photos.
-        half: Which half; of an odd number the test half has one more.
+        names: File names of all phone photos of one object.
+        half: Which half; of an odd number the development half has one more.
     """
-    order = sorted(names, key=lambda name: sha256_bytes(f"{object_id}\0{name}".encode()))
-    return tuple(sorted(order[{"test": 0, "dev": 1}[half] :: 2]))
+    return tuple(sorted(names)[{"dev": 0, "test": 1}[half] :: 2])
 
 
 def in_half(source: Source, half: Half) -> dict[str, list[tuple[Path, Photo]]]:
     """The phone photos of a half, by object, in the order of their names."""
     chosen: dict[str, list[tuple[Path, Photo]]] = {}
     for object_id, photos in source.phone.items():
-        kept = half_of(object_id, [path.name for path, _ in photos], half)
+        kept = half_of([path.name for path, _ in photos], half)
         chosen[object_id] = [pair for pair in photos if pair[0].name in kept]
     return chosen
 
@@ -188,10 +187,9 @@ def make_folders(arguments: argparse.Namespace) -> None:
             for path, _ in photos
         ]
         _copy(asked, base / "asked")
-        for seed in arguments.seeds:
-            for setting, extra in EXTRA.items():
-                photos = training_photos(source, arguments.half, extra, seed)
-                _copy(photos, base / f"seed{seed}" / setting / "register")
+        for seed, setting in trained(arguments):
+            photos = training_photos(source, arguments.half, EXTRA[setting], seed)
+            _copy(photos, base / f"seed{seed}" / setting / "register")
 
 
 def _copy(photos: Sequence[tuple[Path, str, str, str]], target: Path) -> None:
@@ -208,25 +206,36 @@ def _copy(photos: Sequence[tuple[Path, str, str, str]], target: Path) -> None:
 def jobs_of(arguments: argparse.Namespace, recipes: Sequence[str]) -> list[tuple[str, Job]]:
     """All runs, each with its setting."""
     jobs: list[tuple[str, Job]] = []
-    for seed in arguments.seeds:
-        for setting in EXTRA:
-            folder = arguments.out / arguments.half / f"seed{seed}" / setting
-            for recipe in recipes:
-                options = replace(
-                    training_options(arguments, recipe, seed),
-                    min_photos=1,
-                    layout="collection",
-                    cache=folder / "prepared",
-                )
-                name = f"seed {seed} {setting} {recipe}"
-                jobs.append((setting, Job(name, folder / "register", folder / recipe, options)))
+    for seed, setting in trained(arguments):
+        folder = arguments.out / arguments.half / f"seed{seed}" / setting
+        for recipe in recipes:
+            options = replace(
+                training_options(arguments, recipe, seed),
+                min_photos=1,
+                layout="collection",
+                cache=folder / "prepared",
+            )
+            name = f"seed {seed} {setting} {recipe}"
+            jobs.append((setting, Job(name, folder / "register", folder / recipe, options)))
     return jobs
+
+
+def trained(arguments: argparse.Namespace) -> list[tuple[int, str]]:
+    """Seeds and settings that are trained: those with phone photos perhaps with fewer seeds."""
+    few = arguments.seeds if arguments.phone_seeds is None else arguments.phone_seeds
+    return [
+        (seed, setting)
+        for seed in arguments.seeds
+        for setting, extra in EXTRA.items()
+        if not extra or seed in few
+    ]
 
 
 def page(published: Published) -> str:
     """The Markdown page, from the raw rows alone."""
     runs = published.runs
     seeds = sorted({row.seed for row in runs})
+    with_phone = sorted({row.seed for row in runs if EXTRA[row.setting]})
     settings = [setting for setting in EXTRA if any(row.setting == setting for row in runs)]
     return TEXT.format(
         objects=len(runs[0].objects),
@@ -234,6 +243,7 @@ def page(published: Published) -> str:
         tested=f"{sum(runs[0].tested):,}",
         backbone=published.backbone,
         seeds=",".join(map(str, seeds)),
+        phone_seeds=",".join(map(str, with_phone)),
         lines="".join(_line(runs, setting, name) for setting in settings for name in CONTESTANTS),
         asked="".join(asked.line() for asked in verdicts(published)),
         created=published.created,
@@ -301,6 +311,11 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--seeds", type=whole_numbers, default=(0, 1, 2), help="of draws and trainings (0,1,2)"
+    )
+    parser.add_argument(
+        "--phone-seeds",
+        type=whole_numbers,
+        help="those of them that are trained with phone photos too (default: all)",
     )
     parser.add_argument(
         "--only", type=recipe_names, metavar="RECIPES", help="train these runs only, and stop"

@@ -17,10 +17,11 @@ from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
+from train.plan import Plan, TrainOptions, plan_run
 from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
 from train.run import Run, RunMetrics, read_run
-from train.trainer import Plan, TrainOptions, plan_run, train_run
+from train.trainer import train_run
 
 if TYPE_CHECKING:
     from benchmarks.results import Results

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from benchmarks.results import Results
     from mobile_assets.bundle import Bundle
     from train.inspection import Inspection, Row
+    from train.plan import Reporter
     from train.progress import TrainingProgress
     from train.run import EpochRecord, Run
-    from train.trainer import Reporter
 
 LISTED_PROBLEMS = 200
 """More problems than this are counted, not listed; --json has them all."""
@@ -100,7 +100,7 @@ class Terminal:
 
     def reporter(self, prefix: str = "") -> Reporter:
         """Where training reports to."""
-        from train.trainer import Reporter
+        from train.plan import Reporter
 
         lines = Lines(self.say)
 

@@ -17,8 +17,8 @@ from train.batches import Photos
 from train.device import Compute, choose_compute, keep_freed_memory
 from train.engine import Trainer
 from train.model import build_model
+from train.plan import DEFAULT_BACKBONE, contract_of
 from train.recipes import PAPER
-from train.trainer import DEFAULT_BACKBONE, contract_of
 
 WAYS = ("plain", "ours")
 

@@ -20,8 +20,9 @@ from mobile_assets.errors import InputError, MissingDependencyError
 from train.backbones import BACKBONES, find, pretrained_input, timm_name
 from train.heads import HEADS
 from train.model import build_model
+from train.plan import TrainOptions, contract_of
 from train.run import load_model, read_run
-from train.trainer import TrainOptions, contract_of, train_run
+from train.trainer import train_run
 from train.weights import load_imagenet, package_file, read_tensors
 
 ROOT = Path(__file__).parent.parent

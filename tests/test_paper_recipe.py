@@ -12,8 +12,8 @@ from export.network import deployable
 from export.tflite import convert_float32, run_tflite
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
+from train.plan import TrainOptions, contract_of, plan_run
 from train.recipes import FIELD, PAPER
-from train.trainer import TrainOptions, contract_of, plan_run
 
 UNCHANGED = (1 / 255, 1 / 255, 1 / 255)
 PAPER_PIXELS = Preprocessing(

@@ -13,7 +13,8 @@ from benchmarks.perturbations import PERTURBATIONS, Perturbation, Scene, generat
 from benchmarks.photos import TestPhoto
 from benchmarks.robustness import main, spread
 from benchmarks.robustness_page import CLEAN, Published, page, verdicts
-from train.trainer import TrainOptions, train_run
+from train.plan import TrainOptions
+from train.trainer import train_run
 
 PUBLISHED = Path(__file__).parent.parent / "benchmarks/robustness.json"
 BY_NAME = {perturbation.name: perturbation for perturbation in PERTURBATIONS}

@@ -25,12 +25,13 @@ from train.engine import Trainer
 from train.freezing import early_parameters
 from train.heads import HIDDEN
 from train.model import build_model
+from train.plan import TrainOptions
 from train.progress import Clock
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
 from train.run import EpochRecord, Run, RunMetrics, load_model, read_run
 from train.schedule import next_epoch
 from train.state import State
-from train.trainer import TrainOptions, train_run
+from train.trainer import train_run
 from train.weights import in_order, load_imagenet, package_file, read_tensors
 
 LITE0 = "tf_efficientnet_lite0"

@@ -1,0 +1,222 @@
+"""What is settled before training begins: photos, threshold data set, split, recipe, contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mobile_assets.errors import InputError
+from mobile_assets.preprocessing import Preprocessing
+from train.backbones import find, pretrained_input
+from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
+from train.progress import OnProgress
+from train.readers import Layout, read_register
+from train.recipes import Recipe, recipe_named
+from train.register import Register
+from train.run import EpochRecord, Split
+from train.split import Strategy, make_split
+
+SHARED_LISTED = 5
+"""So many pictures that stand under two objects are named; `inspect` names them all."""
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What can be chosen of a training.
+
+    Attributes:
+        backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
+        recipe: Name of a recipe.
+        head: Name of a head; None for the recipe's own.
+        min_photos: The threshold data set.
+        split: How photos are divided; None for the recipe's own way.
+        seed: Of the split, the head's first weights and the order of photos.
+        weights: Checkpoint with the backbone's ImageNet weights; None to find them.
+        layout: How folders are meant.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        input_size: Side of the square input in pixels; None for the backbone's own.
+        epochs: Passes over all weights; None for the recipe's own.
+        patience: Epochs without a better validation after which training ends; None for the
+            recipe's own, 0 for never.
+        hold_out_test: False where test photos come from elsewhere, so that none are spent on it.
+        cache: Folder of prepared photos; None for the user's cache folder.
+        force: Replace a run that is already there.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    recipe: str = "field"
+    head: str | None = None
+    min_photos: int = 3
+    split: Strategy | None = None
+    seed: int = 0
+    weights: Path | None = None
+    layout: Layout = "auto"
+    device: str = "auto"
+    input_size: int | None = None
+    epochs: int | None = None
+    patience: int | None = None
+    hold_out_test: bool = True
+    cache: Path | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Where training tells how far it is; every member may be left out."""
+
+    prepared: Progress | None = None
+    epoch: Callable[[EpochRecord, int], None] | None = None
+    progress: OnProgress | None = None
+    said: Callable[[str], object] = len  # says it to nobody
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is settled before the first step of training.
+
+    Attributes:
+        recipe: How to train.
+        contract: The preprocessing contract.
+        prepared: All readable photos with their pixels.
+        dataset: The threshold data set.
+        split: Its division.
+    """
+
+    recipe: Recipe
+    contract: Preprocessing
+    prepared: Prepared
+    dataset: Register
+    split: Split
+
+
+def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> Plan:
+    """Reads and divides the photos; the same photos and options give the same plan.
+
+    Args:
+        photos: The register: a folder or a manifest.
+        options: What was chosen.
+        reporter: Where progress goes.
+
+    Raises:
+        InputError: The photos or an option cannot be used.
+    """
+    reporter = reporter or Reporter()
+    recipe = _recipe(options)
+    contract = contract_of(options.backbone, options.input_size, paper_input=recipe.paper_input)
+    register = read_register(photos, layout=options.layout)
+    cache = options.cache or default_cache()
+    prepared = prepare(register, contract, cache, progress=reporter.prepared, said=reporter.said)
+    dataset = threshold_dataset(prepared.register, options.min_photos)
+    split = _split(dataset, prepared, options, recipe)
+    recipe = recipe.for_photos(len(split.of("train")))
+    return Plan(recipe, contract, prepared, dataset, split)
+
+
+def contract_of(
+    backbone: str, input_size: int | None, *, paper_input: bool = False
+) -> Preprocessing:
+    """The preprocessing contract of a backbone: its ImageNet weights' input size, mean and std.
+
+    Args:
+        backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
+        input_size: Side of a square input in pixels; None for the backbone's own size.
+        paper_input: Pixels as in the paper: blue, green, red, 0–255, at the paper's size.
+
+    Raises:
+        InputError: Nobody knows the backbone, or the size is too small.
+    """
+    if input_size is not None and input_size < 32:
+        raise InputError(f"--input-size {input_size}: give at least 32 pixels.")
+    (height, width), mean, std = pretrained_input(backbone)
+    if paper_input:
+        ours = find(backbone)
+        height, width = (ours and ours.paper_size) or (height, width)
+        unchanged = 1 / 255  # (rgb / 255 - 0) / (1 / 255) is 0–255 again
+        return Preprocessing(
+            height=input_size or height,
+            width=input_size or width,
+            mean=(0.0, 0.0, 0.0),
+            std=(unchanged, unchanged, unchanged),
+            network_colour="BGR",
+        )
+    return Preprocessing(height=input_size or height, width=input_size or width, mean=mean, std=std)
+
+
+def threshold_dataset(register: Register, min_photos: int) -> Register:
+    """The objects with enough readable photos.
+
+    Raises:
+        InputError: Fewer than two objects have so many photos.
+    """
+    if min_photos < 1:
+        raise InputError(f"--min-photos {min_photos}: give 1 or more.")
+    dataset = register.threshold(min_photos)
+    objects = len(dataset.object_ids)
+    if objects >= 2:
+        return dataset
+    counts = register.photos_per_object
+    most = max(counts.values(), default=0)
+    raise InputError(
+        f"{register.root} has {objects} object{'s' if objects != 1 else ''} with at least "
+        f"{min_photos} readable photos (of {len(counts)}; the most photographed has {most}). "
+        "At least 2 are needed: add photos or lower --min-photos."
+    )
+
+
+def _recipe(options: TrainOptions) -> Recipe:
+    recipe = recipe_named(options.recipe)
+    if options.epochs is not None:
+        if options.epochs < 0:
+            raise InputError(f"--epochs {options.epochs}: give 0 or more.")
+        recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    if options.patience is not None:
+        if options.patience < 0:
+            raise InputError(f"--patience {options.patience}: give 0 (never) or more.")
+        recipe = dataclasses.replace(recipe, patience=options.patience)
+    if recipe.epochs + recipe.head_epochs == 0:
+        raise InputError(f"Recipe {recipe.name} with --epochs 0 trains nothing. Give 1 or more.")
+    return recipe
+
+
+def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe: Recipe) -> Split:
+    return make_split(
+        dataset,
+        strategy=options.split or recipe.split,
+        seed=options.seed,
+        min_photos=options.min_photos,
+        digests=prepared.digests,
+        hashes=prepared.hashes,
+        shared=prepared.shared,
+        hold_out_test=options.hold_out_test,
+    )
+
+
+def say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
+    dataset, split = plan.dataset, plan.split
+    left = len(plan.prepared.register.object_ids) - len(dataset.object_ids)
+    unreadable = sum(problem.kind == "unreadable" for problem in dataset.problems)
+    reporter.said(
+        f"{len(dataset.object_ids)} objects with at least {split.min_photos} photos"
+        f" ({left} with fewer left out): {len(split.of('train'))} photos for training, "
+        f"{len(split.of('val'))} for validation, {len(split.of('test'))} for test"
+    )
+    if unreadable:
+        reporter.said(f"{unreadable} photos cannot be read: `artefact-id inspect` lists them")
+    for problem in same_picture(plan.prepared.shared)[:SHARED_LISTED]:
+        reporter.said(f"{problem.path} {problem.reason}")
+    if len(plan.prepared.shared) > SHARED_LISTED:
+        reporter.said(
+            f"{len(plan.prepared.shared)} pictures stand under two objects: "
+            "`artefact-id inspect` lists them"
+        )
+    if not split.of("val") and plan.recipe.patience:
+        raise InputError(
+            f"--patience {plan.recipe.patience} waits for a better validation, but there are no "
+            "validation photos. Leave it out, or hold some out."
+        )
+    if not split.of("val"):
+        reporter.said("no validation photos: the last epoch's weights are taken")
