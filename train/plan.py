@@ -196,6 +196,7 @@ def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe:
 
 
 def say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
+    """Says what will be trained on, and what is wrong with it."""
     dataset, split = plan.dataset, plan.split
     left = len(plan.prepared.register.object_ids) - len(dataset.object_ids)
     unreadable = sum(problem.kind == "unreadable" for problem in dataset.problems)
