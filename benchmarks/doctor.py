@@ -59,6 +59,12 @@ def diagnose() -> tuple[Part, ...]:
             "parity, latency and memory on this machine's processor",
             "benchmark",
         ),
+        _part(
+            "figures",
+            ["captum", "scikit-learn", "umap-learn"],
+            "what a network looks at, and which objects it takes for alike",
+            "figures",
+        ),
         _part("demo register", ["mitsuba"], "renders museum objects on the processor", "demo"),
         _tensorflow(),
     )

@@ -176,6 +176,8 @@ class Terminal:
         self._out.print(_counts("Photos per object", "photos per object", found.per_object))
         self._out.print(_counts("Collections", "collection", found.per_collection))
         self._out.print(_counts("Threshold data sets", "photos", found.thresholds))
+        kinds = ", ".join(f"{kind}: {count:,}" for kind, count in found.kinds.items())
+        self._out.print(f"Files. {kinds}", markup=False)
         if found.problems:
             self._problems(found)
 

@@ -20,6 +20,9 @@ from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.quiet import quiet
 
 _SCORES = "scores"
+_IN_FLOAT32 = ("softmax", "reduce_sum", "rsqrt")
+"""The softmax, and the length of an embedding, whose square may leave float16's range."""
+
 _CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 _NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
 
@@ -73,7 +76,7 @@ def convert_coreml(
             ),
             convert_to="mlprogram",
             compute_precision=ct.transform.FP16ComputePrecision(
-                op_selector=lambda operation: operation.op_type != "softmax"
+                op_selector=lambda operation: operation.op_type not in _IN_FLOAT32
             ),
             minimum_deployment_target=ct.target.iOS16,
             skip_model_load=True,
