@@ -187,7 +187,7 @@ def _processor() -> str:
 
 
 def _settings(options: BenchmarkOptions) -> Settings:
-    command = " ".join([Path(sys.argv[0]).name, *(_shown(word) for word in sys.argv[1:])])
+    command = " ".join([Path(sys.argv[0]).name, *(shown_word(word) for word in sys.argv[1:])])
     return Settings(
         latency_runs=options.latency_runs,
         warmup=options.warmup,
@@ -200,6 +200,6 @@ def _settings(options: BenchmarkOptions) -> Settings:
     )
 
 
-def _shown(word: str) -> str:
+def shown_word(word: str) -> str:
     """A word of the command line; of absolute paths only the last part."""
     return Path(word).name if Path(word).is_absolute() else word

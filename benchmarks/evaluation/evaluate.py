@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.benchmark import _shown, describe_host
+from benchmarks.benchmark import describe_host, shown_word
 from benchmarks.evaluation.answers import Answered, Network, answer_photos
 from benchmarks.evaluation.document import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
 from benchmarks.evaluation.latency import measure_latency
@@ -219,7 +219,7 @@ def _document(
             seed=options.seed,
             latency_runs=options.latency_runs,
             threads=torch.get_num_threads(),
-            command=" ".join([Path(sys.argv[0]).name, *(_shown(w) for w in sys.argv[1:])]),
+            command=" ".join([Path(sys.argv[0]).name, *(shown_word(w) for w in sys.argv[1:])]),
         ),
         members=tuple(_member(team, n, networks[n], times) for n in range(len(networks))),
         lead=team.names[team.lead],
@@ -227,7 +227,9 @@ def _document(
             photos=len(test.photos),
             objects_shown=len({photo.object_id for photo in test.photos}),
             unseen_photos=int((~test.seen).sum()),
-            left_out=tuple(SkippedPhoto(path=_shown(s.path), reason=s.reason) for s in left_out),
+            left_out=tuple(
+                SkippedPhoto(path=shown_word(s.path), reason=s.reason) for s in left_out
+            ),
             sha256=list_hash(test.photos),
         ),
         rows=tuple(

@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.evaluation import tables
 from benchmarks.evaluation.document import Evaluation, Outlook
 from benchmarks.evaluation.pairs import training_photo
-from benchmarks.report.pictures import THUMBNAIL, _encode
+from benchmarks.report.pictures import THUMBNAIL, encoded
 from benchmarks.tables import percent
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _less_near(cells: Sequence[str]) -> list[str]:
 
 def _thumbnail(found: Findings, object_id: str) -> str | None:
     path = training_photo(found, object_id)
-    return None if path is None else _encode(path, THUMBNAIL)
+    return None if path is None else encoded(path, THUMBNAIL)
 
 
 def _shape(name: str) -> str:

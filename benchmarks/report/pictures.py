@@ -37,7 +37,7 @@ class Pictures:
         """The photo, its longer side `size` pixels, as a `data:` address; None if unreadable."""
         key = (path, size)
         if key not in self._made:
-            self._made[key] = _encode(path, size)
+            self._made[key] = encoded(path, size)
         return self._made[key]
 
     def object(self, index: int, size: int = THUMBNAIL) -> str | None:
@@ -57,7 +57,8 @@ class Pictures:
         return found
 
 
-def _encode(path: Path, size: int) -> str | None:
+def encoded(path: Path, size: int) -> str | None:
+    """A photo, its longer side at most `size` pixels, as a data URI; None if it cannot be read."""
     try:
         picture = decode(path)
     except PhotoError:
