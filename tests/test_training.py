@@ -274,6 +274,17 @@ def test_the_head_gets_fewer_passes_over_many_photos() -> None:
     assert PAPER.for_photos(19_600) == PAPER
 
 
+def test_epochs_that_cannot_be_chosen_are_seldom_validated() -> None:
+    trainer = tiny(dataclasses.replace(short(FIELD), head_epochs=2, epochs=12))
+    trainer.fit()
+    seen = [r.epoch for r in trainer.history if r.stage == "all" and not math.isnan(r.val_top1)]
+    assert seen == [4, 8, 10, 11, 12]
+    assert trainer.best.epoch >= 10
+    patient = tiny(dataclasses.replace(short(FIELD), epochs=5, patience=9))
+    patient.fit()
+    assert not any(math.isnan(record.val_top1) for record in patient.history)
+
+
 def test_early_layers_of_every_kind_of_backbone_are_told_apart() -> None:
     import timm
 

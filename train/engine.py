@@ -22,7 +22,14 @@ from train.parallel import Alone
 from train.progress import Clock, OnProgress
 from train.recipes import Recipe
 from train.run import EpochRecord
-from train.schedule import first_settled, head_optimiser, next_epoch, optimiser_of, set_rate
+from train.schedule import (
+    first_settled,
+    head_optimiser,
+    is_validated,
+    next_epoch,
+    optimiser_of,
+    set_rate,
+)
 from train.state import (
     Best,
     Midway,
@@ -115,6 +122,7 @@ class Trainer:
             views=max(1, recipe.head_views),
             head_epochs=recipe.head_epochs,
             epochs=recipe.epochs,
+            validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
         )
         self._start_clocks(None)
 
@@ -262,7 +270,8 @@ class Trainer:
         started = time.perf_counter()
         done = self.train_epoch(stage, epoch, midway)
         trained = time.perf_counter() - started + done.seconds
-        logits = stage.validate()
+        validated = stage.name == "head" or is_validated(self.recipe, epoch)
+        logits = stage.validate() if validated else None
         self._record(
             stage,
             epoch,
@@ -341,7 +350,8 @@ class Trainer:
 
     def _report(self, stage: str, epoch: int, epochs: int) -> None:
         if self.on_progress is not None:
-            top1 = self.history[-1].val_top1 if self.history else math.nan
+            known = (r.val_top1 for r in reversed(self.history) if not math.isnan(r.val_top1))
+            top1 = next(known, math.nan)
             self.on_progress(self._clock.moment(stage, epoch, epochs, top1))
 
     def _pause(self, keep: Callable[[], object], where: Callable[[], str]) -> None:

@@ -72,6 +72,7 @@ class Clock:
         views: int,
         head_epochs: int,
         epochs: int,
+        validations: int | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Plans the work.
@@ -82,13 +83,15 @@ class Clock:
             views: Versions of each photo in the head's stage.
             head_epochs: Epochs of the head alone.
             epochs: Epochs of all weights.
+            validations: How many of these are validated; None for all.
             now: Seconds of some clock.
         """
+        validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
         self._stages = {
             "features": _Stage(features, features),
             "head": _Stage(head_epochs * train, head_epochs * train),
-            "all": _Stage(epochs * train, epochs * (TRAINED * train + val)),
+            "all": _Stage(epochs * train, epochs * TRAINED * train + validated),
         }
         self._now = now
         self._at = now()

@@ -52,6 +52,15 @@ def first_settled(recipe: Recipe) -> int:
     return recipe.epochs - max(1, round(recipe.settled * recipe.epochs)) + 1
 
 
+def is_validated(recipe: Recipe, epoch: int) -> bool:
+    """Whether an epoch of all weights is validated.
+
+    Every one that validation may choose or end training by; of the others every fourth, which is
+    enough to see how it goes.
+    """
+    return bool(recipe.patience) or epoch >= first_settled(recipe) or epoch % 4 == 0
+
+
 def next_epoch(recipe: Recipe, history: Sequence[EpochRecord]) -> int | None:
     """The epoch of all weights that follows on those done; None when training is over.
 
