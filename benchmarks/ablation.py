@@ -45,7 +45,8 @@ def _with(**changes: float) -> Recipe:
 VARIANTS: Mapping[str, Recipe] = {
     "field": FIELD,
     "without other grounds": _with(other_ground=0.0),
-    "without any rotation": _with(any_rotation=0.0),
+    "rotation of 30 degrees at most": _with(any_rotation=0.0),
+    "without other grounds and any rotation": _with(other_ground=0.0, any_rotation=0.0),
     "with perspective and blur": _with(perspective=0.15, blurred=0.2),
     "without augmentation": dataclasses.replace(FIELD, augmentation=None),
     "linear head": dataclasses.replace(FIELD, head="linear"),
@@ -61,6 +62,9 @@ VARIANTS: Mapping[str, Recipe] = {
     "paper's recipe": dataclasses.replace(PAPER, split="stratified"),
 }
 """The recipe, and what differs from it in one point; the last two are other recipes whole."""
+
+TURNED = "turned by 90°"
+"""How the name of photos ends that are shown turned."""
 
 File = tuple[Path, str]
 """A photo with its object."""
@@ -80,7 +84,9 @@ def demo_task(root: Path) -> Task:
     def files(folder: str) -> list[File]:
         return [(path, path.parent.name) for path in sorted((root / folder).glob("*/*/*.jpg"))]
 
-    return Task(files("register"), {"studio views": files("extra"), "messy scenes": files("field")})
+    studio = files("extra")
+    asked = {"studio views": studio, f"these {TURNED}": studio, "messy scenes": files("field")}
+    return Task(files("register"), asked)
 
 
 def grocery_task(root: Path, seed: int, *, alone: bool) -> Task:
@@ -127,9 +133,7 @@ def measure(
     from train.model import build_model
     from train.weights import load_imagenet
 
-    recipe = VARIANTS[name].for_photos(len(task.train))
-    if arguments.epochs is not None:
-        recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, arguments.epochs))
+    recipe = _recipe(name, len(task.train), arguments)
     contract = contract_of(arguments.backbone, arguments.input_size, paper_input=recipe.paper_input)
     objects = sorted({object_id for _, object_id in task.train})
     index = {object_id: number for number, object_id in enumerate(objects)}
@@ -152,26 +156,19 @@ def measure(
     model.load_state_dict(trainer.fit().weights)
     asked = []
     for view, files in task.asked.items():
-        shown = photos(files)
-        right = (predict(model, shown.pixels, compute).argmax(1) == shown.truth).tolist()
-        hits = dict.fromkeys(objects, 0)
-        tested = dict.fromkeys(objects, 0)
-        for (_, object_id), yes in zip(files, right, strict=True):
-            tested[object_id] += 1
-            hits[object_id] += yes
-        asked.append(
-            Asked(
-                photos=view,
-                objects=tuple(objects),
-                tested=tuple(tested.values()),
-                right=tuple(hits.values()),
-            )
-        )
+        truth = torch.tensor([index[object_id] for _, object_id in files])
+        pixels = pixels_of(files, contract)
+        if view.endswith(TURNED):
+            pixels = np.rot90(pixels, axes=(1, 2))
+        right = (predict(model, pixels, compute).argmax(1) == truth).tolist()
+        asked.append(_counted(view, objects, files, right))
     return Result(
         variant=name,
         task=task_name,
         seed=seed,
         settings=recipe.settings(),
+        backbone=arguments.backbone,
+        input_size=contract.height,
         train_photos=len(task.train),
         head_weights=sum(p.numel() for p in model.head.parameters()),
         cpu_seconds=round(trainer.cpu_seconds, 2),
@@ -179,45 +176,87 @@ def measure(
     )
 
 
-def results_of(arguments: argparse.Namespace, terminal: Terminal) -> list[Result]:
-    """Every result, measured now or before."""
+def _recipe(name: str, photos: int, arguments: argparse.Namespace) -> Recipe:
+    recipe = VARIANTS[name].for_photos(photos)
+    if arguments.epochs is None:
+        return recipe
+    few: int = arguments.epochs
+    return dataclasses.replace(
+        recipe, epochs=min(recipe.epochs, few), head_epochs=min(recipe.head_epochs, few)
+    )
+
+
+def _counted(view: str, objects: list[str], files: list[File], right: list[bool]) -> Asked:
+    tested, hits = dict.fromkeys(objects, 0), dict.fromkeys(objects, 0)
+    for (_, object_id), yes in zip(files, right, strict=True):
+        tested[object_id] += 1
+        hits[object_id] += yes
+    return Asked(
+        photos=view,
+        objects=tuple(objects),
+        tested=tuple(tested.values()),
+        right=tuple(hits.values()),
+    )
+
+
+def measure_all(arguments: argparse.Namespace, terminal: Terminal, *, wait: bool) -> None:
+    """Measures what is missing; what another process has in hand is waited for, or left to it."""
     from filelock import FileLock, Timeout
 
-    results: list[Result] = []
+    (arguments.out / "results").mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
         for task_name, make in tasks_of(arguments, seed).items():
             task: Task | None = None
             for name in arguments.only or VARIANTS:
-                stem = f"{task_name}-{seed}-{name}".replace(" ", "-").replace("'", "")
-                file = arguments.out / f"{stem}.json"
-                arguments.out.mkdir(parents=True, exist_ok=True)
+                file = _file(arguments, task_name, seed, name)
                 try:
-                    with FileLock(file.with_suffix(".lock"), timeout=0):
-                        found = _known(file, VARIANTS[name])
-                        if found is None:
+                    with FileLock(file.with_suffix(".lock"), timeout=-1 if wait else 0):
+                        if _known(file, name, arguments) is None:
                             task = task or make()
                             found = measure(name, task_name, task, seed, arguments)
                             found.write(file)
                             terminal.say(f"{task_name}, seed {seed}, {name}: {found.shares}")
-                        results.append(found)
                 except Timeout:
-                    terminal.say(f"{task_name}, seed {seed}, {name}: at work in another process")
-    return results
+                    continue
 
 
-def _known(file: Path, recipe: Recipe) -> Result | None:
+def results_of(arguments: argparse.Namespace) -> list[Result]:
+    """Everything that is measured by now, in the order of the variants."""
+    found = (
+        _known(_file(arguments, task, seed, name), name, arguments)
+        for seed in arguments.seeds
+        for task in tasks_of(arguments, seed)
+        for name in VARIANTS
+    )
+    return [result for result in found if result is not None]
+
+
+def _file(arguments: argparse.Namespace, task: str, seed: int, name: str) -> Path:
+    stem = f"{task}-{seed}-{name}".replace(" ", "-").replace("'", "")
+    folder: Path = arguments.out / "results"
+    return folder / f"{stem}.json"
+
+
+def _known(file: Path, name: str, arguments: argparse.Namespace) -> Result | None:
+    """The result in a file, if it is of this recipe, backbone and input size."""
     try:
         found = Result.read(file)
     except DamagedError:
         return None
-    asked = recipe.for_photos(found.train_photos).settings()
-    return found if found.settings | {"epochs": 0} == asked | {"epochs": 0} else None
+    recipe = _recipe(name, found.train_photos, arguments)
+    size = contract_of(
+        arguments.backbone, arguments.input_size, paper_input=recipe.paper_input
+    ).height
+    measured = (found.settings, found.backbone, found.input_size)
+    return found if measured == (recipe.settings(), arguments.backbone, size) else None
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures what is missing and writes the page."""
     with Terminal() as terminal:
-        results = results_of(arguments, terminal)
+        measure_all(arguments, terminal, wait=False)
+        measure_all(arguments, terminal, wait=True)
+    results = results_of(arguments)
     published = Published(
         created=created_now(),
         host=describe_host(),

@@ -24,8 +24,9 @@ SHIPPED = "field"
 TEXT = """\
 # What each part of the default recipe brings and costs
 
-Development photos only: {views}. None of them is a test photo of the other pages. {backbone},
-seeds {seeds}; a variant differs from `field` in the one point named. In brackets the difference to
+Development photos only: {views}. The groceries are those of the development half (every other
+phone photo), so none of all these is a test photo of the other pages. {backbone}, seeds {seeds}; a
+variant differs from `field` in the one point named. In brackets the difference to
 `field` in points with its 95 % interval, the same objects drawn for both (2,000 draws of whole
 objects). Time is the processor time of training, of `field`'s. Regenerate with
 
@@ -61,6 +62,8 @@ class Result(Document):
         task: What it was trained on.
         seed: Of the draw of photos and of the training.
         settings: The recipe's.
+        backbone: Its name.
+        input_size: Height of its input in pixels.
         train_photos: Photos trained on; none validated.
         head_weights: Parameters of the head.
         cpu_seconds: Processor time of training.
@@ -71,6 +74,8 @@ class Result(Document):
     task: str
     seed: int
     settings: dict[str, float | int | str | bool | None]
+    backbone: str
+    input_size: int
     train_photos: int
     head_weights: int
     cpu_seconds: float

@@ -175,9 +175,9 @@ FIELD = Recipe(
     frozen_share=0.65,
     head_steps=2000,
 )
-"""The default: the head on cached features first, then the later layers too at a rate that falls to
-nothing, the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each time,
-some of them by any angle, some on another ground.
+"""The default: the head on cached features first, then the later layers too at a rate that falls
+to nothing, the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each
+time, some of them by any angle, some on another ground.
 
 Chosen on development photos only (rendered objects, and one half of a set of grocery photos);
 `benchmarks/ablation.md` has what each part brings there and costs. The early layers stay as they

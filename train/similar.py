@@ -11,6 +11,8 @@ views of one object, 1,312,000 of two) and 861 photos of products:
 | 24 | 100 % | 33 % | 36 % | 20 (0.06 %) | 0 |
 | 36 | 100 % | 90 % | 97 % | 106 (0.3 %) | 8 (0.0006 %) |
 
+These were taken with a picture shrunk by a Lanczos filter. Shrunk bilinearly, as here, and with a
+64-bit hash that had to agree too, 36 bits gave 89 % of the cropped, 96 % of all at once, 103 and 7.
 The 64-bit difference hash at 2 bits, for comparison: 84 to 100 %, 31 %, 24 %, 40, 20. The 64-bit
 pHash that finds as much as 256 bits (at 8 bits) takes 684 and 579 pairs of different pictures for
 the same. The transform is one matrix product; libraries for it bring SciPy and PyWavelets along.
