@@ -84,7 +84,15 @@ def test_trial_writes_a_page_that_its_rows_regenerate(
 ) -> None:
     words = ["--photos", str(photos), "--out", str(tmp_path / "out"), "--seeds", "0,1"]
     words += ["--backbone", "test_efficientnet", "--weights", str(tiny_weights(tmp_path))]
-    words += ["--input-size", "64", "--epochs", "1", "--table", str(tmp_path / "studio.md")]
+    words += [
+        "--paper-with-phone",
+        "--input-size",
+        "64",
+        "--epochs",
+        "1",
+        "--table",
+        str(tmp_path / "studio.md"),
+    ]
     assert main(words) == 0
     published = Published.read(tmp_path / "studio.json")
     assert page(published) == (tmp_path / "studio.md").read_text(encoding="utf-8")
