@@ -110,9 +110,9 @@ def grocery_task(root: Path, seed: int, *, alone: bool) -> Task:
 def tasks_of(arguments: argparse.Namespace, seed: int) -> dict[str, Callable[[], Task]]:
     """The sets of photos, by name."""
     return {
-        "rendered": lambda: demo_task(arguments.demo),
         "groceries": lambda: grocery_task(arguments.grocery, seed, alone=False),
         "one studio picture": lambda: grocery_task(arguments.grocery, seed, alone=True),
+        "rendered": lambda: demo_task(arguments.demo),
     }
 
 
