@@ -176,6 +176,9 @@ def ranks(run: Run, photos: Sequence[TestPhoto]) -> tuple[Indices, list[TestPhot
     Returns:
         `[photos]` places, and the photos that could be read, in the same order.
     """
+    from train.device import keep_freed_memory
+
+    keep_freed_memory()  # asking takes half the time
     unreadable: list[Skipped] = []
     shown: list[TestPhoto] = []
     parts = []

@@ -144,6 +144,9 @@ def measure(contest: Contest, props: Props, seed: int, terminal: Terminal) -> It
     Yields:
         One row per recipe and perturbation, unchanged photos included.
     """
+    from train.device import keep_freed_memory
+
+    keep_freed_memory()  # asking takes half the time
     used = tuple(p for p in PERTURBATIONS if props.allow(p))
     names = (CLEAN, *(p.name for p in used))
     right: dict[tuple[str, str], list[bool]] = defaultdict(list)
@@ -231,6 +234,9 @@ def contact_sheet(contest: Contest, props: Props, *, photos: int = 7, side: int 
     """
     from PIL import ImageDraw, ImageFont
 
+    from train.device import keep_freed_memory
+
+    keep_freed_memory()  # asking takes half the time
     used = tuple(p for p in PERTURBATIONS if props.allow(p))
     places = np.linspace(0, len(contest.objects) - 1, photos).round().astype(int)
     first = {photo.object_id: photo for photo in reversed(contest.chosen)}
