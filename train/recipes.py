@@ -181,8 +181,7 @@ time, some of them by any angle, some on another ground.
 
 Chosen on development photos only (rendered objects, and one half of a set of grocery photos);
 `benchmarks/ablation.md` has what each part brings there and costs. The early layers stay as they
-are because that costs no accuracy there and spares half of the time. Perspective and blur were
-tried and left out: on the groceries they cost more than they brought on messy scenes."""
+are for half of the time. Perspective and blur were tried and left out."""
 
 PROBE = Recipe(
     name="probe",
