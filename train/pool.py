@@ -2,8 +2,8 @@
 
 Measured on 2 cores, against threads: processes take a quarter longer for JPEG (122 to 98 ms for 12
 megapixels in full) and TIFF, as long for HEIC (0.75 s), and less for PNG (255 to 334 ms). They
-outlive a photo that kills its decoder; and a program that has loaded torch must not fork. Each is started afresh and reads requests from a pipe,
-so it ends with its parent, however that one ends.
+outlive a photo that kills its decoder; and a program that has loaded torch must not fork. Each is
+started afresh and reads requests from a pipe, so it ends with its parent, however that one ends.
 """
 
 from __future__ import annotations
