@@ -20,7 +20,7 @@ NAMES = {
 
 NOTES = {
     PROBE.name: "A linear classifier on frozen ImageNet features: the floor for fine-tuning.",
-    PAPER.name: "All weights, Adam at 10^-4.8, 100 epochs, no augmentation; same input.",
+    PAPER.name: "All weights, Adam at 10^-4.8, 100 epochs, no augmentation, BGR pixels.",
 }
 
 

@@ -8,8 +8,8 @@ from torch import nn
 def early_parameters(backbone: nn.Module, share: float) -> list[nn.Parameter]:
     """Parameters of the first layer groups of a timm backbone.
 
-    Edges and textures are the same on museum objects as on ImageNet, while the early layers, whose
-    pictures are the largest, take half the time of a training step.
+    The early layers, whose pictures are the largest, take a third of the time of a training and
+    more. What it costs in accuracy to leave them differs between photos: `benchmarks/ablation.md`.
 
     Args:
         backbone: A timm network; its own grouping is used (stem, stages, last layers).
