@@ -1,10 +1,10 @@
-"""Letting the reference and every variant answer the same pixels."""
+"""Letting the reference and every variant, on every runtime chosen, answer the same pixels."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.cases import BenchmarkCase
 from benchmarks.metrics import Answers, Indices, join_answers, reduce_answers
 from benchmarks.photos import Skipped, TestPhoto, decode_chunks
-from benchmarks.results import REFERENCE_VARIANT
-from benchmarks.runtimes import Pixels, Probabilities, Session, runtime_for
+from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
+from benchmarks.subjects import REFERENCE, Subject
+from benchmarks.tempering import Temperature, TemperatureFit, tempered_confidence
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.labels import LabelMap
 
@@ -23,6 +24,7 @@ KEEP = 10
 """How many of the best objects are remembered of each photo."""
 
 Progress = Callable[[str, int, int], None]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,24 @@ class Measured:
         photos: The photos that could be decoded, in order.
         unreadable: Those that could not, and those found unusable before.
         in_training: Photos left out because training or validation had them.
-        answers: By variant; `REFERENCE_VARIANT` is the reference. Class indices are the run's.
-        drift: By variant, largest difference of a probability from the reference's, 0–1; None
-            where a probability is not a finite number.
+        answers: By subject; `REFERENCE` is the reference. Class indices are the run's.
+        asked: By subject, `[n]` positions in `photos` of the photos that its answers are to; all
+            of them unless the runtime is slow.
+        drift: By subject, `[n]` each photo's largest difference of any probability from the
+            reference's, 0–1; infinite where a probability is not a finite number.
+        temperatures: By subject, fitted on validation photos; without those it is not there.
+        tempered: By subject, `[n]` the probability of the first answer at that temperature.
     """
 
     case: BenchmarkCase
     photos: tuple[TestPhoto, ...]
     unreadable: tuple[Skipped, ...]
     in_training: tuple[Skipped, ...]
-    answers: Mapping[str, Answers]
-    drift: Mapping[str, float | None]
+    answers: Mapping[Subject, Answers]
+    asked: Mapping[Subject, Indices]
+    drift: Mapping[Subject, Floats]
+    temperatures: Mapping[Subject, Temperature]
+    tempered: Mapping[Subject, Floats]
 
     @property
     def truth(self) -> Indices:
@@ -56,10 +65,32 @@ class Measured:
         """`[photos]` whether the object has a training photo."""
         return np.array([photo.seen for photo in self.photos], dtype=np.bool_)
 
+    def reference_of(self, subject: Subject) -> Answers:
+        """The reference's answers to the photos that the subject was asked."""
+        every, places = self.answers[REFERENCE], self.asked[subject]
+        return Answers(every.rank[places], every.best[places], every.probability[places])
 
-def executable(bundle: Bundle) -> tuple[Variant, ...]:
-    """The bundle's variants that a runtime of this machine executes."""
-    return tuple(variant for variant in bundle.info.variants if runtime_for(variant) is not None)
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant and the runtime that will execute it."""
+
+    variant: Variant
+    runtime: Runtime
+
+    @property
+    def subject(self) -> Subject:
+        """Under which its answers are kept."""
+        return Subject(self.variant.name, self.runtime.name, self.runtime.unit)
+
+
+def candidates(bundle: Bundle, chosen: Sequence[str] = DEFAULT) -> tuple[Candidate, ...]:
+    """The bundle's variants with the chosen runtimes that execute them on this machine."""
+    return tuple(
+        Candidate(variant, runtime)
+        for variant in bundle.info.variants
+        for runtime in runtimes_for(variant, chosen)
+    )
 
 
 def measure_answers(
@@ -67,6 +98,9 @@ def measure_answers(
     photos: Sequence[TestPhoto],
     in_training: Sequence[Skipped],
     *,
+    chosen: Sequence[Candidate] | None = None,
+    validation: Sequence[TestPhoto] = (),
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Measured:
     """Decodes each photo once and gives the same pixels to the reference and all variants.
@@ -75,32 +109,85 @@ def measure_answers(
         case: Bundle and run.
         photos: The test photos that are new to the model.
         in_training: Those left out, to be handed on.
+        chosen: What to ask beside the reference; None for all that the default runtimes execute.
+        validation: Photos to fit temperatures on; never test photos.
+        seed: Of the draw of photos for runtimes that are asked only some.
         progress: Called with a label, the photos done and their number.
     """
-    threads = os.cpu_count() or 1
+    if chosen is None:
+        chosen = candidates(case.bundle)
+    name = case.bundle.info.name
+    contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
-    with contextlib.ExitStack() as stack:
-        sessions: dict[str, Session] = {
-            REFERENCE_VARIANT: stack.enter_context(open_reference(case.run))
-        }
-        orders: dict[str, Indices | None] = {REFERENCE_VARIANT: None}
-        order = column_order(case.bundle.labels, case.run.labels)
-        for variant in executable(case.bundle):
-            runtime = runtime_for(variant)
-            assert runtime is not None  # executable() chose it
-            session = runtime.open(case.bundle, variant, threads)
-            sessions[variant.name] = stack.enter_context(session)
-            orders[variant.name] = order
-        collected = _Collector(len(case.run.labels))
-        for good, pixels in decode_chunks(photos, case.bundle.info.preprocessing, unreadable):
-            kept.extend(good)
-            truth = np.array([photo.object_index for photo in good], dtype=np.int64)
-            collected.add(truth, {n: _ask(s, pixels, orders[n]) for n, s in sessions.items()})
+    with _opened(case, chosen) as asking:
+        fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
+        done = 0
+        for good, pixels in decode_chunks(validation, contract, []) if fits else ():
+            truth = _truth(good)
+            for one in asking:
+                if one.subject in fits:
+                    fits[one.subject].add(one.ask(pixels), truth)
+            done += len(good)
             if progress is not None:
-                progress(case.bundle.info.name, len(kept), len(photos))
-        answers, drift = collected.result(sessions)
-    return Measured(case, tuple(kept), tuple(unreadable), tuple(in_training), answers, drift)
+                progress(f"{name}: validation", done, len(validation))
+        temperatures = {s: found for s, fit in fits.items() if (found := fit.result()) is not None}
+        drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
+        place_of = {id(photo): place for place, photo in enumerate(photos)}
+        collected = _Collector(len(case.run.labels), temperatures)
+        for good, pixels in decode_chunks(photos, contract, unreadable):
+            places = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
+            collected.chunk(asking, pixels, _truth(good), places, drawn, len(kept))
+            kept.extend(good)
+            if progress is not None:
+                progress(name, len(kept), len(photos))
+    return Measured(
+        case,
+        tuple(kept),
+        tuple(unreadable),
+        tuple(in_training),
+        *collected.result([one.subject for one in asking]),
+    )
+
+
+def _truth(photos: Sequence[TestPhoto]) -> Indices:
+    return np.array([photo.object_index for photo in photos], dtype=np.int64)
+
+
+def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
+    """`[photos]` which of them a runtime is asked."""
+    mask = np.ones(photos, dtype=np.bool_)
+    if limit is not None and limit < photos:
+        mask[:] = False
+        mask[np.random.default_rng(seed).choice(photos, size=limit, replace=False)] = True
+    return mask
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """One opened model, whose answers are put in the order of the run's classes."""
+
+    subject: Subject
+    session: Session
+    order: Indices | None
+    limit: int | None
+
+    def ask(self, pixels: Pixels) -> Probabilities:
+        probabilities = self.session.predict(pixels)
+        return probabilities if self.order is None else probabilities[:, self.order]
+
+
+@contextlib.contextmanager
+def _opened(case: BenchmarkCase, chosen: Sequence[Candidate]) -> Iterator[list[_Asking]]:
+    threads = os.cpu_count() or 1
+    order = column_order(case.bundle.labels, case.run.labels)
+    with contextlib.ExitStack() as stack:
+        reference = stack.enter_context(open_reference(case.run))
+        opened = [_Asking(REFERENCE, reference, None, None)]
+        for one in chosen:
+            session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
+            opened.append(_Asking(one.subject, session, order, one.runtime.limit))
+        yield opened
 
 
 def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
@@ -115,41 +202,79 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     return np.array([place[object_id] for object_id in run.object_ids], dtype=np.int64)
 
 
-def _ask(session: Session, pixels: Pixels, order: Indices | None) -> Probabilities:
-    probabilities = session.predict(pixels)
-    return probabilities if order is None else probabilities[:, order]
-
-
 class _Collector:
     """Reduces chunks of probabilities as they come, so that memory does not grow with objects."""
 
-    def __init__(self, objects: int) -> None:
+    def __init__(self, objects: int, temperatures: Mapping[Subject, Temperature]) -> None:
         self._objects = objects
-        self._parts: dict[str, list[Answers]] = {}
-        self._drift: dict[str, float] = {}
+        self._temperatures = temperatures
+        self._answers: dict[Subject, list[Answers]] = {}
+        self._asked: dict[Subject, list[Indices]] = {}
+        self._drift: dict[Subject, list[Floats]] = {}
+        self._tempered: dict[Subject, list[Floats]] = {}
 
-    def add(self, truth: Indices, probabilities: Mapping[str, Probabilities]) -> None:
-        reference = probabilities[REFERENCE_VARIANT]
-        for name, values in probabilities.items():
-            part = reduce_answers(values, truth, keep=KEEP)
-            self._parts.setdefault(name, []).append(part)
-            # A value that is not finite makes the largest difference NaN for good.
-            with np.errstate(invalid="ignore"):
-                worst = float(np.abs(values - reference).max())
-            self._drift[name] = float(np.fmax(self._drift.get(name, 0.0), worst))
-            if np.isnan(worst):
-                self._drift[name] = float("inf")
+    def chunk(
+        self,
+        asking: Sequence[_Asking],
+        pixels: Pixels,
+        truth: Indices,
+        places: Indices,
+        drawn: Mapping[Subject, NDArray[np.bool_]],
+        before: int,
+    ) -> None:
+        """Asks everything about one chunk.
+
+        Args:
+            asking: The opened models, the reference first.
+            pixels: `[N, H, W, 3]` the chunk's photos.
+            truth: `[N]` their right objects.
+            places: `[N]` their places among all photos given.
+            drawn: By subject, which of all photos given it is asked.
+            before: Number of readable photos in earlier chunks.
+        """
+        reference = asking[0].ask(pixels)
+        for one in asking:
+            chosen = np.flatnonzero(drawn[one.subject][places])
+            if not len(chosen):
+                continue
+            whole = len(chosen) == len(pixels)
+            if one.subject == REFERENCE:
+                values = reference
+            else:
+                values = one.ask(pixels if whole else pixels[chosen])
+            self._add(one.subject, values, reference[chosen], truth[chosen])
+            self._asked.setdefault(one.subject, []).append(chosen + before)
+
+    def _add(
+        self, subject: Subject, values: Probabilities, reference: Probabilities, truth: Indices
+    ) -> None:
+        self._answers.setdefault(subject, []).append(reduce_answers(values, truth, keep=KEEP))
+        with np.errstate(invalid="ignore"):
+            worst = np.abs(values - reference).max(axis=1)
+        self._drift.setdefault(subject, []).append(np.where(np.isnan(worst), np.inf, worst))
+        temperature = self._temperatures.get(subject)
+        if temperature is not None:
+            confidence = tempered_confidence(values, temperature.value)
+            self._tempered.setdefault(subject, []).append(confidence)
 
     def result(
-        self, names: Mapping[str, object]
-    ) -> tuple[dict[str, Answers], dict[str, float | None]]:
+        self, subjects: Sequence[Subject]
+    ) -> tuple[
+        dict[Subject, Answers],
+        dict[Subject, Indices],
+        dict[Subject, Floats],
+        Mapping[Subject, Temperature],
+        dict[Subject, Floats],
+    ]:
+        """Answers, photos asked, drift, temperatures and tempered confidence, by subject."""
+        none = np.zeros(0, np.float32)
         empty = reduce_answers(
             np.zeros((0, self._objects), np.float32), np.zeros(0, np.int64), keep=KEEP
         )
-        answers = {n: join_answers(self._parts.get(n, [empty])) for n in names}
-        drift = {n: _finite(self._drift.get(n)) for n in names}
-        return answers, drift
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None
+        return (
+            {s: join_answers(self._answers.get(s, [empty])) for s in subjects},
+            {s: np.concatenate(self._asked.get(s, [np.zeros(0, np.int64)])) for s in subjects},
+            {s: np.concatenate(self._drift.get(s, [none])) for s in subjects},
+            self._temperatures,
+            {s: np.concatenate(parts) for s, parts in self._tempered.items()},
+        )

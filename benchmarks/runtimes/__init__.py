@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.runtimes.base import Pixels, Probabilities, Runtime, Session, runtime_for
+from benchmarks.runtimes.base import (
+    DEFAULT,
+    Pixels,
+    Probabilities,
+    Runtime,
+    Session,
+    names,
+    runtimes,
+    runtimes_for,
+)
 
-__all__ = ["Pixels", "Probabilities", "Runtime", "Session", "runtime_for"]
+__all__ = [
+    "DEFAULT",
+    "Pixels",
+    "Probabilities",
+    "Runtime",
+    "Session",
+    "names",
+    "runtimes",
+    "runtimes_for",
+]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Literal, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,39 +48,78 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """Something that executes variants of a format."""
+    """Something that executes variants of a format.
+
+    Attributes:
+        name: The name that stands in the results.
+        unit: What it computes on, where it can be asked for: Core ML's compute unit, the name of a
+            phone; empty otherwise.
+        format: The format of the variants that it executes.
+        timed: Whether its times say anything about a phone or this machine. An emulator's and a
+            reference implementation's do not, and are never reported.
+        limit: Most test photos that it is asked, because it is slow; None for all. A drawn part.
+    """
 
     @property
-    def name(self) -> str:
-        """The name that stands in the results."""
+    def name(self) -> str: ...  # noqa: D102  # described above
+
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+
+    @property
+    def format(self) -> Literal["tflite", "coreml"]: ...  # noqa: D102
+
+    @property
+    def timed(self) -> bool: ...  # noqa: D102
+
+    @property
+    def limit(self) -> int | None: ...  # noqa: D102
+
+    def missing(self) -> str | None:
+        """What this machine lacks to execute anything, and how to get it; None if it can."""
         ...
 
     def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> Session:
         """Opens a variant of the bundle.
 
         Raises:
+            InputError: The variant is of another format.
             DamagedError: The file cannot be opened, or its tensors are not as the bundle says.
-            MissingDependencyError: The runtime's package is not installed.
+            MissingDependencyError: What it needs is not installed.
         """
         ...
 
 
-_MODULES = {"litert": "benchmarks.runtimes.litert_runtime"}
-_FORMATS = {"tflite": "litert"}
+_MODULES = {
+    "litert": "benchmarks.runtimes.litert_runtime",
+}
+"""Module of each runtime by name; it holds `RUNTIMES`, one or several (one per compute unit)."""
+
+DEFAULT = ("litert",)
+"""What is used unless other runtimes are named: those that are quick and need no preparation."""
 
 
-def runtime(name: str) -> Runtime:
-    """The runtime of that name, its module imported now.
+def names() -> tuple[str, ...]:
+    """The names of all runtimes."""
+    return tuple(_MODULES)
+
+
+def runtimes(name: str) -> tuple[Runtime, ...]:
+    """The runtimes of that name, one per unit that it computes on; its module is imported now.
 
     Raises:
         InputError: There is none; the message lists those there are.
     """
     if name not in _MODULES:
-        raise InputError(f"There is no runtime {name!r}. Choose one of: {', '.join(_MODULES)}.")
-    return cast("Runtime", importlib.import_module(_MODULES[name]).RUNTIME)
+        raise InputError(f"There is no runtime {name!r}. Choose among: {', '.join(_MODULES)}.")
+    return cast("tuple[Runtime, ...]", importlib.import_module(_MODULES[name]).RUNTIMES)
 
 
-def runtime_for(variant: Variant) -> Runtime | None:
-    """The runtime that executes the variant on this machine, or None where none does."""
-    name = _FORMATS.get(variant.format)
-    return runtime(name) if name else None
+def runtimes_for(variant: Variant, chosen: Sequence[str] = DEFAULT) -> tuple[Runtime, ...]:
+    """Those of the chosen runtimes that execute the variant on this machine."""
+    return tuple(
+        runtime
+        for name in chosen
+        for runtime in runtimes(name)
+        if runtime.format == variant.format and runtime.missing() is None
+    )

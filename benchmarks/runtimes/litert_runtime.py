@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -80,6 +80,14 @@ class LitertRuntime:
     """Opens the TFLite variants of a bundle."""
 
     name = "litert"
+    unit = ""
+    format: Literal["tflite"] = "tflite"
+    timed = True
+    limit = None
+
+    def missing(self) -> str | None:
+        """None: LiteRT is one of the toolkit's own dependencies."""
+        return None
 
     def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> LitertSession:
         """Opens a variant.
@@ -112,7 +120,7 @@ class LitertRuntime:
         return session
 
 
-RUNTIME = LitertRuntime()
+RUNTIMES = (LitertRuntime(),)
 
 
 def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> LitertSession:
@@ -122,7 +130,7 @@ def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> LitertSe
         InputError: The bundle has no such variant, or it is not a TFLite file.
         DamagedError: The file cannot be opened, or does not fit the bundle's contract.
     """
-    return RUNTIME.open(bundle, bundle.info.variant(variant_name), threads)
+    return RUNTIMES[0].open(bundle, bundle.info.variant(variant_name), threads)
 
 
 def embedded_labels(path: Path) -> tuple[str, ...] | None:
