@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import Measured, Progress, measure_answers
+from benchmarks.accuracy import Candidate, Measured, Progress, candidates, measure_answers
+from benchmarks.breakdown import flipped_answers
 from benchmarks.cases import BenchmarkCase, check_objects
-from benchmarks.coreml import structural_checks
-from benchmarks.photos import TestPhoto, exclude_training_photos
+from benchmarks.coreml import Check, structural_checks
+from benchmarks.photos import TestPhoto, exclude_training_photos, validation_photos
 from benchmarks.results import Results, Row, Settings
 from benchmarks.rows import case_rows, make_test_set
+from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.speed import SpeedPlan, measure_speed
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.versions import created_now, versions
+
+VALIDATION_PHOTOS = 1000
+"""At most so many validation photos are asked to fit a temperature."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class BenchmarkOptions:
     """How a benchmark is made.
 
     Attributes:
+        runtimes: Names of the runtimes; None for the default ones that this machine has.
         latency_runs: Timed runs per variant, after the warm-up.
         warmup: Untimed runs before them.
         threads: Threads for the runtimes; the first is the one that tables show.
@@ -38,6 +44,7 @@ class BenchmarkOptions:
         force: Replace an output folder that is already there.
     """
 
+    runtimes: tuple[str, ...] | None = None
     latency_runs: int = 50
     warmup: int = 10
     threads: tuple[int, ...] = (1,)
@@ -61,6 +68,10 @@ class BenchmarkOptions:
             )
         if self.limit is not None and self.limit < 1:
             raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
+        for name in self.runtimes or ():
+            lacking = [runtime.missing() for runtime in runtimes(name)]
+            if all(lacking):
+                raise InputError(f"The runtime {name} cannot be used here: {lacking[0]}")
 
 
 def run_benchmark(
@@ -94,9 +105,10 @@ def run_benchmark(
     rows: list[Row] = []
     measurements: list[Measured] = []
     for case in cases:
-        measured = _measure(case, options, progress)
+        checks = structural_checks(case.bundle)
+        measured = _measure(case, options, _executed(case, options, checks), progress)
         measurements.append(measured)
-        rows += _rows(measured, options, progress)
+        rows += _rows(measured, options, checks, progress)
     results = Results(
         created=created_now(),
         host=describe_host(),
@@ -104,6 +116,7 @@ def run_benchmark(
         settings=_settings(options),
         test_sets=tuple(make_test_set(measured) for measured in measurements),
         rows=(*rows, *extra_rows),
+        flipped=tuple(flip for measured in measurements for flip in flipped_answers(measured)),
     )
     write_results(results, measurements, out, force=options.force)
     return results
@@ -127,11 +140,35 @@ def write_results(
         write_text(folder / "report.html", render_report(results, measurements))
 
 
-def _measure(case: BenchmarkCase, options: BenchmarkOptions, progress: Progress | None) -> Measured:
+def _executed(
+    case: BenchmarkCase, options: BenchmarkOptions, checks: Mapping[str, Check]
+) -> tuple[Candidate, ...]:
+    """What is executed of a bundle: nothing whose structure is wrong."""
+    return tuple(
+        candidate
+        for candidate in candidates(case.bundle, options.runtimes or DEFAULT)
+        if checks[candidate.variant.name].status != "check-failed"
+    )
+
+
+def _measure(
+    case: BenchmarkCase,
+    options: BenchmarkOptions,
+    chosen: Sequence[Candidate],
+    progress: Progress | None,
+) -> Measured:
     check_objects(case.bundle, case.run)
     photos, in_training = exclude_training_photos(case.test_photos, case.run)
     photos = _limited(photos, options)
-    measured = measure_answers(case, photos, in_training, progress=progress)
+    measured = measure_answers(
+        case,
+        photos,
+        in_training,
+        chosen=chosen,
+        validation=validation_photos(case.run, case.photos, limit=VALIDATION_PHOTOS),
+        seed=options.seed,
+        progress=progress,
+    )
     if not measured.photos:
         raise InputError(
             f"No test photo is left for {case.bundle.folder}: of {len(case.test_photos)} given, "
@@ -149,7 +186,12 @@ def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[
     return tuple(photos[place] for place in sorted(places))
 
 
-def _rows(measured: Measured, options: BenchmarkOptions, progress: Progress | None) -> list[Row]:
+def _rows(
+    measured: Measured,
+    options: BenchmarkOptions,
+    checks: Mapping[str, Check],
+    progress: Progress | None,
+) -> list[Row]:
     speeds = {}
     if options.measure_speed:
         if progress is not None:
@@ -158,7 +200,6 @@ def _rows(measured: Measured, options: BenchmarkOptions, progress: Progress | No
         speeds = measure_speed(measured, plan)
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
-    checks = structural_checks(measured.case.bundle)
     return case_rows(measured, speeds, checks, bootstrap=options.bootstrap, seed=options.seed)
 
 

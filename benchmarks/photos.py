@@ -19,7 +19,7 @@ from mobile_assets.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from train.register import Register
-    from train.run import Run
+    from train.run import Run, SplitPhoto
 
 CHUNK = 64
 """Photos in memory at a time: about 10 MB of pixels at 224 × 224."""
@@ -75,6 +75,29 @@ def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[
             f"The run {run.folder} holds out no test photos, so there is nothing to measure on. "
             "Give photos of the same objects with --test-photos FOLDER."
         )
+    photos, skipped = _unchanged(entries, run, photos_root)
+    if not photos:
+        raise InputError(
+            f"None of the {len(entries)} test photos of {run.folder} is in {photos_root} as it was "
+            f"at training (first: {skipped[0].path}: {skipped[0].reason}). "
+            "Give the register that the run was trained on with --photos."
+        )
+    return photos, skipped
+
+
+def validation_photos(run: Run, photos_root: Path, *, limit: int) -> tuple[TestPhoto, ...]:
+    """The run's validation photos that are there unchanged, at most `limit`, evenly spread."""
+    entries = run.split.of("val")
+    if len(entries) > limit:
+        places = np.linspace(0, len(entries) - 1, limit).astype(int)
+        entries = tuple(entries[place] for place in places)
+    return _unchanged(entries, run, photos_root)[0]
+
+
+def _unchanged(
+    entries: Sequence[SplitPhoto], run: Run, photos_root: Path
+) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    """Photos of the split as test photos; those that are missing or have changed, with why."""
     index = {label.object_id: label for label in run.labels.labels}
     photos: list[TestPhoto] = []
     skipped: list[Skipped] = []
@@ -91,12 +114,6 @@ def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[
                     path, label.index, label.object_id, label.collection, entry.seen, entry.sha256
                 )
             )
-    if not photos:
-        raise InputError(
-            f"None of the {len(entries)} test photos of {run.folder} is in {photos_root} as it was "
-            f"at training (first: {skipped[0].path}: {skipped[0].reason}). "
-            "Give the register that the run was trained on with --photos."
-        )
     return tuple(photos), tuple(skipped)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.accuracy import Measured
+from benchmarks.breakdown import collection_bins, photo_bins, short_path
 from benchmarks.coreml import Check
 from benchmarks.metrics import (
     Answers,
     agreement,
     count_flips,
-    expected_calibration_error,
     macro_scores,
     paired_drop_interval,
     select,
@@ -26,14 +25,16 @@ from benchmarks.photos import Skipped, list_hash
 from benchmarks.results import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
+    Calibration,
     Custody,
-    PhotoBin,
+    Drift,
     Row,
     SkippedPhoto,
     TestSet,
 )
-from benchmarks.runtimes import runtime_for
 from benchmarks.speed import Speed
+from benchmarks.subjects import REFERENCE, Subject
+from benchmarks.tempering import calibration_of
 from mobile_assets.bundle import BUNDLE_FILE, Variant
 from mobile_assets.files import sha256_file
 from train.run import MODEL_FILE, Run
@@ -41,18 +42,18 @@ from train.run import MODEL_FILE, Run
 
 def case_rows(
     measured: Measured,
-    speeds: Mapping[str, Speed],
+    speeds: Mapping[Subject, Speed],
     checks: Mapping[str, Check],
     *,
     bootstrap: int,
     seed: int,
 ) -> list[Row]:
-    """One row for the reference and one per variant, in the bundle's order.
+    """One row for the reference and one per variant and runtime, in the bundle's order.
 
     Args:
         measured: The answers.
-        speeds: By variant's name; empty where speed was not measured.
-        checks: What is to be said of each variant that no runtime here executes.
+        speeds: By subject; empty where speed was not measured.
+        checks: What is to be said of each variant that was not executed.
         bootstrap: Resamples for the interval of the drop.
         seed: Seed of the resampling.
     """
@@ -67,19 +68,22 @@ def case_rows(
         Row.model_validate(
             common
             | reference
-            | accuracy_fields(measured, REFERENCE_VARIANT, bootstrap=bootstrap, seed=seed)
-            | speed_fields(speeds.get(REFERENCE_VARIANT))
+            | accuracy_fields(measured, REFERENCE, bootstrap=bootstrap, seed=seed)
+            | speed_fields(speeds.get(REFERENCE))
         )
     ]
     for variant in measured.case.bundle.info.variants:
         fields = common | _file_fields(measured, variant)
-        if variant.name in measured.answers:
-            fields |= accuracy_fields(measured, variant.name, bootstrap=bootstrap, seed=seed)
-            fields |= speed_fields(speeds.get(variant.name))
-        else:
+        subjects = [subject for subject in measured.answers if subject.variant == variant.name]
+        for subject in subjects:
+            answered = accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
+            where = {"runtime": subject.runtime, "unit": subject.unit}
+            timed = speed_fields(speeds.get(subject))
+            rows.append(Row.model_validate(fields | where | answered | timed))
+        if not subjects:
             check = checks[variant.name]
-            fields |= {"status": check.status, "note": check.note, "photos": 0}
-        rows.append(Row.model_validate(fields))
+            kept = {"status": check.status, "note": check.note, "photos": 0}
+            rows.append(Row.model_validate(fields | {"runtime": check.runtime} | kept))
     return rows
 
 
@@ -119,20 +123,22 @@ def reference_point(
 
 
 def accuracy_fields(
-    measured: Measured, variant: str, *, bootstrap: int, seed: int
+    measured: Measured, subject: Subject, *, bootstrap: int, seed: int
 ) -> dict[str, object]:
     """A row's fields on accuracy and parity, over the photos of objects seen in training."""
-    seen = measured.seen
-    truth = measured.truth[seen]
-    every = measured.answers[variant]
+    places = measured.asked[subject]
+    seen = measured.seen[places]
+    truth = measured.truth[places][seen]
+    every = measured.answers[subject]
     answers = select(every, seen)
-    reference = select(measured.answers[REFERENCE_VARIANT], seen)
+    reference = select(measured.reference_of(subject), seen)
     photos = len(truth)
     macro = macro_scores(answers.top, truth)
     flips = count_flips(reference.right, answers.right)
-    top1, reference_top1 = top_k(answers.rank, 1), top_k(reference.rank, 1)
-    defined = top1 is not None and reference_top1 is not None
     unseen = int((~seen).sum())
+    drift = _drift(measured.drift[subject])
+    calibration = _calibration(measured, subject, answers, seen)
+    shown = [measured.photos[place] for place in places[seen]]
     return {
         "photos": photos,
         "unseen_photos": unseen,
@@ -144,43 +150,43 @@ def accuracy_fields(
         "top1_ci95": wilson_interval(int(answers.right.sum()), photos),
         "agreement": agreement(answers.top, reference.top),
         # Of the counts, so that equal accuracies give exactly zero.
-        "drop_points": 100.0 * (flips.lost - flips.won) / photos if defined else None,
+        "drop_points": 100.0 * (flips.lost - flips.won) / photos if photos else None,
         "drop_ci95": paired_drop_interval(
             reference.right, answers.right, resamples=bootstrap, seed=seed
         ),
         "right_to_wrong": flips.lost if photos else None,
         "wrong_to_right": flips.won if photos else None,
-        "max_probability_drift": measured.drift[variant],
+        "max_probability_drift": drift.max if drift else None,
+        "drift": drift,
         "invalid_answers": every.invalid,
-        "calibration_error": expected_calibration_error(answers.probability[:, 0], answers.right),
-        "by_photos": photo_bins(measured, answers),
+        "calibration_error": calibration.error if calibration else None,
+        "calibration": calibration,
+        "by_photos": photo_bins(measured, shown, answers),
+        "by_collection": collection_bins(shown, answers),
     }
 
 
-def photo_bins(measured: Measured, answers: Answers) -> tuple[PhotoBin, ...]:
-    """Accuracy by how many photos the register holds of the object.
+def _drift(largest: NDArray[np.float32]) -> Drift | None:
+    """None without photos, and where one was answered with no finite numbers."""
+    if not len(largest) or not np.isfinite(largest).all():
+        return None
+    return Drift(
+        mean=float(largest.mean()),
+        p99=float(np.quantile(largest, 0.99)),
+        max=float(largest.max()),
+    )
 
-    Args:
-        measured: The case.
-        answers: Answers to its photos of seen objects.
-    """
-    places: dict[int, list[int]] = defaultdict(list)
-    seen = [photo for photo in measured.photos if photo.seen]
-    for place, photo in enumerate(seen):
-        count = measured.case.run.labels[photo.object_index].photos
-        places[count].append(place)
-    bins: list[PhotoBin] = []
-    for count in sorted(places):
-        right = int(answers.right[np.array(places[count])].sum())
-        photos = len(places[count])
-        interval = wilson_interval(right, photos)
-        assert interval is not None  # a bin holds at least one photo
-        bins.append(
-            PhotoBin(
-                photos_per_object=count, photos=photos, top1=right / photos, top1_ci95=interval
-            )
-        )
-    return tuple(bins)
+
+def _calibration(
+    measured: Measured, subject: Subject, answers: Answers, seen: NDArray[np.bool_]
+) -> Calibration | None:
+    tempered = measured.tempered.get(subject)
+    return calibration_of(
+        answers.probability[:, 0],
+        answers.right,
+        temperature=measured.temperatures.get(subject),
+        tempered=None if tempered is None else tempered[seen],
+    )
 
 
 def speed_fields(speed: Speed | None) -> dict[str, object]:
@@ -215,12 +221,7 @@ def make_test_set(measured: Measured) -> TestSet:
 
 
 def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
-    return tuple(SkippedPhoto(path=_short(s.path), reason=s.reason) for s in skipped)
-
-
-def _short(path: str) -> str:
-    """The last three parts of a path: enough to find the photo, nothing of the machine."""
-    return "/".join(Path(path).parts[-3:])
+    return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
 
 
 def _common(measured: Measured) -> dict[str, object]:
@@ -247,10 +248,8 @@ def _train_seconds(run: Run) -> float | None:
 
 
 def _file_fields(measured: Measured, variant: Variant) -> dict[str, object]:
-    runtime = runtime_for(variant)
     return {
         "variant": variant.name,
-        "runtime": runtime.name if runtime else "coreml",
         "bytes": variant.bytes,
         "custody": _custody(measured, variant.sha256),
     }

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import Measured, executable
+from benchmarks.accuracy import Measured
 from benchmarks.probe import ProbeReply, ProbeRequest
 from benchmarks.results import REFERENCE_VARIANT, Latency, LatencyRatio
+from benchmarks.subjects import REFERENCE, Subject
 from mobile_assets.errors import DamagedError
 
 BASELINE_VARIANT = "tflite-float32"
@@ -45,7 +46,7 @@ class SpeedPlan:
     photos: tuple[str, ...] = field(default=())
 
 
-def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[str, Speed]:
+def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[Subject, Speed]:
     """Measures the reference and every executable variant of one case.
 
     Args:
@@ -53,13 +54,13 @@ def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[str, Speed]:
         plan: Runs, warm-up and threads.
 
     Returns:
-        By variant's name, the reference among them.
+        By subject, the reference among them.
     """
     case = measured.case
-    names = [variant.name for variant in executable(case.bundle)]
+    names = [subject.variant for subject in measured.answers if subject.runtime == "litert"]
     photos = sample_paths(measured)
     ratios = _ratios(case.bundle.folder, names, plan)
-    found = {REFERENCE_VARIANT: Speed(_reference(measured, plan, photos))}
+    found = {REFERENCE: Speed(_reference(measured, plan, photos))}
     for name in names:
         request = ProbeRequest(
             kind="single",
@@ -75,7 +76,7 @@ def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[str, Speed]:
             for threads in plan.threads[1:]
         ]
         kept = tuple(latency for latency in more if latency is not None)
-        found[name] = Speed(run_probe(request), kept, ratios.get(name))
+        found[Subject(name, "litert")] = Speed(run_probe(request), kept, ratios.get(name))
     return found
 
 

@@ -23,6 +23,8 @@ from benchmarks.report.stories import FLIPS, Storyteller
 from benchmarks.report.verdict import make_verdict
 from benchmarks.results import Results, Row, Settings
 from benchmarks.rows import accuracy_fields, make_test_set
+from benchmarks.subjects import REFERENCE, Subject
+from benchmarks.tempering import Temperature
 from mobile_assets.bundle import Bundle, BundleInfo, Source
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.labels import LabelMap
@@ -32,6 +34,9 @@ from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto
 OBJECTS, VIEWS = 12, 4
 EVIL = "<script>alert(1)</script> & Söhne"
 CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+INT8 = Subject("tflite-int8", "litert")
 
 
 def make_case(root: Path) -> BenchmarkCase:
@@ -118,12 +123,21 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
 
 def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int]) -> Measured:
     truth = np.array([photo.object_index for photo in case.test_photos])
-    answers = {
-        "torch-float32": answers_with(truth, reference),
-        "tflite-int8": answers_with(truth, variant),
-    }
-    drift = {"torch-float32": 0.0, "tflite-int8": 0.1}
-    return Measured(case, case.test_photos, (), (), answers, drift)
+    photos = len(truth)
+    return Measured(
+        case,
+        case.test_photos,
+        (),
+        (),
+        answers={REFERENCE: answers_with(truth, reference), INT8: answers_with(truth, variant)},
+        asked={REFERENCE: np.arange(photos), INT8: np.arange(photos)},
+        drift={
+            REFERENCE: np.zeros(photos, np.float32),
+            INT8: np.full(photos, 0.1, np.float32),
+        },
+        temperatures={INT8: Temperature(1.5, 20)},
+        tempered={INT8: np.full(photos, 0.6, np.float32)},
+    )
 
 
 def results_of(measured: Measured, extra: tuple[Row, ...] = (), **changes: Any) -> Results:
@@ -139,11 +153,11 @@ def results_of(measured: Measured, extra: tuple[Row, ...] = (), **changes: Any) 
     rows = [
         Row.model_validate(
             base
-            | {"variant": name, "runtime": runtime}
-            | accuracy_fields(measured, name, bootstrap=300, seed=0)
-            | (changes if name != "torch-float32" else {})
+            | subject._asdict()
+            | accuracy_fields(measured, subject, bootstrap=300, seed=0)
+            | (changes if subject != REFERENCE else {})
         )
-        for name, runtime in (("torch-float32", "torch"), ("tflite-int8", "litert"))
+        for subject in (REFERENCE, INT8)
     ]
     settings = Settings(
         latency_runs=50,
@@ -286,7 +300,7 @@ def test_left_out_photos_and_given_rows_are_told(case: BenchmarkCase) -> None:
 
 def test_stories_show_what_happened(case: BenchmarkCase) -> None:
     measured = measured_with(case, [0, 1], [1, 3, 6])
-    teller = Storyteller(measured, "tflite-int8")
+    teller = Storyteller(measured, INT8)
     flips, count = teller.flips()
     assert count == 3
     outcomes = [flip.outcome for flip in flips]
@@ -303,7 +317,7 @@ def test_stories_show_what_happened(case: BenchmarkCase) -> None:
 
 def test_at_most_half_of_the_changed_answers_shown_are_lost_ones(case: BenchmarkCase) -> None:
     measured = measured_with(case, list(range(10)), list(range(10, 26)))
-    flips, count = Storyteller(measured, "tflite-int8").flips()
+    flips, count = Storyteller(measured, INT8).flips()
     assert count == 26
     assert len(flips) == FLIPS
     assert sum(flip.reference.right for flip in flips) == FLIPS // 2

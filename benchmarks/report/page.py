@@ -11,9 +11,10 @@ from benchmarks.accuracy import Measured
 from benchmarks.report.charts import mark
 from benchmarks.report.figures import STYLES, legend, make_figures, style_of
 from benchmarks.report.stories import Storyteller
-from benchmarks.report.verdict import main_variant, make_verdict, needs_attention, short_name
+from benchmarks.report.verdict import main_subject, make_verdict, needs_attention, short_name
 from benchmarks.report.words import DEFINITIONS
 from benchmarks.results import REFERENCE_VARIANT, Results, Row, TestSet
+from benchmarks.subjects import Subject
 from benchmarks.tables import (
     MISSING,
     drop_interval,
@@ -34,7 +35,7 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         measurements: The answers behind them; pictures are of the one with the lowest threshold.
     """
     first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
-    main = main_variant([row for row in results.rows if row.variant in first.answers])
+    main = main_subject([row for row in results.rows if Subject.of(row) in first.answers])
     storyteller = Storyteller(first, main)
     flips, flip_count = storyteller.flips()
     return _template().render(
@@ -43,11 +44,11 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         created=results.created[:10],
         verdict=make_verdict(results),
         groups=_groups(results),
-        main=short_name(main),
+        main=short_name(main.variant),
         first=first.case.run.info,
         shown_photos=len(first.photos),
         legend=legend(results.rows),
-        figures=make_figures(results.rows, main),
+        figures=make_figures(results.rows, main.variant),
         strip=storyteller.strip(),
         examples=storyteller.examples(),
         flips=flips,

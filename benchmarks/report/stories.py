@@ -10,7 +10,7 @@ from benchmarks.accuracy import Measured
 from benchmarks.metrics import NO_ANSWER, Answers, confused_pairs
 from benchmarks.report.pictures import Pictures
 from benchmarks.report.verdict import short_name
-from benchmarks.results import REFERENCE_VARIANT
+from benchmarks.subjects import Subject
 
 STRIP = 48
 SHORTLIST = 4
@@ -66,11 +66,12 @@ class Pair:
 class Storyteller:
     """Chooses and prepares the pictures of one case for one variant."""
 
-    def __init__(self, measured: Measured, variant: str) -> None:
-        """Prepares to tell of `variant`, one of the measured ones."""
+    def __init__(self, measured: Measured, subject: Subject) -> None:
+        """Prepares to tell of `subject`, one of the measured ones."""
         self._measured = measured
-        self._variant = variant
-        self._answers = measured.answers[variant]
+        self._subject = subject
+        self._answers = measured.answers[subject]
+        self._photos = [measured.photos[place] for place in measured.asked[subject]]
         self._pictures = Pictures(measured.case)
         self._labels = measured.case.run.labels
 
@@ -107,7 +108,7 @@ class Storyteller:
 
         At most half of those shown are answers lost, while there are others to show.
         """
-        reference = self._measured.answers[REFERENCE_VARIANT]
+        reference = self._measured.reference_of(self._subject)
         differs = np.flatnonzero(self._answers.top != reference.top)
         mixed = np.random.default_rng(0).permutation(differs)
         lost = [int(place) for place in mixed if reference.right[place]]
@@ -119,7 +120,7 @@ class Storyteller:
 
     def pairs(self) -> list[Pair]:
         """The most frequent mistakes."""
-        truth = self._measured.truth
+        truth = self._measured.truth[self._measured.asked[self._subject]]
         found = confused_pairs(self._answers.top, truth, limit=PAIRS)
         pairs: list[Pair] = []
         for right, answered, count in found:
@@ -141,10 +142,10 @@ class Storyteller:
         )
 
     def _photo(self, place: int) -> str | None:
-        return self._pictures.photo(self._measured.photos[place].path)
+        return self._pictures.photo(self._photos[place].path)
 
     def _truth(self, place: int) -> tuple[int, str]:
-        index = self._measured.photos[place].object_index
+        index = self._photos[place].object_index
         label = self._labels[index]
         return index, label.title or label.object_id
 
@@ -169,4 +170,4 @@ class Storyteller:
         outcome = "both wrong"
         if was.right or now.right:
             outcome = "right → wrong" if was.right else "wrong → right"
-        return Flip(short_name(self._variant), self._photo(place), name, was, now, outcome)
+        return Flip(short_name(self._subject.variant), self._photo(place), name, was, now, outcome)

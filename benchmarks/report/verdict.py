@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.results import REFERENCE_VARIANT, Results, Row
+from benchmarks.subjects import REFERENCE, Subject
 from benchmarks.tables import drop_interval, megabytes, milliseconds, percent, signless
 
 MAX_DROP_POINTS = 1.0
@@ -17,6 +18,9 @@ MIN_AGREEMENT = 0.95
 
 PREFERRED = ("tflite-int8", "tflite-int8-weights", "tflite-float16", "tflite-float32")
 """Which variant the report is about, the first that was measured."""
+
+RUNTIMES = ("litert", "coreml", "android", "litert-arm64", "tensorflow", "coreml-reference")
+"""On which runtime, the first that was measured."""
 
 Mood = Literal["good", "attention"]
 
@@ -51,14 +55,16 @@ def needs_attention(row: Row) -> bool:
     return dropped or strayed or bool(row.invalid_answers)
 
 
-def main_variant(rows: Sequence[Row]) -> str:
-    """The variant that the report is about: the smallest kind that was measured."""
-    measured = {row.variant for row in rows if row.status == "measured"}
-    for name in PREFERRED:
-        if name in measured:
-            return name
-    others = sorted(measured - {REFERENCE_VARIANT})
-    return others[0] if others else REFERENCE_VARIANT
+def main_subject(rows: Sequence[Row]) -> Subject:
+    """What the report is about: the smallest kind that was measured, where it is the real thing."""
+    measured = {Subject.of(row) for row in rows if row.status == "measured"} - {REFERENCE}
+    return min(measured, key=_preference) if measured else REFERENCE
+
+
+def _preference(subject: Subject) -> tuple[int, int, Subject]:
+    variant = PREFERRED.index(subject.variant) if subject.variant in PREFERRED else len(PREFERRED)
+    runtime = RUNTIMES.index(subject.runtime) if subject.runtime in RUNTIMES else len(RUNTIMES)
+    return variant, runtime, subject
 
 
 def short_name(variant: str) -> str:
@@ -70,12 +76,12 @@ def short_name(variant: str) -> str:
 
 def make_verdict(results: Results) -> Verdict:
     """Judges the main variant at the threshold where it does worst, and names all that fail."""
-    name = main_variant(results.rows)
-    rows = [row for row in results.rows if row.variant == name and row.status == "measured"]
+    main = main_subject(results.rows)
+    rows = [row for row in results.rows if Subject.of(row) == main and row.status == "measured"]
     if not rows:
         return Verdict("attention", "Nothing was measured.", "", (), ())
     worst = max(rows, key=_badness)
-    if name == REFERENCE_VARIANT:
+    if main == REFERENCE:
         return Verdict("attention", "No exported variant could be measured here.", "", (), ())
     failing = [row for row in results.rows if needs_attention(row)]
     # One failing file is enough: a green mark beside it would be read as being about all.
