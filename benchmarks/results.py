@@ -252,6 +252,8 @@ class Row(Record):
         by_collection: Accuracy by collection.
         recipe: Training recipe.
         train_seconds: How long training took, where known.
+        right_bits: Which of the photos have the right first answer, in their order, as
+            `right_bits.pack`; so that later results on the same photos are compared photo by photo.
         custody: Null for rows given by a caller.
     """
 
@@ -306,6 +308,7 @@ class Row(Record):
     by_collection: tuple[CollectionBin, ...] = ()
     recipe: str | None = None
     train_seconds: float | None = None
+    right_bits: str | None = None
     custody: Custody | None = None
 
 
