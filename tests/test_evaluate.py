@@ -23,9 +23,9 @@ from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
 from benchmarks.evaluation.measures import Graded, measure, object_difference, object_intervals
 from benchmarks.evaluation.members import choose_photos, gather
 from benchmarks.evaluation.outlook import Evidence, fit_curve, nearest_confusions, outlooks
-from benchmarks.evaluation.paper import PAPER_MODELS
 from benchmarks.evaluation.rows import photo_groups
 from benchmarks.metrics import macro_scores, paired_drop_interval, wilson_interval
+from benchmarks.paper import PAPER_MODELS
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap

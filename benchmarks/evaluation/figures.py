@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.evaluation.document import Accuracy, Evaluation
-from benchmarks.evaluation.paper import OBJECTS, PAPER_MODELS
 from benchmarks.evaluation.tables import widest
+from benchmarks.paper import OBJECTS, PAPER_MODELS
 
 if TYPE_CHECKING:
     from benchmarks.evaluation.evaluate import Findings, Progress
