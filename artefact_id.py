@@ -466,7 +466,21 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("measuring")
     group.add_argument("--latency-runs", type=int, default=50, help="timed runs (default: 50)")
     group.add_argument("--threads", default="1", help="comma-separated, such as 1,2 (default: 1)")
+    group.add_argument(
+        "--runtimes",
+        metavar="NAMES",
+        help="comma-separated: litert, tensorflow, litert-arm64, coreml, coreml-reference, android "
+        "(default: those that are quick and here; `doctor` lists them)",
+    )
     group.add_argument("--limit", type=int, help="test at most so many photos")
+    group.add_argument(
+        "--preprocessing",
+        type=int,
+        default=200,
+        metavar="PHOTOS",
+        help="photos on which the cost of each phone's own resampling and of usual mistakes is "
+        "measured, at the lowest threshold; 0 for none (default: 200)",
+    )
     group.add_argument(
         "--no-speed", dest="measure_speed", action="store_false", help="accuracy only"
     )
@@ -480,6 +494,8 @@ def _benchmark_options(options: argparse.Namespace) -> Any:
     except ValueError:
         raise InputError(f"--threads {options.threads}: give numbers such as 1,2,4.") from None
     return BenchmarkOptions(
+        runtimes=tuple(options.runtimes.split(",")) if options.runtimes else None,
+        preprocessing=options.preprocessing,
         latency_runs=options.latency_runs,
         threads=threads,
         limit=options.limit,

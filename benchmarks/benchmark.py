@@ -39,6 +39,8 @@ class BenchmarkOptions:
         threads: Threads for the runtimes; the first is the one that tables show.
         measure_speed: False to measure accuracy only.
         bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
+        preprocessing: Photos on which ways of making the network's input are compared, at the
+            lowest threshold; 0 for none.
         seed: Seed of the resampling and of `limit`.
         limit: Measure on so many test photos, drawn at random; None for all.
         force: Replace an output folder that is already there.
@@ -50,6 +52,7 @@ class BenchmarkOptions:
     threads: tuple[int, ...] = (1,)
     measure_speed: bool = True
     bootstrap: int = 2000
+    preprocessing: int = 200
     seed: int = 0
     limit: int | None = None
     force: bool = False
@@ -65,6 +68,10 @@ class BenchmarkOptions:
             raise InputError(
                 f"threads {self.threads} and {self.latency_runs} latency runs must be 1 or more, "
                 f"warm-up {self.warmup} and bootstrap {self.bootstrap} 0 or more."
+            )
+        if self.preprocessing < 0:
+            raise InputError(
+                f"{self.preprocessing} photos for preprocessing: give 0 for none, or more."
             )
         if self.limit is not None and self.limit < 1:
             raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
@@ -238,6 +245,8 @@ def _settings(options: BenchmarkOptions) -> Settings:
         seed=options.seed,
         limit=options.limit,
         command=command,
+        runtimes=options.runtimes or DEFAULT,
+        preprocessing=options.preprocessing,
     )
 
 

@@ -246,6 +246,8 @@ class Row(Record):
         end_to_end_12mp_ms: The same from a 12-megapixel JPEG, as a phone's camera makes it.
         memory_bytes: What opening and running the model added to a fresh process.
         memory: The same in detail, runtime and model apart.
+        busy_share: Share of the machine's processors that other work took while the times of this
+            row were measured, 0–1; null where the system does not tell or it was too short to tell.
         placement: Null where the runtime does not tell.
         device: The phone, for rows measured on one.
         by_photos: Accuracy by the object's number of photos.
@@ -302,6 +304,7 @@ class Row(Record):
     end_to_end_12mp_ms: float | None = None
     memory_bytes: Memory | None = None
     memory: MemoryUse | None = None
+    busy_share: Share = None
     placement: Placement | None = None
     device: Device | None = None
     by_photos: tuple[PhotoBin, ...] = ()
@@ -438,6 +441,8 @@ class Settings(Record):
     seed: int
     limit: int | None
     command: str
+    runtimes: tuple[str, ...] = ()
+    preprocessing: int = 0
 
 
 class Results(Record):

@@ -21,7 +21,7 @@ from benchmarks.metrics import (
     top_k,
     wilson_interval,
 )
-from benchmarks.photos import Skipped, list_hash
+from benchmarks.photos import Skipped, TestPhoto, list_hash
 from benchmarks.results import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
@@ -32,6 +32,7 @@ from benchmarks.results import (
     SkippedPhoto,
     TestSet,
 )
+from benchmarks.right_bits import pack
 from benchmarks.speed import Speed
 from benchmarks.subjects import REFERENCE, Subject
 from benchmarks.tempering import calibration_of
@@ -62,7 +63,7 @@ def case_rows(
         "variant": REFERENCE_VARIANT,
         "runtime": REFERENCE_RUNTIME,
         "bytes": (measured.case.run.folder / MODEL_FILE).stat().st_size,
-        "custody": _custody(measured, None),
+        "custody": _custody(measured, None, measured.photos),
     }
     rows = [
         Row.model_validate(
@@ -77,7 +78,12 @@ def case_rows(
         subjects = [subject for subject in measured.answers if subject.variant == variant.name]
         for subject in subjects:
             answered = accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
-            where = {"runtime": subject.runtime, "unit": subject.unit}
+            asked = [measured.photos[place] for place in measured.asked[subject]]
+            where = {
+                "runtime": subject.runtime,
+                "unit": subject.unit,
+                "custody": _custody(measured, variant.sha256, asked),
+            }
             timed = speed_fields(speeds.get(subject))
             rows.append(Row.model_validate(fields | where | answered | timed))
         if not subjects:
@@ -163,6 +169,7 @@ def accuracy_fields(
         "calibration": calibration,
         "by_photos": photo_bins(measured, shown, answers),
         "by_collection": collection_bins(shown, answers),
+        "right_bits": pack(answers.right) if photos else None,
     }
 
 
@@ -193,15 +200,11 @@ def speed_fields(speed: Speed | None) -> dict[str, object]:
     """A row's fields on speed and memory; none where speed was not measured."""
     if speed is None:
         return {}
-    reply = speed.reply
     return {
-        "cold_load_ms": reply.cold_load_ms,
-        "latency_ms": reply.latency,
+        **dict(speed.start),
+        **dict(speed.warm),
         "latency_more": speed.more,
         "latency_ratio": speed.ratio,
-        "end_to_end_ms": reply.end_to_end_ms,
-        "memory_bytes": reply.memory,
-        "placement": reply.placement,
     }
 
 
@@ -251,15 +254,15 @@ def _file_fields(measured: Measured, variant: Variant) -> dict[str, object]:
     return {
         "variant": variant.name,
         "bytes": variant.bytes,
-        "custody": _custody(measured, variant.sha256),
+        "custody": _custody(measured, variant.sha256, measured.photos),
     }
 
 
-def _custody(measured: Measured, variant_sha256: str | None) -> Custody:
+def _custody(measured: Measured, variant_sha256: str | None, asked: Sequence[TestPhoto]) -> Custody:
     case = measured.case
     return Custody(
         bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
         model_sha256=case.run.info.model_sha256,
         variant_sha256=variant_sha256,
-        test_photos_sha256=list_hash(measured.photos),
+        test_photos_sha256=list_hash(asked),
     )
