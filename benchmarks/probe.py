@@ -1,156 +1,204 @@
 """One speed measurement in a process of its own: `python -m benchmarks.probe`.
 
-The request is read from standard input and the reply written to standard output, both JSON. A
-fresh process is the only one whose peak memory is the model's own.
+The request is the first line of standard input, the reply a line of standard output, both JSON. A
+fresh process is the only one whose memory is the model's own, and no other model's threads or
+caches disturb its times.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import numpy as np
-from pydantic import Field
 
-from benchmarks.results import Latency, Memory, Placement
-from benchmarks.runtimes.base import Pixels, Session
+from benchmarks.busy import OtherWork
+from benchmarks.memory import MemoryWatch
+from benchmarks.results import REFERENCE_RUNTIME, Latency, Memory, MemoryUse, Placement
+from benchmarks.runtimes import Pixels, Session, runtimes
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.photos import PhotoError, load
 from mobile_assets.schema import Record
 
-_PROC = Path("/proc/self")
+LIBRARIES = {
+    REFERENCE_RUNTIME: ("torch", "timm", "safetensors.torch", "train.model"),
+    "litert": ("ai_edge_litert.interpreter",),
+    "coreml": ("coremltools",),
+}
+"""What each runtime that is timed in this way imports: before the model is opened and the clock
+started. An app has loaded its libraries, too, when it opens a model."""
+
+FIRST_ANSWERS = 5
+"""After so many answers a runtime has allocated whatever it allocates late."""
+
+CAMERA_RUNS = 7
+"""The time from a camera's photo is the median of so many runs, after one that is not counted."""
+
+READY = "ready"
+"""What a process that takes turns answers once its model is warm."""
 
 
 class ProbeRequest(Record):
     """What to measure.
 
     Attributes:
-        kind: `single`: one variant; `reference`: the run in torch; `turns`: variants in turns.
+        kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
+            one time whenever a line comes in, until the input ends.
         bundle: The bundle's folder.
+        variant: Name of the variant; of the reference's for `torch`.
+        runtime: Name of the runtime, a key of `LIBRARIES`.
+        unit: What it computes on, where it has a choice.
         run: The run's folder, for the reference.
-        variants: Names of the variants; one for `single`.
         threads: Threads for the runtime.
-        runs: Timed runs, or rounds.
+        runs: Timed runs, for `latency`.
         warmup: Runs before them.
-        photos: Real photos for the end-to-end time.
+        photos: Real photos for the end-to-end time; none to leave it out.
+        camera: A photo as a phone's camera makes it, for the time from there; None to leave it out.
     """
 
-    kind: Literal["single", "reference", "turns"]
+    kind: Literal["start", "latency", "turns"]
     bundle: str
+    variant: str
+    runtime: str
+    unit: str = ""
     run: str | None = None
-    variants: tuple[str, ...] = ()
     threads: int = 1
     runs: int = 50
     warmup: int = 10
     photos: tuple[str, ...] = ()
+    camera: str | None = None
 
 
-class ProbeReply(Record):
-    """What was measured; fields as in `results.Row`. `turns` are milliseconds by variant."""
+class StartReply(Record):
+    """What a fresh process found; fields as in `results.Row`."""
 
-    cold_load_ms: float | None = None
-    latency: Latency | None = None
-    end_to_end_ms: float | None = None
-    memory: Memory | None = None
-    placement: Placement | None = None
-    turns: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    cold_load_ms: float
+    memory_bytes: Memory | None
+    memory: MemoryUse
+    placement: Placement | None
 
 
-def measure(request: ProbeRequest) -> ProbeReply:
-    """Does what the request says, in this process."""
-    bundle = read_bundle(Path(request.bundle), check_files=False)
-    contract = bundle.info.preprocessing
-    shape = (1, contract.height, contract.width, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    if request.kind == "turns":
-        return _in_turns(bundle, request, noise)
-    return _single(bundle, request, noise, _opener(bundle, request))
+class LatencyReply(Record):
+    """Times of a warm model; fields as in `results.Row`, null where it was not asked for."""
+
+    latency_ms: Latency
+    end_to_end_ms: float | None
+    end_to_end_12mp_ms: float | None
+    busy_share: float | None
 
 
-def _opener(bundle: Bundle, request: ProbeRequest) -> Callable[[], Session]:
-    """A function that opens the model; everything that must be imported is, before it is called."""
-    if request.kind == "reference":
-        import timm  # noqa: F401  # so that its import is not timed
-        from safetensors.torch import load_file  # noqa: F401
+Opener = Callable[[], Session]
 
+
+def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
+    """Imports everything that the runtime needs, and gives a function that opens the model."""
+    for library in LIBRARIES[request.runtime]:
+        importlib.import_module(library)
+    if request.runtime == REFERENCE_RUNTIME:
         from benchmarks.runtimes.torch_runtime import open_reference
         from train.run import read_run
 
         run = read_run(Path(request.run or ""))
         return lambda: open_reference(run, threads=request.threads)
-    from ai_edge_litert import interpreter  # noqa: F401
-
-    from benchmarks.runtimes.litert_runtime import open_litert
-
-    return lambda: open_litert(bundle, request.variants[0], request.threads)
+    chosen = next(r for r in runtimes(request.runtime) if r.unit == request.unit)
+    variant = bundle.info.variant(request.variant)
+    return lambda: chosen.open(bundle, variant, request.threads)
 
 
-def _single(
-    bundle: Bundle, request: ProbeRequest, noise: Pixels, opener: Callable[[], Session]
-) -> ProbeReply:
-    before = _start_peak()
+def noise_photo(bundle: Bundle) -> Pixels:
+    """`[1, H, W, 3]` uint8 random pixels; no network here is faster or slower for its input."""
+    contract = bundle.info.preprocessing
+    shape = (1, contract.height, contract.width, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def measure_start(prepare: Callable[[], Opener], photo: Pixels) -> StartReply:
+    """From a process without the runtime to a model that has answered.
+
+    Args:
+        prepare: Imports the runtime and gives a function that opens the model.
+        photo: What to ask.
+    """
+    watch = MemoryWatch()
+    opening = prepare()
+    watch.runtime_imported()
     start = time.perf_counter()
-    with opener() as session:
-        session.predict(noise)
+    with opening() as session:
+        session.predict(photo)
         cold = _since(start)
-        times = _times(session, noise, runs=request.runs, warmup=request.warmup)
-        memory = _memory(before)
-        return ProbeReply(
+        for _ in range(FIRST_ANSWERS - 1):
+            session.predict(photo)
+        return StartReply(
             cold_load_ms=cold,
-            latency=summarise(times, threads=request.threads),
-            end_to_end_ms=_end_to_end(session, bundle, request.photos),
-            memory=memory,
+            memory_bytes=watch.added_peak(),
+            memory=watch.use(),
             placement=session.placement(),
         )
 
 
-def _in_turns(bundle: Bundle, request: ProbeRequest, noise: Pixels) -> ProbeReply:
-    from benchmarks.runtimes.litert_runtime import open_litert
-
-    with contextlib.ExitStack() as stack:
-        sessions = {
-            name: stack.enter_context(open_litert(bundle, name, request.threads))
-            for name in request.variants
-        }
-        times: dict[str, list[float]] = {name: [] for name in sessions}
-        for turn in range(request.warmup + request.runs):
-            for name, session in sessions.items():
-                taken = _times(session, noise, runs=1, warmup=0)
-                if turn >= request.warmup:
-                    times[name] += taken
-    return ProbeReply(turns={name: tuple(values) for name, values in times.items()})
+def measure_latency(
+    session: Session, photo: Pixels, request: ProbeRequest, bundle: Bundle
+) -> LatencyReply:
+    """Times of a warm model, from pixels and from files."""
+    others = OtherWork()
+    times = timed(session, photo, runs=request.runs, warmup=request.warmup)
+    camera = (request.camera,) * (CAMERA_RUNS + 1) if request.camera else ()
+    return LatencyReply(
+        latency_ms=summarise(times, threads=request.threads),
+        end_to_end_ms=_end_to_end(session, bundle, request.photos),
+        end_to_end_12mp_ms=_end_to_end(session, bundle, camera),
+        busy_share=others.share(),
+    )
 
 
-def _times(session: Session, noise: Pixels, *, runs: int, warmup: int) -> list[float]:
+def take_turns(
+    session: Session, photo: Pixels, *, warmup: int, lines: Iterable[str], replies: TextIO
+) -> None:
+    """Answers every line with the milliseconds of one run.
+
+    A run before it is not timed: it brings back into the processor's caches what the others, whose
+    turn it was, have driven out. What is compared are models at work, not their awakening.
+    """
+    timed(session, photo, runs=0, warmup=warmup)
+    print(READY, file=replies, flush=True)
+    for _ in lines:
+        print(timed(session, photo, runs=1, warmup=1)[0], file=replies, flush=True)
+
+
+def timed(session: Session, photo: Pixels, *, runs: int, warmup: int) -> list[float]:
+    """Milliseconds of each of `runs` runs, after `warmup` that are not timed."""
     for _ in range(warmup):
-        session.predict(noise)
+        session.predict(photo)
     times: list[float] = []
     for _ in range(runs):
         start = time.perf_counter()
-        session.predict(noise)
+        session.predict(photo)
         times.append(_since(start))
     return times
 
 
-def _since(start: float) -> float:
-    return (time.perf_counter() - start) * 1000.0
+def summarise(times: list[float], *, threads: int) -> Latency:
+    """Median, 90 and 99 % quantile of times in milliseconds, one or more.
 
-
-def summarise(times: list[float], *, threads: int) -> Latency | None:
-    """Median and 90 % quantile of times in milliseconds; None where nothing was timed."""
-    if not times:
-        return None
-    p50, p90 = np.quantile(times, [0.5, 0.9])
-    return Latency(p50=float(p50), p90=float(p90), threads=threads, runs=len(times))
+    Between the runs the quantiles are interpolated: of 50 runs the 99 % quantile lies halfway
+    between the two slowest.
+    """
+    p50, p90, p99 = (float(value) for value in np.quantile(times, [0.5, 0.9, 0.99]))
+    return Latency(p50=p50, p90=p90, p99=p99, threads=threads, runs=len(times))
 
 
 def _end_to_end(session: Session, bundle: Bundle, photos: tuple[str, ...]) -> float | None:
+    """Median from the file to the answer, every pixel decoded as `identify` does it.
+
+    The first photo is not counted: it loads the decoder.
+    """
     times: list[float] = []
     for path in photos:
         start = time.perf_counter()
@@ -160,42 +208,27 @@ def _end_to_end(session: Session, bundle: Bundle, photos: tuple[str, ...]) -> fl
             continue
         session.predict(pixels[None])
         times.append(_since(start))
-    return statistics.median(times) if times else None
+    return statistics.median(times[1:]) if len(times) > 1 else None
 
 
-def _start_peak() -> int | None:
-    """Forgets the peak so far, where the system can, and gives the present one in bytes."""
-    with contextlib.suppress(OSError):
-        (_PROC / "clear_refs").write_text("5", encoding="ascii")
-    return _peak()
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000.0
 
 
-def _peak() -> int | None:
-    """Peak resident memory of this process in bytes; None where the system does not tell.
-
-    On Linux it is read from /proc: `getrusage` would count the parent process, whose size a child
-    inherits as its first maximum.
-    """
-    with contextlib.suppress(OSError):
-        for line in (_PROC / "status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil
-
-        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0)) or None
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024
-
-
-def _memory(before: int | None) -> Memory | None:
-    after = _peak()
-    if before is None or after is None:
-        return None
-    metric = "peak resident memory of a fresh process, less the same before the model was opened"
-    return Memory(value=max(0, after - before), metric=metric)
+def answer(request: ProbeRequest, lines: Iterable[str], replies: TextIO) -> None:
+    """Does what the request says, in this process, and writes the reply."""
+    bundle = read_bundle(Path(request.bundle), check_files=False)
+    photo = noise_photo(bundle)
+    if request.kind == "start":
+        start = measure_start(lambda: opener(bundle, request), photo)
+        print(start.model_dump_json(), file=replies, flush=True)
+        return
+    with opener(bundle, request)() as session:
+        if request.kind == "turns":
+            take_turns(session, photo, warmup=request.warmup, lines=lines, replies=replies)
+        else:
+            reply = measure_latency(session, photo, request, bundle)
+            print(reply.model_dump_json(), file=replies, flush=True)
 
 
 def main() -> None:
@@ -206,9 +239,9 @@ def main() -> None:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    reply = measure(ProbeRequest.model_validate_json(sys.stdin.read()))
+    request = ProbeRequest.model_validate_json(sys.stdin.readline())
     with os.fdopen(reply_to, "w", encoding="utf-8") as stream:
-        stream.write(reply.model_dump_json())
+        answer(request, sys.stdin, stream)
 
 
 if __name__ == "__main__":
