@@ -43,7 +43,8 @@ def junit_xml(judgement: Judgement, results: Results) -> bytes:
         root.append(_suite(number, minimum, [case for _, case in group], results))
     ET.indent(root)
     # The declaration is written here since ElementTree quotes it in its own way.
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+    body = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
 
 
 def write_junit(path: Path, judgement: Judgement, results: Results) -> None:
