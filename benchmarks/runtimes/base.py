@@ -92,10 +92,15 @@ class Runtime(Protocol):
 
 _MODULES = {
     "litert": "benchmarks.runtimes.litert_runtime",
+    "coreml": "benchmarks.runtimes.coreml_runtime",
+    "coreml-reference": "benchmarks.runtimes.coreml_reference",
+    "litert-arm64": "benchmarks.runtimes.litert_arm64",
+    "tensorflow": "benchmarks.runtimes.tensorflow_runtime",
+    "android": "benchmarks.runtimes.android.runtime",
 }
 """Module of each runtime by name; it holds `RUNTIMES`, one or several (one per compute unit)."""
 
-DEFAULT = ("litert",)
+DEFAULT = ("litert", "coreml", "coreml-reference")
 """What is used unless other runtimes are named: those that are quick and need no preparation."""
 
 

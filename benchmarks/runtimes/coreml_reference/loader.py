@@ -1,0 +1,213 @@
+"""Reads a Core ML package into a program for torch. A reference, never Core ML itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.runtimes.coreml_reference.constants import CONSTEXPR, Constants, as_argument
+from benchmarks.runtimes.coreml_reference.operations import CLASSIFY, OPERATIONS
+from benchmarks.runtimes.coreml_reference.program import Program, Step
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.quiet import quiet
+
+_KNOWN = frozenset({"const", CLASSIFY, *CONSTEXPR, *OPERATIONS})
+_AGAIN = "Export the bundle again."
+_COLOURS = {"RGB": False, "BGR": True}
+
+Sources = dict[str, str | tuple[str | Tensor, ...]]
+
+
+def load_package(package: Path) -> Program:
+    """Reads a package and prepares its program.
+
+    Args:
+        package: A `.mlpackage` folder that holds an ML Program which classifies an image.
+
+    Raises:
+        InputError: The program has an operation that the reference does not know; the message
+            names each with what it makes. Nothing was executed.
+        DamagedError: The package cannot be read or is no such classifier.
+    """
+    # coremltools complains on import that it cannot execute models off macOS.
+    with quiet():
+        from coremltools.converters.mil.frontend.milproto.load import load
+
+    file, specification = _specification(package)
+    _refuse_unknown(package, specification)
+    name, height, width, swapped = _image(package, specification)
+    try:
+        with quiet():
+            loaded = load(
+                specification, specification.specificationVersion, str(file.parent / "weights")
+            )
+    except (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError):
+        raise DamagedError(f"{package} cannot be read by coremltools. {_AGAIN}") from None
+    function = loaded.functions["main"]
+    given = function.inputs[name].shape
+    if tuple(given) != (1, 3, height, width):
+        raise DamagedError(
+            f"The program of {package} takes {tuple(given)} instead of one photo "
+            f"(1, 3, {height}, {width}). {_AGAIN}"
+        )
+    operations = [operation for operation in function.operations if operation.op_type != "const"]
+    result, labels = _classifier(package, operations)
+    steps = _steps([op for op in operations if op.op_type in OPERATIONS], result)
+    return Program(
+        image=name,
+        size=(height, width),
+        swapped=swapped,
+        labels=labels,
+        steps=steps,
+        result=result,
+        peak=_peak(function),
+    )
+
+
+def _specification(package: Path) -> tuple[Path, Any]:
+    from coremltools.proto import Model_pb2
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    files = sorted(package.rglob("*.mlmodel"))
+    if len(files) != 1:
+        raise DamagedError(f"{package} is not a Core ML package. {_AGAIN}")
+    try:
+        specification = Model_pb2.Model.FromString(files[0].read_bytes())
+    except DecodeError:
+        raise DamagedError(f"{files[0]} is damaged. {_AGAIN}") from None
+    program = specification.mlProgram if specification.WhichOneof("Type") == "mlProgram" else None
+    if program is None or list(program.functions) != ["main"]:
+        raise DamagedError(f"{package} is not an ML Program with one function. {_AGAIN}")
+    return files[0], specification
+
+
+def _refuse_unknown(package: Path, specification: Any) -> None:
+    """Names every operation that is not known, before anything is read or executed."""
+    unknown = [
+        f"{operation.type} (makes {', '.join(output.name for output in operation.outputs)})"
+        for operation in _operations(specification)
+        if operation.type not in _KNOWN
+    ]
+    if unknown:
+        raise InputError(
+            f"{package} has operations that coreml-reference does not know: {'; '.join(unknown)}. "
+            "Measure this variant with the runtime coreml on a Mac, or leave coreml-reference out."
+        )
+
+
+def _operations(specification: Any) -> Iterator[Any]:
+    for block in specification.mlProgram.functions["main"].block_specializations.values():
+        yield from block.operations
+
+
+def _image(package: Path, specification: Any) -> tuple[str, int, int, bool]:
+    """Name, height and width of the image input, and whether its channels are swapped.
+
+    An ML Program has scale and bias of the image among its operations, if it has any: what it is
+    handed is the pixels, 0–255.
+    """
+    inputs = specification.description.input
+    if len(inputs) == 1 and inputs[0].type.WhichOneof("Type") == "imageType":
+        image = inputs[0].type.imageType
+        spaces = image.DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number
+        swapped = _COLOURS.get(spaces[image.colorSpace].name)
+        if swapped is not None:
+            return inputs[0].name, int(image.height), int(image.width), swapped
+    raise DamagedError(f"{package} does not take one RGB or BGR image. {_AGAIN}")
+
+
+def _classifier(package: Path, operations: list[Any]) -> tuple[str, tuple[str, ...]]:
+    """Name of the probabilities, and their labels."""
+    found = [operation for operation in operations if operation.op_type == CLASSIFY]
+    if len(found) != 1:
+        raise DamagedError(f"{package} is not a classifier. {_AGAIN}")
+    inputs = found[0].inputs
+    labels = tuple(str(getattr(item, "val", item)) for item in inputs["classes"].val)
+    return inputs["probabilities"].name, labels
+
+
+def _steps(operations: list[Any], result: str) -> tuple[Step, ...]:
+    constants = Constants()
+    last = {
+        variable.name: operation.outputs[0].name
+        for operation in operations
+        for variable in _variables(operation)
+    }
+    last[result] = ""
+    steps: list[Step] = []
+    for operation in operations:
+        # Every operation that is known has one result.
+        (output,) = operation.outputs
+        fixed, sources = _inputs(operation, constants)
+        used = {v.name for v in _variables(operation) if constants.find(v) is None}
+        done = tuple(sorted(name for name in used if last[name] == output.name))
+        steps.append(
+            Step(
+                name=output.name,
+                operation=OPERATIONS[operation.op_type],
+                constants=fixed,
+                sources=sources,
+                half=_is_half(output),
+                done=done,
+            )
+        )
+    return tuple(steps)
+
+
+def _variables(operation: Any) -> Iterator[Any]:
+    for given in operation.inputs.values():
+        if given is not None:
+            yield from given if isinstance(given, list | tuple) else (given,)
+
+
+def _inputs(operation: Any, constants: Constants) -> tuple[dict[str, Any], Sources]:
+    """What never changes, and the names of what is computed."""
+    fixed: dict[str, Any] = {}
+    sources: Sources = {}
+    for name, given in operation.inputs.items():
+        if isinstance(given, list | tuple):
+            sources[name] = tuple(_item(variable, constants) for variable in given)
+        elif given is not None:
+            value = constants.find(given)
+            if value is None:
+                sources[name] = given.name
+            else:
+                fixed[name] = as_argument(value, half=_is_half(given))
+    return fixed, sources
+
+
+def _item(variable: Any, constants: Constants) -> str | Tensor:
+    value = constants.find(variable)
+    if value is None:
+        return str(variable.name)
+    argument = as_argument(value, half=_is_half(variable))
+    if not isinstance(argument, Tensor):
+        raise DamagedError(f"A Core ML program lists {variable.name} among tensors. {_AGAIN}")
+    return argument
+
+
+def _is_half(variable: Any) -> bool:
+    from coremltools.converters.mil.mil import types
+
+    return bool(variable.dtype == types.fp16)
+
+
+def _peak(function: Any) -> int:
+    """Most values that an operation reads and writes, per photo."""
+    sizes = [0]
+    for operation in function.operations:
+        if operation.op_type in OPERATIONS:
+            tensors = [*_variables(operation), *operation.outputs]
+            sizes.append(
+                sum(math.prod(tensor.shape) for tensor in tensors if not _is_const(tensor))
+            )
+    return max(sizes)
+
+
+def _is_const(variable: Any) -> bool:
+    made_by = getattr(variable.op, "op_type", "")
+    return made_by == "const" or made_by in CONSTEXPR

@@ -1,0 +1,179 @@
+"""Opens Core ML packages with the reference. It is a reference, never Core ML itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from benchmarks.results import Placement
+from benchmarks.runtimes.base import Pixels, Probabilities
+from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from benchmarks.runtimes.coreml_reference.program import Program
+
+_MEMORY = 64 * 2**20
+"""Bytes that the tensors of one operation may take, for all photos executed at once."""
+
+_AT_ONCE = 4
+"""Most photos executed at once. More are slower: their tensors are too large for the allocator to
+keep, so that every operation is given fresh pages."""
+
+
+class CoreMLReferenceSession:
+    """One Core ML package executed in torch on the CPU; a reference, never Core ML itself.
+
+    Every operation is computed in float32 from operands that are of the type that the program
+    says, and its result is rounded once to float16 where the program says float16. Sums are
+    accumulated in float32. Both are how accelerators commonly work; Core ML documents neither.
+    """
+
+    def __init__(self, package: Path, *, threads: int = 1) -> None:
+        """Reads the package and unpacks its weights.
+
+        Args:
+            package: A `.mlpackage` folder.
+            threads: Threads that torch is given while photos are executed.
+
+        Raises:
+            InputError: Its program has an operation that the reference does not know.
+            DamagedError: It cannot be read, or is no image classifier.
+        """
+        from benchmarks.runtimes.coreml_reference.loader import load_package
+
+        self._program: Program | None = load_package(package)
+        self._threads = threads
+
+    @property
+    def program(self) -> Program:
+        """The program that is executed."""
+        if self._program is None:
+            raise ValueError("the session is closed")
+        return self._program
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
+        import torch
+
+        program = self.program
+        at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
+        rows = np.zeros((len(batch), len(program.labels)), dtype=np.float32)
+        with _threads(self._threads):
+            for start in range(0, len(batch), at_once):
+                photos = np.ascontiguousarray(batch[start : start + at_once])
+                # Laid out channels last, as photos are and as torch's convolutions are quickest.
+                images = torch.from_numpy(photos).float().permute(0, 3, 1, 2)
+                rows[start : start + at_once] = program.run(images).numpy()
+        return rows
+
+    def placement(self) -> Placement | None:
+        """None: where a phone would execute an operation cannot be told from here."""
+        return None
+
+    def close(self) -> None:
+        """Frees the program."""
+        self._program = None
+
+    def __enter__(self) -> CoreMLReferenceSession:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the session."""
+        self.close()
+
+
+class CoreMLReferenceRuntime:
+    """Opens the Core ML variants of a bundle anywhere; a reference, never Core ML itself."""
+
+    name = "coreml-reference"
+    unit = ""
+    format: Literal["coreml"] = "coreml"
+    timed = False
+    limit = None
+
+    def missing(self) -> str | None:
+        """Which packages are not installed; None if all are."""
+        absent = [name for name in ("torch", "coremltools") if find_spec(name) is None]
+        if not absent:
+            return None
+        return (
+            f"coreml-reference needs {' and '.join(absent)}. Install artefact-id with its "
+            "`export` extra."
+        )
+
+    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> CoreMLReferenceSession:
+        """Opens a variant.
+
+        Raises:
+            InputError: The variant is not a Core ML package, or has an unknown operation.
+            DamagedError: The package cannot be read, or does not fit the bundle's contract.
+            MissingDependencyError: torch or coremltools is not installed.
+        """
+        if variant.format != "coreml":
+            raise InputError(
+                f"{variant.name} is a {variant.format} variant, which coreml-reference does not "
+                "execute. Give one whose name begins with coreml-."
+            )
+        lacking = self.missing()
+        if lacking is not None:
+            raise MissingDependencyError(lacking)
+        package = bundle.path(variant)
+        session = CoreMLReferenceSession(package, threads=threads)
+        check_contract(bundle, package, session.program.size, session.program.labels)
+        return session
+
+
+RUNTIMES = (CoreMLReferenceRuntime(),)
+
+
+def check_contract(
+    bundle: Bundle, package: Path, size: tuple[int, int], labels: tuple[str, ...]
+) -> None:
+    """Checks that a package is of the bundle's contract.
+
+    Args:
+        bundle: The bundle.
+        package: The package, for the message.
+        size: Height and width of the photos that it takes.
+        labels: The labels inside, in class order.
+
+    Raises:
+        DamagedError: It takes photos of another size or answers with other labels.
+    """
+    contract = bundle.info.preprocessing
+    if size != (contract.height, contract.width):
+        raise DamagedError(
+            f"{package} takes photos of {size}, the bundle says "
+            f"{(contract.height, contract.width)} (height, width): export the bundle again."
+        )
+    if labels != bundle.labels.object_ids:
+        raise DamagedError(
+            f"The labels inside {package} are not those of labels.json, so apps that read the one "
+            "or the other give different answers: export the bundle again."
+        )
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Gives torch so many threads for a while; they are the whole process's."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

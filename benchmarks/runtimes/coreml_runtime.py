@@ -1,0 +1,160 @@
+"""Core ML itself, on macOS: Core ML packages on each compute unit that can be asked for."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.results import Placement
+from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.coreml_reference.session import check_contract
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.quiet import quiet
+
+_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "CPU_AND_NE"}
+"""What a row calls a compute unit, and what coremltools does."""
+
+
+class CoreMLSession:
+    """One Core ML package opened by Core ML, one photo at a time as on the phone."""
+
+    def __init__(self, package: Path, *, unit: str, labels: tuple[str, ...]) -> None:
+        """Compiles and opens the package.
+
+        Args:
+            package: A `.mlpackage` folder.
+            unit: One of `all`, `cpu`, `cpu-gpu`, `cpu-ne`.
+            labels: The object ids in class order.
+
+        Raises:
+            DamagedError: Core ML cannot open it.
+        """
+        import coremltools as ct
+
+        try:
+            with quiet():
+                self._model: Any = ct.models.MLModel(
+                    str(package), compute_units=getattr(ct.ComputeUnit, _UNITS[unit])
+                )
+        except (RuntimeError, ValueError, OSError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedError(
+                f"{package} cannot be opened by Core ML ({first}). It is damaged: export the "
+                "bundle again."
+            ) from None
+        self._labels = labels
+        self._package = package
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities.
+
+        Raises:
+            DamagedError: The package answers for other labels than the bundle's.
+        """
+        rows = [self._one(photo) for photo in batch]
+        return np.stack(rows) if rows else np.zeros((0, len(self._labels)), dtype=np.float32)
+
+    def placement(self) -> Placement | None:
+        """None: Core ML says which unit it prefers for an operation, not which it used."""
+        return None
+
+    def close(self) -> None:
+        """Frees the model."""
+        self._model = None
+
+    def __enter__(self) -> CoreMLSession:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the session."""
+        self.close()
+
+    def _one(self, photo: Pixels) -> Probabilities:
+        answer = self._model.predict({INPUT_NAME: Image.fromarray(photo)})
+        return in_order(self._package, answer.get(OUTPUT_NAME), self._labels)
+
+
+@dataclass(frozen=True)
+class CoreMLRuntime:
+    """Opens the Core ML variants of a bundle on one compute unit.
+
+    Attributes:
+        unit: What Core ML may compute on; it need not use all of it.
+    """
+
+    unit: str
+    name: str = "coreml"
+    format: Literal["coreml"] = "coreml"
+    timed: bool = True
+    limit: int | None = None
+
+    def missing(self) -> str | None:
+        """Core ML is a part of macOS; coremltools is the way to it."""
+        if sys.platform != "darwin":
+            return (
+                "Core ML exists on Apple's systems only. Measure on a Mac, or use the runtime "
+                "coreml-reference, which executes the package's program anywhere."
+            )
+        if find_spec("coremltools") is None:
+            return "coreml needs coremltools. Install artefact-id with its `export` extra."
+        return None
+
+    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> CoreMLSession:  # noqa: ARG002 - Core ML takes no number of threads
+        """Opens a variant. Core ML chooses its threads itself.
+
+        Raises:
+            InputError: The variant is not a Core ML package.
+            DamagedError: Core ML cannot open it, or it does not fit the bundle's contract.
+            MissingDependencyError: This is not a Mac, or coremltools is not installed.
+        """
+        if variant.format != "coreml":
+            raise InputError(
+                f"{variant.name} is a {variant.format} variant, which Core ML does not execute. "
+                "Give one whose name begins with coreml-."
+            )
+        lacking = self.missing()
+        if lacking is not None:
+            raise MissingDependencyError(lacking)
+        package = bundle.path(variant)
+        with quiet():
+            from export.coreml_check import read_structure
+
+            found = read_structure(package)
+        check_contract(bundle, package, (found.height, found.width), found.labels)
+        return CoreMLSession(package, unit=self.unit, labels=bundle.labels.object_ids)
+
+
+RUNTIMES = tuple(CoreMLRuntime(unit) for unit in _UNITS)
+
+
+def in_order(package: Path, answer: object, labels: tuple[str, ...]) -> Probabilities:
+    """A classifier's dictionary of probabilities in the bundle's class order, float32.
+
+    Args:
+        package: What answered, for the message.
+        answer: Probability by label, as Core ML gives it.
+        labels: The object ids in class order.
+
+    Raises:
+        DamagedError: Its labels are not the bundle's.
+    """
+    if not isinstance(answer, dict) or set(answer) != set(labels):
+        raise DamagedError(
+            f"{package} does not answer with one probability for each object of labels.json: "
+            "export the bundle again."
+        )
+    return np.array([answer[label] for label in labels], dtype=np.float32)
