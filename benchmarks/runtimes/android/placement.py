@@ -1,0 +1,45 @@
+"""Which delegate really executed the graph, as far as the runtime's own log tells."""
+
+from __future__ import annotations
+
+from benchmarks.results import Placement
+from benchmarks.runtimes.android.benchmark_model import Delegate, Log
+
+
+def delegate_used(
+    log: Log, asked: Delegate, profiled: Log | None = None
+) -> tuple[str, Placement | None]:
+    """What really executed the graph, in words, and the placement behind it.
+
+    Args:
+        log: The timed call.
+        asked: The delegate that was asked for.
+        profiled: A call with profiling, which names the operations left to the interpreter.
+    """
+    name = {"xnnpack": "XNNPACK", "gpu": "GPU"}[asked]
+    if log.refused is not None:
+        return f"none: the {log.refused} delegate could not be applied", None
+    pieces = [piece for piece in log.taken if piece.taken]
+    if not pieces:
+        return f"none logged, so the processor's plain kernels; {name} was asked for", None
+    # Every later delegate counts the nodes that are there then, so only the first one's total is
+    # the graph's own.
+    said = " then ".join(
+        f"{piece.delegate} {piece.taken} of {piece.total} operations in "
+        f"{piece.partitions} piece{'s' if piece.partitions != 1 else ''}"
+        for piece in pieces
+    )
+    if all(piece.delegate != name for piece in pieces):
+        said = f"not {name}, which was asked for: {said}"
+    first = pieces[0]
+    missing = first.total - first.taken
+    left = profiled.left if profiled is not None and len(pieces) == 1 else {}
+    if sum(left.values()) != missing:
+        left = {"not named": missing} if missing else {}
+    return said, Placement(
+        delegate=first.delegate,
+        taken=first.taken,
+        total=first.total,
+        left=left,
+        partitions=first.partitions,
+    )
