@@ -38,6 +38,7 @@ class BenchmarkOptions:
         warmup: Untimed runs before them.
         threads: Threads for the runtimes; the first is the one that tables show.
         measure_speed: False to measure accuracy only.
+        starts: Fresh processes whose median is the cold load.
         bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
         preprocessing: Photos on which ways of making the network's input are compared, at the
             lowest threshold; 0 for none.
@@ -49,7 +50,8 @@ class BenchmarkOptions:
     runtimes: tuple[str, ...] | None = None
     latency_runs: int = 50
     warmup: int = 10
-    threads: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (1, 2, 4)
+    starts: int = 3
     measure_speed: bool = True
     bootstrap: int = 2000
     preprocessing: int = 200
@@ -63,11 +65,12 @@ class BenchmarkOptions:
         Raises:
             InputError: One is out of range.
         """
-        low = min((self.latency_runs, *self.threads), default=0)
+        low = min(self.latency_runs, self.starts, *self.threads)
         if not self.threads or low < 1 or self.warmup < 0 or self.bootstrap < 0:
             raise InputError(
-                f"threads {self.threads} and {self.latency_runs} latency runs must be 1 or more, "
-                f"warm-up {self.warmup} and bootstrap {self.bootstrap} 0 or more."
+                f"threads {self.threads}, {self.latency_runs} latency runs and {self.starts} "
+                f"starts must be 1 or more, warm-up {self.warmup} and bootstrap "
+                f"{self.bootstrap} 0 or more."
             )
         if self.preprocessing < 0:
             raise InputError(
@@ -203,7 +206,9 @@ def _rows(
     if options.measure_speed:
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 0, 1)
-        plan = SpeedPlan(options.latency_runs, options.warmup, options.threads)
+        plan = SpeedPlan(
+            options.latency_runs, options.warmup, options.threads, starts=options.starts
+        )
         speeds = measure_speed(measured, plan)
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
@@ -245,6 +250,7 @@ def _settings(options: BenchmarkOptions) -> Settings:
         seed=options.seed,
         limit=options.limit,
         command=command,
+        starts=options.starts,
         runtimes=options.runtimes or DEFAULT,
         preprocessing=options.preprocessing,
     )

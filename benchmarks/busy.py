@@ -19,7 +19,11 @@ class OtherWork:
 
     def __init__(self) -> None:
         """Begins to count."""
-        self._busy, self._own, self._start = _busy(), time.process_time(), time.perf_counter()
+        self._busy, self._own, self._start = (
+            busy_seconds(),
+            time.process_time(),
+            time.perf_counter(),
+        )
 
     def share(self) -> float | None:
         """Share of all processors that other processes took since, 0–1; None if too short."""
@@ -27,11 +31,11 @@ class OtherWork:
         if seconds < SHORTEST_SECONDS:
             return None
         own = time.process_time() - self._own
-        others = _busy() - self._busy - own
+        others = busy_seconds() - self._busy - own
         return min(1.0, max(0.0, others / (seconds * (os.cpu_count() or 1))))
 
 
-def _busy() -> float:
+def busy_seconds() -> float:
     """Seconds that the machine's processors worked for anybody since it was started."""
     # Of guests on this machine the time is in `user` and `nice` already.
     idle = {"idle", "iowait", "guest", "guest_nice"}

@@ -436,6 +436,7 @@ class Settings(Record):
     latency_runs: int
     warmup: int
     threads: tuple[int, ...]
+    starts: int = 1
     measure_speed: bool
     bootstrap: int
     seed: int
