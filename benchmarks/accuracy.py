@@ -101,6 +101,7 @@ def measure_answers(
     chosen: Sequence[Candidate] | None = None,
     validation: Sequence[TestPhoto] = (),
     seed: int = 0,
+    reference: Session | None = None,
     progress: Progress | None = None,
 ) -> Measured:
     """Decodes each photo once and gives the same pixels to the reference and all variants.
@@ -112,6 +113,7 @@ def measure_answers(
         chosen: What to ask beside the reference; None for all that the default runtimes execute.
         validation: Photos to fit temperatures on; never test photos.
         seed: Of the draw of photos for runtimes that are asked only some.
+        reference: The reference, if it is open already; None to open it for this alone.
         progress: Called with a label, the photos done and their number.
     """
     if chosen is None:
@@ -120,7 +122,7 @@ def measure_answers(
     contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
-    with _opened(case, chosen) as asking:
+    with _opened(case, chosen, reference) as asking:
         fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
         done = 0
         for good, pixels in decode_chunks(validation, contract, []) if fits else ():
@@ -178,11 +180,14 @@ class _Asking:
 
 
 @contextlib.contextmanager
-def _opened(case: BenchmarkCase, chosen: Sequence[Candidate]) -> Iterator[list[_Asking]]:
+def _opened(
+    case: BenchmarkCase, chosen: Sequence[Candidate], reference: Session | None
+) -> Iterator[list[_Asking]]:
     threads = os.cpu_count() or 1
     order = column_order(case.bundle.labels, case.run.labels)
     with contextlib.ExitStack() as stack:
-        reference = stack.enter_context(open_reference(case.run))
+        if reference is None:
+            reference = stack.enter_context(open_reference(case.run))
         opened = [_Asking(REFERENCE, reference, None, None)]
         for one in chosen:
             session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
