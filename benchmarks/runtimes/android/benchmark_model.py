@@ -61,10 +61,8 @@ _IGNORED = re.compile(r"Unconsumed cmdline flags:\s*(.*\S)")
 _REPLACED = re.compile(
     r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(([^)]*)\) node, yielding (\d+) part"
 )
-_NOTHING = (
-    "Restored original execution plan after delegate application failure",
-    "Created 0 GPU delegate kernels",
-)
+_UNDONE = "Restored original execution plan after delegate application failure"
+_NO_GPU = "Created 0 GPU delegate kernels"
 _REFUSED = re.compile(r"Failed to apply (\S+) delegate")
 _BY_TYPE = re.compile(
     r"Operator-wise Profiling Info.*?Summary by node type =+\n(.*?)(?:\n\s*\n|\Z)", re.DOTALL
@@ -263,9 +261,11 @@ def _taken(text: str) -> tuple[Taken, ...]:
             found.append(
                 Taken(delegate_name(match[3]), int(match[1]), int(match[2]), int(match[4]))
             )
-        elif any(words in line for words in _NOTHING) and found:
-            # The line above was logged before the delegate tried, and it failed.
-            found.pop()
+        # A delegate is logged before it tries; these lines say that it failed.
+        elif _UNDONE in line:
+            found.clear()
+        elif _NO_GPU in line:
+            found = [piece for piece in found if piece.delegate != "GPU"]
     return tuple(found)
 
 
