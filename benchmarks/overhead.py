@@ -44,11 +44,11 @@ MOST = 1.10
 TEXT = """\
 # What the harness costs
 
-The same {photos} photos of the register {register} answered by {variant} ({backbone}) on LiteRT with
-{threads} threads, by a bare loop (open, decode, set, invoke, get, best answer; one photo after the other) and by the
-harness (`measure_answers`: the same, and ranks, probabilities, drift and bookkeeping; without the
-torch reference). {rounds} rounds in one process, the two ways taking turns and going first in
-turn. {busy}
+The same {photos} photos of the register "{register}" answered by {variant} ({backbone}) on LiteRT
+with {threads} threads, by a bare loop (open, decode, set, invoke, get, best answer; one photo after
+the other) and by the harness (`measure_answers`: the same, and ranks, probabilities, drift and
+bookkeeping; without the torch reference). {rounds} rounds in one process, the two ways taking turns
+and going first in turn. {busy}
 
 | | bare loop | harness | ratio, median [10 % to 90 % of rounds] |
 | :--- | ---: | ---: | ---: |
