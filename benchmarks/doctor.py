@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -67,6 +68,7 @@ def diagnose() -> tuple[Part, ...]:
         ),
         _part("demo register", ["mitsuba"], "renders museum objects on the processor", "demo"),
         _tensorflow(),
+        _phone(),
     )
 
 
@@ -144,3 +146,14 @@ def _tensorflow() -> Part:
         "a second TFLite interpreter, run in a process of its own",
         "",
     )
+
+
+def _phone() -> Part:
+    from benchmarks.runtimes.android.runtime import RUNTIMES
+
+    missing = RUNTIMES[0].missing()
+    adb = {"adb": "-" if shutil.which("adb") is None else "found"}
+    if missing is not None:
+        return Part("phone on adb (optional)", "missing", adb, "not needed here", missing)
+    answers = "speed and accuracy" if RUNTIMES[0].answers else "speed, not accuracy (no runner)"
+    return Part("phone on adb (optional)", "ready", adb, f"measures {answers} on a phone", "")

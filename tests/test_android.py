@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ from benchmarks.runtimes.android.adb import PhoneError
 from benchmarks.runtimes.android.measure import PhoneOptions, measure_on_phone
 from benchmarks.runtimes.android.placement import delegate_used
 from benchmarks.runtimes.android.runtime import RUNTIMES, AndroidRuntime
+from benchmarks.runtimes.base import runtimes
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from mobile_assets.bundle import Bundle, BundleInfo, Source, TensorInfo, Variant
 from mobile_assets.decision import DecisionThresholds
@@ -356,6 +358,32 @@ def test_a_damaged_file_is_noticed_and_removed(phone: Talk, bytes_bundle: Bundle
     assert not any("benchmark_model" in word for words in phone.said for word in words)
 
 
+def test_the_calls_stop_at_the_first_fault(tmp_path: Path) -> None:
+    """The command line is executed by a real shell, with a program that fails when told so."""
+    program, graph = tmp_path / "a tool", tmp_path / "model"
+    program.write_text('#!/bin/sh\necho "$@" >> calls\ncat "${1#--graph=}"\n')
+    program.chmod(0o755)
+    graph.write_text("count=1 curr=9\ncount=2 first=4 curr=5 min=4 max=5 avg=4.5 std=1\n")
+    line = benchmark_model.pairs_command(
+        str(program), str(graph), delegate="gpu", threads=3, warmup=7, pairs=4
+    )
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    times = benchmark_model.single_times(benchmark_model.read_log(done.stdout), 4)
+    assert (done.returncode, times) == (0, (0.004, 0.005) * 4)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) == 4
+    for flag in ("--num_threads=3", "--warmup_runs=7", "--num_runs=2", "--use_gpu=true"):
+        assert flag in calls[0].split()
+    graph.unlink()
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert len((tmp_path / "calls").read_text().splitlines()) == 5
+
+
 @pytest.mark.parametrize(
     ("stderr", "says"),
     [
@@ -481,6 +509,10 @@ def test_a_program_for_something_else_is_refused(
 def test_what_is_missing_is_named(
     phone: Talk, bytes_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert [(runtime.name, runtime.unit) for runtime in runtimes("android")] == [
+        ("android", "xnnpack"),
+        ("android", "gpu"),
+    ]
     unit = RUNTIMES[0].unit
     assert AndroidRuntime(unit, phone.options).missing() is None
     without = replace(phone.options, program=None)

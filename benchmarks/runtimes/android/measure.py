@@ -32,10 +32,9 @@ LITERT_CLI_PROGRAM = Path("~/.cache/litert-cli/binaries/arm64-v8a/benchmark_mode
 """Where LiteRT-CLI (the package litert-cli) keeps the program that it fetches."""
 
 GET_PROGRAM = (
-    f"Give LiteRT's benchmark_model for Android by --android-benchmark-model PATH or in "
-    f"{PROGRAM_VARIABLE}: build it (bazel build -c opt --config=android_arm64 "
-    "tflite/tools/benchmark:benchmark_model in LiteRT's source), or install litert-cli and run "
-    "`litert benchmark MODEL.tflite --android --cpu` once, which fetches one that is found here."
+    "Give LiteRT's benchmark_model for Android by --android-benchmark-model PATH or in "
+    f"{PROGRAM_VARIABLE}. Or install litert-cli and, with the phone connected, run "
+    "`litert benchmark MODEL.tflite --android` once: it fetches one, which is found here."
 )
 
 _GRAPH = f"{FOLDER}/model.tflite"
@@ -157,12 +156,6 @@ def _measure(phone: Phone, options: PhoneOptions) -> _Measured:
     steady = _call(phone, options, threads=threads[0], runs=options.runs)
     if steady.refused is not None:
         return _Measured(steady, None, {})
-    if steady.timed is None:
-        raise PhoneError(
-            f"benchmark_model on {phone.serial} ended without its line of statistics "
-            "(count=… avg=…), so there is nothing to report. Run it by hand to see why: "
-            f"{GET_PROGRAM}"
-        )
     profiled = _call(phone, options, threads=threads[0], runs=5, profile=True)
     honoured = not any(flag.startswith("--num_threads") for flag in steady.ignored)
     times = {count: _times(phone, options, count) for count in threads} if honoured else {}
@@ -185,6 +178,12 @@ def _call(
     log = tool.read_log(reply.text)
     if reply.code and log.refused is None:
         raise phone.failure(f"benchmark_model failed (exit code {reply.code})", reply.text)
+    if log.timed is None and log.refused is None:
+        raise phone.failure(
+            "benchmark_model ended without its line of statistics (count=… avg=…), so there is "
+            "nothing to report",
+            reply.text,
+        )
     return log
 
 
