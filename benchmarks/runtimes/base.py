@@ -15,6 +15,7 @@ from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 
 

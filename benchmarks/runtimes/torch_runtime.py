@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.results import REFERENCE_RUNTIME, Placement
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Floats, Pixels, Probabilities
 
 if TYPE_CHECKING:
     from train.run import Run
@@ -29,8 +29,11 @@ class TorchSession:
 
         self._model = load_model(run)
 
-    def predict(self, batch: Pixels) -> Probabilities:
-        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
+    def predict(self, batch: Pixels | Floats) -> Probabilities:
+        """`[N, H, W, 3]` RGB 0–255, uint8 or float32 → `[N, objects]` float32 probabilities.
+
+        Floats go to the network as they are, whatever their range: what an app hands over.
+        """
         import torch
 
         images = torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float()

@@ -1,0 +1,58 @@
+"""One way of making the network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobile_assets.preprocessing import Preprocessing, resize
+
+Picture = Image.Image
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.uint8] | NDArray[np.float32]
+"""What is handed to a network: raw bytes, or floats where a mistake makes such."""
+
+Resample = Callable[[Picture, Preprocessing], Pixels]
+Spoil = Callable[[Pixels, Preprocessing], Values]
+
+
+@dataclass(frozen=True)
+class Way:
+    """From an upright RGB photo to what the network is given.
+
+    Attributes:
+        family: `resampling` for a way that some phone goes, `mistake` for an error in an app.
+        name: Short name.
+        what: One sentence: what is done, and who does it so.
+        resample: Photo and contract to `[height, width, 3]` uint8; the contract's own by default.
+        spoil: What is then done to the pixels, if anything.
+    """
+
+    family: Literal["resampling", "mistake"]
+    name: str
+    what: str
+    resample: Resample = resize
+    spoil: Spoil | None = None
+
+    def __call__(self, photo: Picture, contract: Preprocessing) -> Values:
+        """The input that this way makes: `[height, width, 3]` uint8 or float32."""
+        return self._spoilt(self.resample(photo, contract), contract)
+
+    def _spoilt(self, pixels: Pixels, contract: Preprocessing) -> Values:
+        return pixels if self.spoil is None else self.spoil(pixels, contract)
+
+
+def inputs_of(
+    photo: Picture, contract: Preprocessing, ways: Iterable[Way]
+) -> Iterator[tuple[Way, Values]]:
+    """What each way makes of a photo; ways that begin alike are resampled once."""
+    made: dict[Resample, Pixels] = {}
+    for way in ways:
+        if way.resample not in made:
+            made[way.resample] = way.resample(photo, contract)
+        yield way, way._spoilt(made[way.resample], contract)
