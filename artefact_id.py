@@ -18,6 +18,9 @@ from mobile_assets.errors import ArtefactError, InputError, MissingDependencyErr
 INTERRUPTED = 130
 HALTED = "Interrupted: nothing half-written is left; the same command goes on where it can."
 
+DEFAULT_GATE = "default"
+"""What `--gate` means without a file."""
+
 EXTRAS = {
     "torch": "train",
     "timm": "train",
@@ -110,8 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_export,
         _add_benchmark,
+        _add_gate,
         _add_sweep,
         _add_identify,
+        _add_setup,
         _add_doctor,
     ):
         add(commands)
@@ -448,7 +453,9 @@ def _add_benchmark(commands: Any) -> None:
         _benchmark,
         "compare every variant with the full-precision model, write a report",
         "  artefact-id benchmark bundle --photos photos --out report\n"
-        "  artefact-id benchmark bundle --photos photos --test-photos more --out report",
+        "  artefact-id benchmark bundle --photos photos --test-photos more --out report\n"
+        "  artefact-id benchmark bundle --photos photos --out report --gate --junit gates.xml\n"
+        "  artefact-id benchmark bundle --photos photos --out report --against earlier",
     )
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders")
     parser.add_argument("--photos", type=Path, required=True, help="the register: " + PHOTOS_HELP)
@@ -465,7 +472,7 @@ def _add_benchmark(commands: Any) -> None:
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("measuring")
     group.add_argument("--latency-runs", type=int, default=50, help="timed runs (default: 50)")
-    group.add_argument("--threads", default="1", help="comma-separated, such as 1,2 (default: 1)")
+    group.add_argument("--threads", default="1,2,4", help="comma-separated (default: 1,2,4)")
     group.add_argument(
         "--runtimes",
         metavar="NAMES",
@@ -484,9 +491,41 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-speed", dest="measure_speed", action="store_false", help="accuracy only"
     )
+    _add_judging(parser)
 
 
-def _benchmark_options(options: argparse.Namespace) -> Any:
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("judging")
+    group.add_argument(
+        "--gate",
+        nargs="?",
+        const=DEFAULT_GATE,
+        metavar="GATES",
+        help="hold the results against a gates file (without a name: the toolkit's own); exit "
+        "code 1 and a list if anything does not hold",
+    )
+    group.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write what the gate found as JUnit XML"
+    )
+    group.add_argument(
+        "--against",
+        type=Path,
+        metavar="OLD",
+        help="say what got better or worse than in an earlier results.json, and whether beyond "
+        "noise",
+    )
+
+
+def _asked(options: argparse.Namespace) -> Any:
+    """What is asked of the results, its files read before anything is measured."""
+    from benchmarks.gates import DEFAULT_GATES
+    from benchmarks.judging import Asked
+
+    gate = options.gate and (DEFAULT_GATES if options.gate == DEFAULT_GATE else Path(options.gate))
+    return Asked.read(gate, options.junit, options.against)
+
+
+def _benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
     from benchmarks.benchmark import BenchmarkOptions
 
     try:
@@ -500,6 +539,7 @@ def _benchmark_options(options: argparse.Namespace) -> Any:
         threads=threads,
         limit=options.limit,
         measure_speed=options.measure_speed,
+        gates=asked.gates,
         force=options.force,
     )
 
@@ -509,6 +549,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from benchmarks.terminal import Terminal
 
     _register_heif()
+    asked = _asked(options)
     with Terminal() as terminal:
         results = benchmark_bundles(
             options.bundles,
@@ -517,10 +558,41 @@ def _benchmark(options: argparse.Namespace) -> None:
             test_photos=options.test_photos,
             run=options.run_folder,
             layout=options.layout,
-            options=_benchmark_options(options),
+            options=_benchmark_options(options, asked),
             terminal=terminal,
         )
         terminal.results(results, options.out, json=options.json)
+    asked.answer(results, report=options.out, json=options.json)
+
+
+# --- gate -----------------------------------------------------------------------------------------
+
+
+def _add_gate(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "gate",
+        _gate,
+        "hold results that are already measured against a gate, or against earlier ones",
+        "  artefact-id gate report\n"
+        "  artefact-id gate report/results.json --gate gates.json --junit gates.xml\n"
+        "  artefact-id gate report --against earlier/report\n\n"
+        "Without --gate and --against, the toolkit's own gate is held.",
+    )
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="results.json, or the report's folder"
+    )
+    _add_judging(parser)
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def _gate(options: argparse.Namespace) -> None:
+    from benchmarks.against import read_results
+
+    if options.gate is None and options.against is None:
+        options.gate = DEFAULT_GATE
+    asked = _asked(options)
+    asked.answer(read_results(options.results), report=None, json=options.json)
 
 
 # --- sweep ----------------------------------------------------------------------------------------
@@ -562,13 +634,14 @@ def _sweep(options: argparse.Namespace) -> None:
         thresholds = tuple(int(word) for word in options.thresholds.split(","))
     except ValueError:
         raise InputError(f"--thresholds {options.thresholds}: give numbers such as 3,4.") from None
+    asked = _asked(options)
     with Terminal() as terminal:
         results = run_sweep(
             options.photos,
             options.out,
             SweepOptions(
                 train=_train_options(options, hold_out_test=options.test_photos is None),
-                benchmark=_benchmark_options(options),
+                benchmark=_benchmark_options(options, asked),
                 thresholds=thresholds,
                 test_photos=options.test_photos,
                 variants=tuple(options.variants.split(",")) if options.variants else None,
@@ -583,6 +656,7 @@ def _sweep(options: argparse.Namespace) -> None:
             terminal,
         )
         terminal.results(results, options.out / "report", json=options.json)
+    asked.answer(results, report=options.out / "report", json=options.json)
 
 
 # --- identify -------------------------------------------------------------------------------------
@@ -618,6 +692,51 @@ def _identify(options: argparse.Namespace) -> int:
         terminal.answers(answers, json=options.json)
     # Photos that could be read are answered; the others still make the call a failed one.
     return 2 if any(answer.error for answer in answers) else 0
+
+
+# --- setup ----------------------------------------------------------------------------------------
+
+
+def _add_setup(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "setup",
+        _setup,
+        "prepare a runtime that pip alone cannot bring",
+        "  artefact-id setup litert-arm64\n"
+        "  artefact-id benchmark bundle --photos photos --runtimes litert,litert-arm64 --out report"
+        "\n\n"
+        "litert-arm64 is the 64-bit Arm build of LiteRT, with the kernels that a phone uses,\n"
+        "executed by the emulator QEMU: what a phone answers, without a phone. Its times are an\n"
+        "emulator's and are never reported.\n\n"
+        "Downloads about 140 MB: QEMU and an Arm Python from a Debian mirror, LiteRT and numpy\n"
+        "from the package index that pip is configured with. They are unpacked in\n"
+        "~/.cache/artefact-id/arm64 (or $XDG_CACHE_HOME/artefact-id/arm64) and take 215 MB; 600\n"
+        "MB must be free. Nothing is installed, root is not needed; delete the folder to undo it.\n"
+        "Needs Linux with apt-get, dpkg, pip and Debian's keys (debian-archive-keyring).",
+    )
+    parser.add_argument("part", choices=("litert-arm64",), help="what to prepare")
+    parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        help="Debian mirror, such as https://HOST/debian (default: the one apt is configured with)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="prepare it anew though it is there and complete"
+    )
+
+
+def _setup(options: argparse.Namespace) -> None:
+    from benchmarks.runtimes.arm64_setup import set_up_arm64
+    from benchmarks.runtimes.litert_arm64 import setup_folder
+    from benchmarks.terminal import Terminal
+
+    with Terminal() as terminal:
+        made = set_up_arm64(mirror=options.mirror, force=options.force, progress=terminal.step)
+    print(
+        f"{options.part} is ready: LiteRT {made.litert}, Python {made.versions['python']}, "
+        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
+    )
 
 
 # --- doctor ---------------------------------------------------------------------------------------

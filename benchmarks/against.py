@@ -100,8 +100,8 @@ class Against(Document):
         return sum(change.ci95 is not None for row in self.rows for change in row.changes)
 
 
-def read_old(path: Path) -> Results:
-    """Reads earlier results, or those in a folder of a report.
+def read_results(path: Path) -> Results:
+    """Reads results, or those in a folder of a report.
 
     Raises:
         InputError: There are none.
@@ -110,8 +110,7 @@ def read_old(path: Path) -> Results:
     file = path / "results.json" if path.is_dir() else path
     if not file.is_file():
         raise InputError(
-            f"{file} is not there, so there is nothing to compare with. "
-            "Give the results.json, or the report's folder, of an earlier benchmark."
+            f"{file} is not there. Give the results.json, or the report's folder, of a benchmark."
         )
     return Results.read(file)
 

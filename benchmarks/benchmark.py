@@ -15,6 +15,7 @@ from benchmarks.accuracy import Candidate, Measured, Progress, candidates, measu
 from benchmarks.breakdown import flipped_answers
 from benchmarks.cases import BenchmarkCase, check_objects
 from benchmarks.coreml import Check, structural_checks
+from benchmarks.gates import Gates, judge
 from benchmarks.photos import TestPhoto, exclude_training_photos, validation_photos
 from benchmarks.results import Results, Row, Settings
 from benchmarks.rows import case_rows, make_test_set
@@ -37,13 +38,14 @@ class BenchmarkOptions:
         latency_runs: Timed runs per variant, after the warm-up.
         warmup: Untimed runs before them.
         threads: Threads for the runtimes; the first is the one that tables show.
-        measure_speed: False to measure accuracy only.
         starts: Fresh processes whose median is the cold load.
+        measure_speed: False to measure accuracy only.
         bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
         preprocessing: Photos on which ways of making the network's input are compared, at the
             lowest threshold; 0 for none.
         seed: Seed of the resampling and of `limit`.
         limit: Measure on so many test photos, drawn at random; None for all.
+        gates: What the results must keep; the outcomes stand in them. None to ask nothing.
         force: Replace an output folder that is already there.
     """
 
@@ -57,6 +59,7 @@ class BenchmarkOptions:
     preprocessing: int = 200
     seed: int = 0
     limit: int | None = None
+    gates: Gates | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -128,6 +131,8 @@ def run_benchmark(
         rows=(*rows, *extra_rows),
         flipped=tuple(flip for measured in measurements for flip in flipped_answers(measured)),
     )
+    if options.gates is not None:
+        results = results.model_copy(update={"gates": judge(results, options.gates).outcomes})
     write_results(results, measurements, out, force=options.force)
     return results
 
@@ -245,12 +250,12 @@ def _settings(options: BenchmarkOptions) -> Settings:
         latency_runs=options.latency_runs,
         warmup=options.warmup,
         threads=options.threads,
+        starts=options.starts,
         measure_speed=options.measure_speed,
         bootstrap=options.bootstrap,
         seed=options.seed,
         limit=options.limit,
         command=command,
-        starts=options.starts,
         runtimes=options.runtimes or DEFAULT,
         preprocessing=options.preprocessing,
     )

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from benchmarks.against import AGAINST_FILE, Against, compare, notable, read_old
+from benchmarks.against import AGAINST_FILE, Against, compare, notable, read_results
 from benchmarks.against_page import against_table, remarks, sentence, summary, write_against
 from benchmarks.gates import DEFAULT_GATES, Gates, Judgement, judge, read_gates, subject_words
 from benchmarks.junit import write_junit
@@ -54,11 +54,13 @@ class Asked:
                     f"--junit {junit} is for the outcomes of gates: add --gate, which alone holds "
                     f"{DEFAULT_GATES.name} of the toolkit."
                 )
-            check_output(junit, force=not junit.is_dir(), what="JUnit file")
+            if junit.is_dir():
+                raise InputError(f"--junit {junit} is a folder. Give the name of a file to write.")
+            check_output(junit, force=True, what="JUnit file")
         return cls(
             gates=None if gate is None else read_gates(gate),
             junit=junit,
-            old=None if against is None else read_old(against),
+            old=None if against is None else read_results(against),
         )
 
     def answer(self, results: Results, *, report: Path | None, json: bool) -> None:
