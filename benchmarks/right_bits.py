@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ def unpack(text: str, photos: int) -> NDArray[np.bool_]:
     """
     try:
         data = np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
-    except binascii.Error as error:
+    except ValueError as error:
         raise DamagedError(
             f"The answers to {photos} photos in a results file cannot be read ({error}). "
             "It was edited: measure again."

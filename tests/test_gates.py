@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from test_benchmark import CONTRACT, OBJECTS, with_weights, write_run
 
 from artefact_id import main
+from benchmarks.against import Against
 from benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.cases import BenchmarkCase
 from benchmarks.gates import DEFAULT_GATES, Gates, Judgement, Rule, judge, read_gates
@@ -577,6 +578,23 @@ def test_the_command_judges_results_again(
     assert main(["gate", str(good / "results.json"), "--json"]) == 1  # the default: no speed
     printed = json.loads(capsys.readouterr().out)
     assert {outcome["passed"] for outcome in printed["gates"]} == {True, False}
+
+
+def test_a_benchmark_that_fails_its_gate_still_reports(
+    case: BenchmarkCase, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, junit = tmp_path / "out", tmp_path / "junit.xml"
+    words = ["benchmark", case.bundle.folder, "--photos", case.photos, "--out", out]
+    words += ["--no-speed", "--preprocessing", "0", "--against", good, "--junit", junit, "--gate"]
+    assert main([str(word) for word in words]) == 1
+    told = capsys.readouterr()
+    assert "tflite-int8 on litert: latency at most 0.6 of tflite-float32's: speed was" in told.err
+    assert "0 better, 0 worse" in told.out
+    assert {"report.html", "against.md", "against.json"} < {path.name for path in out.iterdir()}
+    assert [o for o in Results.read(out / "results.json").gates if not o.passed]
+    assert check_junit(junit.read_bytes())[0].get("failures") == "2"
+    changes = Against.read(out / "against.json").rows[1].changes
+    assert changes[0].why == "photo by photo, 110 photos"
 
 
 def test_mistakes_are_told_before_anything_is_measured(
