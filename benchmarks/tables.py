@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.results import Results, Row
+from benchmarks.results import Bounds, Results, Row
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,9 +138,14 @@ def drop_cell(row: Row) -> str:
 
 def drop_interval(row: Row) -> str:
     """The interval of the drop, such as `−0.2 to 0.8`; empty where there is none."""
-    if row.drop_ci95 is None:
+    return interval_words(row.drop_ci95)
+
+
+def interval_words(bounds: Bounds | None) -> str:
+    """An interval of percentage points, such as `−0.2 to 0.8`; empty where there is none."""
+    if bounds is None:
         return ""
-    low, high = row.drop_ci95
+    low, high = bounds
     return f"{signless(low)} to {signless(high)}"
 
 

@@ -10,8 +10,12 @@ from html import escape
 WIDTH, HEIGHT = 460, 310
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 52
 _MARK = 5.0
+HOLLOW = "coreml-"
+"""Styles that begin so are drawn as the style without it, hollow."""
+
 _MAX_TICKS = 6
 _MAX_LABELS = 14
+_MANY = 6
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Point:
         low: Lower end of its 95 % interval.
         high: Upper end.
         title: What a pointer held over it tells.
+        label: Written beside it; empty for none.
     """
 
     x: float
@@ -31,6 +36,7 @@ class Point:
     low: float
     high: float
     title: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,36 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A faint area behind the series, with words on it.
+
+    Attributes:
+        edges: (position, lower share, upper share), from left to right.
+        words: What it shows.
+    """
+
+    edges: tuple[tuple[float, float, float], ...]
+    words: str
+
+
+@dataclass(frozen=True)
 class Axis:
-    """A horizontal axis: (position, label) of its ticks, its range and what it is."""
+    """A horizontal axis: (position, label) of its ticks, its range and what it is.
+
+    On a logarithmic one positions are still plain numbers.
+    """
 
     title: str
     ticks: tuple[tuple[float, str], ...]
     low: float
     high: float
+    logarithmic: bool = False
+
+    def part(self, value: float) -> float:
+        """Where a value lies, 0 at the left end and 1 at the right one."""
+        if self.logarithmic:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
 
 def nice_ticks(low: float, high: float, count: int = _MAX_TICKS) -> list[float]:
@@ -75,6 +104,15 @@ def number_axis(title: str, values: Sequence[float]) -> Axis:
     return Axis(title, ticks, 0.0, high)
 
 
+def logarithmic_axis(title: str, values: Sequence[float]) -> Axis:
+    """An axis of powers from a little below the least value to a little above the largest."""
+    low, high = min(values) / 1.3, max(values) * 1.3
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    round_numbers = [step * 10.0**power for power in powers for step in (1, 2, 5)]
+    ticks = tuple((number, f"{number:g}") for number in round_numbers if low <= number <= high)
+    return Axis(title, ticks, low, high, logarithmic=True)
+
+
 def category_axis(title: str, labels: Sequence[str]) -> Axis:
     """An axis of categories at 0, 1, 2 …; of very many only every second, third … is labelled."""
     every = math.ceil(len(labels) / _MAX_LABELS)
@@ -82,31 +120,37 @@ def category_axis(title: str, labels: Sequence[str]) -> Axis:
     return Axis(title, ticks, -0.6, len(labels) - 0.4)
 
 
-def chart(series: Sequence[Series], axis: Axis, *, title: str) -> str:
+def chart(series: Sequence[Series], axis: Axis, *, title: str, band: Band | None = None) -> str:
     """Draws shares in per cent over `axis`, with their intervals.
 
     Args:
         series: What to draw, the last on top.
         axis: The horizontal axis.
         title: For readers who hear the page.
+        band: Drawn behind everything.
 
     Returns:
         An `<svg>` element whose colours come from the page's style sheet.
     """
     points = [point for one in series for point in one.points]
+    if band is not None:
+        points += [Point(x, low, low, high, "") for x, low, high in band.edges]
     low, high = _share_range(points)
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def across(value: float) -> float:
-        return LEFT + plot_width * (value - axis.low) / (axis.high - axis.low)
+        return LEFT + plot_width * axis.part(value)
 
     def up(share: float) -> float:
         return TOP + plot_height * (1 - (share - low) / (high - low))
 
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="chart{" many" if len(series) > _MANY else ""}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title, quote=True)}">',
+        f"<title>{escape(title)}</title>",
         *_grid(low, high, up),
+        *(_band(band, across, up) if band is not None else ()),
         *_axis(axis, across),
     ]
     for one in series:
@@ -134,6 +178,17 @@ def _grid(low: float, high: float, up: Callable[[float], float]) -> list[str]:
     return parts
 
 
+def _band(band: Band, across: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
+    above = [f"{across(x):.1f},{up(high):.1f}" for x, _, high in band.edges]
+    below = [f"{across(x):.1f},{up(low):.1f}" for x, low, _ in reversed(band.edges)]
+    x, low, _ = band.edges[-1]
+    return [
+        f'<polygon class="band" points="{" ".join(above + below)}"/>',
+        f'<text class="faint" x="{across(x) - 6:.1f}" y="{up(low) - 6:.1f}" '
+        f'text-anchor="end">{escape(band.words)}</text>',
+    ]
+
+
 def _axis(axis: Axis, across: Callable[[float], float]) -> list[str]:
     y = HEIGHT - BOTTOM
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>']
@@ -151,7 +206,7 @@ def _axis(axis: Axis, across: Callable[[float], float]) -> list[str]:
 def _series(
     series: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
-    parts = [f'<g class="mk s-{series.style}">']
+    parts = [f'<g class="mk {classes(series.style)}">']
     places = [(across(p.x), up(p.y)) for p in series.points]
     if series.line and len(places) > 1:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -164,12 +219,22 @@ def _series(
         parts.append(
             f'<g class="mark"><title>{escape(point.title)}</title>{mark(series.style, x, y)}</g>'
         )
+        if point.label:
+            words = escape(point.label)
+            # The first one's words stand left of it, those of others right.
+            first = point is series.points[0]
+            place = f'x="{x - 8:.1f}" text-anchor="end"' if first else f'x="{x + 8:.1f}"'
+            parts.append(f'<text class="faint" {place} y="{y + 4:.1f}">{words}</text>')
     parts.append("</g>")
     return parts
 
 
 def mark(style: str, x: float, y: float, size: float = _MARK) -> str:
-    """The shape of a variant, told apart without colour: ring, dot, square, triangle, diamond."""
+    """The shape of a variant, told apart without colour: ring, dot, square, triangle, diamond.
+
+    Core ML's have the shape of TFLite's and are hollow, which is the style sheet's work.
+    """
+    style = style.removeprefix(HOLLOW)
     if style == "reference":
         return f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="{size * 1.35:.1f}"/>'
     if style == "float16":
@@ -178,13 +243,9 @@ def mark(style: str, x: float, y: float, size: float = _MARK) -> str:
             f'<rect x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" '
             f'width="{side:.1f}" height="{side:.1f}"/>'
         )
-    if style == "int8-weights":
-        return _polygon(
-            [(x, y - 1.2 * size), (x + 1.15 * size, y + size), (x - 1.15 * size, y + size)]
-        )
-    if style == "int8":
-        d = 1.35 * size
-        return _polygon([(x, y - d), (x + d, y), (x, y + d), (x - d, y)])
+    corners = _CORNERS.get(style)
+    if corners is not None:
+        return _polygon([(x + size * right, y + size * down) for right, down in corners])
     if style == "given":
         arm = 1.1 * size
         return (
@@ -192,6 +253,24 @@ def mark(style: str, x: float, y: float, size: float = _MARK) -> str:
             f'M{x - arm:.1f} {y + arm:.1f}L{x + arm:.1f} {y - arm:.1f}"/>'
         )
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:.1f}"/>'
+
+
+_CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
+    "int8-weights": ((0, -1.2), (1.15, 1), (-1.15, 1)),
+    "int8": ((0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)),
+    "palette6": tuple(
+        (1.2 * math.cos(math.tau * corner / 6), 1.2 * math.sin(math.tau * corner / 6))
+        for corner in range(6)
+    ),
+}
+"""Corners of the marks, in half sizes right of and below the middle."""
+
+
+def classes(style: str) -> str:
+    """The style sheet's classes of a style."""
+    if style.startswith(HOLLOW):
+        return f"s-{style.removeprefix(HOLLOW)} hollow"
+    return f"s-{style}"
 
 
 def _polygon(corners: Sequence[tuple[float, float]]) -> str:

@@ -5,26 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, Template
+from jinja2 import Environment, PackageLoader, PrefixLoader, Template
 
 from benchmarks.accuracy import Measured
-from benchmarks.report.charts import mark
-from benchmarks.report.figures import STYLES, legend, make_figures, style_of
-from benchmarks.report.stories import Storyteller
-from benchmarks.report.verdict import main_subject, make_verdict, needs_attention, short_name
-from benchmarks.report.words import DEFINITIONS
-from benchmarks.results import REFERENCE_VARIANT, Results, Row, TestSet
-from benchmarks.subjects import Subject
-from benchmarks.tables import (
-    MISSING,
-    drop_interval,
-    interval_cell,
-    megabytes,
-    milliseconds,
-    percent,
-    points_lost,
-    sorted_rows,
+from benchmarks.paper_beside import beside_rows
+from benchmarks.report import resources, sections
+from benchmarks.report.diagrams import reliability_of
+from benchmarks.report.figures import make_figures
+from benchmarks.report.overview import (
+    calibration_lines,
+    fidelity_lines,
+    hashes,
+    how_measured,
+    how_timed,
+    left_out,
+    settings_words,
+    speed_lines,
+    threshold_matrix,
+    variant_groups,
 )
+from benchmarks.report.stories import Storyteller, changed_minds
+from benchmarks.report.styles import legend
+from benchmarks.report.verdict import main_subject, make_verdict, one_per_variant
+from benchmarks.report.words import definitions
+from benchmarks.results import Results, Row
+from benchmarks.runtime_words import runtime_name, runtime_sentences, short_name
+from benchmarks.subjects import Subject
+from benchmarks.tables import percent, sorted_rows
 
 
 def render_report(results: Results, measurements: Sequence[Measured]) -> str:
@@ -37,119 +44,79 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
     first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
     main = main_subject([row for row in results.rows if Subject.of(row) in first.answers])
     storyteller = Storyteller(first, main)
-    flips, flip_count = storyteller.flips()
+    minds = changed_minds(storyteller, _shown(results, first))
+    rows = sorted_rows(results)
+    once = one_per_variant(rows)
+    lowest = _lowest(rows)
     return _template().render(
         results=results,
         title=results.rows[0].register_name,
         created=results.created[:10],
         verdict=make_verdict(results),
-        groups=_groups(results),
         main=short_name(main.variant),
+        main_place=runtime_name(main.runtime, main.unit),
         first=first.case.run.info,
-        shown_photos=len(first.photos),
-        legend=legend(results.rows),
-        figures=make_figures(results.rows, main.variant),
+        shown_photos=len(first.asked[main]),
+        several=len({row.min_photos for row in rows}) > 1,
+        matrix=threshold_matrix(rows),
+        groups=variant_groups(rows),
+        runtime_sentences=runtime_sentences(rows),
+        fidelity=fidelity_lines(rows),
+        speed=speed_lines(rows),
+        legend=legend(once),
+        figures=make_figures(once, main),
+        collections=sections.collections_of(lowest, main),
+        reliability=reliability_of(_lowest(once)),
+        calibration=calibration_lines(rows),
+        costs=sections.costs_of(results),
+        timings=resources.timings_of(lowest),
+        memory=resources.memory_of(lowest),
+        placements=resources.placements_of(lowest),
+        gates=sections.gates_of(results.gates),
+        beside=sections.paper_of(beside_rows(results)),
         strip=storyteller.strip(),
         examples=storyteller.examples(),
-        flips=flips,
-        flip_count=flip_count,
+        minds=minds,
         pairs=storyteller.pairs(),
-        definitions=DEFINITIONS,
-        left_out=[(test_set, _left_out(test_set)) for test_set in results.test_sets],
+        definitions=definitions(results),
+        left_out=left_out(results),
         percent=percent,
-        marks={style: mark(style, 9, 9) for style in STYLES},
-        how=_how(results),
-        hashes=_hashes(results),
+        how=how_measured(results),
+        how_timed=how_timed(results),
+        busy=resources.busy_words(results.rows),
+        settings=settings_words(results),
+        hashes=hashes(results),
+        devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
     )
 
 
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("benchmarks.report", "."),
+        loader=PrefixLoader({"report": PackageLoader("benchmarks.report", ".")}),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("template.html.j2")
+    environment.filters["unbroken"] = _unbroken
+    return environment.get_template("report/template.html.j2")
 
 
-def _left_out(test_set: TestSet) -> list[tuple[str, str]]:
-    photos = (*test_set.unreadable, *test_set.in_training)
-    return [(photo.path, photo.reason) for photo in photos]
+def _unbroken(words: str) -> str:
+    """Keeps numbers and their unit on one line."""
+    return words.replace(" %", "\u00a0%")
 
 
-def _how(results: Results) -> str:
-    settings = results.settings
-    words = (
-        "Every photo was decoded and resized once, and the same pixels were given to full "
-        "precision and to every variant."
-    )
-    if not settings.measure_speed:
-        return words + " Speed was not measured."
-    threads = "one thread" if settings.threads[0] == 1 else f"{settings.threads[0]} threads"
-    return (
-        f"{words} Speed was measured for each variant in a fresh process on {threads}: "
-        f"{settings.warmup} runs to warm up, then {settings.latency_runs} timed ones."
-    )
-
-
-def _hashes(results: Results) -> list[tuple[str, str]]:
-    """Of the bundle and the weights with the lowest threshold; the others are in the results."""
-    row = next((row for row in sorted_rows(results) if row.custody is not None), None)
-    if row is None or row.custody is None:
-        return []
-    return [("Bundle", row.custody.bundle_sha256), ("Weights", row.custody.model_sha256)]
-
-
-def _groups(results: Results) -> list[dict[str, object]]:
-    """The table's rows, one group per threshold."""
-    groups: dict[int, list[Row]] = {}
-    for row in sorted_rows(results):
-        groups.setdefault(row.min_photos, []).append(row)
+def _shown(results: Results, first: Measured) -> list[Subject]:
+    """What the first case's changed answers are shown of: each variant on one runtime."""
+    threshold = first.case.run.info.min_photos
+    own = [row for row in results.rows if row.min_photos == threshold]
     return [
-        {
-            "min_photos": threshold,
-            "objects": rows[0].objects,
-            "photos": rows[0].photos,
-            "unseen": rows[0].unseen_photos,
-            "rows": [_cells(row) for row in rows],
-        }
-        for threshold, rows in groups.items()
+        subject for row in one_per_variant(own) if (subject := Subject.of(row)) in first.answers
     ]
 
 
-def _cells(row: Row) -> dict[str, object]:
-    memory = row.memory_bytes
-    placement = row.placement
-    ratio = row.latency_ratio
-    return {
-        "name": row.variant,
-        "style": style_of(row),
-        "status": row.status,
-        "note": row.note or "",
-        "attention": needs_attention(row),
-        "top1": percent(row.top1),
-        "interval": interval_cell(row),
-        "top3": percent(row.top3),
-        "top5": percent(row.top5),
-        "top10": percent(row.top10),
-        "agreement": percent(row.agreement),
-        "drop": points_lost(row),
-        "drop_interval": "" if row.variant == REFERENCE_VARIANT else drop_interval(row),
-        "flips": MISSING
-        if row.right_to_wrong is None
-        else f"{row.right_to_wrong} / {row.wrong_to_right}",
-        "drift": MISSING
-        if row.max_probability_drift is None
-        else f"{row.max_probability_drift:.2g}",
-        "bytes": megabytes(row.bytes),
-        "latency": milliseconds(row.latency_ms.p50 if row.latency_ms else None),
-        "p90": milliseconds(row.latency_ms.p90 if row.latency_ms else None),
-        "ratio": MISSING if ratio is None else f"{ratio.median:.2f}",
-        "ratio_range": "" if ratio is None else f"{ratio.p10:.2f}–{ratio.p90:.2f}",
-        "end_to_end": milliseconds(row.end_to_end_ms),
-        "cold": milliseconds(row.cold_load_ms),
-        "memory": megabytes(memory.value if memory else None),
-        "placement": MISSING if placement is None else f"{placement.taken} of {placement.total}",
-    }
+def _lowest(rows: Sequence[Row]) -> list[Row]:
+    """Of the lowest threshold, which has the most objects."""
+    lowest = min(row.min_photos for row in rows)
+    return [row for row in rows if row.min_photos == lowest]

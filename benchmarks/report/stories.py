@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +10,16 @@ import numpy as np
 from benchmarks.accuracy import Measured
 from benchmarks.metrics import NO_ANSWER, Answers, confused_pairs
 from benchmarks.report.pictures import Pictures
-from benchmarks.report.verdict import short_name
-from benchmarks.subjects import Subject
+from benchmarks.runtime_words import short_name
+from benchmarks.subjects import REFERENCE, Subject
 
 STRIP = 48
 SHORTLIST = 4
 PER_KIND = 2
 FLIPS = 8
+FLIPS_OF_OTHERS = 4
+"""Changed answers shown of the main variant, and of each other one."""
+
 PAIRS = 6
 
 
@@ -54,6 +58,27 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class ChangedMind:
+    """All changed answers of one variant, counted, and some of them shown.
+
+    Attributes:
+        name: The variant in prose.
+        photos: How many photos it was asked.
+        count: To how many its first answer is not the reference's.
+        lost: How many of them the reference has right and the variant wrong.
+        won: The reverse.
+        flips: Those that are shown.
+    """
+
+    name: str
+    photos: int
+    count: int
+    lost: int
+    won: int
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two objects that are taken for each other, with a photo that was."""
 
@@ -63,16 +88,30 @@ class Pair:
     count: int
 
 
+def changed_minds(main: Storyteller, subjects: Sequence[Subject]) -> list[ChangedMind]:
+    """The changed answers of the main variant first, then of the others.
+
+    Args:
+        main: Tells of the variant that the report is about.
+        subjects: What else was measured; the reference, which changes nothing, may be among them.
+    """
+    others = [s for s in subjects if s not in (main.subject, REFERENCE)]
+    minds = [main.changed_mind(FLIPS)]
+    return minds + [main.of(subject).changed_mind(FLIPS_OF_OTHERS) for subject in others]
+
+
 class Storyteller:
     """Chooses and prepares the pictures of one case for one variant."""
 
-    def __init__(self, measured: Measured, subject: Subject) -> None:
-        """Prepares to tell of `subject`, one of the measured ones."""
+    def __init__(
+        self, measured: Measured, subject: Subject, *, pictures: Pictures | None = None
+    ) -> None:
+        """Prepares to tell of `subject`, one of the measured ones, with pictures made before."""
         self._measured = measured
         self._subject = subject
         self._answers = measured.answers[subject]
         self._photos = [measured.photos[place] for place in measured.asked[subject]]
-        self._pictures = Pictures(measured.case)
+        self._pictures = pictures or Pictures(measured.case)
         self._labels = measured.case.run.labels
 
     def strip(self) -> list[Shown]:
@@ -103,7 +142,29 @@ class Storyteller:
             examples += [self._example(kind, int(place)) for place in sorted(chosen)]
         return examples
 
-    def flips(self) -> tuple[list[Flip], int]:
+    def of(self, subject: Subject) -> Storyteller:
+        """One that tells of another subject of the same case."""
+        return Storyteller(self._measured, subject, pictures=self._pictures)
+
+    @property
+    def subject(self) -> Subject:
+        """What is told of."""
+        return self._subject
+
+    def changed_mind(self, most: int) -> ChangedMind:
+        """The changed answers, at most `most` of them shown."""
+        reference = self._measured.reference_of(self._subject)
+        flips, count = self.flips(most)
+        return ChangedMind(
+            short_name(self._subject.variant),
+            len(self._photos),
+            count,
+            int((reference.right & ~self._answers.right).sum()),
+            int((~reference.right & self._answers.right).sum()),
+            tuple(flips),
+        )
+
+    def flips(self, most: int = FLIPS) -> tuple[list[Flip], int]:
         """Some photos whose first answer differs from the reference's, and how many differ.
 
         At most half of those shown are answers lost, while there are others to show.
@@ -114,8 +175,8 @@ class Storyteller:
         lost = [int(place) for place in mixed if reference.right[place]]
         others = [int(place) for place in mixed if not reference.right[place]]
         others.sort(key=lambda place: not self._answers.right[place])
-        half = max(FLIPS // 2, FLIPS - len(others))
-        chosen = (lost[:half] + others)[:FLIPS]
+        half = max(most // 2, most - len(others))
+        chosen = (lost[:half] + others)[:most]
         return [self._flip(place, reference) for place in chosen], len(differs)
 
     def pairs(self) -> list[Pair]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from benchmarks.report.verdict import MAX_DROP_POINTS, MIN_AGREEMENT
+from benchmarks.results import Results
 
-DEFINITIONS: tuple[tuple[str, str], ...] = (
+Definition = tuple[str, str]
+
+ALWAYS: tuple[Definition, ...] = (
     (
         "Object, photo, threshold",
         "Each museum object is one class. A threshold is the data set of the objects of which the "
@@ -47,9 +50,22 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Photos that full precision has right and the variant wrong, and the reverse.",
     ),
     (
-        "Largest drift",
-        "The largest difference between any probability of the variant and the one of full "
-        "precision, over all photos and objects.",
+        "Drift",
+        "Of each photo the largest difference between any probability of the variant and the one "
+        "of full precision; then the mean over the photos, the value that 99 % of them keep below, "
+        "and the largest.",
+    ),
+    (
+        "Calibration error",
+        "Expected calibration error: photos are sorted into 15 ranges by the probability of the "
+        "first answer; the mean distance between that probability and the share right, weighted "
+        "by photos. 0 where every stated probability is kept.",
+    ),
+    (
+        "Temperature",
+        "A number that the logarithms of the probabilities are divided by: above 1 the answers "
+        "become less sure, below 1 surer; which object comes first stays. Fitted on validation "
+        "photos, never on test photos.",
     ),
     (
         "Size",
@@ -57,10 +73,19 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "the weights of the run.",
     ),
     (
+        "Needs attention",
+        f"A variant that drops more than {MAX_DROP_POINTS:g} point, agrees on less than "
+        f"{100 * MIN_AGREEMENT:g} % of photos, or answers with values that are no numbers.",
+    ),
+)
+
+SPEED: tuple[Definition, ...] = (
+    (
         "Latency",
         "Time from pixels to probabilities of one photo, median of the timed runs in a fresh "
-        "process. A phone is faster or slower than this computer; the order of variants usually "
-        "stays, the milliseconds do not.",
+        "process; 90 % and 99 % of the runs were as fast as the other two or faster. A phone is "
+        "faster or slower than this computer; the order of variants usually stays, the "
+        "milliseconds do not.",
     ),
     (
         "× float32",
@@ -68,13 +93,9 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "that a busy computer slows both; the median over the rounds.",
     ),
     (
-        "End to end",
-        "Decoding a photo file, resizing it and inference together, median over real test photos.",
-    ),
-    (
-        "Memory",
-        "How much the peak resident memory of a fresh process grows by opening and running the "
-        "model, the pages of its file included.",
+        "End to end, from 12 MP",
+        "Decoding a photo file, resizing it and inference together: the median over real test "
+        "photos, and from a 12-megapixel JPEG as a phone's camera makes it.",
     ),
     (
         "First answer",
@@ -82,13 +103,80 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "in the system's cache.",
     ),
     (
-        "XNNPACK",
-        "How many of the graph's operations the fast library took over. What it leaves runs in "
-        "plain code, which is slow.",
+        "Other work",
+        "Share of the computer's processors that other programs took while the times were "
+        "measured. The more, the less the times are worth.",
     ),
     (
-        "Needs attention",
-        f"A variant that drops more than {MAX_DROP_POINTS:g} point, agrees on less than "
-        f"{100 * MIN_AGREEMENT:g} % of photos, or answers with values that are no numbers.",
+        "Memory",
+        "How much the peak resident memory of a fresh process grows by opening and running the "
+        "model, the pages of its file included.",
     ),
 )
+
+RESIDENT: tuple[Definition, ...] = (
+    (
+        "Resident, private memory",
+        "Resident: all pages in memory, also those of files, which the system can drop and read "
+        "again. Private: pages that this process alone holds and no file backs; a phone cannot "
+        "take them back.",
+    ),
+)
+
+PLACEMENT: tuple[Definition, ...] = (
+    (
+        "XNNPACK",
+        "The fast library: how many of the graph's operations it took over. What it leaves runs "
+        "in plain code, which is slow.",
+    ),
+)
+
+INPUT: tuple[Definition, ...] = (
+    (
+        "Points lost by the input",
+        "Top-1 with the toolkit's own way of making the input minus top-1 with another way, on "
+        "the same photos. Its 95 % interval is a paired bootstrap.",
+    ),
+)
+
+GATES: tuple[Definition, ...] = (
+    (
+        "Gate, requirement",
+        "What a variant must keep to be shipped, written down before it was measured. Each "
+        "requirement is held against every row that it is about; one that fails, fails the whole.",
+    ),
+)
+
+CORE_ML: tuple[Definition, ...] = (
+    (
+        "Reference execution",
+        "The program inside a Core ML package, executed operation by operation by its documented "
+        "rules. It shows what Core ML should answer; Core ML itself, on a Mac or an iPhone, may "
+        "round otherwise.",
+    ),
+)
+
+EMULATED: tuple[Definition, ...] = (
+    (
+        "Emulated",
+        "The phone's build of LiteRT runs on an emulated Arm processor: the same kernels and the "
+        "same numbers, at another speed, which is not reported.",
+    ),
+)
+
+
+def definitions(results: Results) -> tuple[Definition, ...]:
+    """The words that a report of these results uses, with what they mean."""
+    rows = results.rows
+    runtimes = {row.runtime for row in rows if row.status == "measured"}
+    parts = (
+        (ALWAYS, True),
+        (SPEED, any(row.latency_ms for row in rows)),
+        (RESIDENT, any(row.memory for row in rows)),
+        (PLACEMENT, any(row.placement for row in rows)),
+        (INPUT, bool(results.preprocessing)),
+        (GATES, bool(results.gates)),
+        (CORE_ML, "coreml-reference" in runtimes),
+        (EMULATED, "litert-arm64" in runtimes),
+    )
+    return tuple(one for part, used in parts if used for one in part)
