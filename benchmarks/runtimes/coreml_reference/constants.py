@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,8 @@ class Constants:
             return (np.asarray(values["source_val"], dtype=np.float32),)
         # The formulas of the format's own library, which wrote the packages.
         unpack: Callable[..., Any] = type(operation).decompress
-        for name in _OPTIONAL.get(operation.op_type, ()):
-            values.setdefault(name, None)
-        result = unpack(**values)
+        result = unpack(**{name: values.get(name) for name in signature(unpack).parameters})
         return result if isinstance(result, tuple) else (result,)
-
-
-_OPTIONAL = {
-    "constexpr_blockwise_shift_scale": ("offset",),
-    "constexpr_sparse_blockwise_shift_scale": ("offset",),
-    "constexpr_lut_to_sparse": ("vector_axis",),
-}
 
 
 def as_argument(value: Any, *, half: bool) -> Constant:
