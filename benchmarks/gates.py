@@ -44,6 +44,8 @@ class Rule(Record):
         min_agreement: Share of photos with the reference's first answer, 0–1.
         min_top1: Share of photos answered right, 0–1.
         max_probability_drift: Largest difference of any probability from the reference's, 0–1.
+        max_mean_drift: The same largest difference of each photo, averaged over the photos, 0–1. It
+            tells a badly calibrated variant long before its first answers do.
         max_calibration_error_rise: Expected calibration error above the reference's, 0–1.
         max_invalid_answers: Photos answered with what is no finite number.
         min_photos_measured: Test photos; few photos prove little.
@@ -63,6 +65,7 @@ class Rule(Record):
     min_agreement: Part | None = None
     min_top1: Part | None = None
     max_probability_drift: Part | None = None
+    max_mean_drift: Part | None = None
     max_calibration_error_rise: Annotated[float, Field(ge=-1, le=1)] | None = None
     max_invalid_answers: int | None = Field(default=None, ge=0)
     min_photos_measured: Photos | None = None

@@ -193,6 +193,13 @@ def _drift(held: Held) -> Reading:
     return Reading(None, "not measured")
 
 
+def _mean_drift(held: Held) -> Reading:
+    drift = held.row.drift
+    if drift is not None:
+        return Reading(drift.mean, f"{drift.mean:.4f} (99 % of photos at most {drift.p99:.4f})")
+    return Reading(None, _drift(held).words if held.row.invalid_answers else "not measured")
+
+
 def _invalid(held: Held) -> Reading:
     count = held.row.invalid_answers
     if count is None:
@@ -236,6 +243,13 @@ LIMITS = (
         words="no probability further than {} from the reference's",
         shown=_number,
         read=_drift,
+        most=True,
+    ),
+    Limit(
+        key="max_mean_drift",
+        words="probabilities at most {} from the reference's, mean over photos",
+        shown=_number,
+        read=_mean_drift,
         most=True,
     ),
     Limit(
