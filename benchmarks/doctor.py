@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
 import sys
@@ -68,6 +69,7 @@ def diagnose() -> tuple[Part, ...]:
         ),
         _part("demo register", ["mitsuba"], "renders museum objects on the processor", "demo"),
         _tensorflow(),
+        _litert_arm64(),
         _phone(),
     )
 
@@ -130,22 +132,32 @@ def _coreml() -> Part:
 
 
 def _tensorflow() -> Part:
-    version = _version("tensorflow")
-    if version == "-":
-        return Part(
-            "tensorflow (optional)",
-            "missing",
-            {"tensorflow": "-"},
-            "not needed: a second opinion on TFLite files",
-            _install("tensorflow"),
-        )
-    return Part(
-        "tensorflow (optional)",
-        "ready",
-        {"tensorflow": version},
-        "a second TFLite interpreter, run in a process of its own",
-        "",
-    )
+    from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE, RUNTIMES
+
+    name = "tensorflow (optional)"
+    missing = RUNTIMES[0].missing()
+    if missing is not None:
+        versions = {"tensorflow": "-"}
+        return Part(name, "missing", versions, "not needed: a second opinion on TFLite", missing)
+    known = [_version(package) for package in ("tensorflow", "tensorflow-cpu")]
+    elsewhere = os.environ.get(PYTHON_VARIABLE)
+    version = f"of {elsewhere}" if elsewhere else next((v for v in known if v != "-"), "unknown")
+    can = "a second TFLite interpreter, run in a process of its own"
+    return Part(name, "ready", {"tensorflow": version}, can, "")
+
+
+def _litert_arm64() -> Part:
+    from benchmarks.runtimes.litert_arm64 import RUNTIMES, read_setup
+
+    name = "litert-arm64 (optional)"
+    missing, setup = RUNTIMES[0].missing(), read_setup()
+    versions = {"ai-edge-litert": setup.litert if setup else "-"}
+    if missing is not None or setup is None:
+        can = "not needed: answers of a phone's processor, without a phone"
+        return Part(name, "missing", versions, can, missing or "")
+    versions["qemu"] = setup.packages.get("qemu-user", "unknown")
+    can = f"the Arm build in an emulator: answers, not times; {RUNTIMES[0].limit} photos"
+    return Part(name, "ready", versions, can, "")
 
 
 def _phone() -> Part:

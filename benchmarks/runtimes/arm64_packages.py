@@ -24,7 +24,7 @@ from mobile_assets.errors import DamagedError, InputError, MissingDependencyErro
 Progress = Callable[[str, int, int], None]
 """Called with what is done, megabytes so far, and about how many there will be."""
 
-_SUITE = "bookworm"  # Debian 12: its QEMU and Python are those that were tried
+_SUITE = "trixie"  # Debian 13: its QEMU 10 runs LiteRT 2.3, which crashes under Debian 12's QEMU 7
 _KEYRINGS = tuple(
     Path("/usr/share/keyrings") / f"debian-archive-keyring.{suffix}" for suffix in ("gpg", "pgp")
 )
@@ -113,12 +113,12 @@ def download_debian(work: Path, mirror: str, progress: Progress) -> list[Path]:
     (work / "apt.conf").write_text(_APT.format(host=host, folder=work), encoding="utf-8")
     apt = ["apt-get", "-c", str(work / "apt.conf"), "-q", "-y"]
     where = f"from {mirror}; give another mirror with --mirror"
-    _run([*apt, "update"], work / "lists", ("lists of packages", 18), where, progress)
-    wanted = [f"qemu-user-static:{host}", *_PACKAGES]
+    _run([*apt, "update"], work / "lists", ("lists of packages", 20), where, progress)
+    wanted = [f"qemu-user:{host}", *_PACKAGES]
     _run(
         [*apt, "install", "--download-only", *wanted],
         work / "archives",
-        ("Debian packages", 79),
+        ("Debian packages", 88),
         where,
         progress,
     )
@@ -131,8 +131,11 @@ def unpack(packages: Sequence[Path], folder: Path, progress: Progress) -> None:
     Raises:
         DamagedError: A package cannot be unpacked.
     """
+    (folder / "root" / "usr" / "lib").mkdir(parents=True)
+    # Programs ask for their loader in /lib, which an installed Debian makes this link.
+    (folder / "root" / "lib").symlink_to("usr/lib")
     for done, package in enumerate(packages, start=1):
-        if package.name.startswith("qemu-user-static_"):
+        if package.name.startswith("qemu-user_"):
             _unpack_qemu(package, folder / "qemu")
         else:
             _output(["dpkg-deb", "-x", str(package), str(folder / "root")])
@@ -148,7 +151,7 @@ def _unpack_qemu(package: Path, program: Path) -> None:
         tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive,
     ):
         for member in archive:
-            if member.name.endswith("/bin/qemu-aarch64-static"):
+            if member.name.endswith("/bin/qemu-aarch64"):
                 content = archive.extractfile(member)
                 assert content is not None
                 program.write_bytes(content.read())
@@ -170,7 +173,7 @@ def install_wheels(site: Path, work: Path, progress: Progress) -> None:
         *("--disable-pip-version-check", "--no-input", "--quiet", *platforms, *_WHEELS),
     ]
     where = "from the package index that pip is configured with"
-    _run(command, work / "pip", ("Python packages", 86), where, progress)
+    _run(command, work / "pip", ("Python packages", 30), where, progress)
 
 
 def _run(
