@@ -140,18 +140,20 @@ def run_benchmark(
 def write_results(
     results: Results, measurements: Sequence[Measured], out: Path, *, force: bool
 ) -> None:
-    """Writes the four files into a folder that appears whole or not at all.
+    """Writes all files into a folder that appears whole or not at all.
 
     Raises:
         InputError: `out` exists and `force` is false.
     """
+    from benchmarks.csv_tables import csv_files
+    from benchmarks.markdown import markdown_report
     from benchmarks.report import render_report
-    from benchmarks.tables import csv_table, markdown_table
 
     with new_folder(out, force=force, what="benchmark") as folder:
         results.write(folder / "results.json")
-        write_text(folder / "results.csv", csv_table(results))
-        write_text(folder / "results.md", markdown_table(results))
+        for name, text in csv_files(results).items():
+            write_text(folder / name, text)
+        write_text(folder / "results.md", markdown_report(results))
         write_text(folder / "report.html", render_report(results, measurements))
 
 

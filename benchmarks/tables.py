@@ -1,12 +1,11 @@
-"""Tables of results: terminal, Markdown and CSV."""
+"""Tables of results for the terminal and in Markdown, and how numbers are written everywhere."""
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from benchmarks.results import Bounds, Results, Row
+from benchmarks.results import REFERENCE_RUNTIME, Bounds, Results, Row
+from benchmarks.runtime_words import several_runtimes, short_runtime
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,53 +30,12 @@ COLUMNS = (
 """Column titles of the terminal and Markdown tables."""
 
 _TEXT_COLUMNS = 2
+_NAME_WIDTH = 31
+"""As wide as `coreml-int8-weights · reference`; what is longer is cut in the terminal only."""
+
 _ONLY_IN_FILES = frozenset({"photos", "95 % CI", "top-3", "top-10", "memory"})
 TERMINAL_TITLES = {"min. photos": "min.", "agreement": "agree", "drop (95 % CI)": "drop"}
 """Shorter column titles, so that the table fits 80 characters."""
-
-CSV_COLUMNS = (
-    "register",
-    "min_photos",
-    "backbone",
-    "head",
-    "seed",
-    "variant",
-    "runtime",
-    "status",
-    "objects",
-    "photos",
-    "unseen_photos",
-    "top1",
-    "top1_low",
-    "top1_high",
-    "top3",
-    "top5",
-    "top10",
-    "precision",
-    "recall",
-    "f1",
-    "agreement",
-    "drop_points",
-    "drop_low",
-    "drop_high",
-    "right_to_wrong",
-    "wrong_to_right",
-    "max_probability_drift",
-    "invalid_answers",
-    "calibration_error",
-    "bytes",
-    "cold_load_ms",
-    "latency_p50_ms",
-    "latency_p90_ms",
-    "threads",
-    "latency_ratio",
-    "end_to_end_ms",
-    "memory_bytes",
-    "recipe",
-    "train_seconds",
-    "note",
-)
-"""Columns of `results.csv`: the key, what was measured, and a note."""
 
 
 def sorted_rows(results: Results) -> list[Row]:
@@ -157,10 +115,11 @@ def interval_cell(row: Row) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
-def cells(row: Row) -> list[str]:
-    """A row's cells under `COLUMNS`."""
+def cells(row: Row, *, runtime: str = "") -> list[str]:
+    """A row's cells under `COLUMNS`; `runtime` is added to the variant's name."""
     memory = row.memory_bytes.value if row.memory_bytes else None
-    name = row.variant + ("" if row.status == "measured" else " *")
+    name = row.variant + (f" · {runtime}" if runtime else "")
+    name += "" if row.status == "measured" else " *"
     return [
         str(row.min_photos),
         name,
@@ -178,6 +137,24 @@ def cells(row: Row) -> list[str]:
     ]
 
 
+def named_runtimes(results: Results) -> dict[str, str]:
+    """Short names of the runtimes by variant, runtime and unit, joined by a slash.
+
+    Empty where every variant ran on what its format usually runs on, so that none needs saying.
+    """
+    if not several_runtimes(results.rows):
+        return {}
+    return {
+        _where(row): short_runtime(row.runtime, row.unit)
+        for row in results.rows
+        if row.status == "measured" and row.runtime != REFERENCE_RUNTIME
+    }
+
+
+def _where(row: Row) -> str:
+    return f"{row.variant}/{row.runtime}/{row.unit}"
+
+
 def footnotes(results: Results) -> list[str]:
     """What the asterisks mean: each marked variant with its note, said once."""
     notes: dict[str, list[str]] = {}
@@ -190,25 +167,47 @@ def footnotes(results: Results) -> list[str]:
 
 
 def results_table(results: Results) -> Table:
-    """The results as a table for the terminal, a line between thresholds."""
+    """The results as a table for the terminal, at most 80 characters wide.
+
+    A line stands between thresholds. Where rows must say their runtime, top-5 makes room for it.
+    """
     from rich import box
     from rich.table import Table
 
+    runtimes = named_runtimes(results)
+    left_out = _ONLY_IN_FILES | ({"top-5"} if runtimes else set())
+    notes = [*footnotes(results), *runtime_footnotes(results)]
     table = Table(
-        caption="\n".join(footnotes(results)) or None, pad_edge=False, box=box.SIMPLE_HEAD
+        caption="\n".join(notes) or None,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        box=box.SIMPLE_HEAD,
     )
-    kept = [place for place, title in enumerate(COLUMNS) if title not in _ONLY_IN_FILES]
+    kept = [place for place, title in enumerate(COLUMNS) if title not in left_out]
     for place in kept:
         title = TERMINAL_TITLES.get(COLUMNS[place], COLUMNS[place])
-        justify: Literal["left", "right"] = "left" if 0 < place < _TEXT_COLUMNS else "right"
-        table.add_column(title, justify=justify, no_wrap=True)
+        if 0 < place < _TEXT_COLUMNS:
+            table.add_column(title, no_wrap=True, max_width=_NAME_WIDTH, overflow="ellipsis")
+        else:
+            table.add_column(title, justify="right", no_wrap=True)
     rows = sorted_rows(results)
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         last = following is None or following.min_photos != row.min_photos
-        every = cells(row)
+        every = cells(row, runtime=runtimes.get(_where(row), ""))
         every[COLUMNS.index("drop (95 % CI)")] = points_lost(row)
         table.add_row(*(every[place] for place in kept), end_section=last)
     return table
+
+
+def runtime_footnotes(results: Results) -> list[str]:
+    """What is not the real thing is called so under a table that names it shortly."""
+    runtimes = {row.runtime for row in results.rows if row.status == "measured"}
+    notes = {
+        "coreml-reference": "reference: a reference execution, not Core ML itself.",
+        "litert-arm64": "arm64: the phone's kernels, emulated; accuracy only.",
+    }
+    return [note for runtime, note in notes.items() if runtime in runtimes]
 
 
 def markdown_table(results: Results) -> str:
@@ -217,7 +216,11 @@ def markdown_table(results: Results) -> str:
     lines.append("| " + " | ".join(COLUMNS) + " |")
     rule = ["---:", ":---", *["---:"] * (len(COLUMNS) - _TEXT_COLUMNS)]
     lines.append("| " + " | ".join(rule) + " |")
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in sorted_rows(results)]
+    runtimes = named_runtimes(results)
+    lines += [
+        "| " + " | ".join(cells(row, runtime=runtimes.get(_where(row), ""))) + " |"
+        for row in sorted_rows(results)
+    ]
     lines += ["", *(f"{note}  " for note in footnotes(results)), ""]
     for test_set in results.test_sets:
         lines.append(
@@ -237,31 +240,3 @@ def markdown_table(results: Results) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def csv_table(results: Results) -> str:
-    """The results as CSV, one line per row; what is undefined or unknown is an empty cell."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in sorted_rows(results):
-        writer.writerow(_flat(row))
-    return stream.getvalue()
-
-
-def _flat(row: Row) -> dict[str, object]:
-    flat = row.model_dump(mode="json", by_alias=True)
-    low, high = row.top1_ci95 or (None, None)
-    drop_low, drop_high = row.drop_ci95 or (None, None)
-    latency = row.latency_ms
-    return flat | {
-        "top1_low": low,
-        "top1_high": high,
-        "drop_low": drop_low,
-        "drop_high": drop_high,
-        "latency_p50_ms": latency.p50 if latency else None,
-        "latency_p90_ms": latency.p90 if latency else None,
-        "threads": latency.threads if latency else None,
-        "latency_ratio": row.latency_ratio.median if row.latency_ratio else None,
-        "memory_bytes": row.memory_bytes.value if row.memory_bytes else None,
-    }

@@ -21,11 +21,12 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.cases import BenchmarkCase, locate_run
+from benchmarks.csv_tables import CSV_COLUMNS, csv_table
 from benchmarks.photos import TestPhoto, exclude_training_photos, from_register, held_out
 from benchmarks.results import Results, Row
 from benchmarks.rows import reference_point
 from benchmarks.runtimes.litert_runtime import open_litert
-from benchmarks.tables import CSV_COLUMNS, csv_table, markdown_table, percent, signless
+from benchmarks.tables import markdown_table, percent, signless
 from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle, BundleInfo, Variant, read_bundle
 from mobile_assets.errors import DamagedError, InputError
