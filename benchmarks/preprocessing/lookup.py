@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.metrics import wilson_interval
+from benchmarks.metrics import Interval, wilson_interval
 from benchmarks.results import PreprocessingCost
 from mobile_assets.errors import InputError
 
@@ -14,9 +14,8 @@ def recognise(
 ) -> tuple[PreprocessingCost, ...]:
     """Which ways make about this accuracy: what may be wrong with an app that has it.
 
-    A way fits where a model that is right as often as measured here could well show the app's
-    share on as many photos: where its 95 % Wilson interval holds it. Of the photos the smaller
-    number counts, as the larger sample cannot make the smaller one sharper.
+    A way fits where its 95 % Wilson interval holds the app's share, or the app's holds the way's:
+    either number may be the less certain one, by how many photos it was found on.
 
     Args:
         costs: What was measured of one variant, on the photos that the app was tried on or on
@@ -36,15 +35,17 @@ def recognise(
         raise InputError(
             f"{photos} photos tell nothing. Give the number that the app was tried on."
         )
-    fitting: list[tuple[float, PreprocessingCost]] = []
-    for cost in costs:
-        if cost.top1 is None:
-            continue
-        number = min(photos, cost.photos)
-        interval = wilson_interval(round(cost.top1 * number), number)
-        if interval is not None and interval[0] <= top1 <= interval[1]:
-            fitting.append((abs(cost.top1 - top1), cost))
+    app = wilson_interval(round(top1 * photos), photos)
+    fitting = [
+        (abs(cost.top1 - top1), cost)
+        for cost in costs
+        if cost.top1 is not None and (_holds(app, cost.top1) or _holds(cost.top1_ci95, top1))
+    ]
     return tuple(cost for _, cost in sorted(fitting, key=lambda pair: pair[0]))
+
+
+def _holds(interval: Interval | None, share: float) -> bool:
+    return interval is not None and interval[0] <= share <= interval[1]
 
 
 def table(costs: Sequence[PreprocessingCost]) -> str:

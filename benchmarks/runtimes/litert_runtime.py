@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.results import Placement
 from benchmarks.runtimes import tflite
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Floats, Pixels, Probabilities
 from benchmarks.runtimes.tflite import Tensor
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 from mobile_assets.quiet import quiet
 
 
@@ -37,8 +37,18 @@ class LitertSession:
         )
         self._from, self._to = inputs[0]["index"], outputs[0]["index"]
 
-    def predict(self, batch: Pixels) -> Probabilities:
-        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
+    def predict(self, batch: Pixels | Floats) -> Probabilities:
+        """`[N, H, W, 3]` RGB 0–255, uint8 or float32 → `[N, objects]` float32 probabilities.
+
+        Floats go to the network as they are, whatever their range: what an app hands over.
+
+        Raises:
+            InputError: Floats for a file whose input takes integers.
+        """
+        if batch.dtype != np.uint8 and self.image.dtype != "float32":
+            raise InputError(
+                f"The file takes {self.image.dtype}, and was given {batch.dtype}. Give bytes."
+            )
         rows = [self._one(photo) for photo in batch]
         objects = self.probabilities.shape[1]
         return np.stack(rows) if rows else np.zeros((0, objects), dtype=np.float32)
@@ -68,7 +78,7 @@ class LitertSession:
         """Closes the session."""
         self.close()
 
-    def _one(self, photo: Pixels) -> Probabilities:
+    def _one(self, photo: Pixels | Floats) -> Probabilities:
         self._interpreter.set_tensor(self._from, tflite.as_input(photo[None], self.image))
         self._interpreter.invoke()
         return tflite.as_probabilities(

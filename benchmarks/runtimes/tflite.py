@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import Placement
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Floats, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError
 
@@ -110,7 +110,7 @@ def embedded_labels(path: Path) -> tuple[str, ...] | None:
     return tuple(text.splitlines())
 
 
-def as_input(photos: Pixels, tensor: Tensor) -> NDArray[Any]:
+def as_input(photos: Pixels | Floats, tensor: Tensor) -> NDArray[Any]:
     """What an app hands over: raw bytes to a uint8 input, raw 0–255 floats to a float32 one."""
     if tensor.dtype == "uint8":
         return photos
