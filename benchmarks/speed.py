@@ -23,7 +23,7 @@ BASELINE = Subject("tflite-float32", "litert")
 """What latency ratios are against."""
 
 END_TO_END_PHOTOS = 15
-"""Real photos that the end-to-end time is the median of."""
+"""Real photos for the end-to-end time; it is the median of them all but the first."""
 
 
 @dataclass(frozen=True)
