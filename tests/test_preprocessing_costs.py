@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import finish_run, picture
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -517,3 +517,80 @@ def test_the_table_begins_with_the_dearest() -> None:
 def test_resamplings_are_functions_of_photo_and_contract() -> None:
     functions: list[Resample] = [way.resample for way in resampling.RESAMPLINGS]
     assert len(set(functions)) == len(functions)
+
+
+# --- sessions that are given floats ---------------------------------------------------------------
+
+
+def batch_of(side: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    pixels = np.random.default_rng(1).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
+    return pixels, pixels.astype(np.float32)
+
+
+def test_torch_takes_floats_as_they_are(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from benchmarks.runtimes.torch_runtime import open_reference
+    from mobile_assets.labels import Label, LabelMap
+    from train.model import build_model
+    from train.run import Split, SplitPhoto
+
+    torch.manual_seed(0)
+    contract = contract_of(32, 32)
+    model = build_model("test_efficientnet", "linear", objects=2, preprocessing=contract)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim == 2:
+                weights *= 1000  # so that an untrained network minds what it is shown
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    names = ("a", "b")
+    labels = LabelMap(
+        labels=tuple(
+            Label(index=i, object_id=n, collection="", title="", photos=1)
+            for i, n in enumerate(names)
+        )
+    )
+    photos = tuple(
+        SplitPhoto(path=f"{n}/1.png", object_id=n, sha256=n * 64, split="train") for n in names
+    )
+    split = Split(strategy="stratified", seed=0, min_photos=3, photos=photos)
+    run = finish_run(tmp_path, labels, split, preprocessing=contract, head="linear")
+    pixels, floats = batch_of(32)
+    with open_reference(run) as session:
+        expected = session.predict(pixels)
+        assert np.array_equal(session.predict(floats), expected)
+        # Not scaled, not clipped, not made bytes of.
+        assert far(session.predict(floats / np.float32(255)), expected) > 1e-2
+        assert far(session.predict(floats + np.float32(0.4)), expected) > 1e-6
+
+
+def test_litert_takes_floats_where_the_file_does(tmp_path: Path) -> None:
+    import torch
+
+    from benchmarks.runtimes.litert_runtime import LitertSession
+    from export.network import Deployable
+    from export.tflite import activation_ranges, convert_float32, to_int8
+
+    torch.manual_seed(0)
+    body = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(), torch.nn.Linear(4, 3),
+    )  # fmt: skip
+    with torch.no_grad():
+        body[4].weight *= 0.02  # so that no probability is 0 or 1
+    network = Deployable(torch.zeros(1, 3, 1, 1), (0, 1, 0, 1), body).eval()
+    pixels, floats = batch_of(16)
+    float32 = convert_float32(network, SMALL, description="of a test")
+    (tmp_path / "float32.tflite").write_bytes(float32)
+    (tmp_path / "int8.tflite").write_bytes(to_int8(float32, activation_ranges(float32, pixels)))
+    with LitertSession(tmp_path / "float32.tflite", threads=1) as session:
+        assert np.array_equal(session.predict(floats), session.predict(pixels))
+        image = torch.from_numpy(floats / 255).permute(0, 3, 1, 2)
+        expected = network(image).softmax(dim=1).detach().numpy()
+        assert far(session.predict(floats / np.float32(255)), expected) < 1e-5
+        assert far(session.predict(pixels), expected) > 1e-3
+    with LitertSession(tmp_path / "int8.tflite", threads=1) as session:
+        assert session.predict(pixels).shape == (3, 3)
+        with pytest.raises(InputError, match="takes uint8, and was given float32"):
+            session.predict(floats)
