@@ -542,7 +542,7 @@ def test_torch_takes_floats_as_they_are(tmp_path: Path) -> None:
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim == 2:
-                weights *= 1000  # so that an untrained network minds what it is shown
+                weights.mul_(1000)  # so that an untrained network minds what it is shown
     save_file(model.state_dict(), tmp_path / "model.safetensors")
     names = ("a", "b")
     labels = LabelMap(
@@ -578,7 +578,7 @@ def test_litert_takes_floats_where_the_file_does(tmp_path: Path) -> None:
         torch.nn.Flatten(), torch.nn.Linear(4, 3),
     )  # fmt: skip
     with torch.no_grad():
-        body[4].weight *= 0.02  # so that no probability is 0 or 1
+        body[4].weight.mul_(0.02)  # so that no probability is 0 or 1
     network = Deployable(torch.zeros(1, 3, 1, 1), (0, 1, 0, 1), body).eval()
     pixels, floats = batch_of(16)
     float32 = convert_float32(network, SMALL, description="of a test")
