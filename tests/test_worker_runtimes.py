@@ -36,6 +36,7 @@ from train.run import Split, SplitPhoto
 
 CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PHOTOS: Pixels = np.stack([np.asarray(object_picture(n % 6, n // 6)) for n in range(20)])
+ROOT = Path(__file__).parent.parent
 VARIANTS = ("tflite-float32", "tflite-int8")
 
 # Stands at the start of a worker that misbehaves: the real one, with one thing changed.
@@ -254,14 +255,16 @@ def test_an_interpreter_that_is_not_installed_is_named() -> None:
 def test_a_worker_does_not_outlive_its_parent(bundle: Bundle) -> None:
     path = bundle.path(bundle.info.variants[0])
     parent = (
-        "import os, subprocess, sys;"
+        "import os, subprocess, sys; from benchmarks.runtimes.worker_main import read_message;"
         f"w = subprocess.Popen([sys.executable, {str(SCRIPT)!r}, 'litert', {str(path)!r}, '1'],"
-        "stdin=subprocess.PIPE, stdout=subprocess.PIPE);"
-        "w.stdout.read(1); print(w.pid, flush=True); os._exit(9)"
+        "stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL);"
+        "read_message(w.stdout); print(w.pid, flush=True); os._exit(9)"
     )
-    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 9
-    until = time.monotonic() + 60
+    until = time.monotonic() + 30
     while alive(int(done.stdout)):
         assert time.monotonic() < until, "the worker is still there"
         time.sleep(0.05)
@@ -349,7 +352,7 @@ def setup(cache: Path, *words: str, **environment: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         env=os.environ | {"XDG_CACHE_HOME": str(cache)} | environment,
     )
 

@@ -6,6 +6,7 @@ the signatures against Debian's keys, and the packages are unpacked side by side
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -215,21 +216,23 @@ def _run(
 
 
 def _megabytes(folder: Path) -> int:
-    """Size of a folder in which files come and go."""
+    """Size of a folder in which files and folders come and go."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
+    for base, _, names in os.walk(folder):  # passes over folders that are gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(base) / name).stat().st_size
     return total // 1_000_000
 
 
 def _complaint(text: str) -> str:
-    """The first line of apt's or pip's output that says what is wrong."""
+    """The line of apt's or pip's output that says best what is wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    wrong = [line for line in lines if line.startswith(("E:", "Err:", "ERROR:", "W:"))]
-    return (wrong or lines[-1:] or ["It gave no reason."])[0].rstrip(".") + "."
+    for kind in ("E: ", "ERROR: ", "Err:", "W: "):
+        for line in lines:
+            if line.startswith(kind):
+                return line.rstrip(".") + "."
+    return (lines[-1] if lines else "It gave no reason").rstrip(".") + "."
 
 
 def _output(command: Sequence[str]) -> str:

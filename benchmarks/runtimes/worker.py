@@ -264,7 +264,8 @@ class WorkerSession:
         finally:
             self._free.put(worker)
         values = np.frombuffer(raw, dtype=self._probabilities.dtype)
-        return tflite.as_probabilities(values.reshape(len(photos), -1), self._probabilities)
+        objects = self._probabilities.shape[1]
+        return tflite.as_probabilities(values.reshape(len(photos), objects), self._probabilities)
 
     def _end(self) -> None:
         while self._workers:
