@@ -21,6 +21,21 @@ HALTED = "Interrupted: nothing half-written is left; the same command goes on wh
 DEFAULT_GATE = "default"
 """What `--gate` means without a file."""
 
+ANDROID_OPTIONS = (
+    (
+        "--android-benchmark-model",
+        "ARTEFACT_ID_BENCHMARK_MODEL",
+        "LiteRT's benchmark_model for Android, for the runtime android",
+    ),
+    (
+        "--android-runner",
+        "ARTEFACT_ID_ANDROID_RUNNER",
+        "program that answers photos on the phone, for accuracy there",
+    ),
+    ("--android-serial", "ANDROID_SERIAL", "which phone, where adb knows several"),
+)
+"""Options of the runtime android, and the environment variables that they set."""
+
 EXTRAS = {
     "torch": "train",
     "timm": "train",
@@ -479,6 +494,8 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
         help="comma-separated: litert, tensorflow, litert-arm64, coreml, coreml-reference, android "
         "(default: those that are quick and here; `doctor` lists them)",
     )
+    for option, variable, what in ANDROID_OPTIONS:
+        group.add_argument(option, metavar="WHICH", help=f"{what} (or ${variable})")
     group.add_argument("--limit", type=int, help="test at most so many photos")
     group.add_argument(
         "--preprocessing",
@@ -528,6 +545,10 @@ def _asked(options: argparse.Namespace) -> Any:
 def _benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
     from benchmarks.benchmark import BenchmarkOptions
 
+    for option, variable, _ in ANDROID_OPTIONS:
+        given = getattr(options, option.strip("-").replace("-", "_"))
+        if given:  # the runtime reads the variable, so that it is the same with and without us
+            os.environ[variable] = given
     try:
         threads = tuple(int(word) for word in options.threads.split(","))
     except ValueError:

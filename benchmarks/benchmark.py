@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,14 +17,19 @@ from benchmarks.breakdown import flipped_answers
 from benchmarks.cases import BenchmarkCase, check_objects
 from benchmarks.coreml import Check, structural_checks
 from benchmarks.gates import Gates, judge
+from benchmarks.phones import measure_phones, with_answers
 from benchmarks.photos import TestPhoto, exclude_training_photos, validation_photos
-from benchmarks.results import Results, Row, Settings
+from benchmarks.results import PreprocessingCost, Results, Row, Settings
 from benchmarks.rows import case_rows, make_test_set
 from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.speed import SpeedPlan, measure_speed
+from benchmarks.subjects import Subject
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.versions import created_now, versions
+
+if TYPE_CHECKING:
+    from benchmarks.runtimes.android.measure import PhoneReply
 
 VALIDATION_PHOTOS = 1000
 """At most so many validation photos are asked to fit a temperature."""
@@ -119,9 +125,11 @@ def run_benchmark(
     measurements: list[Measured] = []
     for case in cases:
         checks = structural_checks(case.bundle)
-        measured = _measure(case, options, _executed(case, options, checks), progress)
+        chosen = _executed(case, options, checks)
+        measured = _measure(case, options, with_answers(chosen), progress)
         measurements.append(measured)
-        rows += _rows(measured, options, checks, progress)
+        phones = measure_phones(case, chosen) if options.measure_speed else {}
+        rows += _rows(measured, options, checks, phones, progress)
     results = Results(
         created=created_now(),
         host=describe_host(),
@@ -129,6 +137,7 @@ def run_benchmark(
         settings=_settings(options),
         test_sets=tuple(make_test_set(measured) for measured in measurements),
         rows=(*rows, *extra_rows),
+        preprocessing=_input_costs(measurements, options, progress),
         flipped=tuple(flip for measured in measurements for flip in flipped_answers(measured)),
     )
     if options.gates is not None:
@@ -207,6 +216,7 @@ def _rows(
     measured: Measured,
     options: BenchmarkOptions,
     checks: Mapping[str, Check],
+    phones: Mapping[Subject, PhoneReply],
     progress: Progress | None,
 ) -> list[Row]:
     speeds = {}
@@ -219,7 +229,25 @@ def _rows(
         speeds = measure_speed(measured, plan)
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
-    return case_rows(measured, speeds, checks, bootstrap=options.bootstrap, seed=options.seed)
+    return case_rows(
+        measured, speeds, checks, phones=phones, bootstrap=options.bootstrap, seed=options.seed
+    )
+
+
+def _input_costs(
+    measurements: Sequence[Measured], options: BenchmarkOptions, progress: Progress | None
+) -> tuple[PreprocessingCost, ...]:
+    """Of the lowest threshold, which has the most objects."""
+    from benchmarks.inputs import input_costs
+
+    first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
+    return input_costs(
+        first,
+        photos=options.preprocessing,
+        seed=options.seed,
+        bootstrap=options.bootstrap,
+        progress=progress,
+    )
 
 
 def describe_host() -> dict[str, str]:

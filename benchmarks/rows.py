@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,16 @@ from mobile_assets.bundle import BUNDLE_FILE, Variant
 from mobile_assets.files import sha256_file
 from train.run import MODEL_FILE, Run
 
+if TYPE_CHECKING:
+    from benchmarks.runtimes.android.measure import PhoneReply
+
 
 def case_rows(
     measured: Measured,
     speeds: Mapping[Subject, Speed],
     checks: Mapping[str, Check],
     *,
+    phones: Mapping[Subject, PhoneReply] | None = None,
     bootstrap: int,
     seed: int,
 ) -> list[Row]:
@@ -55,9 +60,11 @@ def case_rows(
         measured: The answers.
         speeds: By subject; empty where speed was not measured.
         checks: What is to be said of each variant that was not executed.
+        phones: By subject, what a phone said of its speed; there may be no answers with it.
         bootstrap: Resamples for the interval of the drop.
         seed: Seed of the resampling.
     """
+    phones = phones or {}
     common = _common(measured)
     reference = {
         "variant": REFERENCE_VARIANT,
@@ -75,17 +82,17 @@ def case_rows(
     ]
     for variant in measured.case.bundle.info.variants:
         fields = common | _file_fields(measured, variant)
-        subjects = [subject for subject in measured.answers if subject.variant == variant.name]
+        every = dict.fromkeys((*measured.answers, *phones))
+        subjects = [subject for subject in every if subject.variant == variant.name]
         for subject in subjects:
-            answered = accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
-            asked = [measured.photos[place] for place in measured.asked[subject]]
-            where = {
-                "runtime": subject.runtime,
-                "unit": subject.unit,
-                "custody": _custody(measured, variant.sha256, asked),
-            }
-            timed = speed_fields(speeds.get(subject))
-            rows.append(Row.model_validate(fields | where | answered | timed))
+            own: dict[str, object] = {**subject._asdict(), "photos": 0}
+            if subject in measured.answers:
+                asked = [measured.photos[place] for place in measured.asked[subject]]
+                own["custody"] = _custody(measured, variant.sha256, asked)
+                own |= accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
+            own |= speed_fields(speeds.get(subject))
+            own |= dict(phones[subject]) if subject in phones else {}
+            rows.append(Row.model_validate(fields | own))
         if not subjects:
             check = checks[variant.name]
             kept = {"status": check.status, "note": check.note, "photos": 0}

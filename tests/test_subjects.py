@@ -126,6 +126,45 @@ def test_collections_and_counts_add_up(case: BenchmarkCase) -> None:
         assert right / row.photos == pytest.approx(row.top1)
 
 
+def test_ways_of_making_the_input_stand_in_the_results(case: BenchmarkCase, tmp_path: Path) -> None:
+    options = replace(QUICK, preprocessing=30)
+    results = run_benchmark([case], tmp_path / "report", options=options)
+    found = {cost.name: cost for cost in results.preprocessing}
+    own, swapped = found["contract"], found["bgr"]
+    assert {cost.photos for cost in found.values()} == {30}
+    assert {(c.variant, c.runtime) for c in found.values()} == {("tflite-float32", "litert")}
+    assert (own.drop_points, own.agreement) == (0.0, 1.0)
+    assert swapped.drop_points is not None
+    assert swapped.drop_points > 20
+    assert (tmp_path / "report" / "preprocessing.csv").is_file()
+
+
+def test_a_phone_without_a_runner_gives_its_speed_alone(case: BenchmarkCase) -> None:
+    from benchmarks.phones import with_answers
+    from benchmarks.results import Device, Latency
+    from benchmarks.runtimes.android.measure import PhoneReply
+    from benchmarks.runtimes.android.runtime import RUNTIMES
+
+    variant = case.bundle.info.variants[0]
+    phone = Candidate(variant, RUNTIMES[0])
+    assert with_answers([phone]) == ()
+    reply = PhoneReply(
+        latency_ms=Latency(p50=4, p90=5, p99=6, threads=1, runs=50),
+        latency_more=(),
+        memory_bytes=None,
+        placement=None,
+        cold_load_ms=9,
+        device=Device(model="a phone", android="15", delegate_asked="GPU", delegate_used="GPU"),
+        note="a note",
+    )
+    phones = {phone.subject: reply}
+    rows = case_rows(measure(case), {}, {}, phones=phones, bootstrap=0, seed=0)
+    row = next(row for row in rows if row.runtime == "android")
+    assert (row.unit, row.photos, row.top1) == (RUNTIMES[0].unit, 0, None)
+    assert row.latency_ms == reply.latency_ms
+    assert row.device == reply.device
+
+
 def test_runtimes_are_chosen_by_name(case: BenchmarkCase, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no runtime 'litter'"):
         runtimes("litter")
@@ -144,7 +183,7 @@ def test_a_runtime_that_is_not_here_is_refused_with_a_remedy() -> None:
 
     if sys.platform == "darwin":
         pytest.skip("Core ML is here")
-    with pytest.raises(InputError, match=r"coreml cannot be used here: .*macOS"):
+    with pytest.raises(InputError, match=r"coreml cannot be used here: .*Measure on a Mac"):
         BenchmarkOptions(runtimes=("coreml",))
 
 

@@ -15,7 +15,7 @@ from benchmarks.runtimes.android.measure import (
     measure_on_phone,
 )
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.errors import ArtefactError
 
 MOST_PHOTOS = 1000
 """Every photo travels over the cable as a raw tensor."""
@@ -62,15 +62,14 @@ class AndroidRuntime:
         Args:
             bundle: The bundle.
             variant: One of its TFLite variants.
-            threads: Only 1: how many threads a runner uses is its own matter.
+            threads: Not used: how many threads a runner uses is its own matter.
 
         Raises:
             InputError: The variant is not a TFLite file, or no phone can be chosen.
             MissingDependencyError: adb or the runner is missing.
             PhoneError: The phone or the cable failed.
         """
-        if threads != 1:
-            raise InputError("Give one thread for a phone's answers: the runner chooses its own.")
+        del threads
         return AndroidSession(bundle, variant, replace(self.options, delegate=self.unit))
 
     def measure(self, bundle: Bundle, variant: Variant) -> PhoneReply:
