@@ -1,0 +1,321 @@
+"""Golden vectors: photos with the expected result of every stage.
+
+The folder `golden/` of a bundle is made for unit tests on a phone, so everything in it can be read
+without a library: pixels as raw bytes, probabilities as raw little-endian floats, the rest JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.schema import Document, Record
+
+GOLDEN_FOLDER = "golden"
+GOLDEN_FILE = "golden.json"
+
+Pixels = NDArray[np.uint8]
+Probabilities = NDArray[np.float32]
+
+
+class PixelTolerance(Record):
+    """How far an app's pixels may be from the expected ones, in levels of 0–255.
+
+    Attributes:
+        mean: Largest mean of the absolute differences over all pixels and channels.
+        largest: Largest single difference.
+        why: What the differences that are allowed come from.
+    """
+
+    mean: float = Field(ge=0)
+    largest: float = Field(ge=0)
+    why: str
+
+
+class AnswerTolerance(Record):
+    """How far probabilities may be from the expected ones.
+
+    Attributes:
+        share: Largest difference of any probability, as a share of the highest expected one. A
+            network whose logits move by d moves a probability p by 2·d·p at most, so one number
+            serves a confident answer and one spread over thousands of objects.
+        why: What the differences that are allowed come from.
+    """
+
+    share: float = Field(ge=0)
+    why: str
+
+
+class GoldenPhoto(Record):
+    """One photo and what becomes of it.
+
+    Attributes:
+        name: Its folder's name.
+        about: What it tests.
+        photo: Path of the photo as a camera or an upload would give it. All paths are relative to
+            the folder of `golden.json`.
+        width: Width in pixels when decoded and upright.
+        height: Its height.
+        decoded: PNG of the upright sRGB pixels; None for a photo that is too large to hold twice.
+        resized: PNG of the model's input.
+        tensor: The same as raw bytes: rows from the top, pixels from the left; red, green, blue.
+        decoding: Allowed between `decoded` and an app's decoded pixels.
+        resizing: Allowed between `tensor` and what an app makes of the decoded pixels.
+        answering: Allowed between the expected probabilities and those that an app gets from its
+            own pixels, in addition to the variant's `from_tensor`.
+    """
+
+    name: str
+    about: str
+    photo: str
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    decoded: str | None
+    resized: str
+    tensor: str
+    decoding: PixelTolerance
+    resizing: PixelTolerance
+    answering: AnswerTolerance
+
+
+class Best(Record):
+    """The best objects of one photo: class indices and probabilities, best first."""
+
+    photo: str
+    indices: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+
+class GoldenVariant(Record):
+    """What one variant answers.
+
+    Attributes:
+        variant: Its name.
+        runtime: What computed it.
+        probabilities: Path of the raw answers: little-endian float32, one row of as many values as
+            there are objects per photo, in the order of `photos`.
+        from_tensor: Allowed when the runtime is given the golden tensor and computes on a CPU.
+        on_accelerator: Allowed instead when a GPU or neural engine computes.
+        best: The best objects of each photo, for the eye.
+    """
+
+    variant: str
+    runtime: str
+    probabilities: str
+    from_tensor: AnswerTolerance
+    on_accelerator: AnswerTolerance
+    best: tuple[Best, ...]
+
+
+class Golden(Document):
+    """The content of `golden.json`.
+
+    Attributes:
+        how: How to use the folder, in sentences.
+        width: Width of the tensors in pixels.
+        height: Their height.
+        objects: How many probabilities an answer has.
+        photos: In the order of the rows of every variant's probabilities.
+        variants: Those that something here could execute.
+        left_out: Names of the others, with the reason.
+    """
+
+    how: tuple[str, ...]
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    objects: int = Field(ge=2)
+    photos: tuple[GoldenPhoto, ...]
+    variants: tuple[GoldenVariant, ...]
+    left_out: dict[str, str]
+
+
+@dataclass(frozen=True)
+class GoldenVectors:
+    """Golden vectors on disk. What it gives is read when it is asked for."""
+
+    folder: Path
+    info: Golden
+
+    @classmethod
+    def read(cls, folder: Path) -> GoldenVectors:
+        """Reads the description in a `golden` folder.
+
+        Raises:
+            DamagedError: It is missing, damaged, or of another schema version.
+        """
+        return cls(folder, Golden.read(folder / GOLDEN_FILE))
+
+    def photo(self, name: str) -> GoldenPhoto:
+        """The photo of that name.
+
+        Raises:
+            InputError: There is none; the message lists those there are.
+        """
+        for photo in self.info.photos:
+            if photo.name == name:
+                return photo
+        known = ", ".join(photo.name for photo in self.info.photos)
+        raise InputError(f"There is no golden photo {name!r}. Choose among: {known}.")
+
+    def variant(self, name: str) -> GoldenVariant:
+        """What a variant answers.
+
+        Raises:
+            InputError: There are no answers of it; the message lists those there are.
+        """
+        for variant in self.info.variants:
+            if variant.variant == name:
+                return variant
+        known = ", ".join(variant.variant for variant in self.info.variants) or "none"
+        raise InputError(f"There are no golden answers of {name!r}. There are: {known}.")
+
+    def path(self, photo: GoldenPhoto) -> Path:
+        """The photo's file."""
+        return self.folder / photo.photo
+
+    def decoded(self, photo: GoldenPhoto) -> Pixels | None:
+        """Upright sRGB pixels `[height, width, 3]`; None where they are not held.
+
+        Raises:
+            DamagedError: The file is missing, damaged or of another size.
+        """
+        if photo.decoded is None:
+            return None
+        return self._png(photo.decoded, (photo.height, photo.width, 3))
+
+    def resized(self, photo: GoldenPhoto) -> Pixels:
+        """The model's input as it stands in the PNG, `[H, W, 3]` uint8.
+
+        Raises:
+            DamagedError: The file is missing, damaged or of another size.
+        """
+        return self._png(photo.resized, (self.info.height, self.info.width, 3))
+
+    def tensor(self, photo: GoldenPhoto) -> Pixels:
+        """The model's input as it stands in the raw bytes, `[H, W, 3]` uint8.
+
+        Raises:
+            DamagedError: The file is missing or of another size.
+        """
+        values = np.frombuffer(self._bytes(photo.tensor), dtype=np.uint8)
+        shape = (self.info.height, self.info.width, 3)
+        if values.size != np.prod(shape):
+            raise DamagedError(
+                f"{self.folder / photo.tensor} holds {values.size} bytes, not those of {shape}: "
+                "export the bundle again."
+            )
+        return values.reshape(shape)
+
+    @cached_property
+    def tensors(self) -> Pixels:
+        """All tensors, `[photos, H, W, 3]` uint8."""
+        return np.stack([self.tensor(photo) for photo in self.info.photos])
+
+    def expected(self, variant: GoldenVariant) -> Probabilities:
+        """A variant's probabilities, `[photos, objects]` float32.
+
+        Raises:
+            DamagedError: The file is missing or of another size.
+        """
+        values = np.frombuffer(self._bytes(variant.probabilities), dtype="<f4")
+        shape = (len(self.info.photos), self.info.objects)
+        if values.size != np.prod(shape):
+            raise DamagedError(
+                f"{self.folder / variant.probabilities} holds {values.size} numbers, not "
+                f"{shape[0]} × {shape[1]}: export the bundle again."
+            )
+        return values.reshape(shape).astype(np.float32)
+
+    def _bytes(self, file: str) -> bytes:
+        try:
+            return (self.folder / file).read_bytes()
+        except OSError as error:
+            raise DamagedError(
+                f"{self.folder / file} cannot be read ({error.strerror}): export the bundle again."
+            ) from None
+
+    def _png(self, file: str, shape: tuple[int, ...]) -> Pixels:
+        try:
+            with Image.open(self.folder / file) as opened:
+                pixels = np.asarray(opened.convert("RGB"), dtype=np.uint8)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DamagedError(
+                f"{self.folder / file} cannot be read ({error}): export the bundle again."
+            ) from None
+        if pixels.shape != shape:
+            raise DamagedError(
+                f"{self.folder / file} is of size {pixels.shape[:2]} instead of {shape[:2]}: "
+                "export the bundle again."
+            )
+        return pixels
+
+
+Stage = Literal["decoding", "resizing", "network", "labels"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first stage at which an app differs.
+
+    Attributes:
+        stage: Which one.
+        found: What was measured, in words.
+        likely: The mistake that gives just these values; empty if none that is known does.
+    """
+
+    stage: Stage
+    found: str
+    likely: str = ""
+
+
+def pixels_differ(
+    found: NDArray[np.generic], expected: Pixels, tolerance: PixelTolerance
+) -> str | None:
+    """How an app's pixels differ; None if they are within the tolerance.
+
+    Args:
+        found: `[H, W, 3]` of any type of numbers.
+        expected: `[H, W, 3]` uint8.
+        tolerance: What is allowed.
+    """
+    if found.shape != expected.shape:
+        return f"of shape {found.shape} instead of {expected.shape}"
+    apart = np.abs(found.astype(np.float64) - expected)
+    mean, largest = float(apart.mean()), float(apart.max())
+    # Written so that a NaN is a difference.
+    if mean <= tolerance.mean and largest <= tolerance.largest:
+        return None
+    return (
+        f"off by {mean:.2f} levels on average and {largest:.0f} at most (allowed: "
+        f"{tolerance.mean:g} and {tolerance.largest:g})"
+    )
+
+
+def answer_share(found: Probabilities, expected: Probabilities) -> float:
+    """Largest difference of any probability as a share of the highest expected one.
+
+    Args:
+        found: `[objects]`.
+        expected: `[objects]`.
+    """
+    return float(np.abs(found.astype(np.float64) - expected).max() / expected.max())
+
+
+def answers_differ(found: Probabilities, expected: Probabilities, allowed: float) -> str | None:
+    """How probabilities `[objects]` differ; None if by no more than the allowed share."""
+    if found.shape != expected.shape:
+        return f"of shape {found.shape} instead of {expected.shape}"
+    share = answer_share(found, expected)
+    if share <= allowed:
+        return None
+    return (
+        f"a probability is off by {share:.2%} of the highest expected one (allowed: {allowed:.2%})"
+    )
