@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.calibration import LoadedPhotos, Say, calibration_photos, validation_photos
+from export.golden import GoldenPlan, write_golden
 from export.model_card import model_card
 from export.options import CALIBRATED, ExportOptions
 from export.tflite_metadata import ModelDescription
@@ -22,6 +23,7 @@ from mobile_assets.bundle import (
     Calibration,
     Source,
     Variant,
+    hash_files,
     read_bundle,
 )
 from mobile_assets.decision import DecisionThresholds, choose_thresholds
@@ -32,6 +34,7 @@ from train.versions import created_now, versions
 
 if TYPE_CHECKING:
     from export.network import Deployable
+    from export.signing import Signer
     from export.variants import Material
 
 PROBE_PHOTOS = 32
@@ -44,6 +47,8 @@ def export_bundle(
     *,
     options: ExportOptions,
     photos: Path | None,
+    golden: GoldenPlan | None = None,
+    signer: Signer | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Exports a trained run.
@@ -55,6 +60,8 @@ def export_bundle(
         photos: The register's root, to which the run's photo paths are relative. Needed for
             integer variants and for decision thresholds; without it every answer of the bundle
             is a shortlist.
+        golden: Which golden vectors to make, and with what; None for none.
+        signer: Signs the bundle once it is complete; None leaves it unsigned.
         progress: Told, in a sentence each, what is done and what is odd.
 
     Returns:
@@ -69,11 +76,15 @@ def export_bundle(
     names = options.checked_variants()
     check_output(out, force=options.force, what="bundle")
     _check_photos(names, photos)
+    if golden is not None:
+        golden.check(run, photos)
     if photos is None:
         say("Without --photos there are no decision thresholds: every answer is a shortlist.")
     gathered = _gather(run, options, photos, say)
     with new_folder(out, force=options.force, what="bundle") as folder:
-        info = _write(_Job(run, out, options, gathered), folder, say)
+        info = _write(_Job(run, out, options, gathered, photos, golden), folder, say)
+        if signer is not None:
+            signer.sign(folder)
         say(f"Wrote {len(info.variants)} variants of {info.objects} objects.")
     return read_bundle(out)
 
@@ -129,6 +140,8 @@ class _Job:
     out: Path
     options: ExportOptions
     gathered: _Gathered
+    photos: Path | None
+    golden: GoldenPlan | None
 
     @property
     def name(self) -> str:
@@ -152,7 +165,11 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
         variants.append(EXPORTERS[variant].export(material, folder))
     info = _info(job, thresholds, tuple(variants))
     run.labels.write(folder)
+    if job.golden is not None:
+        say("Making golden vectors.")
+        write_golden(job.golden, Bundle(folder, info, run.labels), run, job.photos)
     write_text(folder / "README.md", model_card(info, run, _metrics(run)))
+    info = info.model_copy(update={"files": hash_files(folder)})
     # Last, so that a folder with a bundle.json is complete even without the rename.
     info.write(folder / BUNDLE_FILE)
     return info

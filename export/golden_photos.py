@@ -216,7 +216,7 @@ def _png(picture: Image.Image) -> bytes:
 
 def _saved(picture: Image.Image, kind: str, settings: dict[str, object]) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **settings)  # type: ignore[arg-type]
+    picture.save(buffer, kind, **settings)
     return buffer.getvalue()
 
 

@@ -16,6 +16,7 @@ from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record
 
 BUNDLE_FILE = "bundle.json"
+SIGNATURE_FILE = "signature.json"
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
 
@@ -91,7 +92,12 @@ class Calibration(Record):
 
 
 class BundleInfo(Document):
-    """The content of `bundle.json`."""
+    """The content of `bundle.json`.
+
+    Attributes:
+        files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
+            so a signature of `bundle.json` covers them all. Empty in bundles of before it was kept.
+    """
 
     name: str
     created: str
@@ -103,6 +109,7 @@ class BundleInfo(Document):
     source: Source
     calibration: Calibration | None
     versions: dict[str, str]
+    files: dict[str, str] = Field(default_factory=dict)
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -155,6 +162,51 @@ def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
         for variant in info.variants:
             _check_variant(folder, variant)
     return Bundle(folder, info, labels)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file that `bundle.json` lists, by POSIX path, sorted."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in _contents(folder)
+        if path.is_file()
+    }
+
+
+def content_problems(folder: Path, info: BundleInfo) -> tuple[str, ...]:
+    """What differs between a bundle's folder and the list of files in its description.
+
+    Args:
+        folder: The bundle's folder.
+        info: Its description, with a list of files.
+
+    Returns:
+        One phrase per file that is missing, changed or not listed, links and empty folders among
+        them; nothing if every byte is as listed.
+    """
+    problems: list[str] = []
+    listed = dict(info.files)
+    folders = {parent for name in listed for parent in (folder / name).parents}
+    for path in _contents(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():  # what it points to can change, and may lie outside
+            problems.append(f"{name} is a link")
+        elif path.is_dir():
+            if path not in folders:
+                problems.append(f"{name} is a folder that is not listed")
+        elif name not in listed:
+            problems.append(f"{name} is not listed")
+        elif sha256_file(path) != listed[name]:
+            problems.append(f"{name} is changed")
+        listed.pop(name, None)
+    problems += [f"{name} is missing" for name in listed]
+    return tuple(sorted(problems))
+
+
+def _contents(folder: Path) -> list[Path]:
+    """Everything in a bundle but the two files that cannot list themselves."""
+    alone = {folder / BUNDLE_FILE, folder / SIGNATURE_FILE}
+    return [path for path in sorted(folder.rglob("*")) if path not in alone or path.is_symlink()]
 
 
 def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
