@@ -129,6 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_export,
         _add_benchmark,
         _add_gate,
+        _add_explain,
         _add_sweep,
         _add_identify,
         _add_setup,
@@ -614,6 +615,47 @@ def _gate(options: argparse.Namespace) -> None:
         options.gate = DEFAULT_GATE
     asked = _asked(options)
     asked.answer(read_results(options.results), report=None, json=options.json)
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "explain",
+        _explain,
+        "which mistake in an app makes the accuracy that it has",
+        "  artefact-id explain report --top1 0.61 --photos 120\n\n"
+        "Looks up a measured share of right answers among what each way of making the network's\n"
+        "input costs: swapped channels, a wrong range, a missed rotation, a phone's resampling.",
+    )
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="results.json, or the report's folder"
+    )
+    parser.add_argument(
+        "--top1", type=float, required=True, help="share of photos that the app is right on, 0–1"
+    )
+    parser.add_argument(
+        "--photos", type=int, required=True, help="number of photos that the app was tried on"
+    )
+    parser.add_argument("--json", action="store_true", help="print the ways that fit as JSON")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from benchmarks.against import read_results
+    from benchmarks.preprocessing.lookup import recognise
+    from benchmarks.terminal import Terminal
+
+    costs = read_results(options.results).preprocessing
+    if not costs:
+        raise InputError(
+            f"{options.results} does not hold what ways of making the input cost. "
+            "Measure again without --preprocessing 0."
+        )
+    found = recognise(costs, options.top1, options.photos)
+    with Terminal() as terminal:
+        terminal.explained(found, json=options.json)
 
 
 # --- sweep ----------------------------------------------------------------------------------------

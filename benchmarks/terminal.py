@@ -26,7 +26,7 @@ from mobile_assets.files import json_text
 if TYPE_CHECKING:
     from benchmarks.doctor import Part
     from benchmarks.identify import Identified
-    from benchmarks.results import Results
+    from benchmarks.results import PreprocessingCost, Results
     from mobile_assets.bundle import Bundle
     from train.inspection import Inspection, Row
     from train.plan import Reporter
@@ -163,6 +163,22 @@ class Terminal:
         else:
             self._out.print(results_table(results))
         self.say(f"The report: {report / 'report.html'}")
+
+    def explained(self, found: Sequence[PreprocessingCost], *, json: bool = False) -> None:
+        """Prints the ways of making the input that fit an app's accuracy, the nearest first."""
+        self._stop()
+        if json:
+            sys.stdout.write(json_text([one.model_dump(mode="json") for one in found]))
+            return
+        if not found:
+            self.say("No way of making the input gives this share: look for the cause elsewhere.")
+            return
+        table = Table("way", "right", "95 %", "what is done")
+        for one in found:
+            low, high = one.top1_ci95 or (0.0, 1.0)
+            own = f"{one.top1 or 0:.1%}"
+            table.add_row(one.name, own, f"{low:.1%} to {high:.1%}", escape(one.what))
+        self._out.print(table)
 
     def inspection(self, found: Inspection, *, json: bool = False) -> None:
         """Prints the register's tables in the form of the paper's Table 2."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -198,3 +201,20 @@ def test_every_runtime_says_what_it_is() -> None:
             lacking = runtime.missing()
             assert lacking is None or len(lacking) > 20
     assert formats == {"tflite", "coreml"}
+
+
+def test_a_number_is_traced_to_its_mistake(case: BenchmarkCase, tmp_path: Path) -> None:
+    import artefact_id
+
+    report = tmp_path / "report"
+    results = run_benchmark([case], report, options=replace(QUICK, preprocessing=60))
+    swapped = next(cost for cost in results.preprocessing if cost.name == "bgr")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        asked = ["--top1", str(swapped.top1), "--photos", "60", "--json"]
+        assert artefact_id.main(["explain", str(report), *asked]) == 0
+    names = [one["name"] for one in json.loads(printed.getvalue())]
+    assert "bgr" in names
+    assert "contract" not in names
+    run_benchmark([case], tmp_path / "none", options=QUICK)
+    asked = ["explain", str(tmp_path / "none"), "--top1", "0.5", "--photos", "9"]
+    assert artefact_id.main(asked) == 2
