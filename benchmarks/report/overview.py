@@ -58,13 +58,18 @@ def threshold_matrix(rows: Sequence[Row]) -> dict[str, object] | None:
     for row in rows:
         subjects.setdefault(Subject.of(row), []).append(row)
     lines = [
-        head | _over_thresholds(subjects[Subject.of(row)], thresholds)
+        head | _given(row) | _over_thresholds(subjects[Subject.of(row)], thresholds)
         for row, head in headed(
             [own[0] for own in subjects.values()], several=several_runtimes(rows)
         )
     ]
     sets = [(t, next(row.objects for row in rows if row.min_photos == t)) for t in thresholds]
     return {"sets": sets, "lines": lines}
+
+
+def _given(row: Row) -> Line:
+    """Under the name of a row from elsewhere stands where it is from."""
+    return {"place": row.note or ""} if row.status == "given" else {}
 
 
 def _over_thresholds(rows: Sequence[Row], thresholds: Sequence[int]) -> Line:
