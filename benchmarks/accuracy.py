@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.subjects import REFERENCE, Subject
 from benchmarks.tempering import Temperature, TemperatureFit, tempered_confidence
 from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
 
 KEEP = 10
 """How many of the best objects are remembered of each photo."""
@@ -43,6 +45,7 @@ class Measured:
             reference's, 0–1; infinite where a probability is not a finite number.
         temperatures: By subject, fitted on validation photos; without those it is not there.
         tempered: By subject, `[n]` the probability of the first answer at that temperature.
+        refused: Why a runtime cannot execute a variant, where it holds what that does not know.
     """
 
     case: BenchmarkCase
@@ -54,6 +57,7 @@ class Measured:
     drift: Mapping[Subject, Floats]
     temperatures: Mapping[Subject, Temperature]
     tempered: Mapping[Subject, Floats]
+    refused: Mapping[Subject, str] = field(default_factory=dict)
 
     @property
     def truth(self) -> Indices:
@@ -122,18 +126,9 @@ def measure_answers(
     contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
-    with _opened(case, chosen, reference) as asking:
-        fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
-        done = 0
-        for good, pixels in decode_chunks(validation, contract, []) if fits else ():
-            truth = _truth(good)
-            for one in asking:
-                if one.subject in fits:
-                    fits[one.subject].add(one.ask(pixels), truth)
-            done += len(good)
-            if progress is not None:
-                progress(f"{name}: validation", done, len(validation))
-        temperatures = {s: found for s, fit in fits.items() if (found := fit.result()) is not None}
+    refused: dict[Subject, str] = {}
+    with _opened(case, chosen, reference, refused) as asking:
+        temperatures = _temperatures(asking, validation, contract, name, progress)
         drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
         place_of = {id(photo): place for place, photo in enumerate(photos)}
         collected = _Collector(len(case.run.labels), temperatures)
@@ -149,7 +144,29 @@ def measure_answers(
         tuple(unreadable),
         tuple(in_training),
         *collected.result([one.subject for one in asking]),
+        refused,
     )
+
+
+def _temperatures(
+    asking: Sequence[_Asking],
+    photos: Sequence[TestPhoto],
+    contract: Preprocessing,
+    name: str,
+    progress: Progress | None,
+) -> dict[Subject, Temperature]:
+    """Asks all that are quick about validation photos, and fits a temperature to each."""
+    fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
+    done = 0
+    for good, pixels in decode_chunks(photos, contract, []):
+        truth = _truth(good)
+        for one in asking:
+            if one.subject in fits:
+                fits[one.subject].add(one.ask(pixels), truth)
+        done += len(good)
+        if progress is not None:
+            progress(f"{name}: validation", done, len(photos))
+    return {subject: found for subject, fit in fits.items() if (found := fit.result()) is not None}
 
 
 def _truth(photos: Sequence[TestPhoto]) -> Indices:
@@ -181,8 +198,12 @@ class _Asking:
 
 @contextlib.contextmanager
 def _opened(
-    case: BenchmarkCase, chosen: Sequence[Candidate], reference: Session | None
+    case: BenchmarkCase,
+    chosen: Sequence[Candidate],
+    reference: Session | None,
+    refused: dict[Subject, str],
 ) -> Iterator[list[_Asking]]:
+    """Opens the reference and all that can be; the others are put into `refused`, with why."""
     threads = os.cpu_count() or 1
     order = column_order(case.bundle.labels, case.run.labels)
     with contextlib.ExitStack() as stack:
@@ -190,7 +211,11 @@ def _opened(
             reference = stack.enter_context(open_reference(case.run))
         opened = [_Asking(REFERENCE, reference, None, None)]
         for one in chosen:
-            session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
+            try:
+                session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
+            except UnsupportedError as error:
+                refused[one.subject] = str(error)
+                continue
             opened.append(_Asking(one.subject, session, order, one.runtime.limit))
         yield opened
 

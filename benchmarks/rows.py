@@ -93,6 +93,11 @@ def case_rows(
             own |= speed_fields(speeds.get(subject))
             own |= dict(phones[subject]) if subject in phones else {}
             rows.append(Row.model_validate(fields | own))
+        for subject, why in measured.refused.items():
+            if subject.variant == variant.name:
+                own = {**subject._asdict(), "status": "converted-only", "note": why, "photos": 0}
+                rows.append(Row.model_validate(fields | own))
+                subjects.append(subject)
         if not subjects:
             check = checks[variant.name]
             kept = {"status": check.status, "note": check.note, "photos": 0}

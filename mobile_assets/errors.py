@@ -17,6 +17,10 @@ class InputError(ArtefactError):
     """What the user gave (a path, an option, a photo, a manifest) cannot be used."""
 
 
+class UnsupportedError(InputError):
+    """A model holds something that one runtime does not know; others may execute it."""
+
+
 class DamagedError(ArtefactError):
     """A run, bundle or results file is damaged, incomplete or of another schema version."""
 

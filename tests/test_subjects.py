@@ -26,7 +26,7 @@ from benchmarks.runtimes.base import runtimes
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from benchmarks.subjects import REFERENCE, Subject
 from export import ExportOptions, export_bundle
-from mobile_assets.errors import InputError
+from mobile_assets.errors import InputError, UnsupportedError
 
 LIMIT = 23
 
@@ -166,6 +166,25 @@ def test_a_phone_without_a_runner_gives_its_speed_alone(case: BenchmarkCase) -> 
     assert (row.unit, row.photos, row.top1) == (RUNTIMES[0].unit, 0, None)
     assert row.latency_ms == reply.latency_ms
     assert row.device == reply.device
+
+
+class PoorRuntime(LitertRuntime):
+    """A runtime that lacks an operation of the model."""
+
+    name = "poor"
+
+    def open(self, *arguments: object, **named: object) -> object:  # type: ignore[override]
+        del arguments, named
+        raise UnsupportedError("it has erf")
+
+
+def test_what_one_runtime_cannot_execute_stops_no_other(case: BenchmarkCase) -> None:
+    measured = measure(case, PoorRuntime())
+    rows = case_rows(measured, {}, {}, bootstrap=0, seed=0)
+    assert [(row.runtime, row.status, row.note) for row in rows[1:]] == [
+        ("litert", "measured", None),
+        ("poor", "converted-only", "it has erf"),
+    ]
 
 
 def test_runtimes_are_chosen_by_name(case: BenchmarkCase, tmp_path: Path) -> None:

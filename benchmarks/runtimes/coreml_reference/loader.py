@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.runtimes.coreml_reference.constants import CONSTEXPR, Constants, as_argument
 from benchmarks.runtimes.coreml_reference.operations import CLASSIFY, OPERATIONS
 from benchmarks.runtimes.coreml_reference.program import Program, Step
-from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.errors import DamagedError, UnsupportedError
 from mobile_assets.quiet import quiet
 
 _KNOWN = frozenset({"const", CLASSIFY, *CONSTEXPR, *OPERATIONS})
@@ -29,7 +29,7 @@ def load_package(package: Path) -> Program:
         package: A `.mlpackage` folder that holds an ML Program which classifies an image.
 
     Raises:
-        InputError: The program has an operation that the reference does not know; the message
+        UnsupportedError: The program has an operation that the reference does not know; the message
             names each with what it makes. Nothing was executed.
         DamagedError: The package cannot be read or is no such classifier.
     """
@@ -93,7 +93,7 @@ def _refuse_unknown(package: Path, specification: Any) -> None:
         if operation.type not in _KNOWN
     ]
     if unknown:
-        raise InputError(
+        raise UnsupportedError(
             f"{package} has operations that coreml-reference does not know: {'; '.join(unknown)}. "
             "Measure this variant with the runtime coreml on a Mac, or leave coreml-reference out."
         )
