@@ -13,7 +13,7 @@ from benchmarks.runtimes import tflite
 from benchmarks.runtimes.base import Floats, Pixels, Probabilities
 from benchmarks.runtimes.tflite import Tensor
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.quiet import quiet
 
 
@@ -45,10 +45,6 @@ class LitertSession:
         Raises:
             InputError: Floats for a file whose input takes integers.
         """
-        if batch.dtype != np.uint8 and self.image.dtype != "float32":
-            raise InputError(
-                f"The file takes {self.image.dtype}, and was given {batch.dtype}. Give bytes."
-            )
         rows = [self._one(photo) for photo in batch]
         objects = self.probabilities.shape[1]
         return np.stack(rows) if rows else np.zeros((0, objects), dtype=np.float32)

@@ -111,7 +111,15 @@ def embedded_labels(path: Path) -> tuple[str, ...] | None:
 
 
 def as_input(photos: Pixels | Floats, tensor: Tensor) -> NDArray[Any]:
-    """What an app hands over: raw bytes to a uint8 input, raw 0–255 floats to a float32 one."""
+    """What an app hands over: raw bytes to a uint8 input, raw 0–255 floats to a float32 one.
+
+    Raises:
+        InputError: Floats for a file whose input takes integers.
+    """
+    if photos.dtype != np.uint8 and tensor.dtype != "float32":
+        raise InputError(
+            f"The file takes {tensor.dtype}, and was given {photos.dtype}. Give bytes."
+        )
     if tensor.dtype == "uint8":
         return photos
     values = photos.astype(np.float32)
