@@ -413,6 +413,22 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measured) -> None:
     assert "s-paper" not in text.split("</style>")[1]
 
 
+def test_many_variants_get_the_room_of_two_charts(measured: Measured) -> None:
+    results = full(measured)
+    names = ("float16", "float32", "int8-weights", "palette6", "w8a8")
+    more = [
+        on(results.rows[1], Subject(f"coreml-{name}", "coreml-reference"), min_photos=threshold)
+        for name in names
+        for threshold in (3, 4)
+    ]
+    text = render_report(results.model_copy(update={"rows": (*results.rows, *more)}), [measured])
+    assert '<figure class="card whole"><h3>Accuracy by threshold</h3>' in text
+    assert 'class="card whole"' not in render_report(results, [measured])
+    svg = re.findall(r"(?s)<svg class=\"chart many wide\".*?</svg>", text)[0]
+    marks = re.findall(r'<g class="mk s-([^"]+)">', svg)
+    assert len(set(marks)) == len({row.variant for row in (*results.rows, *more)})
+
+
 def test_words_are_those_that_the_report_uses(measured: Measured) -> None:
     some = {word for word, _ in definitions(results_of(measured))}
     every = {word for word, _ in definitions(full(measured))}

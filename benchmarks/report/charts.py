@@ -15,7 +15,11 @@ HOLLOW = "coreml-"
 
 _MAX_TICKS = 6
 _MAX_LABELS = 14
-_MANY = 6
+MANY = 6
+"""More series than this are drawn with fainter lines, so that the marks stay legible."""
+
+WIDE = 940
+"""Width of a chart that takes the room of two."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,14 @@ def category_axis(title: str, labels: Sequence[str]) -> Axis:
     return Axis(title, ticks, -0.6, len(labels) - 0.4)
 
 
-def chart(series: Sequence[Series], axis: Axis, *, title: str, band: Band | None = None) -> str:
+def chart(
+    series: Sequence[Series],
+    axis: Axis,
+    *,
+    title: str,
+    band: Band | None = None,
+    width: int = WIDTH,
+) -> str:
     """Draws shares in per cent over `axis`, with their intervals.
 
     Args:
@@ -128,6 +139,7 @@ def chart(series: Sequence[Series], axis: Axis, *, title: str, band: Band | None
         axis: The horizontal axis.
         title: For readers who hear the page.
         band: Drawn behind everything.
+        width: In the units of the drawing, which are about pixels.
 
     Returns:
         An `<svg>` element whose colours come from the page's style sheet.
@@ -136,7 +148,7 @@ def chart(series: Sequence[Series], axis: Axis, *, title: str, band: Band | None
     if band is not None:
         points += [Point(x, low, low, high, "") for x, low, high in band.edges]
     low, high = _share_range(points)
-    plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    plot_width, plot_height = width - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def across(value: float) -> float:
         return LEFT + plot_width * axis.part(value)
@@ -144,14 +156,15 @@ def chart(series: Sequence[Series], axis: Axis, *, title: str, band: Band | None
     def up(share: float) -> float:
         return TOP + plot_height * (1 - (share - low) / (high - low))
 
+    kinds = ["chart", *["many"] * (len(series) > MANY), *["wide"] * (width > WIDTH)]
     parts = [
-        f'<svg class="chart{" many" if len(series) > _MANY else ""}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="{" ".join(kinds)}" '
+        f'viewBox="0 0 {width} {HEIGHT}" role="img" '
         f'aria-label="{escape(title, quote=True)}">',
         f"<title>{escape(title)}</title>",
-        *_grid(low, high, up),
+        *_grid(low, high, up, width),
         *(_band(band, across, up) if band is not None else ()),
-        *_axis(axis, across),
+        *_axis(axis, across, width),
     ]
     for one in series:
         parts += _series(one, across, up)
@@ -167,12 +180,12 @@ def _share_range(points: Sequence[Point]) -> tuple[float, float]:
     return low, high if high > low else low + 0.1
 
 
-def _grid(low: float, high: float, up: Callable[[float], float]) -> list[str]:
+def _grid(low: float, high: float, up: Callable[[float], float], width: int) -> list[str]:
     parts = []
     for tick in nice_ticks(100 * low, 100 * high):
         y = up(tick / 100)
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g} %</text>')
     return parts
@@ -182,20 +195,23 @@ def _band(band: Band, across: Callable[[float], float], up: Callable[[float], fl
     above = [f"{across(x):.1f},{up(high):.1f}" for x, _, high in band.edges]
     below = [f"{across(x):.1f},{up(low):.1f}" for x, low, _ in reversed(band.edges)]
     x, low, _ = band.edges[-1]
+    # Under the area, where no mark stands, if there is room above the axis.
+    under = up(low) + 15
+    y = under if under < HEIGHT - BOTTOM - 4 else up(low) - 6
     return [
         f'<polygon class="band" points="{" ".join(above + below)}"/>',
-        f'<text class="faint" x="{across(x) - 6:.1f}" y="{up(low) - 6:.1f}" '
+        f'<text class="faint" x="{across(x) - 6:.1f}" y="{y:.1f}" '
         f'text-anchor="end">{escape(band.words)}</text>',
     ]
 
 
-def _axis(axis: Axis, across: Callable[[float], float]) -> list[str]:
+def _axis(axis: Axis, across: Callable[[float], float], width: int) -> list[str]:
     y = HEIGHT - BOTTOM
-    parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>']
+    parts = [f'<line class="axis" x1="{LEFT}" x2="{width - RIGHT}" y1="{y}" y2="{y}"/>']
     for value, label in axis.ticks:
         x = across(value)
         parts.append(f'<text x="{x:.1f}" y="{y + 18}" text-anchor="middle">{escape(label)}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (LEFT + width - RIGHT) / 2
     parts.append(
         f'<text class="name" x="{middle:.1f}" y="{HEIGHT - 10}" text-anchor="middle">'
         f"{escape(axis.title)}</text>"

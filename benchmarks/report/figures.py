@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from benchmarks.metrics import wilson_interval
 from benchmarks.paper import PAPER_MODELS, PaperModel
 from benchmarks.report.charts import (
+    MANY,
+    WIDE,
+    WIDTH,
     Axis,
     Band,
     Point,
@@ -33,11 +36,12 @@ PAPER_BAND = "the paper’s EfficientNets, its own photos"
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its heading, the sentence under it and its SVG."""
+    """A chart with its heading, the sentence under it and its SVG; `wide` takes the room of two."""
 
     heading: str
     caption: str
     svg: str
+    wide: bool = False
 
 
 def make_figures(rows: Sequence[Row], main: Subject) -> list[Figure]:
@@ -53,11 +57,16 @@ def make_figures(rows: Sequence[Row], main: Subject) -> list[Figure]:
     where = f" Objects with at least {lowest} photos." if several else ""
     figures = [
         _by_threshold(rows) if several else _by_length(first),
-        _by_photos(first, main, where),
+        _by_photos(first, main, where, wide=several and _is_many(rows)),
         _by_size(first, where),
         *_by_latency(first, where),
     ]
     return [figure for figure in figures if figure is not None]
+
+
+def _is_many(rows: Sequence[Row]) -> bool:
+    """Whether there are so many variants that charts over categories need the room of two."""
+    return len({row.variant for row in _measured(rows)}) > MANY
 
 
 def _measured(rows: Sequence[Row]) -> list[Row]:
@@ -171,8 +180,10 @@ def _by_threshold(rows: Sequence[Row]) -> Figure | None:
         band = Band((ends[0], *edges, ends[1]), PAPER_BAND)
         caption += " Faint: the paper’s range."
     heading = "Accuracy by threshold"
-    svg = chart(_reference_last(series), axis, title=heading, band=band)
-    return Figure(heading, f"{caption} Lines: 95 % intervals.", svg)
+    wide = _is_many(rows)
+    width = WIDE if wide else WIDTH
+    svg = chart(_reference_last(series), axis, title=heading, band=band, width=width)
+    return Figure(heading, f"{caption} Lines: 95 % intervals.", svg, wide)
 
 
 def _by_length(rows: Sequence[Row]) -> Figure | None:
@@ -197,7 +208,7 @@ def _by_length(rows: Sequence[Row]) -> Figure | None:
     return Figure(heading, caption, chart(_reference_last(series), axis, title=heading))
 
 
-def _by_photos(rows: Sequence[Row], main: Subject, where: str) -> Figure | None:
+def _by_photos(rows: Sequence[Row], main: Subject, where: str, *, wide: bool) -> Figure | None:
     shown = [r for r in rows if r.variant in (REFERENCE_VARIANT, main.variant) and r.by_photos]
     counts = sorted({b.photos_per_object for row in shown for b in row.by_photos})
     if len(counts) < 2:  # one group says no more than the table
@@ -220,4 +231,5 @@ def _by_photos(rows: Sequence[Row], main: Subject, where: str) -> Figure | None:
     caption = (
         f"Full precision and {short_name(main.variant)}.{where} Lines: 95 % intervals of top-1."
     )
-    return Figure(heading, caption, chart(series, axis, title=heading))
+    svg = chart(series, axis, title=heading, width=WIDE if wide else WIDTH)
+    return Figure(heading, caption, svg, wide)
