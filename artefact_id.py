@@ -36,6 +36,13 @@ ANDROID_OPTIONS = (
 )
 """Options of the runtime android, and the environment variables that they set."""
 
+KEYS_HELP = (
+    "Make a pair of keys with OpenSSL 3, and keep key.pem to yourself:\n"
+    "  openssl genpkey -algorithm ed25519 -out key.pem\n"
+    "  openssl pkey -in key.pem -pubout -out public.pem\n"
+    "The password of an encrypted key is asked for, or taken from ARTEFACT_ID_KEY_PASSWORD."
+)
+
 EXTRAS = {
     "torch": "train",
     "timm": "train",
@@ -46,6 +53,7 @@ EXTRAS = {
     "ai_edge_quantizer": "export",
     "coremltools": "export",
     "flatbuffers": "export",
+    "cryptography": "export",
     "jinja2": "benchmark",
     "matplotlib": "benchmark",
     "psutil": "benchmark",
@@ -127,6 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_train,
         _add_evaluate,
         _add_export,
+        _add_verify,
+        _add_sign,
         _add_benchmark,
         _add_gate,
         _add_explain,
@@ -417,7 +427,9 @@ def _add_export(commands: Any) -> None:
         _export,
         "convert and quantise a run, write a bundle for the phone",
         "  artefact-id export run --photos photos --out bundle\n"
-        "  artefact-id export run --photos photos --out bundle --variants tflite-int8",
+        "  artefact-id export run --photos photos --out bundle --variants tflite-int8\n"
+        "  artefact-id export run --photos photos --out bundle --golden 5 --sign key.pem\n\n"
+        + KEYS_HELP,
     )
     parser.add_argument("source", type=Path, metavar="RUN", help="folder that `train` wrote")
     parser.add_argument(
@@ -427,11 +439,27 @@ def _add_export(commands: Any) -> None:
     parser.add_argument("--variants", help="comma-separated names (default: all)")
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of calibration photos")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of photos")
+    parser.add_argument(
+        "--golden",
+        nargs="+",
+        metavar="N|PHOTO",
+        default=(),
+        help="golden vectors of N validation photos, or of these photos, besides the drawn ones "
+        "that every bundle has; the photos go into the bundle as they are, with all that their "
+        "EXIF data tell, such as the place",
+    )
+    parser.add_argument(
+        "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
+    )
+    parser.add_argument(
+        "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:
     from benchmarks.terminal import Terminal
+    from benchmarks.verify.predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle
     from train.run import read_run
 
@@ -443,12 +471,16 @@ def _export(options: argparse.Namespace) -> None:
         seed=options.seed,
         force=options.force,
     )
+    if options.golden and not options.make_golden:
+        raise InputError("--golden and --no-golden exclude each other. Give one of them.")
     with Terminal() as terminal:
         bundle = export_bundle(
             read_run(options.source),
             options.out,
             options=chosen,
             photos=_photo_root(options.photos),
+            golden=golden_plan(options.golden, seed=options.seed) if options.make_golden else None,
+            signer=_signer(options.sign, terminal.say) if options.sign else None,
             progress=terminal.say,
         )
         terminal.exported(bundle)
@@ -457,6 +489,98 @@ def _export(options: argparse.Namespace) -> None:
 def _photo_root(photos: Path | None) -> Path | None:
     """Paths in a run are relative to the folder, or to the manifest's folder."""
     return photos.parent if photos is not None and photos.is_file() else photos
+
+
+def _signer(key: Path, say: Callable[[str], None]) -> Any:
+    """Reads a private key, asking for its password if it has one."""
+    from getpass import getpass
+
+    from export.signing import Signer
+
+    return Signer.read(key, ask=getpass if sys.stdin.isatty() else None, say=say)
+
+
+# --- verify, sign ---------------------------------------------------------------------------------
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "verify",
+        _verify,
+        "check a bundle: files, labels, metadata, golden vectors on every runtime here, signature",
+        "  artefact-id verify bundle\n"
+        "  artefact-id verify bundle --trust public.pem --junit verify.xml\n"
+        "  artefact-id verify bundle --runtimes tensorflow,litert-arm64\n\n"
+        "Exit codes: 0 nothing failed; 1 a check failed; 2 this is no bundle, or the machine lacks "
+        "what was asked for.\n\n" + KEYS_HELP,
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
+    parser.add_argument(
+        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
+    )
+    parser.add_argument(
+        "--runtimes",
+        metavar="NAMES",
+        help="comma-separated, besides those that are quick and here: tensorflow, litert-arm64, "
+        "android",
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the checks as JUnit XML")
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from benchmarks.terminal import Terminal
+    from benchmarks.verify import verify_bundle
+    from benchmarks.verify.printing import print_verification, write_verification_junit
+
+    _register_heif()
+    trusted = None
+    if options.trust:
+        from export.signing import read_public_key
+
+        trusted = read_public_key(options.trust)
+    with Terminal() as terminal:
+        found = verify_bundle(
+            options.bundle,
+            trusted=trusted,
+            runtimes_named=tuple(options.runtimes.split(",")) if options.runtimes else (),
+            progress=lambda check: terminal.say(
+                " ".join(filter(None, (check.name, check.subject, check.runtime)))
+            ),
+        )
+    print_verification(found, json=options.json)
+    if options.junit:
+        write_verification_junit(options.junit, found)
+    return 1 if found.failed else 0
+
+
+def _add_sign(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "sign",
+        _sign,
+        "sign a bundle that is already there, so that `verify --trust` can tell a changed one",
+        "  artefact-id sign bundle --key key.pem\n\n" + KEYS_HELP,
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
+    parser.add_argument(
+        "--key", type=Path, required=True, metavar="KEY", help="private Ed25519 key, PEM"
+    )
+    parser.add_argument("--force", action="store_true", help="replace the signature that is there")
+
+
+def _sign(options: argparse.Namespace) -> None:
+    from benchmarks.terminal import Terminal
+    from mobile_assets.bundle import SIGNATURE_FILE, read_bundle
+
+    with Terminal() as terminal:
+        signer = _signer(options.key, terminal.say)
+        bundle = read_bundle(options.bundle)
+        if (bundle.folder / SIGNATURE_FILE).exists() and not options.force:
+            raise InputError(f"{bundle.folder} is already signed. Give --force to sign it anew.")
+        signature = signer.sign(bundle.folder)
+        terminal.say(f"{bundle.folder}: signed by {signature.public_key}")
 
 
 # --- benchmark ------------------------------------------------------------------------------------

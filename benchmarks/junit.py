@@ -35,12 +35,25 @@ def junit_xml(judgement: Judgement, results: Results) -> bytes:
     cases: list[Case] = [(outcome.min_photos, _case(outcome)) for outcome in judgement.outcomes]
     for excused in judgement.excused:
         case = _element(excused.row, excused.requirement)
-        ET.SubElement(case, "skipped", message=_clean(excused.why))
+        ET.SubElement(case, "skipped", message=clean(excused.why))
         cases.append((excused.row.min_photos, case))
     root = ET.Element("testsuites")
     cases.sort(key=lambda case: case[0])
     for number, (minimum, group) in enumerate(groupby(cases, key=lambda case: case[0])):
-        root.append(_suite(number, minimum, [case for _, case in group], results))
+        root.append(
+            suite(
+                number,
+                f"min{minimum}",
+                [case for _, case in group],
+                created=results.created,
+                properties=results.host | results.versions,
+            )
+        )
+    return as_file(root)
+
+
+def as_file(root: ET.Element) -> bytes:
+    """The content of a file with this root, UTF-8."""
     ET.indent(root)
     # The declaration is written here since ElementTree quotes it in its own way.
     body = ET.tostring(root, encoding="unicode")
@@ -52,14 +65,30 @@ def write_junit(path: Path, judgement: Judgement, results: Results) -> None:
     write_bytes(path, junit_xml(judgement, results))
 
 
-def _suite(number: int, minimum: int, cases: list[ET.Element], results: Results) -> ET.Element:
-    suite = ET.Element(
+def suite(
+    number: int,
+    name: str,
+    cases: list[ET.Element],
+    *,
+    created: str,
+    properties: dict[str, str],
+) -> ET.Element:
+    """A suite of cases.
+
+    Args:
+        number: Counted from 0 in the file.
+        name: The suite's name.
+        cases: Its `testcase` elements.
+        created: When, ISO 8601 in UTC.
+        properties: Facts that stand beside the cases.
+    """
+    made = ET.Element(
         "testsuite",
         id=str(number),
         package="artefact-id",
-        name=f"min{minimum}",
+        name=clean(name),
         # The schema knows no time zone; what stands before it is UTC.
-        timestamp=results.created[:19],
+        timestamp=created[:19],
         hostname="localhost",
         tests=str(len(cases)),
         failures=_count(cases, "failure"),
@@ -67,13 +96,13 @@ def _suite(number: int, minimum: int, cases: list[ET.Element], results: Results)
         skipped=_count(cases, "skipped"),
         time="0",
     )
-    properties = ET.SubElement(suite, "properties")
-    for name, value in (results.host | results.versions).items():
-        ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
-    suite.extend(cases)
-    ET.SubElement(suite, "system-out")
-    ET.SubElement(suite, "system-err")
-    return suite
+    facts = ET.SubElement(made, "properties")
+    for fact, value in properties.items():
+        ET.SubElement(facts, "property", name=clean(fact), value=clean(value))
+    made.extend(cases)
+    ET.SubElement(made, "system-out")
+    ET.SubElement(made, "system-err")
+    return made
 
 
 def _count(cases: Iterable[ET.Element], tag: str) -> str:
@@ -83,16 +112,17 @@ def _count(cases: Iterable[ET.Element], tag: str) -> str:
 def _case(outcome: GateOutcome) -> ET.Element:
     case = _element(outcome, outcome.requirement)
     if not outcome.passed:
-        failure = ET.SubElement(case, "failure", type="gate", message=_clean(outcome.measured))
-        failure.text = _clean(f"Asked: {outcome.requirement}. Found: {outcome.measured}.")
+        failure = ET.SubElement(case, "failure", type="gate", message=clean(outcome.measured))
+        failure.text = clean(f"Asked: {outcome.requirement}. Found: {outcome.measured}.")
     return case
 
 
 def _element(of: GateOutcome | Row, requirement: str) -> ET.Element:
     names = (of.variant, of.runtime, of.unit)
     classname = ".".join(name for name in names if name)
-    return ET.Element("testcase", classname=_clean(classname), name=_clean(requirement), time="0")
+    return ET.Element("testcase", classname=clean(classname), name=clean(requirement), time="0")
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text with what XML cannot hold replaced."""
     return _NOT_XML.sub("\ufffd", text)

@@ -224,6 +224,7 @@ def export_run(
         variants: Names of the variants; None for all.
         terminal: Where progress goes.
     """
+    from benchmarks.verify.predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle
 
     try:
@@ -239,6 +240,7 @@ def export_run(
         folder,
         options=ExportOptions(variants=variants or VARIANTS, name=name, force=True),
         photos=photos.parent if photos.is_file() else photos,
+        golden=golden_plan(),
         progress=lambda text: terminal.say(f"{folder.parent.name}: {text}"),
     )
 

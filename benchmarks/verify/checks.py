@@ -1,0 +1,113 @@
+"""One check of a bundle, and all of them together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mobile_assets.bundle import Bundle, BundleInfo
+
+State = Literal["ok", "failed", "not possible here"]
+
+LISTED = 3
+"""More problems of one check are counted, not listed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes:
+        name: What is checked.
+        subject: The variant that it is about; empty if it is about the whole bundle.
+        runtime: What executed the variant, with its compute unit; empty if nothing had to.
+        state: Whether it holds, or cannot be told on this machine or of this bundle.
+        said: What was found, in a phrase.
+    """
+
+    name: str
+    subject: str
+    runtime: str
+    state: State
+    said: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks of one bundle, in the order in which they were made.
+
+    Attributes:
+        folder: The bundle.
+        info: Its description; None if that is damaged.
+        checks: What was found.
+    """
+
+    folder: Path
+    info: BundleInfo | None
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.state == "failed")
+
+    @property
+    def summary(self) -> str:
+        """Such as `41 ok, 1 failed, 1 not possible here`."""
+        counts = Counter(check.state for check in self.checks)
+        states: tuple[State, ...] = ("ok", "failed", "not possible here")
+        return ", ".join(f"{counts[state]} {state}" for state in states)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "bundle": str(self.folder),
+            "ok": not self.failed,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A bundle whose description could be read, and what is known of its files.
+
+    Attributes:
+        bundle: The bundle. Its label map need not fit.
+        changed: Names of the variants whose files are not those described: they are not opened,
+            since a damaged file can bring a runtime down.
+    """
+
+    bundle: Bundle
+    changed: frozenset[str]
+
+
+def judged(
+    name: str,
+    problems: Iterable[str],
+    good: str,
+    *,
+    subject: str = "",
+    runtime: str = "",
+) -> Check:
+    """A check that failed if there are problems.
+
+    Args:
+        name: What is checked.
+        problems: What is wrong, a phrase each.
+        good: What to say if nothing is.
+        subject: The variant.
+        runtime: What executed it.
+    """
+    wrong = list(problems)
+    if not wrong:
+        return Check(name, subject, runtime, "ok", good)
+    more = f"; and {len(wrong) - LISTED} more" if len(wrong) > LISTED else ""
+    return Check(name, subject, runtime, "failed", "; ".join(wrong[:LISTED]) + more)
+
+
+def impossible(name: str, why: str, *, subject: str = "", runtime: str = "") -> Check:
+    """A check that cannot be made."""
+    return Check(name, subject, runtime, "not possible here", why)
