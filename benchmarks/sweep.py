@@ -16,7 +16,6 @@ from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.schema import Document
-from train.device import keep_freed_memory
 from train.inspection import THRESHOLDS
 from train.plan import Plan, TrainOptions, plan_run
 from train.readers import Layout, read_register
@@ -132,6 +131,8 @@ def benchmark_bundles(
     Raises:
         InputError: Something given cannot be used.
     """
+    from train.device import keep_freed_memory
+
     keep_freed_memory()  # asking takes half the time
     if run is not None and len(folders) > 1:
         raise InputError("--run names the run of one bundle, and several bundles were given.")
