@@ -98,8 +98,8 @@ def _check_photos(names: tuple[str, ...], photos: Path | None) -> None:
     if photos is None and calibrated:
         others = ",".join(name for name in names if name not in CALIBRATED) or "tflite-float32"
         raise InputError(
-            f"{', '.join(calibrated)} needs photos to take activation ranges from, and none were "
-            "given. Either give the register that the run was trained on with --photos PHOTOS, "
+            f"{', '.join(calibrated)} needs photos to be calibrated on, and none were given. "
+            "Either give the register that the run was trained on with --photos PHOTOS, "
             f"or export without it: --variants {others}."
         )
     if photos is not None and not photos.is_dir():

@@ -104,7 +104,7 @@ def _too_few(root: Path, usable: int, wanted: int) -> str:
     return (
         f"Only {usable} of {wanted} calibration photos can be used under {root}: the others are "
         "missing, changed since training, or unreadable. Give the register that the run was "
-        "trained on with --photos, or export without tflite-int8."
+        "trained on with --photos, or export without the int8 variants."
     )
 
 

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 from mobile_assets.errors import InputError
 
-VARIANTS: tuple[str, ...] = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
+VARIANTS: tuple[str, ...] = (
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-int8-weights",
+    "tflite-int8",
+    "coreml-float16",
+)
 """Names of the variants, in the order of export."""
 
-CALIBRATED: frozenset[str] = frozenset({"tflite-int8"})
-"""Variants whose activation ranges are taken from training photos."""
+CALIBRATED: frozenset[str] = frozenset({"tflite-int8-weights", "tflite-int8"})
+"""Variants whose weights are rounded, and activation ranges taken, on training photos."""
 
 
 @dataclass(frozen=True)

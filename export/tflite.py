@@ -51,6 +51,21 @@ def to_float16(float32: bytes) -> bytes:
         return _quantise(float32, recipe, None)
 
 
+def to_int8_weights(float32: bytes) -> bytes:
+    """Stores the weights of convolutions and linear layers as int8 per channel.
+
+    Input, output and arithmetic stay float32; runtimes unpack the weights when they load the file.
+    """
+    with quiet():
+        from ai_edge_quantizer import qtyping, recipe_manager
+
+        recipe = recipe_manager.RecipeManager()
+        operation = qtyping.TFLOperationName
+        for kind in (operation.CONV_2D, operation.DEPTHWISE_CONV_2D, operation.FULLY_CONNECTED):
+            recipe.add_weight_only_config(".*", kind, num_bits=8)
+        return _quantise(float32, recipe, None)
+
+
 def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
     """Smallest and largest value of every activation over the calibration photos.
 
@@ -147,10 +162,15 @@ def _int8_recipe(tail: Tail) -> Any:
         recipe.add_quantization_config(".*", left, algorithm_key=keep)
     for name in tail.between:
         for kind in (operation.MUL, operation.SUM, operation.ADD, operation.RSQRT):
-            recipe.add_quantization_config(re.escape(name), kind, algorithm_key=keep)
+            recipe.add_quantization_config(_only(name), kind, algorithm_key=keep)
     for name in tail.layers:
-        recipe.add_dynamic_config(re.escape(name), operation.FULLY_CONNECTED, num_bits=8)
+        recipe.add_dynamic_config(_only(name), operation.FULLY_CONNECTED, num_bits=8)
     return recipe
+
+
+def _only(name: str) -> str:
+    """A pattern of the scope of the one operator whose output has this name."""
+    return f"^{re.escape(name)};?$"
 
 
 def _quantise(float32: bytes, recipe: Any, statistics: dict[str, Any] | None) -> bytes:

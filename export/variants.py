@@ -15,6 +15,7 @@ from export import coreml_check, flatbuffer
 from export.check import Tolerance, check_probabilities
 from export.network import Deployable
 from export.options import VARIANTS
+from export.quantised import Quantised, quantise
 from export.tflite_metadata import ModelDescription, embed
 from mobile_assets.bundle import TensorInfo, Variant
 from mobile_assets.errors import CheckFailedError
@@ -23,6 +24,9 @@ from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 
 FILE_STEM = "artefact-id"
+Rounding = Literal["none", "weights", "full"]
+"""What of a variant is in 8 bits: nothing, its weights, or its weights and activations."""
+
 Ends = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
 
 
@@ -57,6 +61,26 @@ class Material:
 
         return convert_float32(self.network, self.contract, description=self.description.name)
 
+    @cached_property
+    def integer(self) -> Quantised:
+        """The network for 8-bit weights and activations."""
+        return self._quantised(activations=True)
+
+    @cached_property
+    def integer_weights(self) -> Quantised:
+        """The network for 8-bit weights and float activations."""
+        return self._quantised(activations=False)
+
+    def source(self, rounding: Rounding) -> Quantised:
+        """The network that a variant is converted from."""
+        if rounding == "none":
+            return Quantised(self.network, ())
+        return self.integer if rounding == "full" else self.integer_weights
+
+    def _quantised(self, *, activations: bool) -> Quantised:
+        assert self.calibration is not None, "export_bundle gives integer variants photos"
+        return quantise(self.network, self.calibration, activations=activations)
+
 
 class Exporter(ABC):
     """Makes one variant."""
@@ -64,6 +88,7 @@ class Exporter(ABC):
     name: ClassVar[str]
     format: ClassVar[Literal["tflite", "coreml"]]
     suffix: ClassVar[str]
+    rounding: ClassVar[Rounding] = "none"
     notes: ClassVar[tuple[str, ...]]
 
     @property
@@ -90,7 +115,7 @@ class Exporter(ABC):
             sha256=sha256_path(path),
             inputs=inputs,
             outputs=outputs,
-            notes=self.notes,
+            notes=self.notes + material.source(self.rounding).notes,
         )
 
     @abstractmethod
@@ -167,6 +192,7 @@ class Int8(_TFLite):
     """Full integer: int8 weights and activations, uint8 input, float32 logits and softmax."""
 
     name = "tflite-int8"
+    rounding = "full"
     input_type = "uint8"
     notes = (
         "Full integer: int8 weights per channel and int8 activations from the photo to the last "
@@ -179,12 +205,39 @@ class Int8(_TFLite):
     tolerance = Tolerance(confident_agreement=0.9)
 
     def convert(self, material: Material) -> bytes:
-        """Quantises the float32 file with ranges from the calibration photos."""
-        from export.tflite import activation_ranges, to_int8
+        """Converts the network with rounded weights; ranges come from the calibration photos."""
+        from export.tflite import activation_ranges, convert_float32, to_int8
 
         assert material.calibration is not None, "export_bundle gives integer variants photos"
-        ranges = activation_ranges(material.float32, material.calibration)
-        return to_int8(material.float32, ranges)
+        float32 = convert_float32(
+            material.source(self.rounding).network,
+            material.contract,
+            description=material.description.name,
+        )
+        return to_int8(float32, activation_ranges(float32, material.calibration))
+
+
+class Int8Weights(_TFLite):
+    """8-bit weights; float32 input, output and arithmetic."""
+
+    name = "tflite-int8-weights"
+    rounding = "weights"
+    notes = (
+        "Weights are int8 per channel and become float32 when the model is loaded; input, output "
+        "and arithmetic are float32. A quarter of the size, not faster.",
+    )
+    tolerance = Tolerance(confident_agreement=0.95)
+
+    def convert(self, material: Material) -> bytes:
+        """Converts the network with rounded weights and stores them in 8 bits."""
+        from export.tflite import convert_float32, to_int8_weights
+
+        float32 = convert_float32(
+            material.source(self.rounding).network,
+            material.contract,
+            description=material.description.name,
+        )
+        return to_int8_weights(float32)
 
 
 class CoreMLFloat16(Exporter):
@@ -219,7 +272,8 @@ class CoreMLFloat16(Exporter):
 
 
 EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (Float32(), Float16(), Int8(), CoreMLFloat16())
+    exporter.name: exporter
+    for exporter in (Float32(), Float16(), Int8Weights(), Int8(), CoreMLFloat16())
 }
 """Every variant by name."""
 

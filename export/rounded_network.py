@@ -1,0 +1,176 @@
+"""A network's layers in 8 bits, rounded one after the other on calibration photos."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from export.graph import Graph, Node
+from export.ranges import Range, extremes, in_8_bits, ratio_db
+from export.rounding import Moments, Rounded, round_layer
+
+_BATCH = 16
+_MOST_VALUES = 2 * 10**8
+"""Largest size of one step's output over all photos; two or three of them are in memory at a time:
+2.4 GB at most."""
+
+Batches = list[Any]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What rounding did to one layer.
+
+    Attributes:
+        name: Its name in the network.
+        ratio_db: Signal-to-noise ratio of its output with everything before it rounded too.
+    """
+
+    name: str
+    ratio_db: float
+
+
+@dataclass(frozen=True)
+class RoundedNetwork:
+    """A network whose layers hold 8-bit weights, as float32.
+
+    Attributes:
+        layers: Every layer's rounded weight and its bias, by name.
+        ranges: Of the steps whose outputs are int8, by the step's name; empty if none are.
+        reports: One of each layer, in the order in which they run.
+        photos: How many photos were used.
+    """
+
+    layers: dict[str, Rounded]
+    ranges: dict[str, Range]
+    reports: tuple[LayerReport, ...]
+    photos: int
+
+    @property
+    def worst(self) -> LayerReport:
+        """The layer with the lowest ratio."""
+        return min(self.reports, key=lambda report: report.ratio_db)
+
+
+def round_network(graph: Graph, photos: NDArray[np.uint8], *, activations: bool) -> RoundedNetwork:
+    """Rounds every layer's weights to 8 bits and corrects its bias.
+
+    Two copies of the network run side by side: one in float32 and one with everything rounded
+    that was come to before. So each layer is rounded for the inputs that it will really read, and
+    makes good on average what the layers before it changed.
+
+    Args:
+        graph: The network.
+        photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
+        activations: Whether what lies between the layers is int8, too.
+    """
+    with torch.inference_mode():
+        pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
+        pixels = pixels[: max(1, _MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
+        run = _Run(graph, pixels, activations=activations)
+        for node in graph.nodes:
+            run.step(node)
+        return RoundedNetwork(run.layers, run.ranges, tuple(run.reports), len(pixels))
+
+
+def _largest_output(graph: Graph, photo: Tensor) -> int:
+    """Number of values of the largest output of any step, of one photo."""
+    sizes = [1]
+
+    class Measure(fx.Interpreter):
+        def run_node(self, n: Node) -> Any:
+            result = super().run_node(n)
+            if isinstance(result, Tensor):
+                sizes.append(result.numel())
+            return result
+
+    Measure(graph.module).run(photo)
+    return max(sizes)
+
+
+class _Run:
+    """The two copies, from step to step."""
+
+    def __init__(self, graph: Graph, pixels: Tensor, *, activations: bool) -> None:
+        self.graph = graph
+        self.rounded = Graph(copy.deepcopy(graph.module))
+        self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
+        self.tail = graph.tail()
+        self.activations = activations
+        self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
+        self.wanted: dict[Node, Batches] = {}
+        self.found: dict[Node, Batches] = {}
+        self.layers: dict[str, Rounded] = {}
+        self.ranges: dict[str, Range] = {}
+        self.reports: list[LayerReport] = []
+
+    def step(self, node: Node) -> None:
+        """Runs one step in both copies and forgets what is not read any more."""
+        if node.op == "output":
+            return
+        self.wanted[node] = self._evaluate(self.graph, node, self.wanted)
+        layer = self.graph.layer(node)
+        if layer is not None:
+            self._round(node)
+        self.found[node] = self._evaluate(self.rounded, node, self.found)
+        if self._is_int8(node):
+            span = extremes(self.found[node])
+            self.ranges[node.name] = span
+            for batch, values in enumerate(self.found[node]):
+                self.found[node][batch] = in_8_bits(values, span)
+        if layer is not None:
+            ratio = ratio_db(zip(self.wanted[node], self.found[node], strict=True))
+            self.reports.append(LayerReport(str(node.target), ratio))
+        for used in node.all_input_nodes:
+            if self.last[used] is node:
+                del self.wanted[used], self.found[used]
+
+    def _round(self, node: Node) -> None:
+        layer, target = self.graph.layer(node), self.rounded.layer(node)
+        assert layer is not None and target is not None
+        moments = Moments.of(layer)
+        (source,) = node.all_input_nodes
+        pairs = zip(self.found[source], self.wanted[node], strict=True)
+        for seed, (inputs, outputs) in enumerate(pairs):
+            moments.add(layer, inputs, outputs, seed=seed)
+        result = round_layer(layer, moments)
+        target.weight = nn.Parameter(result.weight, requires_grad=False)
+        if result.bias is not None:
+            target.bias = nn.Parameter(result.bias, requires_grad=False)
+        self.layers[str(node.target)] = result
+
+    def _is_int8(self, node: Node) -> bool:
+        return (
+            self.activations
+            and node.op not in ("placeholder", "get_attr")  # a photo is 8-bit as it is
+            and node not in self.tail
+            and not self.graph.is_fused(node)
+            and not self.graph.keeps_values(node)
+        )
+
+    def _evaluate(self, graph: Graph, node: Node, values: dict[Node, Batches]) -> Batches:
+        if node.op == "placeholder":
+            return self.batches
+        if node.op == "get_attr":
+            return [getattr(graph.module, str(node.target))] * len(self.batches)
+        return [_call(graph, node, values, batch) for batch in range(len(self.batches))]
+
+
+def _call(graph: Graph, node: Node, values: dict[Node, Batches], batch: int) -> Any:
+    def one(used: Node) -> Any:
+        return values[used][batch]
+
+    args: Any = fx.node.map_arg(node.args, one)
+    options: Any = fx.node.map_arg(node.kwargs, one)
+    if node.op == "call_module":
+        return graph.module.get_submodule(str(node.target))(*args, **options)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **options)
+    assert callable(node.target)
+    return node.target(*args, **options)
