@@ -889,8 +889,9 @@ def _add_setup(commands: Any) -> None:
         commands,
         "setup",
         _setup,
-        "prepare a runtime that pip alone cannot bring",
+        "prepare a runtime or client that pip alone cannot bring",
         "  artefact-id setup litert-arm64\n"
+        "  artefact-id setup mediapipe\n"
         "  artefact-id benchmark bundle --photos photos --runtimes litert,litert-arm64 --out report"
         "\n\n"
         "litert-arm64 is the 64-bit Arm build of LiteRT, with the kernels that a phone uses,\n"
@@ -900,9 +901,11 @@ def _add_setup(commands: Any) -> None:
         "from the package index that pip is configured with. They are unpacked in\n"
         "~/.cache/artefact-id/arm64 (or $XDG_CACHE_HOME/artefact-id/arm64) and take 215 MB; 600\n"
         "MB must be free. Nothing is installed, root is not needed; delete the folder to undo it.\n"
-        "Needs Linux with apt-get, dpkg, pip and Debian's keys (debian-archive-keyring).",
+        "Needs Linux with apt-get, dpkg, pip and Debian's keys (debian-archive-keyring).\n\n"
+        "mediapipe is MediaPipe Tasks, whose ImageClassifier `verify --clients` asks; its packages\n"
+        "do not fit the toolkit's and get an environment of their own beside it, 520 MB.",
     )
-    parser.add_argument("part", choices=("litert-arm64",), help="what to prepare")
+    parser.add_argument("part", choices=("litert-arm64", "mediapipe"), help="what to prepare")
     parser.add_argument(
         "--mirror",
         metavar="URL",
@@ -914,6 +917,9 @@ def _add_setup(commands: Any) -> None:
 
 
 def _setup(options: argparse.Namespace) -> None:
+    if options.part == "mediapipe":
+        _setup_mediapipe(options)
+        return
     from benchmarks.runtimes.arm64_setup import set_up_arm64
     from benchmarks.runtimes.litert_arm64 import setup_folder
     from benchmarks.terminal import Terminal
@@ -922,6 +928,20 @@ def _setup(options: argparse.Namespace) -> None:
         made = set_up_arm64(mirror=options.mirror, force=options.force, progress=terminal.step)
     print(
         f"{options.part} is ready: LiteRT {made.litert}, Python {made.versions['python']}, "
+        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
+    )
+
+
+def _setup_mediapipe(options: argparse.Namespace) -> None:
+    from benchmarks.clients.mediapipe_setup import set_up_mediapipe, setup_folder
+    from benchmarks.terminal import Terminal
+
+    if options.mirror is not None:
+        raise InputError("--mirror is of litert-arm64: MediaPipe comes from pip's package index.")
+    with Terminal() as terminal:
+        made = set_up_mediapipe(force=options.force, progress=terminal.step)
+    print(
+        f"mediapipe is ready: MediaPipe {made.mediapipe}, Python {made.versions['python']}, "
         f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
     )
 
