@@ -1,0 +1,184 @@
+"""Core ML packages whose weights and activations are int8, for the Neural Engine.
+
+Core ML has no integer operators. An activation in 8 bits is a pair of operations, `quantize` and
+`dequantize`, and a weight in 8 bits a constant that is unpacked where it is used; a compiler that
+finds such pairs around a convolution computes it in integers, as the Neural Engine of recent
+iPhones does. Apple's own way to the pairs takes ranges by predicting with Core ML, which exists on
+macOS only. Here they are taken in torch, as for the TFLite file, and the pairs are put where that
+file has int8 tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+
+from export.coreml import convert_coreml
+from export.coreml_check import CoreMLStructure
+from export.coreml_compress import int8_weights
+from export.graph import Graph, Node, trace
+from export.network import Deployable
+from export.ranges import Range, extremes, scale_and_zero
+from export.tflite_metadata import ModelDescription
+from mobile_assets.errors import CheckFailedError
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.quiet import quiet
+
+Ranges = dict[str, Range]
+"""Smallest and largest value of each step's output, by the step's name."""
+
+_BATCH = 16
+
+
+class EightBits(nn.Module):
+    """Rounds a tensor to int8 and back, as operations that the converter knows."""
+
+    def __init__(self, span: Range) -> None:
+        """Takes scale and zero point from the smallest and the largest value."""
+        super().__init__()
+        self.scale, self.zero = scale_and_zero(span)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """What is left of float values of any shape once they were int8."""
+        steps = torch.quantize_per_tensor(values, self.scale, self.zero, torch.qint8)
+        return steps.dequantize()
+
+
+def rounded_twin(network: Deployable, photos: NDArray[np.uint8]) -> nn.Module:
+    """A copy of a network that rounds its activations as the package will.
+
+    Every activation from the first layer to the last is rounded to 8 bits. The centred photo, and
+    what the last layer or those of an embedding give, are left as they are.
+
+    Args:
+        network: Its weights lie on 8-bit steps, as `export.quantised.quantise` leaves them.
+        photos: `[N, H, W, 3]` uint8, on which the ranges are taken; N at least 1.
+
+    Raises:
+        CheckFailedError: The network cannot be followed step by step.
+    """
+    graph = trace(network)
+    if graph is None:
+        raise CheckFailedError(
+            "This backbone's layers cannot be followed one by one, so that its activations cannot "
+            "be given 8 bits for Core ML. Leave coreml-w8a8 out with --variants."
+        )
+    return with_rounding(graph, activation_ranges(graph, photos))
+
+
+def convert_w8a8(
+    twin: nn.Module,
+    contract: Preprocessing,
+    labels: LabelMap,
+    *,
+    description: ModelDescription,
+    user_defined: dict[str, str],
+) -> Any:
+    """Converts a network to an ML Program of int8 weights and int8 activations.
+
+    Args:
+        twin: Of `rounded_twin`.
+        contract: The preprocessing contract.
+        labels: The label map.
+        description: The words in the package's metadata.
+        user_defined: Facts for the package's metadata.
+
+    Returns:
+        A `coremltools.models.MLModel` for iOS 17 or later, not yet saved.
+    """
+    with quiet():
+        import coremltools as ct
+
+        target = ct.target.iOS17
+    model = convert_coreml(
+        twin,
+        contract,
+        labels,
+        description=description,
+        user_defined=user_defined,
+        target=target,
+    )
+    return int8_weights(model)
+
+
+def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
+    """Smallest and largest value of every step's output that becomes int8.
+
+    Args:
+        graph: The network.
+        photos: `[N, H, W, 3]` uint8, N at least 1.
+
+    Returns:
+        The ranges over the photos, each with zero inside.
+    """
+    chosen = eight_bit_steps(graph)
+    ranges: Ranges = {}
+
+    class Measure(fx.Interpreter):
+        def run_node(self, n: Node) -> Any:
+            result = super().run_node(n)
+            if n in chosen:
+                low, high = extremes([result])
+                before = ranges.get(n.name, (low, high))
+                ranges[n.name] = min(low, before[0]), max(high, before[1])
+            return result
+
+    with torch.inference_mode():
+        for start in range(0, len(photos), _BATCH):
+            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
+            Measure(graph.module).run(batch)
+    return ranges
+
+
+def eight_bit_steps(graph: Graph) -> set[Node]:
+    """The steps whose outputs are int8 tensors.
+
+    A photo has 8 bits as it is. What centres it for the first layer stays float16: around a centre
+    of 127.5 all values lie halfway between two steps, and every second one would be lost.
+    """
+    nodes = graph.nodes
+    first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
+    tail = graph.tail()
+    return {
+        node
+        for node in nodes[first:]
+        if node.op not in ("get_attr", "output")
+        and node not in tail
+        and not graph.is_fused(node)
+        and not graph.keeps_values(node)
+    }
+
+
+def with_rounding(graph: Graph, ranges: Ranges) -> fx.GraphModule:
+    """The network with its steps' outputs rounded to 8 bits; `graph` is changed."""
+    for node in graph.nodes:
+        if node.name not in ranges:
+            continue
+        name = f"eight_bits_{node.name}"
+        graph.module.add_submodule(name, EightBits(ranges[node.name]))
+        with graph.module.graph.inserting_after(node):
+            rounded = graph.module.graph.call_module(name)
+        node.replace_all_uses_with(rounded)
+        rounded.args = (node,)
+    graph.module.recompile()
+    return graph.module.eval()
+
+
+def check_rounding(twin: nn.Module, structure: CoreMLStructure) -> None:
+    """Checks that a package rounds as many activations as the twin that it was made of.
+
+    Raises:
+        CheckFailedError: It rounds more or fewer.
+    """
+    wanted = sum(isinstance(module, EightBits) for module in twin.modules())
+    found = structure.operations.count("quantize")
+    if found != wanted or not wanted:
+        raise CheckFailedError(
+            f"The Core ML package rounds {found} activations to 8 bits instead of {wanted}. "
+            "The installed converter behaves in another way: install the pinned versions."
+        )
