@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from export.coreml_check import PREDICTED_LABEL
-from export.network import Deployable
 from export.tflite_metadata import ModelDescription
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
 from mobile_assets.labels import LabelMap
@@ -28,9 +27,9 @@ _NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
 
 
 class _WithSoftmax(nn.Module):
-    """A `Deployable` that answers with probabilities."""
+    """A network of logits that answers with probabilities."""
 
-    def __init__(self, network: Deployable) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -39,12 +38,14 @@ class _WithSoftmax(nn.Module):
 
 
 def convert_coreml(
-    network: Deployable,
+    network: nn.Module,
     contract: Preprocessing,
     labels: LabelMap,
     *,
     description: ModelDescription,
     user_defined: dict[str, str],
+    target: Any = None,
+    float32: bool = False,
 ) -> Any:
     """Converts a network to an ML Program with float16 weights and arithmetic.
 
@@ -75,10 +76,12 @@ def convert_coreml(
                 predicted_probabilities_output=_SCORES,
             ),
             convert_to="mlprogram",
-            compute_precision=ct.transform.FP16ComputePrecision(
+            compute_precision=ct.precision.FLOAT32
+            if float32
+            else ct.transform.FP16ComputePrecision(
                 op_selector=lambda operation: operation.op_type not in _IN_FLOAT32
             ),
-            minimum_deployment_target=ct.target.iOS16,
+            minimum_deployment_target=target or ct.target.iOS16,
             skip_model_load=True,
         )
         renamed = _rename_output(model)

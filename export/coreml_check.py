@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,14 @@ from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 
 PREDICTED_LABEL = "classLabel"
+
+COMPRESSED = {"int8-weights": "int8", "w8a8": "int8"} | {
+    f"palette{bits}": f"palette{bits}" for bits in (4, 6, 8)
+}
+"""Precisions with layers' weights of their own kind; what else is constant is float16."""
+
+_DATA_TYPES = dict.fromkeys(COMPRESSED, "float16")
+_LAYERS = ("conv", "linear")
 
 SMALL = 16
 """Constants of up to so many values may be float32: they are settings, not weights."""
@@ -32,6 +41,8 @@ class CoreMLStructure:
         probabilities: Name of the output that holds all probabilities.
         labels: The classifier's labels in class order.
         weight_types: Data types of the constants with more than `SMALL` values, sorted.
+        layer_weights: How the weights of convolutions and linear layers are kept, sorted: a data
+            type, or `palette6` for numbers of one of 64 values.
         operations: The program's operations that compute, in order.
         user_defined: The facts that the exporter put in.
     """
@@ -45,6 +56,7 @@ class CoreMLStructure:
     probabilities: str
     labels: tuple[str, ...]
     weight_types: tuple[str, ...]
+    layer_weights: tuple[str, ...]
     operations: tuple[str, ...]
     user_defined: dict[str, str]
 
@@ -71,6 +83,7 @@ def read_structure(package: Path) -> CoreMLStructure:
         probabilities=description.predictedProbabilitiesName,
         labels=_labels(operations),
         weight_types=tuple(sorted(set(_weight_types(operations)))),
+        layer_weights=tuple(sorted(set(_layer_weights(operations)))),
         operations=tuple(op.type for op in operations if op.type != "const"),
         user_defined=dict(description.metadata.userDefined),
     )
@@ -98,6 +111,13 @@ def _operations(specification: Any) -> Iterator[Any]:
             yield from block.operations
 
 
+def type_name(value_type: Any) -> str:
+    """The data type of a tensor's type, such as `float16`."""
+    tensor = value_type.tensorType
+    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
+    return str(names[tensor.dataType].name).lower()
+
+
 def _labels(operations: list[Any]) -> tuple[str, ...]:
     for operation in operations:
         if operation.type == "classify":
@@ -109,13 +129,31 @@ def _labels(operations: list[Any]) -> tuple[str, ...]:
 def _weight_types(operations: list[Any]) -> Iterator[str]:
     for operation in operations:
         if operation.type == "const":
-            tensor = operation.outputs[0].type.tensorType
-            size = 1
-            for dimension in tensor.dimensions:
-                size *= dimension.constant.size
-            if size > SMALL:
-                names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
-                yield str(names[tensor.dataType].name).lower()
+            kind = operation.outputs[0].type
+            if _size(kind.tensorType) > SMALL:
+                yield type_name(kind)
+
+
+def _size(tensor: Any) -> int:
+    return math.prod(int(dimension.constant.size) for dimension in tensor.dimensions)
+
+
+def _layer_weights(operations: list[Any]) -> Iterator[str]:
+    made_by = {operation.outputs[0].name: operation for operation in operations}
+    for operation in operations:
+        if operation.type in _LAYERS:
+            source = made_by[operation.inputs["weight"].arguments[0].name]
+            yield _kept(source)
+
+
+def _kept(source: Any) -> str:
+    """How the result of an operation without inputs is kept in the package."""
+    if source.type == "constexpr_lut_to_dense":
+        values = _size(source.attributes["lut"].type.tensorType)
+        return f"palette{math.ceil(math.log2(values))}"
+    if source.type == "constexpr_affine_dequantize":
+        return type_name(source.attributes["quantized_data"].type)
+    return type_name(source.outputs[0].type)
 
 
 def check_coreml(
@@ -127,7 +165,8 @@ def check_coreml(
         package: A `.mlpackage` folder.
         labels: The bundle's label map.
         contract: The bundle's preprocessing contract.
-        weights: The data type that every weight must have.
+        weights: The precision that the bundle states: the data type of every weight, or a
+            key of `COMPRESSED`.
 
     Returns:
         What the package declares.
@@ -147,7 +186,8 @@ def check_coreml(
         ),
         "predicted label": (found.predicted_label, PREDICTED_LABEL),
         "probabilities": (found.probabilities, OUTPUT_NAME),
-        "weights": (found.weight_types, (weights,)),
+        "weights": (found.weight_types, (_DATA_TYPES.get(weights, weights),)),
+        "layers' weights": (found.layer_weights, (COMPRESSED.get(weights, weights),)),
     }
     wrong = [
         f"{what} is {is_value!r} instead of {should!r}"

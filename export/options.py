@@ -11,11 +11,15 @@ VARIANTS: tuple[str, ...] = (
     "tflite-float16",
     "tflite-int8-weights",
     "tflite-int8",
+    "coreml-float32",
     "coreml-float16",
+    "coreml-int8-weights",
 )
 """Names of the variants, in the order of export."""
 
-CALIBRATED: frozenset[str] = frozenset({"tflite-int8-weights", "tflite-int8"})
+CALIBRATED: frozenset[str] = frozenset(
+    {"tflite-int8-weights", "tflite-int8", "coreml-int8-weights"}
+)
 """Variants whose weights are rounded, and activation ranges taken, on training photos."""
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,40 +240,94 @@ class Int8Weights(_TFLite):
         return to_int8_weights(float32)
 
 
-class CoreMLFloat16(Exporter):
-    """A Core ML ML Program with float16 weights and arithmetic."""
-
-    name = "coreml-float16"
+class _CoreML(Exporter):
     format = "coreml"
     suffix = "mlpackage"
-    notes = (
-        "ML Program for iOS 16 or later with float16 weights and arithmetic.",
-        "The softmax is float32: float16 has nothing below 6e-8, where most of thousands of "
-        "probabilities lie.",
-        "Converted and checked in structure; not run, since Core ML runs on Apple systems only.",
-    )
+    float32: ClassVar[bool] = False
 
     def write(self, material: Material, path: Path) -> Ends:
         """Converts, saves and checks the structure of what was saved."""
         from export.coreml import convert_coreml, save_package
 
         model = convert_coreml(
-            material.network,
+            material.source(self.rounding).network,
             material.contract,
             material.labels,
             description=material.description,
             user_defined=material.user_defined,
+            float32=self.float32,
         )
-        save_package(model, path)
+        save_package(self.compress(model), path)
         structure = coreml_check.check_coreml(
-            path, labels=material.labels, contract=material.contract
+            path, labels=material.labels, contract=material.contract, weights=self.precision
         )
         return coreml_check.inputs_and_outputs(structure)
+
+    def compress(self, model: Any) -> Any:
+        """The converted model with smaller weights; here as it is."""
+        return model
+
+
+_NOT_RUN = "Converted and checked in structure; not run, since Core ML runs on Apple systems only."
+_SOFTMAX = (
+    "The softmax is float32: float16 has nothing below 6e-8, where most of thousands of "
+    "probabilities lie."
+)
+
+
+class CoreMLFloat32(_CoreML):
+    """A Core ML ML Program with float32 weights and arithmetic."""
+
+    name = "coreml-float32"
+    float32 = True
+    notes = (
+        "ML Program for iOS 16 or later with float32 weights and arithmetic: on CPU and GPU; the "
+        "Neural Engine computes in float16.",
+        _NOT_RUN,
+    )
+
+
+class CoreMLFloat16(_CoreML):
+    """A Core ML ML Program with float16 weights and arithmetic."""
+
+    name = "coreml-float16"
+    notes = (
+        "ML Program for iOS 16 or later with float16 weights and arithmetic.",
+        _SOFTMAX,
+        _NOT_RUN,
+    )
+
+
+class CoreMLInt8Weights(_CoreML):
+    """A Core ML ML Program with int8 weights per channel and float16 arithmetic."""
+
+    name = "coreml-int8-weights"
+    rounding = "weights"
+    notes = (
+        "ML Program for iOS 16 or later: layers' weights are int8 per channel and become float16 "
+        "when the model is loaded; arithmetic is float16.",
+        _SOFTMAX,
+        _NOT_RUN,
+    )
+
+    def compress(self, model: Any) -> Any:
+        """Stores layers' weights in 8 bits."""
+        from export.coreml_compress import int8_weights
+
+        return int8_weights(model)
 
 
 EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter
-    for exporter in (Float32(), Float16(), Int8Weights(), Int8(), CoreMLFloat16())
+    for exporter in (
+        Float32(),
+        Float16(),
+        Int8Weights(),
+        Int8(),
+        CoreMLFloat32(),
+        CoreMLFloat16(),
+        CoreMLInt8Weights(),
+    )
 }
 """Every variant by name."""
 

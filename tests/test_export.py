@@ -174,7 +174,12 @@ def test_bundle_describes_run_and_files(bundle: Bundle, run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [("tflite-float32", "float32"), ("tflite-float16", "float32"), ("tflite-int8", "uint8")],
+    [
+        ("tflite-float32", "float32"),
+        ("tflite-float16", "float32"),
+        ("tflite-int8-weights", "float32"),
+        ("tflite-int8", "uint8"),
+    ],
 )
 def test_tflite_ends(bundle: Bundle, name: str, dtype: str) -> None:
     from ai_edge_litert.interpreter import Interpreter
@@ -202,7 +207,12 @@ def test_tflite_ends(bundle: Bundle, name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "tolerance"),
-    [("tflite-float32", 1e-4), ("tflite-float16", 2e-2), ("tflite-int8", 0.35)],
+    [
+        ("tflite-float32", 1e-4),
+        ("tflite-float16", 2e-2),
+        ("tflite-int8-weights", 0.05),
+        ("tflite-int8", 0.1),
+    ],
 )
 def test_tflite_answers_as_torch(
     bundle: Bundle,
@@ -247,7 +257,7 @@ def test_lookalikes_do_not_tie_in_int8(bundle: Bundle, pixels: NDArray[np.uint8]
 
 
 def test_constants_are_inside_and_aligned(bundle: Bundle) -> None:
-    for name in ("tflite-float32", "tflite-float16", "tflite-int8"):
+    for name in ("tflite-float32", "tflite-float16", "tflite-int8-weights", "tflite-int8"):
         raw = content(bundle, name)
         from ai_edge_litert import schema_py_generated as schema
 
@@ -267,11 +277,13 @@ def test_sizes(bundle: Bundle) -> None:
     size = {variant.name: variant.bytes for variant in bundle.info.variants}
     assert size["tflite-float16"] < 0.56 * size["tflite-float32"]
     assert size["tflite-int8"] < 0.32 * size["tflite-float32"]
+    assert size["tflite-int8-weights"] < 0.34 * size["tflite-float32"]
     assert size["coreml-float16"] < 0.56 * size["tflite-float32"]
+    assert size["coreml-int8-weights"] < 0.6 * size["coreml-float16"]
 
 
 def test_metadata_and_labels_are_inside(bundle: Bundle) -> None:
-    for name in ("tflite-float32", "tflite-float16", "tflite-int8"):
+    for name in ("tflite-float32", "tflite-float16", "tflite-int8-weights", "tflite-int8"):
         found = read_metadata(content(bundle, name))
         (image,), (out,) = found.inputs, found.outputs
         assert found.labels == bundle.labels.object_ids
@@ -450,6 +462,25 @@ def test_coreml_structure(bundle: Bundle) -> None:
     assert found.operations[-3:] == ("cast", "softmax", "classify")
     metadata = found.user_defined
     assert metadata["artefact-id.labels_sha256"] == bundle.info.labels_sha256
+
+
+@pytest.mark.parametrize(
+    ("precision", "constants", "layers"),
+    [
+        ("float32", "float32", "float32"),
+        ("float16", "float16", "float16"),
+        ("int8-weights", "float16", "int8"),
+    ],
+)
+def test_coreml_weights_have_the_stated_precision(
+    bundle: Bundle, precision: str, constants: str, layers: str
+) -> None:
+    package = bundle.path(bundle.info.variant(f"coreml-{precision}"))
+    found = check_coreml(package, labels=bundle.labels, contract=CONTRACT, weights=precision)
+    assert (found.weight_types, found.layer_weights) == ((constants,), (layers,))
+    for other in {"float32", "float16", "int8-weights", "palette6"} - {precision}:
+        with pytest.raises(CheckFailedError, match="weights is"):
+            check_coreml(package, labels=bundle.labels, contract=CONTRACT, weights=other)
 
 
 def test_coreml_check_sees_swapped_labels(bundle: Bundle) -> None:

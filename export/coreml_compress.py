@@ -1,0 +1,43 @@
+"""Core ML packages whose layers' weights take fewer bits; arithmetic stays float16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mobile_assets.quiet import quiet
+
+_LAYERS = ("conv", "linear")
+
+
+def int8_weights(model: Any) -> Any:
+    """Stores the weights of every layer as int8 with a scale per output channel.
+
+    Scales are taken from channels' largest weights, so weights of `export.quantised` are kept as
+    they are: their largest are 127 steps.
+
+    Args:
+        model: Of `export.coreml.convert_coreml`.
+    """
+    with quiet():
+        from coremltools.optimize import coreml as optimize
+
+        layer = optimize.OpLinearQuantizerConfig(
+            mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=0
+        )
+        chosen = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(_LAYERS, layer))
+        return optimize.linear_quantize_weights(model, chosen)
+
+
+def palette(model: Any, *, bits: int) -> Any:
+    """Stores each weight of a layer as the number of one of 2^bits values, chosen by k-means.
+
+    Args:
+        model: Of `export.coreml.convert_coreml`.
+        bits: 1, 2, 4, 6 or 8.
+    """
+    with quiet():
+        from coremltools.optimize import coreml as optimize
+
+        layer = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=0)
+        chosen = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(_LAYERS, layer))
+        return optimize.palettize_weights(model, chosen)
