@@ -237,8 +237,8 @@ def _stages(folder: Path, photo: _Photo, contract: Preprocessing) -> _Stages:
     others = tuple(np.asarray(upright.resize(size, how), dtype=np.uint8) for how in _OTHERS)
     whole = upright.width * upright.height <= MOST_DECODED
     if whole:
-        write_bytes(folder / photo.name / "decoded.png", _png(upright))
-    write_bytes(folder / photo.name / "resized.png", _png(Image.fromarray(tensor)))
+        write_bytes(folder / photo.name / "decoded.png", _png(np.asarray(upright)))
+    write_bytes(folder / photo.name / "resized.png", _png(tensor))
     write_bytes(folder / photo.name / "tensor.rgb", tensor.tobytes())
     return _Stages(
         GoldenPhoto(
@@ -259,9 +259,10 @@ def _stages(folder: Path, photo: _Photo, contract: Preprocessing) -> _Stages:
     )
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(pixels: Pixels) -> bytes:
+    """Pixels alone: a colour profile would have them converted again, and holds the time."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=9)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=9)
     return buffer.getvalue()
 
 

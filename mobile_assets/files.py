@@ -7,14 +7,21 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mobile_assets.errors import InputError
 
+if sys.platform != "win32":
+    import fcntl
+
 _CHUNK = 1 << 20
+_UNFINISHED = ".unfinished"
+_YOUNG_SECONDS = 60
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -108,6 +115,8 @@ def check_output(path: Path, *, force: bool, what: str) -> None:
 def new_folder(path: Path, *, force: bool, what: str) -> Iterator[Path]:
     """Gives a temporary folder that becomes `path` when the block ends without an error.
 
+    Temporary folders that killed processes left behind for the same `path` are removed.
+
     Args:
         path: The folder to create.
         force: Replace a folder that is already there, once the new one is complete.
@@ -121,13 +130,48 @@ def new_folder(path: Path, *, force: bool, what: str) -> Iterator[Path]:
     """
     check_output(path, force=force, what=what)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+    _remove_abandoned(path)
+    prefix = f".{path.name[:40]}."
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=_UNFINISHED, dir=path.parent))
     try:
         temporary.chmod(0o755)
-        yield temporary
-        _replace_folder(temporary, path)
+        with _locked(temporary):
+            yield temporary
+            _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Locks a folder until the block or the process ends; gives whether it could."""
+    if sys.platform == "win32":  # folders cannot be locked there
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another has it, or the file system knows no locks
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes temporary folders of `path` whose processes are gone: nobody holds their lock."""
+    for folder in path.parent.iterdir():
+        name = folder.name
+        if not (name.startswith(f".{path.name[:40]}.") and name.endswith(_UNFINISHED)):
+            continue
+        with contextlib.suppress(OSError):
+            # A younger one may be about to be locked.
+            if time.time() - folder.stat().st_mtime > _YOUNG_SECONDS:
+                with _locked(folder) as abandoned:
+                    if abandoned:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace_folder(new: Path, path: Path) -> None:

@@ -10,10 +10,11 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from mobile_assets.bundle import Bundle
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from train.run import PhotoCounts, Run, RunInfo, Split, read_run
+from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, read_run
 
 pillow_heif.register_heif_opener()
 
@@ -88,3 +89,53 @@ def register_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for view in range(count):
             object_picture(number, view).save(folder / f"{view:03}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def golden_run(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small network with weights that nobody trained, and validation photos."""
+    import torch
+    from safetensors.torch import save_file
+
+    from train.model import build_model
+    from train.readers import read_register
+
+    contract = Preprocessing(height=64, width=64, mean=(0.5,) * 3, std=(0.25,) * 3)
+    folder = tmp_path_factory.mktemp("golden") / "run"
+    folder.mkdir()
+    register = read_register(register_folder)
+    labels = register.label_map()
+    torch.manual_seed(0)
+    model = build_model("test_efficientnet", "linear", objects=len(labels), preprocessing=contract)
+    with torch.no_grad():  # apart from one another, so that a change of order is seen
+        model.head.weight.mul_(800)  # type: ignore[operator,union-attr]
+    save_file(model.state_dict(), folder / "model.safetensors")
+    photos = tuple(
+        SplitPhoto(
+            path=photo.path,
+            object_id=photo.object_id,
+            sha256=sha256_file(register_folder / photo.path),
+            split="train" if number % 3 else "val",
+        )
+        for number, photo in enumerate(register.photos)
+    )
+    split = Split(strategy="stratified", seed=0, min_photos=3, photos=photos)
+    return finish_run(folder, labels, split, preprocessing=contract, head="linear")
+
+
+@pytest.fixture(scope="session")
+def golden_bundle(golden_run: Run, register_folder: Path) -> Bundle:
+    """A bundle of that network with golden vectors; nobody may change it."""
+    from benchmarks.verify.predictor import golden_plan
+    from export import ExportOptions, export_bundle
+
+    variants = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        return export_bundle(
+            golden_run,
+            golden_run.folder.parent / "bundle",
+            options=ExportOptions(variants=variants, name="golden", calibration_photos=12),
+            photos=register_folder,
+            golden=golden_plan(["2"]),
+        )
