@@ -210,6 +210,16 @@ def test_another_core_ml_structure_fails(folder: Path) -> None:
     assert ("structure", COREML) in failed(folder)
 
 
+def test_another_precision_than_stated_fails(folder: Path) -> None:
+    info = BundleInfo.read(folder / "bundle.json")
+    variants = tuple(
+        v.model_copy(update={"precision": "float32"}) if v.name == COREML else v
+        for v in info.variants
+    )
+    info.model_copy(update={"variants": variants}).write(folder / "bundle.json")
+    assert failed(folder) == {("structure", COREML)}
+
+
 def test_a_second_normalisation_in_the_metadata_fails(folder: Path) -> None:
     path = file(folder, FLOAT32)
     content = path.read_bytes()

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from benchmarks.verify.checks import Check, Whole, impossible, judged
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, TensorInfo, Variant
+from mobile_assets.errors import CheckFailedError
+from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.quiet import quiet
 
 _AXIS_LABELS = 2
 """TFLite metadata's number for a file that labels the values of an output."""
-
-_PLAIN_WEIGHTS = ("float32", "float16")
-"""Precisions in which every weight of a Core ML package has the type that the name says."""
 
 
 @dataclass(frozen=True)
@@ -96,22 +95,18 @@ def _tflite(whole: Whole, variant: Variant) -> Inside:
 
 
 def _coreml(whole: Whole, variant: Variant) -> Inside:
-    from export.coreml_check import PREDICTED_LABEL, inputs_and_outputs, read_structure
+    from export.coreml_check import check_coreml, inputs_and_outputs, read_structure
 
-    found = read_structure(whole.bundle.path(variant))
-    contract = whole.bundle.info.preprocessing
+    package, contract = whole.bundle.path(variant), whole.bundle.info.preprocessing
+    found = read_structure(package)
     wrong = _end_problems(inputs_and_outputs(found), variant)
     wrong += _pixel_problems(variant, contract)
-    wanted = {
-        "colour": (found.colour, contract.colour),
-        "predicted label": (found.predicted_label, PREDICTED_LABEL),
-        "probabilities": (found.probabilities, OUTPUT_NAME),
-    }
-    if variant.precision in _PLAIN_WEIGHTS:
-        wanted["weights"] = (str(found.weight_types), str((variant.precision,)))
-    wrong += [
-        f"{what} is {is_!r} instead of {to!r}" for what, (is_, to) in wanted.items() if is_ != to
-    ]
+    # Its own labels: whether they are the bundle's is a check apart.
+    own = LabelMap.of([(label, "", "", 0) for label in found.labels])
+    try:
+        check_coreml(package, labels=own, contract=contract, weights=variant.precision)
+    except CheckFailedError as error:
+        wrong.append(str(error))
     return Inside(found.labels, "structure", tuple(wrong))
 
 
