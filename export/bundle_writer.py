@@ -168,7 +168,8 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     if job.golden is not None:
         say("Making golden vectors.")
         write_golden(job.golden, Bundle(folder, info, run.labels), run, job.photos)
-    write_text(folder / "README.md", model_card(info, run, _metrics(run)))
+    card = model_card(info, run, _metrics(run), golden=job.golden is not None)
+    write_text(folder / "README.md", card)
     info = info.model_copy(update={"files": hash_files(folder)})
     # Last, so that a folder with a bundle.json is complete even without the rename.
     info.write(folder / BUNDLE_FILE)

@@ -8,8 +8,17 @@ from mobile_assets.bundle import BundleInfo, Variant
 from train.run import Run, RunMetrics
 
 
-def model_card(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
-    """The model card in Markdown; it holds measured numbers only."""
+def model_card(
+    info: BundleInfo, run: Run, metrics: RunMetrics | None, *, golden: bool = False
+) -> str:
+    """The model card in Markdown; it holds measured numbers only.
+
+    Args:
+        info: The bundle's description.
+        run: The run that it is made of.
+        metrics: What training measured, if the run says so.
+        golden: Whether the bundle holds golden vectors.
+    """
     parts = [
         _header(info, run),
         _training(info, run, metrics),
@@ -17,6 +26,7 @@ def model_card(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         _preprocessing(info),
         _decision(info),
         _use(info),
+        *([_golden()] if golden else []),
         _limits(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -164,6 +174,18 @@ let request = VNCoreMLRequest(model: model) {{ request, _ in
 request.imageCropAndScaleOption = .scaleFill
 try VNImageRequestHandler(cgImage: photo, orientation: orientation).perform([request])
 ```"""
+
+
+def _golden() -> str:
+    return (
+        "## Testing an app\n\n"
+        "`golden/` holds photos with the result that every stage must have: the decoded pixels, "
+        "the model's input, and what each variant answers, with tolerances and their reasons. "
+        "They are raw bytes and JSON, so a unit test on the phone reads them without a library; "
+        "`golden/golden.json` says how. The first stage outside its tolerance is where the app "
+        "errs: a turned photo, exchanged colours, a crop, a shifted list of labels. "
+        "`artefact-id verify` does the same for the models on a computer."
+    )
 
 
 def _limits() -> str:
