@@ -16,9 +16,9 @@ from export.ranges import Range, extremes, in_8_bits, ratio_db
 from export.rounding import Moments, Rounded, round_layer
 
 _BATCH = 16
-_MOST_VALUES = 2 * 10**8
+_MOST_VALUES = 12 * 10**7
 """Largest size of one step's output over all photos; two or three of them are in memory at a time:
-2.4 GB at most."""
+1.4 GB at most."""
 
 Batches = list[Any]
 
