@@ -12,14 +12,18 @@ import numpy as np
 from PIL import Image
 
 from export.golden_photos import drawn_photos
-from export.golden_tolerances import tolerances
+from export.golden_tolerances import (
+    HELD_OUT,
+    answering_tolerance,
+    resizing_tolerance,
+    tolerances,
+)
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file, write_bytes
 from mobile_assets.golden import (
     GOLDEN_FILE,
     GOLDEN_FOLDER,
-    AnswerTolerance,
     Best,
     Golden,
     GoldenPhoto,
@@ -41,13 +45,6 @@ MOST_DECODED = 1_000_000
 
 _OTHERS = (Image.Resampling.BOX, Image.Resampling.HAMMING, Image.Resampling.BICUBIC)
 """Antialiased like the contract's filter, and what systems use under that name."""
-
-_HELD_OUT = PixelTolerance(
-    mean=3.0,
-    largest=96,
-    why="A camera's JPEG: decoders round in their own ways, enlarge the halved colours smoothly or "
-    "in blocks, and convert profiles with engines of different precision.",
-)
 
 _HOW = (
     "Each photo has the result of every stage. Compare yours in this order; the first that is "
@@ -118,6 +115,8 @@ class GoldenPlan:
                 f"--golden {self.held_out}: the run has {there} validation photos. "
                 f"Give a number from 0 to {there}."
             )
+        if photos is not None:
+            _held_out_files(self, run, photos)
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ def write_golden(plan: GoldenPlan, bundle: Bundle, run: Run, photos: Path | None
         height=contract.height,
         objects=bundle.info.objects,
         photos=tuple(
-            stage.photo.model_copy(update={"answering": _answering(share)})
+            stage.photo.model_copy(update={"answering": answering_tolerance(share)})
             for stage, share in zip(made, shares or [0.0] * len(made), strict=True)
         ),
         variants=tuple(variants),
@@ -183,21 +182,28 @@ def _photos(plan: GoldenPlan, run: Run, root: Path | None) -> Iterator[_Photo]:
     for drawn in drawn_photos(contract.width, contract.height):
         yield _Photo(drawn.name, drawn.file, drawn.about, drawn.content, drawn.decoding)
     if root is not None:
-        for number, held_out in enumerate(_held_out(plan, run), start=1):
-            path = root / held_out.path
-            if not path.is_file() or sha256_file(path) != held_out.sha256:
-                raise InputError(
-                    f"{path} is missing or changed since training. Give the register that the run "
-                    "was trained on with --photos, or leave --golden out."
-                )
-            about = f"A validation photo of {held_out.object_id}."
-            yield _from_file(path, f"held-out-{number}", about)
+        for number, (path, of) in enumerate(_held_out_files(plan, run, root), start=1):
+            yield _from_file(path, f"held-out-{number}", f"A validation photo of {of}.")
     for number, path in enumerate(plan.chosen, start=1):
         yield _from_file(path, f"chosen-{number}", f"{path.name}, chosen for this bundle.")
 
 
+def _held_out_files(plan: GoldenPlan, run: Run, root: Path) -> list[tuple[Path, str]]:
+    """The chosen validation photos' files, with the object that each shows."""
+    files = []
+    for photo in _held_out(plan, run):
+        path = root / photo.path
+        if not path.is_file() or sha256_file(path) != photo.sha256:
+            raise InputError(
+                f"{path} is missing or changed since training. Give the register that the run was "
+                "trained on with --photos, or leave --golden out."
+            )
+        files.append((path, photo.object_id))
+    return files
+
+
 def _from_file(path: Path, name: str, about: str) -> _Photo:
-    return _Photo(name, f"photo{path.suffix.lower()}", about, path.read_bytes(), _HELD_OUT)
+    return _Photo(name, f"photo{path.suffix.lower()}", about, path.read_bytes(), HELD_OUT)
 
 
 def _held_out(plan: GoldenPlan, run: Run) -> list[SplitPhoto]:
@@ -251,8 +257,8 @@ def _stages(folder: Path, photo: _Photo, contract: Preprocessing) -> _Stages:
             resized=f"{photo.name}/resized.png",
             tensor=f"{photo.name}/tensor.rgb",
             decoding=photo.decoding,
-            resizing=_resizing(tensor, others),
-            answering=_answering(0.0),
+            resizing=resizing_tolerance(tensor, others),
+            answering=answering_tolerance(0.0),
         ),
         tensor,
         others,
@@ -264,17 +270,6 @@ def _png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=9)
     return buffer.getvalue()
-
-
-def _resizing(tensor: Pixels, others: tuple[Pixels, ...]) -> PixelTolerance:
-    apart = [np.abs(other.astype(np.int16) - tensor) for other in others]
-    return PixelTolerance(
-        mean=round(0.5 + 1.25 * max(float(a.mean()) for a in apart), 2),
-        largest=float(np.ceil(4 + 1.25 * max(int(a.max()) for a in apart))),
-        why="Measured on this photo: what the antialiased filters box, Hamming and bicubic make of "
-        "it instead of the contract's triangle, and a quarter more, since each system's resampler "
-        "is a little different.",
-    )
 
 
 def _moved(
@@ -290,15 +285,6 @@ def _moved(
     return [
         max(answer_share(answer[i], expected[i]) for answer in rows) for i in range(len(expected))
     ]
-
-
-def _answering(share: float) -> AnswerTolerance:
-    return AnswerTolerance(
-        share=round(0.05 + 1.25 * share, 4),
-        why="Measured with this model on this photo: how far its answer moves when the "
-        "antialiased filters box, Hamming and bicubic make the tensor; a quarter more, and 5 % for "
-        "the decoder's rounding.",
-    )
 
 
 def _answers(folder: Path, variant: Variant, answer: Predicted, photos: list[str]) -> GoldenVariant:

@@ -1,9 +1,18 @@
-"""How far another runtime may be from a variant's golden answers, and why."""
+"""How far an app or another runtime may be from the golden vectors, and why."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from mobile_assets.bundle import Variant
-from mobile_assets.golden import AnswerTolerance
+from mobile_assets.golden import AnswerTolerance, Pixels, PixelTolerance
+
+HELD_OUT = PixelTolerance(
+    mean=3.0,
+    largest=96,
+    why="A camera's JPEG: decoders round in their own ways, enlarge the halved colours smoothly or "
+    "in blocks, and convert profiles with engines of different precision.",
+)
 
 _FLOAT = AnswerTolerance(
     share=1e-4,
@@ -53,3 +62,34 @@ def tolerances(variant: Variant) -> tuple[AnswerTolerance, AnswerTolerance]:
 def _integer(variant: Variant) -> bool:
     """Whether activations are integers: TFLite's input says so, Core ML's name does."""
     return any(tensor.dtype == "uint8" for tensor in variant.inputs) or variant.precision == "w8a8"
+
+
+def resizing_tolerance(tensor: Pixels, others: tuple[Pixels, ...]) -> PixelTolerance:
+    """For one photo's tensor, by what other good resamplers make of the photo.
+
+    Args:
+        tensor: `[H, W, 3]` uint8, resized as the contract says.
+        others: The same photo resized by other antialiased filters.
+    """
+    apart = [np.abs(other.astype(np.int16) - tensor) for other in others]
+    return PixelTolerance(
+        mean=round(0.5 + 1.25 * max(float(a.mean()) for a in apart), 2),
+        largest=float(np.ceil(4 + 1.25 * max(int(a.max()) for a in apart))),
+        why="Measured on this photo: what the antialiased filters box, Hamming and bicubic make of "
+        "it instead of the contract's triangle, and a quarter more, since each system's resampler "
+        "is a little different.",
+    )
+
+
+def answering_tolerance(share: float) -> AnswerTolerance:
+    """For an answer from an app's own pixels.
+
+    Args:
+        share: How far the answer was seen to move with other good resamplers.
+    """
+    return AnswerTolerance(
+        share=round(0.05 + 1.25 * share, 4),
+        why="Measured with this model on this photo: how far its answer moves when the "
+        "antialiased filters box, Hamming and bicubic make the tensor; a quarter more, and 5 % for "
+        "the decoder's rounding.",
+    )

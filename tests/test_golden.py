@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import export.golden
+from artefact_id import main
 from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify.predictor import golden_plan
 from export.golden import GoldenPlan, Predicted, write_golden
@@ -312,6 +313,10 @@ def test_what_cannot_be_made_is_refused_before_the_export(
         golden_plan(["300"]).check(golden_run, register_folder)
     with pytest.raises(InputError, match="validation photos"):
         golden_plan(["-1"]).check(golden_run, register_folder)
+    with pytest.raises(InputError, match="missing or changed"):
+        golden_plan(["1"]).check(golden_run, tmp_path)
+    words = ["export", str(golden_run.folder), "--out", str(tmp_path / "out")]
+    assert main([*words, "--golden", "1", "--no-golden"]) == 2
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match=r"broken\.jpg"):
         golden_plan([str(tmp_path / "broken.jpg")]).check(golden_run, None)
