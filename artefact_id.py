@@ -511,7 +511,8 @@ def _add_verify(commands: Any) -> None:
         "check a bundle: files, labels, metadata, golden vectors on every runtime here, signature",
         "  artefact-id verify bundle\n"
         "  artefact-id verify bundle --trust public.pem --junit verify.xml\n"
-        "  artefact-id verify bundle --runtimes tensorflow,litert-arm64\n\n"
+        "  artefact-id verify bundle --runtimes tensorflow,litert-arm64\n"
+        "  artefact-id verify bundle --clients --photos photos/a.jpg photos/b.jpg\n\n"
         "Exit codes: 0 nothing failed; 1 a check failed; 2 this is no bundle, or the machine lacks "
         "what was asked for.\n\n" + KEYS_HELP,
     )
@@ -525,6 +526,19 @@ def _add_verify(commands: Any) -> None:
         help="comma-separated, besides those that are quick and here: tensorflow, litert-arm64, "
         "android",
     )
+    parser.add_argument(
+        "--clients",
+        action="store_true",
+        help="also open it as apps do: MediaPipe's ImageClassifier, LiteRT's CompiledModel, "
+        "TensorFlow's interpreter (`artefact-id setup mediapipe` brings the first)",
+    )
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        nargs="+",
+        metavar="PHOTO",
+        help="what --clients shows them (default: drawn pictures)",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the checks as JUnit XML")
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
 
@@ -535,6 +549,8 @@ def _verify(options: argparse.Namespace) -> int:
     from benchmarks.verify.printing import print_verification, write_verification_junit
 
     _register_heif()
+    if options.photos and not options.clients:
+        raise InputError("--photos are what --clients shows: give --clients, or leave them out.")
     trusted = None
     if options.trust:
         from export.signing import read_public_key
@@ -549,6 +565,11 @@ def _verify(options: argparse.Namespace) -> int:
                 " ".join(filter(None, (check.name, check.subject, check.runtime)))
             ),
         )
+        if options.clients:
+            from benchmarks.clients import with_clients
+
+            terminal.say("showing it to MediaPipe, CompiledModel and TensorFlow")
+            found = with_clients(found, options.photos or ())
     print_verification(found, json=options.json)
     if options.junit:
         write_verification_junit(options.junit, found)
@@ -902,8 +923,8 @@ def _add_setup(commands: Any) -> None:
         "~/.cache/artefact-id/arm64 (or $XDG_CACHE_HOME/artefact-id/arm64) and take 215 MB; 600\n"
         "MB must be free. Nothing is installed, root is not needed; delete the folder to undo it.\n"
         "Needs Linux with apt-get, dpkg, pip and Debian's keys (debian-archive-keyring).\n\n"
-        "mediapipe is MediaPipe Tasks, whose ImageClassifier `verify --clients` asks; its packages\n"
-        "do not fit the toolkit's and get an environment of their own beside it, 520 MB.",
+        "mediapipe is MediaPipe Tasks, whose ImageClassifier `verify --clients` asks. Its\n"
+        "packages do not fit the toolkit's and get an environment of their own beside it: 520 MB.",
     )
     parser.add_argument("part", choices=("litert-arm64", "mediapipe"), help="what to prepare")
     parser.add_argument(

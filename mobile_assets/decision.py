@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mobile_assets.labels import Label, LabelMap
 from mobile_assets.schema import Record
+from mobile_assets.shortlist import best
 
 Verdict = Literal["match", "shortlist", "not in the register"]
 
@@ -124,8 +125,7 @@ def answer(
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(labels),):
         raise ValueError(f"{values.shape} probabilities for {len(labels)} labels")
-    best = np.argsort(-values, kind="stable")[:top]
-    candidates = tuple(Candidate(labels[int(i)], float(values[i])) for i in best)
+    candidates = tuple(Candidate(labels[int(i)], float(values[i])) for i in best(values, top))
     return Answer(_verdict(candidates[0].probability, thresholds), candidates)
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.clients.checks import client_checks
+from benchmarks.clients.checks import client_checks, with_clients
 
-__all__ = ["client_checks"]
+__all__ = ["client_checks", "with_clients"]

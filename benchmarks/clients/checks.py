@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -21,11 +20,12 @@ from benchmarks.clients.compare import (
 from benchmarks.clients.compiled_model import open_compiled
 from benchmarks.clients.mediapipe_tasks import Classified, classify
 from benchmarks.preprocessing.resampling import mediapipe_cpu
+from benchmarks.preprocessing.way import Resample
 from benchmarks.runtimes import runtimes
 from benchmarks.runtimes.base import Pixels, Probabilities
-from benchmarks.verify.checks import Check, State
+from benchmarks.verify.checks import Check, Verification, impossible, judged
 from export.golden_tolerances import tolerances
-from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import resize
@@ -72,6 +72,21 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
     )
 
 
+def with_clients(found: Verification, photos: Sequence[Path] = ()) -> Verification:
+    """A verification with the checks of `client_checks` after its own.
+
+    Args:
+        found: What `verify_bundle` found. A bundle in which something failed is shown to nobody,
+            since a damaged file can bring a client down.
+        photos: As for `client_checks`.
+    """
+    if found.failed:
+        said = "the bundle is damaged or does not fit: see the checks that failed"
+        return replace(found, checks=(*found.checks, impossible("opened by clients", said)))
+    bundle = read_bundle(found.folder)
+    return replace(found, checks=(*found.checks, *client_checks(bundle, photos)))
+
+
 @dataclass(frozen=True)
 class _Shown:
     """The photos of one verification."""
@@ -96,12 +111,8 @@ class _Shown:
         """The same, resampled as MediaPipe does on the CPU."""
         return self._all(mediapipe_cpu)
 
-    def _all(self, resample: _Resample) -> Pixels:
+    def _all(self, resample: Resample) -> Pixels:
         return np.stack([resample(photo, self.bundle.info.preprocessing) for photo in self.full()])
-
-
-class _Resample(Protocol):
-    def __call__(self, photo: Image.Image, contract: object, /) -> Pixels: ...
 
 
 def drawn_pictures() -> Iterator[Image.Image]:
@@ -136,10 +147,9 @@ class _Subject:
         """How far two builds of the same kernels may be apart."""
         return tolerances(self.variant)[0].share
 
-    def check(self, name: str, client: str, problems: Sequence[str], said: str) -> Check:
+    def judge(self, name: str, client: str, problems: Sequence[str], good: str) -> Check:
         """The finished check."""
-        state: State = "failed" if problems else "ok"
-        return Check(name, self.variant.name, client, state, "; ".join(problems) or said)
+        return judged(name, problems, good, subject=self.variant.name, runtime=client)
 
 
 def _expected(bundle: Bundle, variant: Variant, shown: _Shown) -> _Subject:
@@ -155,14 +165,14 @@ def _expected(bundle: Bundle, variant: Variant, shown: _Shown) -> _Subject:
 def _mediapipe(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
     lacking = mediapipe_setup.missing()
     if lacking is not None:
-        yield Check("opened by MediaPipe", "", MEDIAPIPE, "not possible here", lacking)
+        yield impossible("opened by MediaPipe", lacking, runtime=MEDIAPIPE)
         return
     paths = [subject.bundle.path(subject.variant) for subject in subjects]
     try:
         exact = classify(paths, shown.small)
         full = classify(paths, (np.asarray(photo) for photo in shown.full()))
     except DamagedError as error:
-        yield Check("opened by MediaPipe", "", MEDIAPIPE, "failed", str(error))
+        yield judged("opened by MediaPipe", [str(error)], "", runtime=MEDIAPIPE)
         return
     for subject, small, large in zip(subjects, exact, full, strict=True):
         yield from _mediapipe_variant(subject, small, large)
@@ -171,12 +181,12 @@ def _mediapipe(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
 def _mediapipe_variant(subject: _Subject, small: Classified, large: Classified) -> Iterator[Check]:
     error = small.error or large.error
     opened = f"as an ImageClassifier, {len(small.names)} categories"
-    yield subject.check("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
+    yield subject.judge("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
     if error:
         return
     labels = subject.bundle.labels.object_ids
     problems = label_problems(small, labels) + answer_problems(small)
-    yield subject.check(
+    yield subject.judge(
         "labels in MediaPipe",
         MEDIAPIPE,
         problems,
@@ -202,7 +212,7 @@ def _mediapipe_variant(subject: _Subject, small: Classified, large: Classified) 
         # What an app's users see: the same photo, resampled by MediaPipe and by the contract.
         cost = difference(large.probabilities(len(labels)), subject.small)
         said = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
-        check = Check(check.name, check.subject, check.runtime, check.state, said)
+        check = replace(check, said=said)
     yield check
 
 
@@ -213,9 +223,9 @@ def _compiled_model(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Che
             with open_compiled(subject.bundle, subject.variant) as session:
                 found = session.predict(shown.small)
         except DamagedError as error:
-            yield subject.check(name, COMPILED, [str(error)], "")
+            yield subject.judge(name, COMPILED, [str(error)], "")
         except MissingDependencyError as error:
-            yield Check(name, subject.variant.name, COMPILED, "not possible here", str(error))
+            yield impossible(name, str(error), subject=subject.variant.name, runtime=COMPILED)
         else:
             yield _compare(subject, name, COMPILED, found, subject.small, subject.tolerance)
 
@@ -225,13 +235,13 @@ def _tensorflow(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
     lacking = runtime.missing()
     for subject in subjects:
         if lacking is not None:
-            yield Check(name, "", TENSORFLOW, "not possible here", lacking)
+            yield impossible(name, lacking, runtime=TENSORFLOW)
             return
         try:
             with runtime.open(subject.bundle, subject.variant) as session:
                 found = session.predict(shown.small)
         except DamagedError as error:
-            yield subject.check(name, TENSORFLOW, [str(error)], "")
+            yield subject.judge(name, TENSORFLOW, [str(error)], "")
         else:
             yield _compare(subject, name, TENSORFLOW, found, subject.small, subject.tolerance)
 
@@ -245,11 +255,10 @@ def _compare(
     tolerance: float,
 ) -> Check:
     if subject.error:
-        return subject.check(name, client, [f"our own runtime: {subject.error}"], "")
+        return subject.judge(name, client, [f"our own runtime: {subject.error}"], "")
     if found.shape != expected.shape:
         wrong = f"{found.shape[1]} scores instead of {expected.shape[1]}"
-        return subject.check(name, client, [wrong], "")
+        return subject.judge(name, client, [wrong], "")
     apart = difference(found, expected)
-    within = apart.largest <= tolerance  # false for NaN, a score that was not given
-    problems = [] if within else [f"{apart.said}, {tolerance:.0e} allowed"]
-    return subject.check(name, client, problems, apart.said)
+    problems = [] if apart.within(tolerance) else [f"{apart.said}, {tolerance:.0e} allowed"]
+    return subject.judge(name, client, problems, apart.said)

@@ -52,10 +52,9 @@ class CompiledModelSession:
 
     def close(self) -> None:
         """Frees the model."""
-        self._from = self._to = []
-        if self._model is not None:
-            self._model.close()
-        self._model = None
+        with quiet():  # LiteRT tells of every accelerator that it lets go
+            self._from = self._to = []
+            self._model = None
 
     def __enter__(self) -> CompiledModelSession:
         """The session itself."""
