@@ -151,6 +151,7 @@ class _Job:
 
 def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     """Writes everything into `folder`, which is to become `job.out`."""
+    from export.delegates import delegate_table, delegate_views
     from export.network import deployable
     from export.variants import EXPORTERS
 
@@ -168,7 +169,15 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     if job.golden is not None:
         say("Making golden vectors.")
         write_golden(job.golden, Bundle(folder, info, run.labels), run, job.photos)
-    card = model_card(info, run, _metrics(run), golden=job.golden is not None)
+    card = model_card(
+        info,
+        run,
+        _metrics(run),
+        golden=job.golden is not None,
+        delegates=delegate_table(
+            (variant.name, delegate_views(folder / variant.file)) for variant in variants
+        ),
+    )
     write_text(folder / "README.md", card)
     info = info.model_copy(update={"files": hash_files(folder)})
     # Last, so that a folder with a bundle.json is complete even without the rename.

@@ -9,7 +9,12 @@ from train.run import Run, RunMetrics
 
 
 def model_card(
-    info: BundleInfo, run: Run, metrics: RunMetrics | None, *, golden: bool = False
+    info: BundleInfo,
+    run: Run,
+    metrics: RunMetrics | None,
+    *,
+    golden: bool = False,
+    delegates: str = "",
 ) -> str:
     """The model card in Markdown; it holds measured numbers only.
 
@@ -18,6 +23,7 @@ def model_card(
         run: The run that it is made of.
         metrics: What training measured, if the run says so.
         golden: Whether the bundle holds golden vectors.
+        delegates: Markdown table of what accelerators take of each file; empty for none.
     """
     parts = [
         _header(info, run),
@@ -27,6 +33,7 @@ def model_card(
         _decision(info),
         _use(info),
         *([_golden()] if golden else []),
+        *([f"## Accelerators\n\n{delegates}"] if delegates else []),
         _limits(),
     ]
     return "\n\n".join(parts) + "\n"

@@ -22,7 +22,8 @@ def best(probabilities: NDArray[np.floating], top: int) -> NDArray[np.intp]:
     objects = len(probabilities)
     if top >= objects:
         return np.argsort(-probabilities, kind="stable")
-    last = np.partition(probabilities, objects - top)[objects - top]
+    # Negated, since NaN is sorted last: a value that is none must not be the best.
+    last = -np.partition(-probabilities, top - 1)[top - 1]
     above = np.flatnonzero(probabilities > last)
     # As many of those that tie for the last place as there is room for, lower indices first.
     level = np.flatnonzero(probabilities == last)[: top - len(above)]
