@@ -70,6 +70,7 @@ def diagnose() -> tuple[Part, ...]:
         _part("demo register", ["mitsuba"], "renders museum objects on the processor", "demo"),
         _tensorflow(),
         _litert_arm64(),
+        _mediapipe(),
         _phone(),
     )
 
@@ -158,6 +159,17 @@ def _litert_arm64() -> Part:
     versions["qemu"] = setup.packages.get("qemu-user", "unknown")
     can = f"the Arm build in an emulator: answers, not times; {RUNTIMES[0].limit} photos"
     return Part(name, "ready", versions, can, "")
+
+
+def _mediapipe() -> Part:
+    from benchmarks.clients.mediapipe_setup import missing, read_setup
+
+    name, lacking, setup = "MediaPipe (optional)", missing(), read_setup()
+    if lacking is not None or setup is None:
+        can = "not needed: `verify --clients` opens a bundle as Android apps do"
+        return Part(name, "missing", {"mediapipe": "-"}, can, lacking or "")
+    can = "opens every TFLite file as an ImageClassifier for `verify --clients`"
+    return Part(name, "ready", {"mediapipe": setup.mediapipe}, can, "")
 
 
 def _phone() -> Part:

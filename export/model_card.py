@@ -147,7 +147,9 @@ val best = classifier.classify(BitmapImageBuilder(uprightBitmap).build())
 
 MediaPipe squashes the photo to the input size, as this model expects, with its own resampling.
 With LiteRT alone, fill the input `image` with the pixels of a bitmap prepared as above, row by
-row, red, green, blue, and read `probabilities`."""
+row, red, green, blue, and read `probabilities`. With thousands of objects, read the shortlist from
+the output buffer in place instead of copying and sorting the whole list for every frame: one pass
+that keeps the best five, as `best` in `mobile_assets/shortlist.py` does."""
 
 
 def _python(variant: Variant) -> str:
