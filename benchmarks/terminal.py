@@ -138,6 +138,20 @@ class Terminal:
         )
         self.say(f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s")
 
+    def fine_tuned(self, run: Run) -> None:
+        """Says what quantisation-aware fine-tuning reached."""
+        self._stop()
+        found = run.info.quantised
+        assert found is not None
+        reached = (
+            "no validation photos"
+            if found.agreement is None or found.agreement_before is None
+            else f"{found.agreement:.1%} of validation photos with the float network's answer "
+            f"({found.agreement_before:.1%} before), divergence {found.divergence:.4f} nats "
+            f"({found.divergence_before:.4f} before)"
+        )
+        self.say(f"{run.folder}: 8-bit weights, {reached}, {found.seconds:.0f} s")
+
     def exported(self, bundle: Bundle) -> None:
         """Lists a bundle's variants."""
         self._stop()

@@ -186,6 +186,7 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
 
 
 def _material(job: _Job, network: Deployable) -> Material:
+    from export.qat_run import read_quantised
     from export.variants import Material
 
     run, calibration = job.run, job.gathered.calibration
@@ -203,6 +204,7 @@ def _material(job: _Job, network: Deployable) -> Material:
         calibration=None if calibration is None else calibration.pixels,
         probe=probe,
         expected=network.probabilities(probe),
+        learned=read_quantised(run, network),
     )
 
 
@@ -265,6 +267,7 @@ def _info(job: _Job, thresholds: DecisionThresholds, variants: tuple[Variant, ..
             seed=info.seed,
             min_photos=info.min_photos,
             photo_list_sha256=info.photo_list_sha256,
+            quantised_sha256=info.quantised.sha256 if info.quantised else None,
         ),
         calibration=job.gathered.record,
         versions=versions(),

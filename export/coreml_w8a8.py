@@ -41,6 +41,7 @@ class EightBits(nn.Module):
     def __init__(self, span: Range) -> None:
         """Takes scale and zero point from the smallest and the largest value."""
         super().__init__()
+        self.span = span
         self.scale, self.zero = scale_and_zero(span)
 
     def forward(self, values: Tensor) -> Tensor:

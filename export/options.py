@@ -14,11 +14,12 @@ VARIANTS: tuple[str, ...] = (
     "coreml-float32",
     "coreml-float16",
     "coreml-int8-weights",
+    "coreml-w8a8",
 )
 """Names of the variants, in the order of export."""
 
 CALIBRATED: frozenset[str] = frozenset(
-    {"tflite-int8-weights", "tflite-int8", "coreml-int8-weights"}
+    {"tflite-int8-weights", "tflite-int8", "coreml-int8-weights", "coreml-w8a8"}
 )
 """Variants whose weights are rounded, and activation ranges taken, on training photos."""
 

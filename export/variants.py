@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from export import coreml_check, flatbuffer
 from export.check import Tolerance, check_probabilities
-from export.network import Deployable
+from export.network import Deployable, run_photos
 from export.options import VARIANTS
 from export.quantised import Quantised, quantise
 from export.tflite_metadata import ModelDescription, embed
@@ -43,6 +43,7 @@ class Material:
         calibration: `[N, H, W, 3]` uint8 photos for activation ranges; None without integers.
         probe: `[N, H, W, 3]` uint8 photos on which every file is compared with the network.
         expected: The network's probabilities `[N, objects]` of `probe`.
+        learned: The network with 8-bit weights that were fine-tuned, if they were.
     """
 
     network: Deployable
@@ -53,6 +54,7 @@ class Material:
     calibration: NDArray[np.uint8] | None
     probe: NDArray[np.uint8]
     expected: NDArray[np.float32]
+    learned: Quantised | None = None
 
     @cached_property
     def float32(self) -> bytes:
@@ -64,7 +66,7 @@ class Material:
     @cached_property
     def integer(self) -> Quantised:
         """The network for 8-bit weights and activations."""
-        return self._quantised(activations=True)
+        return self.learned or self._quantised(activations=True)
 
     @cached_property
     def integer_weights(self) -> Quantised:
@@ -317,6 +319,47 @@ class CoreMLInt8Weights(_CoreML):
         return int8_weights(model)
 
 
+class CoreMLW8A8(_CoreML):
+    """A Core ML ML Program with int8 weights and int8 activations, for the Neural Engine."""
+
+    name = "coreml-w8a8"
+    rounding = "full"
+    notes = (
+        "ML Program for iOS 17 or later with int8 weights per channel and int8 activations, which "
+        "the Neural Engine of recent iPhones multiplies as integers. Activation ranges are the "
+        "extremes over the calibration photos.",
+        "The centred photo and the answers of the last layer are float16: in 8 bits a photo would "
+        "lose one of its own, and the logits of look-alike objects tie.",
+        _SOFTMAX,
+        "Its rounding is compared with the network in torch; the package is checked in structure "
+        "and not run, since Core ML runs on Apple systems only.",
+    )
+    tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.9)
+
+    def write(self, material: Material, path: Path) -> Ends:
+        """Rounds activations, compares with the network, converts and checks what was saved."""
+        from export.coreml import save_package
+        from export.coreml_w8a8 import check_rounding, convert_w8a8, rounded_twin
+
+        assert material.calibration is not None, "export_bundle gives integer variants photos"
+        twin = rounded_twin(material.source(self.rounding).network, material.calibration)
+        found = run_photos(twin, material.probe)
+        check_probabilities(self.name, found, material.expected, self.tolerance)
+        model = convert_w8a8(
+            twin,
+            material.contract,
+            material.labels,
+            description=material.description,
+            user_defined=material.user_defined,
+        )
+        save_package(model, path)
+        structure = coreml_check.check_coreml(
+            path, labels=material.labels, contract=material.contract, weights=self.precision
+        )
+        check_rounding(twin, structure)
+        return coreml_check.inputs_and_outputs(structure)
+
+
 EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter
     for exporter in (
@@ -327,6 +370,7 @@ EXPORTERS: dict[str, Exporter] = {
         CoreMLFloat32(),
         CoreMLFloat16(),
         CoreMLInt8Weights(),
+        CoreMLW8A8(),
     )
 }
 """Every variant by name."""

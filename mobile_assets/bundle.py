@@ -65,6 +65,8 @@ class Source(Record):
         seed: Training seed.
         min_photos: The threshold data set: objects with at least so many photos.
         photo_list_sha256: Hash of the list of photos that the run was trained on.
+        quantised_sha256: Hash of the run's fine-tuned 8-bit weights, of which variants with 8-bit
+            activations were made; None where there were none.
     """
 
     run: str
@@ -75,6 +77,7 @@ class Source(Record):
     seed: int
     min_photos: int = Field(ge=1)
     photo_list_sha256: str
+    quantised_sha256: str | None = None
 
 
 class Calibration(Record):

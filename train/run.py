@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from train.model import ArtefactModel
 
 MODEL_FILE = "model.safetensors"
+QUANTISED_FILE = "quantised.safetensors"
 SplitName = Literal["train", "val", "test"]
 
 
@@ -68,8 +69,39 @@ class PhotoCounts(Record):
     unreadable: int
 
 
+class QuantisedInfo(Record):
+    """What quantisation-aware fine-tuning put beside a run's network.
+
+    Attributes:
+        sha256: Hash of `quantised.safetensors`, the 8-bit weights.
+        source: The run that it began with, relative to this one, as it was then.
+        settings: Of the fine-tuning.
+        epoch: Whose weights were taken; 0 for those of rounding alone.
+        agreement_before: Share of validation photos that have the float network's answer with
+            weights and activations rounded after training; None without validation photos.
+        agreement: The same after fine-tuning.
+        divergence_before: Mean divergence of these answers from the float network's, in nats.
+        divergence: The same after fine-tuning.
+        seconds: Time that it took.
+    """
+
+    sha256: str
+    source: str
+    settings: dict[str, float | int | str | bool | None]
+    epoch: int
+    agreement_before: float | None
+    agreement: float | None
+    divergence_before: float | None
+    divergence: float | None
+    seconds: float
+
+
 class RunInfo(Document):
-    """The content of `run.json`."""
+    """The content of `run.json`.
+
+    Attributes:
+        quantised: What there is of 8-bit weights beside the network; None in most runs.
+    """
 
     name: str
     created: str
@@ -89,6 +121,7 @@ class RunInfo(Document):
     model_sha256: str
     versions: dict[str, str]
     host: dict[str, str]
+    quantised: QuantisedInfo | None = None
 
 
 class EpochRecord(Record):
@@ -169,7 +202,19 @@ def read_run(folder: Path) -> Run:
             f"{model} is missing or is not the one that run.json describes. "
             "The run is incomplete or damaged: train it again."
         )
+    _check_quantised(folder, info)
     return Run(folder, info, labels, split)
+
+
+def _check_quantised(folder: Path, info: RunInfo) -> None:
+    file = folder / QUANTISED_FILE
+    if info.quantised is None:
+        return
+    if not file.is_file() or sha256_file(file) != info.quantised.sha256:
+        raise DamagedError(
+            f"{file} is missing or is not the one that run.json describes. "
+            "The run is incomplete or damaged: fine-tune it again."
+        )
 
 
 def load_model(run: Run) -> ArtefactModel:

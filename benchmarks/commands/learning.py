@@ -91,10 +91,34 @@ def add_train(commands: Any) -> None:
         "  artefact-id train photos --out run --min-photos 5 --recipe paper --split paper\n\n"
         "A training that is broken off goes on when the same command is given again. Several GPUs\n"
         "or processes train together when torchrun starts it:\n\n"
-        "  torchrun --nproc-per-node 2 -m artefact_id train photos --out run",
+        "  torchrun --nproc-per-node 2 -m artefact_id train photos --out run\n\n"
+        "A finished run whose 8-bit forms change too many answers can learn to live with them:\n\n"
+        "  artefact-id train photos --resume run --qat --out run-qat\n"
+        "  artefact-id export run-qat --photos photos --out bundle\n\n"
+        "run-qat holds the float network of the run, unchanged, which was the teacher, and 8-bit\n"
+        "weights beside it. tflite-int8 and coreml-w8a8 are made of these, all other variants of\n"
+        "the float network, and every comparison is with the float network.",
     )
     add_photos(parser)
     add_out(parser, "RUN")
+    group = parser.add_argument_group("quantisation-aware fine-tuning")
+    group.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="begin with the network of a finished run; with --qat only (a training that was "
+        "broken off goes on by itself)",
+    )
+    group.add_argument(
+        "--qat",
+        action="store_true",
+        help="fine-tune that network with weights and activations rounded to 8 bits; backbone, "
+        "head, objects and split are the run's, so no other option of training applies but "
+        "--seed, --device, --cache and --layout",
+    )
+    group.add_argument(
+        "--qat-steps", type=int, default=200, metavar="N", help="batches of 16 (default: 200)"
+    )
     parser.add_argument(
         "--min-photos", type=int, default=3, help="leave out objects with fewer (default: 3)"
     )
@@ -113,10 +137,37 @@ def _train(options: argparse.Namespace) -> None:
     from train.trainer import train_run
 
     register_heif()
+    if options.qat or options.resume is not None:
+        _train_qat(options)
+        return
     with Terminal() as terminal:
         run = train_run(options.photos, options.out, train_options(options), terminal.reporter())
         if is_first_process():
             terminal.trained(run)
+
+
+def _train_qat(options: argparse.Namespace) -> None:
+    from benchmarks.terminal import Terminal
+    from export.qat import QatOptions, fine_tune
+    from train.run import read_run
+
+    if not options.qat or options.resume is None:
+        raise InputError(
+            "--resume RUN and --qat go together: --qat fine-tunes the finished run RUN for 8 bits. "
+            "A training that was broken off goes on by itself when the same command is given again."
+        )
+    chosen = QatOptions(
+        steps=options.qat_steps,
+        seed=options.seed,
+        layout=options.layout,
+        device=options.device,
+        cache=options.cache,
+        force=options.force,
+    )
+    with Terminal() as terminal:
+        source = read_run(options.resume)
+        run = fine_tune(options.photos, source, options.out, chosen, terminal.reporter())
+        terminal.fine_tuned(run)
 
 
 def add_evaluate(commands: Any) -> None:
