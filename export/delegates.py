@@ -7,11 +7,11 @@ version. Nothing here says how fast an accelerator is, or that a phone has one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -191,15 +191,15 @@ def _xnnpack(path: Path, found: Sequence[Operation]) -> DelegateView | None:
     return _view("CPU (XNNPACK)", "measured", _litert(), found, states, said)
 
 
-def delegated(listed: Sequence[dict[str, object]]) -> set[int]:
-    """Indices of the operations that a delegate took, of an interpreter's list of operations.
+def delegated(listed: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Places of the operations that a delegate took, of an interpreter's list of operations.
 
     After delegation the list holds the graph's own operations and then one `DELEGATE` per piece
     that was handed over: what lies between its inputs and its outputs.
     """
 
-    def numbers(op: dict[str, object], key: str) -> list[int]:
-        return [int(number) for number in op[key]]  # type: ignore[attr-defined]
+    def numbers(op: Mapping[str, Any], key: str) -> list[int]:
+        return [int(number) for number in op[key]]
 
     own = [op for op in listed if op["op_name"] != "DELEGATE"]
     maker = {tensor: place for place, op in enumerate(own) for tensor in numbers(op, "outputs")}

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from benchmarks.runtimes import tflite
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from benchmarks.runtimes.tflite import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.quiet import quiet
 
 
-class CompiledModelSession:
+class CompiledModelSession(Opened):
     """One TFLite file compiled for the processor; a context manager that frees it."""
 
     def __init__(self, path: Path) -> None:
@@ -55,19 +54,6 @@ class CompiledModelSession:
         with quiet():  # LiteRT tells of every accelerator that it lets go
             self._from = self._to = []
             self._model = None
-
-    def __enter__(self) -> CompiledModelSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
     def _one(self, photo: Pixels, objects: int) -> Probabilities:
         self._from[0].write(np.ascontiguousarray(tflite.as_input(photo[None], self.image)))

@@ -48,6 +48,31 @@ class Session(Protocol):
         ...
 
 
+class Opened:
+    """What is alike in every session: it is a context manager that closes itself."""
+
+    def placement(self) -> Placement | None:
+        """None: which operations an accelerator library took cannot be found."""
+        return None
+
+    def close(self) -> None:
+        """Frees the model; the session cannot be used afterwards."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the session."""
+        self.close()
+
+
 class Runtime(Protocol):
     """Something that executes variants of a format.
 

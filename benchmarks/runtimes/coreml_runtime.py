@@ -6,14 +6,12 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.results import Placement
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from benchmarks.runtimes.coreml_reference.session import check_contract
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
@@ -23,7 +21,7 @@ _UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "
 """What a row calls a compute unit, and what coremltools does."""
 
 
-class CoreMLSession:
+class CoreMLSession(Opened):
     """One Core ML package opened by Core ML, one photo at a time as on the phone."""
 
     def __init__(self, package: Path, *, unit: str, labels: tuple[str, ...]) -> None:
@@ -62,26 +60,9 @@ class CoreMLSession:
         rows = [self._one(photo) for photo in batch]
         return np.stack(rows) if rows else np.zeros((0, len(self._labels)), dtype=np.float32)
 
-    def placement(self) -> Placement | None:
-        """None: Core ML says which unit it prefers for an operation, not which it used."""
-        return None
-
     def close(self) -> None:
         """Frees the model."""
         self._model = None
-
-    def __enter__(self) -> CoreMLSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
     def _one(self, photo: Pixels) -> Probabilities:
         answer = self._model.predict({INPUT_NAME: Image.fromarray(photo)})

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks.results import Placement
 from benchmarks.runtimes import tflite
-from benchmarks.runtimes.base import Floats, Pixels, Probabilities
+from benchmarks.runtimes.base import Floats, Opened, Pixels, Probabilities
 from benchmarks.runtimes.tflite import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.quiet import quiet
 
 
-class LitertSession:
+class LitertSession(Opened):
     """One TFLite file opened by LiteRT's interpreter, one photo at a time as on the phone."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
@@ -60,19 +59,6 @@ class LitertSession:
     def close(self) -> None:
         """Frees the interpreter."""
         self._interpreter = None
-
-    def __enter__(self) -> LitertSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
     def _one(self, photo: Pixels | Floats) -> Probabilities:
         self._interpreter.set_tensor(self._from, tflite.as_input(photo[None], self.image))

@@ -137,30 +137,16 @@ def as_probabilities(values: NDArray[Any], tensor: Tensor) -> Probabilities:
 
 
 def placement(operations: Sequence[Mapping[str, Any]]) -> Placement:
-    """Counts the operations that lie between a delegate node's inputs and outputs.
+    """Counts the operations that a delegate took, of an interpreter's list of operations."""
+    from export.delegates import delegated
 
-    After delegation the interpreter lists the graph's own operations and, after them, one
-    `DELEGATE` node per piece of the graph that was handed over.
-    """
-    own = {int(op["index"]): op for op in operations if op["op_name"] != "DELEGATE"}
-    pieces = [op for op in operations if op["op_name"] == "DELEGATE"]
-    maker = {int(tensor): index for index, op in own.items() for tensor in op["outputs"]}
-    taken: set[int] = set()
-    for piece in pieces:
-        given = {int(tensor) for tensor in piece["inputs"]}
-        waiting = [int(tensor) for tensor in piece["outputs"]]
-        while waiting:
-            tensor = waiting.pop()
-            index = maker.get(tensor)
-            if tensor in given or index is None or index in taken:
-                continue
-            taken.add(index)
-            waiting.extend(int(source) for source in own[index]["inputs"])
-    left = Counter(str(op["op_name"]) for index, op in own.items() if index not in taken)
+    taken = delegated(operations)
+    own = [op for op in operations if op["op_name"] != "DELEGATE"]
+    left = Counter(str(op["op_name"]) for place, op in enumerate(own) if place not in taken)
     return Placement(
         delegate="XNNPACK",
         taken=len(taken),
         total=len(own),
         left=dict(sorted(left.items())),
-        partitions=len(pieces),
+        partitions=len(operations) - len(own),
     )

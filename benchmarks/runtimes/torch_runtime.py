@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.results import REFERENCE_RUNTIME, Placement
-from benchmarks.runtimes.base import Floats, Pixels, Probabilities
+from benchmarks.results import REFERENCE_RUNTIME
+from benchmarks.runtimes.base import Floats, Opened, Pixels, Probabilities
 
 if TYPE_CHECKING:
     from train.run import Run
 
 
-class TorchSession:
+class TorchSession(Opened):
     """The run's network in evaluation mode, softmax added, float32 throughout."""
 
     name = REFERENCE_RUNTIME
@@ -41,26 +40,9 @@ class TorchSession:
             probabilities: Probabilities = self._model(images).softmax(dim=1).numpy()
         return probabilities
 
-    def placement(self) -> Placement | None:
-        """None: torch hands nothing to another library."""
-        return None
-
     def close(self) -> None:
         """Frees the network."""
         del self._model
-
-    def __enter__(self) -> TorchSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
 
 def open_reference(run: Run, *, threads: int | None = None) -> TorchSession:

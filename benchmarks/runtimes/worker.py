@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results import Placement
 from benchmarks.runtimes import tflite, worker_main
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from benchmarks.runtimes.tflite import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
@@ -196,7 +195,7 @@ class Worker:
         return opened
 
 
-class WorkerSession:
+class WorkerSession(Opened):
     """A variant opened by one or several workers that share the photos."""
 
     def __init__(
@@ -243,19 +242,6 @@ class WorkerSession:
         """Ends the workers."""
         self._pool.shutdown(cancel_futures=True)
         self._end()
-
-    def __enter__(self) -> WorkerSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
     def _chunk(self, photos: Pixels) -> Probabilities:
         worker = self._free.get()

@@ -6,13 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmarks.results import Placement
-from benchmarks.runtimes.base import Pixels, Probabilities
+from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
@@ -27,7 +25,7 @@ _AT_ONCE = 4
 keep, so that every operation is given fresh pages."""
 
 
-class CoreMLReferenceSession:
+class CoreMLReferenceSession(Opened):
     """One Core ML package executed in torch on the CPU; a reference, never Core ML itself.
 
     Every operation is computed in float32 from operands that are of the type that the program
@@ -73,26 +71,9 @@ class CoreMLReferenceSession:
                 rows[start : start + at_once] = program.run(images).numpy()
         return rows
 
-    def placement(self) -> Placement | None:
-        """None: where a phone would execute an operation cannot be told from here."""
-        return None
-
     def close(self) -> None:
         """Frees the program."""
         self._program = None
-
-    def __enter__(self) -> CoreMLReferenceSession:
-        """The session itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        self.close()
 
 
 class CoreMLReferenceRuntime:
