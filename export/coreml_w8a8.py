@@ -10,6 +10,7 @@ file has int8 tensors.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,10 @@ class EightBits(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """What is left of float values of any shape once they were int8."""
-        steps = torch.quantize_per_tensor(values, self.scale, self.zero, torch.qint8)
+        with warnings.catch_warnings():
+            # Torch means to give these operations up; the converter knows no others.
+            warnings.simplefilter("ignore", UserWarning)
+            steps = torch.quantize_per_tensor(values, self.scale, self.zero, torch.qint8)
         return steps.dequantize()
 
 
