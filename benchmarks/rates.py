@@ -107,7 +107,7 @@ def page(published: Published) -> str:
         objects=published.objects,
         threads=published.threads,
         rounds=len(published.rates[0].seconds),
-        busy="" if busy is None else f"Other work took {busy:.0%} of the processors meanwhile.",
+        busy="" if busy is None else f"Other work took {100 * busy:.0f} % of the processors.",
         lines="".join(_line(rate, published.photos) for rate in published.rates),
         asked="".join(one.line() for one in asked(published)),
         created=published.created,
