@@ -15,6 +15,9 @@ from mobile_assets.preprocessing import Preprocessing
 
 PREDICTED_LABEL = "classLabel"
 
+FLOAT16_LAYERS = "artefact-id.float16_layers"
+"""The fact of a package that names the layers, space between, whose weights are not in 8 bits."""
+
 COMPRESSED = {"int8-weights": "int8", "w8a8": "int8"} | {
     f"palette{bits}": f"palette{bits}" for bits in (4, 6, 8)
 }
@@ -43,6 +46,7 @@ class CoreMLStructure:
         weight_types: Data types of the constants with more than `SMALL` values, sorted.
         layer_weights: How the weights of convolutions and linear layers are kept, sorted: a data
             type, or `palette6` for numbers of one of 64 values.
+        float16_layers: Names of the constants that are weights of layers in float16, sorted.
         operations: The program's operations that compute, in order.
         user_defined: The facts that the exporter put in.
     """
@@ -57,6 +61,7 @@ class CoreMLStructure:
     labels: tuple[str, ...]
     weight_types: tuple[str, ...]
     layer_weights: tuple[str, ...]
+    float16_layers: tuple[str, ...]
     operations: tuple[str, ...]
     user_defined: dict[str, str]
 
@@ -72,6 +77,7 @@ def read_structure(package: Path) -> CoreMLStructure:
     inputs = list(description.input)
     image = inputs[0].type.imageType if len(inputs) == 1 else None
     operations = list(_operations(specification))
+    layers = list(_layer_weights(operations))
     spaces = image.DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number if image else {}
     return CoreMLStructure(
         input_name=inputs[0].name if len(inputs) == 1 else "",
@@ -83,7 +89,8 @@ def read_structure(package: Path) -> CoreMLStructure:
         probabilities=description.predictedProbabilitiesName,
         labels=_labels(operations),
         weight_types=tuple(sorted(set(_weight_types(operations)))),
-        layer_weights=tuple(sorted(set(_layer_weights(operations)))),
+        layer_weights=tuple(sorted({kept for _, kept in layers})),
+        float16_layers=tuple(sorted(name for name, kept in layers if kept == "float16")),
         operations=tuple(op.type for op in operations if op.type != "const"),
         user_defined=dict(description.metadata.userDefined),
     )
@@ -138,12 +145,18 @@ def _size(tensor: Any) -> int:
     return math.prod(int(dimension.constant.size) for dimension in tensor.dimensions)
 
 
-def _layer_weights(operations: list[Any]) -> Iterator[str]:
+def weight_name(layer: str) -> str:
+    """What the converter calls the float16 weight of a layer of that name."""
+    return f"network_{layer.replace('.', '_')}_weight_to_fp16"
+
+
+def _layer_weights(operations: list[Any]) -> Iterator[tuple[str, str]]:
+    """Name and kind of each layer's weight."""
     made_by = {operation.outputs[0].name: operation for operation in operations}
     for operation in operations:
         if operation.type in _LAYERS:
             source = made_by[operation.inputs["weight"].arguments[0].name]
-            yield _kept(source)
+            yield source.outputs[0].name, _kept(source)
 
 
 def _kept(source: Any) -> str:
@@ -166,7 +179,8 @@ def check_coreml(
         labels: The bundle's label map.
         contract: The bundle's preprocessing contract.
         weights: The precision that the bundle states: the data type of every weight, or a
-            key of `COMPRESSED`.
+            key of `COMPRESSED`. Of `int8-weights` the layers that the package itself names under
+            `FLOAT16_LAYERS`, and no others, are float16.
 
     Returns:
         What the package declares.
@@ -189,6 +203,11 @@ def check_coreml(
         "weights": (found.weight_types, (_DATA_TYPES.get(weights, weights),)),
         "layers' weights": (found.layer_weights, (COMPRESSED.get(weights, weights),)),
     }
+    stated = found.user_defined.get(FLOAT16_LAYERS, "").split()
+    if stated and weights == "int8-weights":
+        expected["layers' weights"] = (found.layer_weights, ("float16", "int8"))
+        names = tuple(sorted(map(weight_name, stated)))
+        expected["layers in float16"] = (found.float16_layers, names)
     wrong = [
         f"{what} is {is_value!r} instead of {should!r}"
         for what, (is_value, should) in expected.items()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from export.coreml_check import weight_name
 from mobile_assets.quiet import quiet
 
 _LAYERS = ("conv", "linear")
 
 
-def int8_weights(model: Any) -> Any:
+def int8_weights(model: Any, kept: frozenset[str] = frozenset()) -> Any:
     """Stores the weights of every layer as int8 with a scale per output channel.
 
     Scales are taken from channels' largest weights, so weights of `export.quantised` are kept as
@@ -17,6 +18,7 @@ def int8_weights(model: Any) -> Any:
 
     Args:
         model: Of `export.coreml.convert_coreml`.
+        kept: Names of layers whose weights stay as they are.
     """
     with quiet():
         from coremltools.optimize import coreml as optimize
@@ -24,7 +26,10 @@ def int8_weights(model: Any) -> Any:
         layer = optimize.OpLinearQuantizerConfig(
             mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=0
         )
-        chosen = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(_LAYERS, layer))
+        chosen = optimize.OptimizationConfig(
+            op_type_configs=dict.fromkeys(_LAYERS, layer),
+            op_name_configs={weight_name(name): None for name in kept},
+        )
         return optimize.linear_quantize_weights(model, chosen)
 
 

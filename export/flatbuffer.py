@@ -305,3 +305,24 @@ def float_tail(content: bytes) -> Tail:
     if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
         return Tail((names[last],), ())
     return Tail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
+
+
+def layer_answers(content: bytes) -> dict[str, tuple[str, str]]:
+    """The output's name and the operator of each convolution and linear layer, by layer's name.
+
+    A layer's weight and bias are called as it is in the network, with or without a number behind.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    codes = {getattr(schema.BuiltinOperator, kind): kind for kind in kinds}
+    model = read(content)
+    graph = model.subgraphs[0]
+    found = {}
+    for operator in graph.operators:
+        kind = codes.get(_code(model.operatorCodes[operator.opcodeIndex]))
+        if kind is not None:
+            weight, answer = int(operator.inputs[1]), int(operator.outputs[0])
+            layer = graph.tensors[weight].name.decode().split("~")[0]
+            found[layer] = (graph.tensors[answer].name.decode(), kind)
+    return found

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.equalise import equalise
-from export.graph import trace, with_layers
+from export.graph import Graph, trace, with_layers
+from export.mixture import layers_to_keep
 from export.network import Deployable
 from export.rounded_network import round_network
 
@@ -21,14 +22,18 @@ class Quantised:
         network: Its float32 weights lie on 8-bit steps of each channel's scale, the largest on
             127 steps: a quantiser that takes scales from largest weights finds these very steps.
         notes: What was done and what came of it, in sentences.
+        kept: Names of the layers whose weights are not rounded and stay in float16.
     """
 
     network: Deployable
     notes: tuple[str, ...]
+    kept: frozenset[str] = frozenset()
 
 
 def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: bool) -> Quantised:
     """Equalises channels, rounds weights to 8 bits and corrects biases.
+
+    Where activations stay in float, so do the weights that do most damage for their size.
 
     Args:
         network: The folded network; it is not changed.
@@ -44,12 +49,18 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         return Quantised(network, (note,))
     equal = equalise(graph, photos) if activations else 0
     rounded = round_network(graph, photos, activations=activations)
+    kept = frozenset[str]() if activations else layers_to_keep(graph, rounded, photos)
+    if kept:  # the others are rounded for what they read now
+        rounded = round_network(graph, photos, activations=activations, kept=kept)
     layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
     notes = [
-        f"The weights of {len(layers)} layers are rounded to 8 bits one layer after the other, so "
-        f"that outputs for {rounded.photos} calibration photos change least, and biases make good "
-        "what is left on average: rounded to the nearest step, depthwise layers do most damage."
+        f"The weights of {len(layers) - len(kept)} layers are rounded to 8 bits one layer after "
+        f"the other, so that outputs for {rounded.photos} calibration photos change least, and "
+        "biases make good what is left on average: rounded to the nearest step, depthwise layers "
+        "do most damage."
     ]
+    if kept:
+        notes.append(_kept_note(graph, kept))
     if equal:
         notes.append(
             f"Channels of {equal} sets of tensors without an activation are scaled to the same "
@@ -61,4 +72,14 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
         f"{rounded.reports[-1].ratio_db:.1f} dB."
     )
-    return Quantised(with_layers(network, layers), tuple(notes))
+    return Quantised(with_layers(network, layers), tuple(notes), kept)
+
+
+def _kept_note(graph: Graph, kept: frozenset[str]) -> str:
+    sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
+    share = sum(sizes[name] for name in kept) / sum(sizes.values())
+    named = ", ".join(name for name in sizes if name in kept)
+    return (
+        f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since rounding "
+        f"them changes the logits most for their size: {named}."
+    )

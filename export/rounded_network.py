@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from export.graph import Graph, Node
 from export.ranges import Range, extremes, in_8_bits, ratio_db
-from export.rounding import Moments, Rounded, round_layer
+from export.rounding import Moments, Rounded, keep_layer, round_layer
 
 _BATCH = 16
 _MOST_VALUES = 12 * 10**7
@@ -41,7 +42,7 @@ class RoundedNetwork:
     """A network whose layers hold 8-bit weights, as float32.
 
     Attributes:
-        layers: Every layer's rounded weight and its bias, by name.
+        layers: Every layer's weight, rounded unless it was to be kept, and its bias, by name.
         ranges: Of the steps whose outputs are int8, by the step's name; empty if none are.
         reports: One of each layer, in the order in which they run.
         photos: How many photos were used.
@@ -58,7 +59,13 @@ class RoundedNetwork:
         return min(self.reports, key=lambda report: report.ratio_db)
 
 
-def round_network(graph: Graph, photos: NDArray[np.uint8], *, activations: bool) -> RoundedNetwork:
+def round_network(
+    graph: Graph,
+    photos: NDArray[np.uint8],
+    *,
+    activations: bool,
+    kept: frozenset[str] = frozenset(),
+) -> RoundedNetwork:
     """Rounds every layer's weights to 8 bits and corrects its bias.
 
     Two copies of the network run side by side: one in float32 and one with everything rounded
@@ -69,11 +76,12 @@ def round_network(graph: Graph, photos: NDArray[np.uint8], *, activations: bool)
         graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
         activations: Whether what lies between the layers is int8, too.
+        kept: Names of layers that keep their weights; their biases are corrected as the others'.
     """
     with torch.inference_mode():
         pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
         pixels = pixels[: max(1, _MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
-        run = _Run(graph, pixels, activations=activations)
+        run = _Run(graph, pixels, activations=activations, kept=kept)
         for node in graph.nodes:
             run.step(node)
         return RoundedNetwork(run.layers, run.ranges, tuple(run.reports), len(pixels))
@@ -97,12 +105,15 @@ def _largest_output(graph: Graph, photo: Tensor) -> int:
 class _Run:
     """The two copies, from step to step."""
 
-    def __init__(self, graph: Graph, pixels: Tensor, *, activations: bool) -> None:
+    def __init__(
+        self, graph: Graph, pixels: Tensor, *, activations: bool, kept: frozenset[str]
+    ) -> None:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
         self.tail = graph.tail()
         self.activations = activations
+        self.kept = kept
         self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
         self.wanted: dict[Node, Batches] = {}
         self.found: dict[Node, Batches] = {}
@@ -139,7 +150,8 @@ class _Run:
         pairs = zip(self.found[source], self.wanted[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):
             moments.add(layer, inputs, outputs, seed=seed)
-        result = round_layer(layer, moments)
+        work = keep_layer if str(node.target) in self.kept else round_layer
+        result = work(layer, moments)
         target.weight = nn.Parameter(result.weight, requires_grad=False)
         if result.bias is not None:
             target.bias = nn.Parameter(result.bias, requires_grad=False)
@@ -159,15 +171,22 @@ class _Run:
             return self.batches
         if node.op == "get_attr":
             return [getattr(graph.module, str(node.target))] * len(self.batches)
-        return [_call(graph, node, values, batch) for batch in range(len(self.batches))]
+        return [
+            call(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
+            for batch in range(len(self.batches))
+        ]
 
 
-def _call(graph: Graph, node: Node, values: dict[Node, Batches], batch: int) -> Any:
-    def one(used: Node) -> Any:
-        return values[used][batch]
+def call(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
+    """Runs one step that calls something.
 
-    args: Any = fx.node.map_arg(node.args, one)
-    options: Any = fx.node.map_arg(node.kwargs, one)
+    Args:
+        graph: The network.
+        node: The step.
+        value: Gives the values of the steps that it reads.
+    """
+    args: Any = fx.node.map_arg(node.args, value)
+    options: Any = fx.node.map_arg(node.kwargs, value)
     if node.op == "call_module":
         return graph.module.get_submodule(str(node.target))(*args, **options)
     if node.op == "call_method":

@@ -152,11 +152,22 @@ def round_layer(layer: Layer, moments: Moments, *, correct_bias: bool = True) ->
     scale = _scales(weight, covariance.diagonal(dim1=-2, dim2=-1)[:, None])
     steps = _round(weight, covariance, scale)
     rounded = steps * scale
-    bias = layer.bias
-    if correct_bias and bias is not None:
-        read, wanted = moments.means()
-        bias = (wanted - (rounded @ read[:, :, None])[..., 0]).reshape(-1).float()
+    bias = _bias(layer, rounded, moments) if correct_bias else layer.bias
     return Rounded(rounded.reshape(shape).float(), bias)
+
+
+def keep_layer(layer: Layer, moments: Moments) -> Rounded:
+    """Corrects a layer's bias for what the layers before it changed and keeps its weights."""
+    weight = layer.weight.double().reshape(moments.groups, -1, layer.weight[0].numel())
+    return Rounded(layer.weight, _bias(layer, weight, moments))
+
+
+def _bias(layer: Layer, weight: Tensor, moments: Moments) -> Tensor | None:
+    """The bias with which a weight `[G, O, K]` gives the average output that it should."""
+    if layer.bias is None:
+        return None
+    read, wanted = moments.means()
+    return (wanted - (weight @ read[:, :, None])[..., 0]).reshape(-1).float()
 
 
 def _scales(weight: Tensor, variance: Tensor) -> Tensor:

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.flatbuffer import Tail, activation_names, float_tail, label_ends, unsigned_input
+from export.flatbuffer import (
+    Tail,
+    activation_names,
+    float_tail,
+    label_ends,
+    layer_answers,
+    unsigned_input,
+)
 from export.network import ChannelsLast, Deployable
 from mobile_assets.bundle import INPUT_NAME
 from mobile_assets.preprocessing import Preprocessing
@@ -51,11 +58,16 @@ def to_float16(float32: bytes) -> bytes:
         return _quantise(float32, recipe, None)
 
 
-def to_int8_weights(float32: bytes) -> bytes:
+def to_int8_weights(float32: bytes, kept: frozenset[str] = frozenset()) -> bytes:
     """Stores the weights of convolutions and linear layers as int8 per channel.
 
     Input, output and arithmetic stay float32; runtimes unpack the weights when they load the file.
+
+    Args:
+        float32: A file of `convert_float32`.
+        kept: Names of layers whose weights are stored as float16.
     """
+    answers = layer_answers(float32)
     with quiet():
         from ai_edge_quantizer import qtyping, recipe_manager
 
@@ -63,6 +75,14 @@ def to_int8_weights(float32: bytes) -> bytes:
         operation = qtyping.TFLOperationName
         for kind in (operation.CONV_2D, operation.DEPTHWISE_CONV_2D, operation.FULLY_CONNECTED):
             recipe.add_weight_only_config(".*", kind, num_bits=8)
+        for name in kept:
+            answer, kind_name = answers[name]
+            recipe.add_weight_only_config(
+                _only(answer),
+                operation[kind_name],
+                num_bits=16,
+                algorithm_key=recipe_manager.AlgorithmName.FLOAT_CASTING,
+            )
         return _quantise(float32, recipe, None)
 
 

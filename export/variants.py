@@ -225,8 +225,9 @@ class Int8Weights(_TFLite):
     name = "tflite-int8-weights"
     rounding = "weights"
     notes = (
-        "Weights are int8 per channel and become float32 when the model is loaded; input, output "
-        "and arithmetic are float32. A quarter of the size, not faster.",
+        "Weights are int8 per channel, those of a few layers float16, and become float32 when the "
+        "model is loaded; input, output and arithmetic are float32. A third of the size at most, "
+        "not faster.",
     )
     tolerance = Tolerance(confident_agreement=0.95)
 
@@ -234,12 +235,11 @@ class Int8Weights(_TFLite):
         """Converts the network with rounded weights and stores them in 8 bits."""
         from export.tflite import convert_float32, to_int8_weights
 
+        source = material.source(self.rounding)
         float32 = convert_float32(
-            material.source(self.rounding).network,
-            material.contract,
-            description=material.description.name,
+            source.network, material.contract, description=material.description.name
         )
-        return to_int8_weights(float32)
+        return to_int8_weights(float32, source.kept)
 
 
 class _CoreML(Exporter):
@@ -251,22 +251,24 @@ class _CoreML(Exporter):
         """Converts, saves and checks the structure of what was saved."""
         from export.coreml import convert_coreml, save_package
 
+        source = material.source(self.rounding)
+        facts = {coreml_check.FLOAT16_LAYERS: " ".join(sorted(source.kept))} if source.kept else {}
         model = convert_coreml(
-            material.source(self.rounding).network,
+            source.network,
             material.contract,
             material.labels,
             description=material.description,
-            user_defined=material.user_defined,
+            user_defined=material.user_defined | facts,
             float32=self.float32,
         )
-        save_package(self.compress(model), path)
+        save_package(self.compress(model, source.kept), path)
         structure = coreml_check.check_coreml(
             path, labels=material.labels, contract=material.contract, weights=self.precision
         )
         return coreml_check.inputs_and_outputs(structure)
 
-    def compress(self, model: Any) -> Any:
-        """The converted model with smaller weights; here as it is."""
+    def compress(self, model: Any, kept: frozenset[str]) -> Any:  # noqa: ARG002 - of subclasses
+        """The converted model with smaller weights but for kept layers; here as it is."""
         return model
 
 
@@ -306,17 +308,17 @@ class CoreMLInt8Weights(_CoreML):
     name = "coreml-int8-weights"
     rounding = "weights"
     notes = (
-        "ML Program for iOS 16 or later: layers' weights are int8 per channel and become float16 "
-        "when the model is loaded; arithmetic is float16.",
+        "ML Program for iOS 16 or later: layers' weights are int8 per channel, those of a few "
+        "float16, and become float16 when the model is loaded; arithmetic is float16.",
         _SOFTMAX,
         _NOT_RUN,
     )
 
-    def compress(self, model: Any) -> Any:
-        """Stores layers' weights in 8 bits."""
+    def compress(self, model: Any, kept: frozenset[str]) -> Any:
+        """Stores layers' weights in 8 bits, but for those that stay in float16."""
         from export.coreml_compress import int8_weights
 
-        return int8_weights(model)
+        return int8_weights(model, kept)
 
 
 class CoreMLW8A8(_CoreML):

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from export import VARIANTS, ExportOptions, export_bundle, flatbuffer
 from export.calibration import calibration_order, calibration_photos
 from export.check import Tolerance, check_probabilities
-from export.coreml_check import check_coreml, read_structure
+from export.coreml_check import FLOAT16_LAYERS, check_coreml, read_structure, weight_name
 from export.network import Deployable, deployable
 from export.tflite import activation_ranges, run_tflite, to_int8
 from export.tflite_metadata import ModelDescription, embed, read_metadata
@@ -469,7 +469,7 @@ def test_coreml_structure(bundle: Bundle) -> None:
     [
         ("float32", "float32", "float32"),
         ("float16", "float16", "float16"),
-        ("int8-weights", "float16", "int8"),
+        ("int8-weights", "float16", "float16 int8"),
     ],
 )
 def test_coreml_weights_have_the_stated_precision(
@@ -477,10 +477,30 @@ def test_coreml_weights_have_the_stated_precision(
 ) -> None:
     package = bundle.path(bundle.info.variant(f"coreml-{precision}"))
     found = check_coreml(package, labels=bundle.labels, contract=CONTRACT, weights=precision)
-    assert (found.weight_types, found.layer_weights) == ((constants,), (layers,))
+    assert (found.weight_types, found.layer_weights) == ((constants,), tuple(layers.split()))
     for other in {"float32", "float16", "int8-weights", "palette6"} - {precision}:
         with pytest.raises(CheckFailedError, match="weights is"):
             check_coreml(package, labels=bundle.labels, contract=CONTRACT, weights=other)
+
+
+@pytest.mark.parametrize("change", ["one more", "one fewer", "none"])
+def test_coreml_check_sees_layers_that_are_not_in_8_bits(
+    bundle: Bundle, tmp_path: Path, change: str
+) -> None:
+    from coremltools.proto import Model_pb2
+
+    package = tmp_path / "copy.mlpackage"
+    shutil.copytree(bundle.path(bundle.info.variant("coreml-int8-weights")), package)
+    (file,) = package.rglob("*.mlmodel")
+    specification = Model_pb2.Model.FromString(file.read_bytes())
+    facts = specification.description.metadata.userDefined
+    stated = facts[FLOAT16_LAYERS].split()
+    assert stated and weight_name(stated[0]) in read_structure(package).float16_layers
+    other = {"one more": [*stated, "body.0.other"], "one fewer": stated[1:], "none": []}
+    facts[FLOAT16_LAYERS] = " ".join(other[change])
+    file.write_bytes(specification.SerializeToString())
+    with pytest.raises(CheckFailedError, match=r"layers in float16|layers' weights"):
+        check_coreml(package, labels=bundle.labels, contract=CONTRACT, weights="int8-weights")
 
 
 def test_coreml_check_sees_swapped_labels(bundle: Bundle) -> None:
