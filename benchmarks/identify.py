@@ -41,14 +41,15 @@ class Identified:
 
 
 def identify(
-    folder: Path, photos: Sequence[Path], *, variant: str, top: int
+    folder: Path, photos: Sequence[Path], *, variant: str | None = None, top: int
 ) -> tuple[Identified, ...]:
     """Identifies photos with one TFLite variant of a bundle.
 
     Args:
         folder: The bundle.
         photos: Photo files; one that cannot be read gets an error instead of an answer.
-        variant: A TFLite variant of the bundle.
+        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else
+            `tflite-int8`.
         top: Length of the shortlist.
 
     Returns:
@@ -61,6 +62,9 @@ def identify(
     from benchmarks.runtimes.litert_runtime import open_litert
 
     bundle = read_bundle(folder)
+    if variant is None:
+        known = {one.format: one.variant for one in bundle.info.recommended}
+        variant = known.get("tflite", "tflite-int8")
     if bundle.info.variant(variant).format != "tflite":
         raise InputError(
             f"{variant} is a Core ML package, which Core ML alone runs. "

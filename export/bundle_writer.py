@@ -76,6 +76,11 @@ def export_bundle(
     names = options.checked_variants()
     check_output(out, force=options.force, what="bundle")
     _check_photos(names, photos)
+    if options.recommend and photos is None:
+        raise InputError(
+            "Which variant is good enough is decided on the run's validation photos, and none were "
+            "given. Give the register that the run was trained on with --photos PHOTOS."
+        )
     if golden is not None:
         golden.check(run, photos)
     if photos is None:
@@ -165,6 +170,8 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
         say(f"Exporting {variant}.")
         variants.append(EXPORTERS[variant].export(material, folder))
     info = _info(job, thresholds, tuple(variants))
+    if job.options.recommend:
+        info = _recommended(job, material, Bundle(folder, info, run.labels), say)
     run.labels.write(folder)
     if job.golden is not None:
         say("Making golden vectors.")
@@ -183,6 +190,27 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     # Last, so that a folder with a bundle.json is complete even without the rename.
     info.write(folder / BUNDLE_FILE)
     return info
+
+
+def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> BundleInfo:
+    """The description with the variants to ship."""
+    from export.recommend import answers_of, recommend
+
+    loaded = job.gathered.validation
+    assert loaded is not None, "export_bundle asks for photos"
+    say(f"Measuring the variants on {len(loaded.photos)} validation photos.")
+    expected = np.empty((0, len(made.labels)), dtype=np.float32)
+    if loaded.photos:
+        expected = material.network.probabilities(loaded.pixels)
+    found = recommend(
+        made.info.variants,
+        answers_of(material, made, loaded.pixels),
+        expected,
+        _truth(job.run, loaded),
+    )
+    for one in found:
+        say(f"To ship: {one.variant}. {one.why}")
+    return made.info.model_copy(update={"recommended": found})
 
 
 def _material(job: _Job, network: Deployable) -> Material:
@@ -218,9 +246,13 @@ def _thresholds(
     if validation is None or not validation.photos:
         empty = np.empty((0, objects), dtype=np.float32)
         return choose_thresholds(empty, np.empty(0, dtype=np.int64))
+    return choose_thresholds(probabilities(validation.pixels), _truth(run, validation))
+
+
+def _truth(run: Run, loaded: LoadedPhotos) -> NDArray[np.int64]:
+    """Class indices `[N]` of photos."""
     index = {object_id: i for i, object_id in enumerate(run.labels.object_ids)}
-    truth = np.array([index[photo.object_id] for photo in validation.photos])
-    return choose_thresholds(probabilities(validation.pixels), truth)
+    return np.array([index[photo.object_id] for photo in loaded.photos], dtype=np.int64)
 
 
 def _probe(run: Run, gathered: _Gathered) -> NDArray[np.uint8]:

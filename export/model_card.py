@@ -28,6 +28,7 @@ def model_card(
     parts = [
         _header(info, run),
         _training(info, run, metrics),
+        *([_recommended(info)] if info.recommended else []),
         _variants(info),
         _preprocessing(info),
         _decision(info),
@@ -67,6 +68,18 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
         "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
         f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
+    )
+
+
+def _recommended(info: BundleInfo) -> str:
+    rows = "\n".join(
+        f"- {'Core ML' if one.format == 'coreml' else 'TFLite'}: "
+        f"`{info.variant(one.variant).file}`. {one.why}"
+        for one in info.recommended
+    )
+    return (
+        f"## Which file to ship\n\n{rows}\n\nA choice on so few photos can err: "
+        "`artefact-id benchmark` measures every file on test photos."
     )
 
 

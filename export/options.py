@@ -33,6 +33,7 @@ class ExportOptions:
         name: Name of the bundle; the run's name if None.
         calibration_photos: How many training photos the integer variants' ranges are taken from.
         seed: Seed of the choice of those photos.
+        recommend: Measure the variants on validation photos and recommend one of each format.
         force: Replace a bundle that is already there, once the new one is complete.
     """
 
@@ -40,6 +41,7 @@ class ExportOptions:
     name: str | None = None
     calibration_photos: int = 128
     seed: int = 0
+    recommend: bool = False
     force: bool = False
 
     def checked_variants(self) -> tuple[str, ...]:

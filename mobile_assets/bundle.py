@@ -94,10 +94,36 @@ class Calibration(Record):
     sha256: str
 
 
+class Recommendation(Record):
+    """Which variant of a format to ship, decided on validation photos.
+
+    Attributes:
+        format: Of which variants one is recommended.
+        variant: The variant's name.
+        met: Whether it was measured and keeps within its limits; otherwise nothing smaller is
+            known to be good enough.
+        photos: On how many validation photos it was decided.
+        agreement: Share of them that get the network's answer; None if `met` is not so.
+        agreement_low: Lower end of its 95 % interval.
+        drop_points: How much smaller the share of right answers is, in percentage points.
+        why: The reasons, for a person.
+    """
+
+    format: Literal["tflite", "coreml"]
+    variant: str
+    met: bool
+    photos: int = Field(ge=0)
+    agreement: float | None = None
+    agreement_low: float | None = None
+    drop_points: float | None = None
+    why: str
+
+
 class BundleInfo(Document):
     """The content of `bundle.json`.
 
     Attributes:
+        recommended: Of each format the variant to ship, if the export was asked to choose.
         files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
             so a signature of `bundle.json` covers them all. Empty in bundles of before it was kept.
     """
@@ -112,6 +138,7 @@ class BundleInfo(Document):
     source: Source
     calibration: Calibration | None
     versions: dict[str, str]
+    recommended: tuple[Recommendation, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
 
     def variant(self, name: str) -> Variant:

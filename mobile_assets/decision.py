@@ -84,7 +84,7 @@ def choose_thresholds(
     order = np.argsort(-best, kind="stable")
     asked = np.arange(1, photos + 1)
     precision = np.cumsum(right[order]) / asked
-    certain = _lower_bound(precision, asked) >= MATCH_CERTAINTY
+    certain = lower_bound(precision, asked) >= MATCH_CERTAINTY
     good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
     match = float(best[order[good[-1]]]) if len(good) else 1.0
     reject = float(np.quantile(best[right], REJECT_QUANTILE)) if right.any() else 0.0
@@ -93,7 +93,7 @@ def choose_thresholds(
     )
 
 
-def _lower_bound(share: NDArray[np.floating], photos: NDArray[np.integer]) -> NDArray[np.floating]:
+def lower_bound(share: NDArray[np.floating], photos: NDArray[np.integer]) -> NDArray[np.floating]:
     """Lower end of the 95 % score interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
     z2 = 1.96**2
     spread = np.sqrt(z2 * (share * (1 - share) / photos + z2 / (4 * photos**2)))

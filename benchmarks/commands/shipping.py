@@ -28,6 +28,7 @@ def add_export(commands: Any) -> None:
         "convert and quantise a run, write a bundle for the phone",
         "  artefact-id export run --photos photos --out bundle\n"
         "  artefact-id export run --photos photos --out bundle --variants tflite-int8\n"
+        "  artefact-id export run --photos photos --out bundle --quantise auto\n"
         "  artefact-id export run --photos photos --out bundle --golden 5 --sign key.pem\n\n"
         + KEYS_HELP,
     )
@@ -37,6 +38,12 @@ def add_export(commands: Any) -> None:
     )
     add_out(parser, "BUNDLE")
     parser.add_argument("--variants", help="comma-separated names (default: all)")
+    parser.add_argument(
+        "--quantise",
+        choices=("auto",),
+        help="auto: measure the variants on the run's validation photos and recommend, for TFLite "
+        "and for Core ML, the smallest that is good enough",
+    )
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of photos")
@@ -69,6 +76,7 @@ def _export(options: argparse.Namespace) -> None:
         name=options.name or options.out.name,
         calibration_photos=options.calibration_photos,
         seed=options.seed,
+        recommend=options.quantise == "auto",
         force=options.force,
     )
     if options.golden and not options.make_golden:
@@ -210,7 +218,9 @@ def add_identify(commands: Any) -> None:
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
     parser.add_argument("pictures", type=Path, nargs="+", metavar="PHOTO", help="photos")
-    parser.add_argument("--variant", default="tflite-int8", help="default: tflite-int8")
+    parser.add_argument(
+        "--variant", help="default: the one that the bundle recommends, or else tflite-int8"
+    )
     parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
 
