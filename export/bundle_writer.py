@@ -21,6 +21,7 @@ from mobile_assets.bundle import (
     Bundle,
     BundleInfo,
     Calibration,
+    Embedding,
     Source,
     Variant,
     hash_files,
@@ -81,6 +82,8 @@ def export_bundle(
             "Which variant is good enough is decided on the run's validation photos, and none were "
             "given. Give the register that the run was trained on with --photos PHOTOS."
         )
+    if options.embedding:
+        _check_embedding(run)
     if golden is not None:
         golden.check(run, photos)
     if photos is None:
@@ -92,6 +95,12 @@ def export_bundle(
             signer.sign(folder)
         say(f"Wrote {len(info.variants)} variants of {info.objects} objects.")
     return read_bundle(out)
+
+
+def _check_embedding(run: Run) -> None:
+    from export.embedding import check_head
+
+    check_head(run)
 
 
 def _say_nothing(_message: str) -> None:
@@ -172,6 +181,9 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     info = _info(job, thresholds, tuple(variants))
     if job.options.recommend:
         info = _recommended(job, material, Bundle(folder, info, run.labels), say)
+    if job.options.embedding:
+        say("Exporting the embedding.")
+        info = info.model_copy(update={"embedding": _embedding(material, folder)})
     run.labels.write(folder)
     if job.golden is not None:
         say("Making golden vectors.")
@@ -211,6 +223,19 @@ def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> Bundl
     for one in found:
         say(f"To ship: {one.variant}. {one.why}")
     return made.info.model_copy(update={"recommended": found})
+
+
+def _embedding(material: Material, folder: Path) -> Embedding:
+    from export.embedding import write_embedding
+
+    return write_embedding(
+        material.network,
+        material.contract,
+        folder,
+        probe=material.probe,
+        expected=material.expected,
+        description=f"{material.description.name}: embedding",
+    )
 
 
 def _material(job: _Job, network: Deployable) -> Material:

@@ -31,18 +31,3 @@ def int8_weights(model: Any, kept: frozenset[str] = frozenset()) -> Any:
             op_name_configs={weight_name(name): None for name in kept},
         )
         return optimize.linear_quantize_weights(model, chosen)
-
-
-def palette(model: Any, *, bits: int) -> Any:
-    """Stores each weight of a layer as the number of one of 2^bits values, chosen by k-means.
-
-    Args:
-        model: Of `export.coreml.convert_coreml`.
-        bits: 1, 2, 4, 6 or 8.
-    """
-    with quiet():
-        from coremltools.optimize import coreml as optimize
-
-        layer = optimize.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=0)
-        chosen = optimize.OptimizationConfig(op_type_configs=dict.fromkeys(_LAYERS, layer))
-        return optimize.palettize_weights(model, chosen)

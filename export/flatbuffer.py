@@ -129,7 +129,7 @@ def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[Te
     return tuple(map(info, graph.inputs)), tuple(map(info, graph.outputs))
 
 
-def label_ends(content: bytes, *, description: str) -> bytes:
+def label_ends(content: bytes, *, description: str, output: str = OUTPUT_NAME) -> bytes:
     """Names the one input and the one output, as tensors and in the signature.
 
     Raises:
@@ -141,22 +141,22 @@ def label_ends(content: bytes, *, description: str) -> bytes:
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ValueError("the converter made more than one input or output")
-    _shorten_names(graph.tensors)
+    _shorten_names(graph.tensors, output)
     graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
-    graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
+    graph.tensors[graph.outputs[0]].name = output.encode()
     signature.inputs[0].name = INPUT_NAME.encode()
-    signature.outputs[0].name = OUTPUT_NAME.encode()
+    signature.outputs[0].name = output.encode()
     model.description = description.encode()
     return write(model)
 
 
-def _shorten_names(tensors: list[Any]) -> None:
+def _shorten_names(tensors: list[Any], output: str) -> None:
     """Names tensors by the layers' names in the network, `body.0.conv_stem`.
 
     The converter's names hold the class and the module of every layer around; in 8 bits they take
     as much as the biases.
     """
-    taken = {INPUT_NAME, OUTPUT_NAME}
+    taken = {INPUT_NAME, output}
     for tensor in tensors:
         short = _short_name(tensor.name.decode())
         unique, number = short, 1

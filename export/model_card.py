@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mobile_assets.bundle import BundleInfo, Variant
+from mobile_assets.bundle import BundleInfo, Embedding, Variant
 from train.run import Run, RunMetrics
 
 
@@ -86,11 +86,23 @@ def _recommended(info: BundleInfo) -> str:
 def _variants(info: BundleInfo) -> str:
     rows = "\n".join(_variant_row(variant) for variant in info.variants)
     notes = "\n".join(f"- `{variant.name}`: {' '.join(variant.notes)}" for variant in info.variants)
+    if info.embedding is not None:
+        notes += f"\n\n{_embedding(info.embedding)}"
     return (
         "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
         f"{rows}\n\n{notes}\n\n"
         "`labels.json` says which class index is which object, `labels.txt` lists the object ids "
         "in class order, `bundle.json` holds sizes, hashes and versions."
+    )
+
+
+def _embedding(embedding: Embedding) -> str:
+    (answer,) = embedding.outputs
+    return (
+        f"`{embedding.file}` ({embedding.bytes:,} bytes) is no classifier and names no object: it "
+        f"takes the same photo as `{embedding.inputs[0].dtype}` and gives `{answer.name}` "
+        f"{answer.dtype} {list(answer.shape)}, by which two photos can be compared. "
+        f"{' '.join(embedding.notes)}"
     )
 
 

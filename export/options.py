@@ -34,6 +34,7 @@ class ExportOptions:
         calibration_photos: How many training photos the integer variants' ranges are taken from.
         seed: Seed of the choice of those photos.
         recommend: Measure the variants on validation photos and recommend one of each format.
+        embedding: Write the embedding as a file of its own, too.
         force: Replace a bundle that is already there, once the new one is complete.
     """
 
@@ -42,6 +43,7 @@ class ExportOptions:
     calibration_photos: int = 128
     seed: int = 0
     recommend: bool = False
+    embedding: bool = False
     force: bool = False
 
     def checked_variants(self) -> tuple[str, ...]:

@@ -53,6 +53,26 @@ class Variant(Record):
     notes: tuple[str, ...] = ()
 
 
+class Embedding(Record):
+    """The classifier without its last layer, as a TFLite file; no variant, as it names no object.
+
+    Attributes:
+        file: Path in the bundle, POSIX slashes.
+        bytes: Size of the file.
+        sha256: Of the file.
+        inputs: The photo, as a variant takes it.
+        outputs: `embedding` float32 `[1, D]`, of length 1.
+        notes: What was done and why.
+    """
+
+    file: str
+    bytes: int = Field(gt=0)
+    sha256: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    notes: tuple[str, ...] = ()
+
+
 class Source(Record):
     """The run that a bundle was made of.
 
@@ -124,6 +144,7 @@ class BundleInfo(Document):
 
     Attributes:
         recommended: Of each format the variant to ship, if the export was asked to choose.
+        embedding: The embedding in a file of its own; None where it was not asked for.
         files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
             so a signature of `bundle.json` covers them all. Empty in bundles of before it was kept.
     """
@@ -139,6 +160,7 @@ class BundleInfo(Document):
     calibration: Calibration | None
     versions: dict[str, str]
     recommended: tuple[Recommendation, ...] = ()
+    embedding: Embedding | None = None
     files: dict[str, str] = Field(default_factory=dict)
 
     def variant(self, name: str) -> Variant:
@@ -191,6 +213,8 @@ def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
     if check_files:
         for variant in info.variants:
             _check_variant(folder, variant)
+        if info.embedding is not None:
+            _check_variant(folder, info.embedding)
     return Bundle(folder, info, labels)
 
 
@@ -253,7 +277,7 @@ def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
     return labels
 
 
-def _check_variant(folder: Path, variant: Variant) -> None:
+def _check_variant(folder: Path, variant: Variant | Embedding) -> None:
     path = folder / variant.file
     if not path.exists():
         raise DamagedError(f"{path} is missing from the bundle: export it again.")

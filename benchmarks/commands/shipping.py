@@ -60,6 +60,12 @@ def add_export(commands: Any) -> None:
         "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
     )
     parser.add_argument(
+        "--embedding",
+        action="store_true",
+        help="also write the embedding as a TFLite file, to compare photos by; the run must have "
+        "been trained with --head embedding",
+    )
+    parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
     )
 
@@ -77,6 +83,7 @@ def _export(options: argparse.Namespace) -> None:
         calibration_photos=options.calibration_photos,
         seed=options.seed,
         recommend=options.quantise == "auto",
+        embedding=options.embedding,
         force=options.force,
     )
     if options.golden and not options.make_golden:

@@ -1,0 +1,157 @@
+"""The embedding of a network as a TFLite file of its own, beside the classifier's variants."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export import flatbuffer
+from export.check import Tolerance, check_probabilities
+from export.network import ChannelsLast, Deployable
+from export.tflite import run_tflite, to_float16
+from mobile_assets.bundle import INPUT_NAME, Embedding
+from mobile_assets.errors import CheckFailedError, InputError
+from mobile_assets.files import sha256_path, size_of, write_bytes
+from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.quiet import quiet
+from train.heads import UnitLength, embedding_size
+from train.run import Run
+
+EMBEDDING_FILE = "models/artefact-id.embedding.tflite"
+EMBEDDING_NAME = "embedding"
+
+LENGTH_TOLERANCE = 1e-4
+"""How far a length may be from 1: float32 sums of some hundred squares are within 1e-6."""
+
+# As of the float16 variant: the same weights in 11 significant bits.
+_TOLERANCE = Tolerance(largest=2e-2)
+
+_NOTES = (
+    "The classifier without its last layer: rows of length 1, whose products are cosines. Weights "
+    "are stored as float16; input, output and arithmetic on a CPU are float32.",
+)
+
+
+def check_head(run: Run) -> None:
+    """Refuses a run whose head has no embedding.
+
+    Raises:
+        InputError: It has none.
+    """
+    if embedding_size(run.info.head) is None:
+        raise InputError(
+            f"--embedding was given, and the head {run.info.head!r} of this run has no embedding. "
+            "Leave it out, or train a run with --head embedding."
+        )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A network taken apart before its last layer.
+
+    Attributes:
+        embedding: Raw RGB photo → rows of length 1, `[N, D]`.
+        directions: What rows are multiplied by to make logits, `[objects, D]`.
+    """
+
+    embedding: Deployable
+    directions: Tensor
+
+
+def take_apart(network: Deployable) -> Parts:
+    """Copies a folded network with an embedding without its classifier.
+
+    Raises:
+        ValueError: Its head has no embedding.
+    """
+    made = copy.deepcopy(network)
+    layers: Any = getattr(made.body, "layers", made.body)
+    head = layers[-1] if isinstance(layers, nn.Sequential) else None
+    if not (isinstance(head, nn.Sequential) and isinstance(head[-2], UnitLength)):
+        raise ValueError("the network's head has no embedding")
+    classifier = head[-1]
+    assert isinstance(classifier, nn.Linear)
+    layers[-1] = head[:-1]
+    return Parts(made.eval(), classifier.weight.detach())
+
+
+class _Embedded(ChannelsLast):
+    """Reads `[N, H, W, 3]` as the classifier does and answers with rows of length 1."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """`embedding` `[N, D]` of `[N, H, W, 3]` float RGB 0–255."""
+        padded = functional.pad(image - self.centre, (0, 0, *self.padding))
+        return {EMBEDDING_NAME: self.body(padded.permute(0, 3, 1, 2))}
+
+
+def write_embedding(
+    network: Deployable,
+    contract: Preprocessing,
+    bundle: Path,
+    *,
+    probe: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+    description: str,
+) -> Embedding:
+    """Writes the embedding's file into the bundle and checks it.
+
+    Args:
+        network: The folded network.
+        contract: Its preprocessing contract.
+        bundle: The bundle's folder.
+        probe: `[N, H, W, 3]` uint8 photos to check it on.
+        expected: The network's probabilities `[N, objects]` of them.
+        description: What the file says of itself.
+
+    Raises:
+        CheckFailedError: Its rows are not of length 1, or their cosines do not make the network's
+            probabilities.
+    """
+    parts = take_apart(network)
+    content = to_float16(_convert(parts.embedding, contract, description))
+    _check(run_tflite(content, probe), parts.directions, expected)
+    path = bundle / EMBEDDING_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+    inputs, outputs = flatbuffer.inputs_and_outputs(content)
+    return Embedding(
+        file=EMBEDDING_FILE,
+        bytes=size_of(path),
+        sha256=sha256_path(path),
+        inputs=inputs,
+        outputs=outputs,
+        notes=_NOTES,
+    )
+
+
+def _convert(network: Deployable, contract: Preprocessing, description: str) -> bytes:
+    with quiet():
+        import litert_torch
+
+        litert_torch.config.show_progress = False
+        sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
+        wrapped = _Embedded(network).eval()
+        content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
+    return flatbuffer.label_ends(content, description=description, output=EMBEDDING_NAME)
+
+
+def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:
+    """Whether rows have length 1 and their cosines make the expected probabilities."""
+    lengths = np.linalg.norm(rows, axis=1)
+    if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
+        raise CheckFailedError(
+            f"The embedding has rows of length {lengths.min():.4f} to {lengths.max():.4f} instead "
+            "of 1. Nothing was written. The converter cannot handle this network: export it "
+            "without --embedding."
+        )
+    logits = torch.from_numpy(rows) @ directions.T
+    found = torch.softmax(logits, dim=-1).numpy()
+    check_probabilities("The embedding", found, expected, _TOLERANCE)
