@@ -16,11 +16,12 @@ from benchmarks.photos import Skipped, TestPhoto, decode_chunks
 from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.subjects import REFERENCE, Subject
-from benchmarks.tempering import Temperature, TemperatureFit, tempered_confidence
+from benchmarks.tempering import tempered_confidence
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
+from train.temperature import Temperature, TemperatureFit
 
 KEEP = 10
 """How many of the best objects are remembered of each photo."""

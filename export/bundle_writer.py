@@ -325,6 +325,7 @@ def _info(job: _Job, thresholds: DecisionThresholds, variants: tuple[Variant, ..
             min_photos=info.min_photos,
             photo_list_sha256=info.photo_list_sha256,
             quantised_sha256=info.quantised.sha256 if info.quantised else None,
+            temperature=info.temperature.value if info.temperature else 1.0,
         ),
         calibration=job.gathered.record,
         versions=versions(),

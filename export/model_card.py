@@ -59,6 +59,13 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         else f"Top-1 accuracy of the network before export: {metrics.val_top1:.1%} of "
         f"{metrics.val_photos} validation photos."
     )
+    fitted = run.info.temperature
+    calibrated = (
+        "Probabilities are the network's own: there were no validation photos to calibrate them by."
+        if fitted is None
+        else f"Inside every variant the logits are divided by a temperature of {fitted.value:.2f}, "
+        f"fitted on {fitted.photos} validation photos, so that probabilities can be believed."
+    )
     return (
         "## Training\n\n"
         f"Objects with at least {info.source.min_photos} photos; "
@@ -67,6 +74,7 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         f"{run.info.weights}.\n\n"
         f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
         "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
+        f"{calibrated}\n\n"
         f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
     )
 

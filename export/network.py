@@ -107,8 +107,9 @@ def run_photos(network: nn.Module, photos: NDArray[np.uint8]) -> NDArray[np.floa
 def deployable(model: ArtefactModel, contract: Preprocessing) -> Deployable:
     """Folds a trained network into the form that is exported; `model` is not changed.
 
-    The normalisation's scale and every batch normalisation are folded into the neighbouring
-    weights, dropout goes, and padding that depends on the input's size becomes constant.
+    The normalisation's scale, every batch normalisation and the temperature are folded into the
+    neighbouring weights, dropout goes, and padding that depends on the input's size becomes
+    constant.
 
     Raises:
         CheckFailedError: The folded network does not answer as `model` does.
@@ -119,7 +120,7 @@ def deployable(model: ArtefactModel, contract: Preprocessing) -> Deployable:
     with torch.no_grad():
         _fix_padding(work, probe)
         _fold_backbone(work, probe)
-        work.head = _fold_head(work.head)
+        work.head = _fold_temperature(_fold_head(work.head), work.temperature)
         network = _fold_normalisation(work, probe).eval()
         expected, found = source(probe), network(probe)
     error = float((expected - found).abs().max() / expected.abs().max().clamp_min(1e-6))
@@ -297,6 +298,15 @@ def _fold_cosines(head: EmbeddingHead) -> nn.Module:
     plain = nn.Linear(classifier.in_features, classifier.out_features, bias=False)
     plain.weight = nn.Parameter(COSINE_SCALE * classifier.directions)
     return nn.Sequential(head[0], head[1], plain)
+
+
+def _fold_temperature(head: nn.Module, temperature: float) -> nn.Module:
+    """Divides the last layer by the temperature: probabilities are calibrated in every variant."""
+    last = [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
+    last.weight = nn.Parameter(last.weight / temperature)
+    if last.bias is not None:
+        last.bias = nn.Parameter(last.bias / temperature)
+    return head
 
 
 def _fold_linear(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:

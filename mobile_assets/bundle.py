@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.errors import DamagedError, InputError
@@ -25,7 +25,7 @@ class TensorInfo(Record):
     """One input or output of a variant, as the file itself declares it."""
 
     name: str
-    dtype: Literal["float32", "uint8", "int8", "float16", "image", "string"]
+    dtype: Literal["float32", "uint8", "int8", "int32", "float16", "image", "string"]
     shape: tuple[int, ...]
 
 
@@ -53,24 +53,35 @@ class Variant(Record):
     notes: tuple[str, ...] = ()
 
 
-class Embedding(Record):
-    """The classifier without its last layer, as a TFLite file; no variant, as it names no object.
+class Companion(Record):
+    """A model beside the variants that answers with numbers and names no object.
 
     Attributes:
+        kind: `embedding`: the classifier without its last layer. `shortlist`: the few best of the
+            classifier's probabilities, and which objects they are of.
+        format: TFLite file or Core ML package.
         file: Path in the bundle, POSIX slashes.
-        bytes: Size of the file.
-        sha256: Of the file.
+        bytes: Size of the file, or of all files in the package.
+        sha256: `mobile_assets.files.sha256_path` of it.
         inputs: The photo, as a variant takes it.
-        outputs: `embedding` float32 `[1, D]`, of length 1.
+        outputs: `embedding` float32 `[1, D]`, of length 1; or `indices` int32 and `probabilities`
+            float32 `[1, K]`, best first.
         notes: What was done and why.
     """
 
+    kind: Literal["embedding", "shortlist"]
+    format: Literal["tflite", "coreml"]
     file: str
     bytes: int = Field(gt=0)
     sha256: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called, such as `coreml-shortlist`; no variant has such a name."""
+        return f"{self.format}-{self.kind}"
 
 
 class Source(Record):
@@ -87,6 +98,7 @@ class Source(Record):
         photo_list_sha256: Hash of the list of photos that the run was trained on.
         quantised_sha256: Hash of the run's fine-tuned 8-bit weights, of which variants with 8-bit
             activations were made; None where there were none.
+        temperature: What the run's logits are divided by inside every variant, before the softmax.
     """
 
     run: str
@@ -98,6 +110,7 @@ class Source(Record):
     min_photos: int = Field(ge=1)
     photo_list_sha256: str
     quantised_sha256: str | None = None
+    temperature: float = Field(default=1.0, gt=0)
 
 
 class Calibration(Record):
@@ -144,7 +157,7 @@ class BundleInfo(Document):
 
     Attributes:
         recommended: Of each format the variant to ship, if the export was asked to choose.
-        embedding: The embedding in a file of its own; None where it was not asked for.
+        companions: Models beside the variants, in the order of export; none unless asked for.
         files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
             so a signature of `bundle.json` covers them all. Empty in bundles of before it was kept.
     """
@@ -160,8 +173,20 @@ class BundleInfo(Document):
     calibration: Calibration | None
     versions: dict[str, str]
     recommended: tuple[Recommendation, ...] = ()
-    embedding: Embedding | None = None
+    companions: tuple[Companion, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, value: Any) -> Any:
+        """Bundles of before there were several companions have one record, of a TFLite file."""
+        if not (isinstance(value, dict) and "embedding" in value):
+            return value
+        kept = {key: entry for key, entry in value.items() if key != "embedding"}
+        old = value["embedding"]
+        if isinstance(old, dict):
+            kept["companions"] = [{"kind": "embedding", "format": "tflite"} | old]
+        return kept
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -184,8 +209,8 @@ class Bundle:
     info: BundleInfo
     labels: LabelMap
 
-    def path(self, variant: Variant) -> Path:
-        """Where the variant's file or package lies."""
+    def path(self, variant: Variant | Companion) -> Path:
+        """Where the file or package lies."""
         return self.folder / variant.file
 
 
@@ -194,7 +219,7 @@ def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
 
     Args:
         folder: The bundle's folder.
-        check_files: Also check each variant's size and SHA-256.
+        check_files: Also check size and SHA-256 of each variant and companion.
 
     Raises:
         InputError: `folder` is no folder or holds no `bundle.json`.
@@ -213,8 +238,8 @@ def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
     if check_files:
         for variant in info.variants:
             _check_variant(folder, variant)
-        if info.embedding is not None:
-            _check_variant(folder, info.embedding)
+        for companion in info.companions:
+            _check_variant(folder, companion)
     return Bundle(folder, info, labels)
 
 
@@ -277,7 +302,7 @@ def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
     return labels
 
 
-def _check_variant(folder: Path, variant: Variant | Embedding) -> None:
+def _check_variant(folder: Path, variant: Variant | Companion) -> None:
     path = folder / variant.file
     if not path.exists():
         raise DamagedError(f"{path} is missing from the bundle: export it again.")

@@ -14,7 +14,7 @@ from mobile_assets.bundle import Bundle
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, read_run
+from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, TemperatureInfo, read_run
 
 pillow_heif.register_heif_opener()
 
@@ -63,6 +63,7 @@ def finish_run(
         model_sha256=sha256_file(folder / "model.safetensors"),
         versions={},
         host={},
+        temperature=TemperatureInfo(value=0.8, photos=max(1, counts["val"])),
     ).write(folder / "run.json")
     return read_run(folder)
 

@@ -590,6 +590,7 @@ def test_folding_changes_nothing(backbone: str, head: str) -> None:
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
+    model.temperature = 0.6
     network = deployable(model, contract)
     photo = torch.randint(0, 256, (2, 3, size, size)).float()
     with torch.inference_mode():
@@ -602,6 +603,15 @@ def test_wrong_folding_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     from export import network
 
     monkeypatch.setattr(network, "_fold_head", lambda head: torch.nn.Sequential(*list(head)[1:]))
+    with pytest.raises(CheckFailedError, match="Folding"):
+        deployable(load_model(run), CONTRACT)
+
+
+def test_a_forgotten_temperature_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from export import network
+
+    assert load_model(run).temperature != 1
+    monkeypatch.setattr(network, "_fold_temperature", lambda head, _: head)
     with pytest.raises(CheckFailedError, match="Folding"):
         deployable(load_model(run), CONTRACT)
 

@@ -24,12 +24,12 @@ from benchmarks.report.verdict import make_verdict
 from benchmarks.results import Results, Row, Settings
 from benchmarks.rows import accuracy_fields, make_test_set
 from benchmarks.subjects import REFERENCE, Subject
-from benchmarks.tempering import Temperature
 from mobile_assets.bundle import Bundle, BundleInfo, Source
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto
+from train.temperature import Temperature
 
 OBJECTS, VIEWS = 12, 4
 EVIL = "<script>alert(1)</script> & Söhne"

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.tempering import (
-    Temperature,
-    TemperatureFit,
-    calibration_of,
-    reliability,
-    tempered_confidence,
-)
+from benchmarks.tempering import calibration_of, reliability, tempered_confidence
+from train.temperature import Temperature, TemperatureFit, fitted
 
 PHOTOS, OBJECTS = 4000, 12
 
@@ -74,6 +69,26 @@ def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
     best = minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
     assert found is not None
     assert found.value == pytest.approx(best, rel=0.003)
+
+
+def test_a_few_right_answers_do_not_make_a_network_certain() -> None:
+    logits = np.zeros((10, OBJECTS), np.float32)
+    truth = np.arange(10)
+    logits[truth, truth] = 3
+    few, many = fitted(logits, truth), fitted(np.tile(logits, (400, 1)), np.tile(truth, 400))
+    assert few is not None and many is not None
+    assert 0.4 < few.value < 1
+    assert many.value < 0.3
+    assert many.photos == 4000
+
+
+def test_logits_of_any_height_have_one_temperature() -> None:
+    probabilities, truth = answers(2.0, seed=5)
+    logits = np.log(np.maximum(probabilities, 1e-30))
+    low, high = fitted(logits, truth), fitted(logits + 500, truth)
+    assert low is not None and high is not None
+    assert low.value == pytest.approx(2.0, rel=0.05)
+    assert high.value == pytest.approx(low.value, rel=1e-3)
 
 
 def test_values_that_are_no_numbers_are_left_out_and_zero_is_allowed() -> None:

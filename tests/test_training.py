@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.augment import augment
 from train.batches import Photos, class_weights, predict, to_images
@@ -31,6 +32,7 @@ from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
 from train.run import EpochRecord, Run, RunMetrics, load_model, read_run
 from train.schedule import next_epoch
 from train.state import State
+from train.temperature import fitted
 from train.trainer import train_run
 from train.weights import in_order, load_imagenet, package_file, read_tensors
 
@@ -472,6 +474,28 @@ def test_loaded_model_answers_as_when_it_was_trained(run: Run) -> None:
     assert 0 <= (metrics.val_top1 or 0) <= 1
 
 
+def test_the_temperature_is_the_validation_photos_and_divides_the_logits(
+    run: Run, register_folder: Path
+) -> None:
+    info = run.info.temperature
+    assert info is not None
+    assert info.photos == run.info.photos.val
+    model = load_model(run)
+    paths = [photo.path for photo in run.split.of("val")]
+    pixels = np.stack([load(register_folder / path, run.info.preprocessing) for path in paths])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    places = {label.object_id: place for place, label in enumerate(run.labels.labels)}
+    truth = np.array([places[photo.object_id] for photo in run.split.of("val")])
+    with torch.inference_mode():
+        divided = model(images)
+        model.temperature = 1.0
+        bare = model(images)
+    torch.testing.assert_close(divided, bare / info.value)
+    found = fitted(bare.numpy(), truth)
+    assert found is not None
+    assert found.value == pytest.approx(info.value, rel=2e-3)
+
+
 def test_same_photos_seed_and_versions_give_the_same_run(
     run: Run, register_folder: Path, tmp_path: Path
 ) -> None:
@@ -479,6 +503,7 @@ def test_same_photos_seed_and_versions_give_the_same_run(
         register_folder, tmp_path / "run", dataclasses.replace(QUICK, cache=tmp_path / "cache")
     )
     assert again.info.model_sha256 == run.info.model_sha256
+    assert again.info.temperature == run.info.temperature
     assert again.split == run.split
     assert again.labels == run.labels
 

@@ -44,6 +44,7 @@ class ArtefactModel(nn.Module):
         normalise: The preprocessing contract's normalisation.
         backbone: A timm network without classifier; `[N, 3, H, W]` → pooled `[N, features]`.
         head: Pooled features → logits.
+        temperature: What the head's logits are divided by; 1 while the network is trained.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing) -> None:
@@ -52,6 +53,7 @@ class ArtefactModel(nn.Module):
         self.normalise = Normalise(preprocessing)
         self.backbone = backbone
         self.head = head
+        self.temperature = 1.0
 
     def features(self, image: Tensor) -> Tensor:
         """Pooled penultimate features `[N, features]` of `[N, 3, H, W]` float RGB 0–255."""
@@ -61,7 +63,7 @@ class ArtefactModel(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits `[N, objects]` of `[N, 3, H, W]` float RGB 0–255."""
         logits: Tensor = self.head(self.features(image))
-        return logits
+        return logits if self.temperature == 1 else logits / self.temperature
 
 
 def build_model(

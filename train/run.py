@@ -69,6 +69,18 @@ class PhotoCounts(Record):
     unreadable: int
 
 
+class TemperatureInfo(Record):
+    """What logits are divided by, so that probabilities can be believed.
+
+    Attributes:
+        value: The temperature; below 1 makes answers surer.
+        photos: Validation photos that it was fitted on.
+    """
+
+    value: float = Field(gt=0)
+    photos: int = Field(ge=1)
+
+
 class QuantisedInfo(Record):
     """What quantisation-aware fine-tuning put beside a run's network.
 
@@ -100,6 +112,8 @@ class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
+        temperature: What the network's logits are divided by; None without validation photos: the
+            logits stay as they are.
         quantised: What there is of 8-bit weights beside the network; None in most runs.
     """
 
@@ -121,6 +135,7 @@ class RunInfo(Document):
     model_sha256: str
     versions: dict[str, str]
     host: dict[str, str]
+    temperature: TemperatureInfo | None = None
     quantised: QuantisedInfo | None = None
 
 
@@ -238,4 +253,5 @@ def load_model(run: Run) -> ArtefactModel:
             f"{run.folder / MODEL_FILE} does not fit {info.backbone} with head {info.head} and "
             f"{info.objects} objects ({str(error).splitlines()[0]}). Train the run again."
         ) from None
+    model.temperature = info.temperature.value if info.temperature else 1.0
     return model.eval()

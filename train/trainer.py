@@ -20,6 +20,7 @@ from train.run import (
     Run,
     RunInfo,
     RunMetrics,
+    TemperatureInfo,
     read_run,
 )
 from train.versions import created_now, versions
@@ -93,6 +94,7 @@ def _train(
         with checkpoint.kept_if_disk_is_full(checkpoint.folder):
             best = trainer.fit(resume)
     trainer.model.load_state_dict(best.weights)
+    temperature = _temperature(trainer)
 
     def write() -> None:
         if several.first:
@@ -101,7 +103,15 @@ def _train(
                 new_folder(out, force=options.force, what="run") as folder,
             ):
                 log.move(folder)
-                _write(folder, trainer, plan, options, name=out.name, weights=weights)
+                _write(
+                    folder,
+                    trainer,
+                    plan,
+                    options,
+                    name=out.name,
+                    weights=weights,
+                    temperature=temperature,
+                )
             checkpoint.remove()
 
     several.together(write)
@@ -169,6 +179,26 @@ def _photos(plan: Plan, side: str) -> Photos:
     )
 
 
+def _temperature(trainer: Trainer) -> TemperatureInfo | None:
+    """The temperature of the trained network by its validation photos; None without any.
+
+    Label smoothing leaves a network less sure than it is right, and an officer should be able to
+    take a probability at its word.
+    """
+    from train.batches import predict
+    from train.temperature import fitted
+
+    if not len(trainer.val):
+        return None
+    logits = predict(
+        trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
+    )
+    found = fitted(logits.numpy(), trainer.val.truth.numpy())
+    if found is None:
+        return None
+    return TemperatureInfo(value=round(found.value, 4), photos=found.photos)
+
+
 def _write(
     folder: Path,
     trainer: Trainer,
@@ -177,6 +207,7 @@ def _write(
     *,
     name: str,
     weights: str,
+    temperature: TemperatureInfo | None,
 ) -> None:
     from safetensors.torch import save_file
 
@@ -215,6 +246,7 @@ def _write(
             "system": f"{platform.system()} {platform.machine()}",
             "compute": trainer.compute.description,
         },
+        temperature=temperature,
     ).write(folder / "run.json")
 
 
