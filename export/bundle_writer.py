@@ -21,7 +21,6 @@ from mobile_assets.bundle import (
     Bundle,
     BundleInfo,
     Calibration,
-    Embedding,
     Source,
     Variant,
     hash_files,
@@ -84,6 +83,7 @@ def export_bundle(
         )
     if options.embedding:
         _check_embedding(run)
+    options.check_shortlist()
     if golden is not None:
         golden.check(run, photos)
     if photos is None:
@@ -165,6 +165,7 @@ class _Job:
 
 def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     """Writes everything into `folder`, which is to become `job.out`."""
+    from export.companion_writer import write_companions
     from export.delegates import delegate_table, delegate_views
     from export.network import deployable
     from export.variants import EXPORTERS
@@ -181,21 +182,20 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     info = _info(job, thresholds, tuple(variants))
     if job.options.recommend:
         info = _recommended(job, material, Bundle(folder, info, run.labels), say)
-    if job.options.embedding:
-        say("Exporting the embedding.")
-        info = info.model_copy(update={"embedding": _embedding(material, folder)})
+    made = write_companions(job.options, material, folder, say)
+    info = info.model_copy(update={"companions": made})
     run.labels.write(folder)
     if job.golden is not None:
         say("Making golden vectors.")
         write_golden(job.golden, Bundle(folder, info, run.labels), run, job.photos)
+    files = [(variant.name, variant.file) for variant in variants]
+    files += [(companion.name, companion.file) for companion in info.companions]
     card = model_card(
         info,
         run,
         _metrics(run),
         golden=job.golden is not None,
-        delegates=delegate_table(
-            (variant.name, delegate_views(folder / variant.file)) for variant in variants
-        ),
+        delegates=delegate_table((name, delegate_views(folder / file)) for name, file in files),
     )
     write_text(folder / "README.md", card)
     info = info.model_copy(update={"files": hash_files(folder)})
@@ -223,19 +223,6 @@ def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> Bundl
     for one in found:
         say(f"To ship: {one.variant}. {one.why}")
     return made.info.model_copy(update={"recommended": found})
-
-
-def _embedding(material: Material, folder: Path) -> Embedding:
-    from export.embedding import write_embedding
-
-    return write_embedding(
-        material.network,
-        material.contract,
-        folder,
-        probe=material.probe,
-        expected=material.expected,
-        description=f"{material.description.name}: embedding",
-    )
 
 
 def _material(job: _Job, network: Deployable) -> Material:

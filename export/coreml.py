@@ -1,9 +1,11 @@
-"""Conversion to a Core ML package: an ML Program that classifies an image."""
+"""Conversion to a Core ML package: an ML Program that reads an image, mostly a classifier."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,28 @@ from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.quiet import quiet
 
 _SCORES = "scores"
-_IN_FLOAT32 = ("softmax", "reduce_sum", "rsqrt")
-"""The softmax, and the length of an embedding, whose square may leave float16's range."""
+_IN_FLOAT32 = ("softmax", "topk", "reduce_sum", "rsqrt")
+"""The softmax and what is chosen of it, and the length of an embedding, whose square may leave
+float16's range."""
+
+_ARITHMETIC = ("mul", "add")
+_ROWS = 2
 
 _CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 _NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
+
+
+@dataclass(frozen=True)
+class Array:
+    """An output that is a plain array.
+
+    Attributes:
+        dtype: `float32` or `int32`.
+        description: What the package says of it.
+    """
+
+    dtype: str
+    description: str
 
 
 class _WithSoftmax(nn.Module):
@@ -59,34 +78,107 @@ def convert_coreml(
     with quiet():
         import coremltools as ct
 
-        example = torch.zeros(1, 3, contract.height, contract.width)
-        trace: Any = torch.jit.trace
-        traced = trace(_WithSoftmax(network).eval(), example, check_trace=False)
-        model = ct.convert(
-            traced,
-            inputs=[
-                ct.ImageType(
-                    name=INPUT_NAME, shape=tuple(example.shape), color_layout=ct.colorlayout.RGB
-                )
-            ],
+        model = _convert(
+            _WithSoftmax(network),
+            contract,
             outputs=[ct.TensorType(name=_SCORES, dtype=np.float32)],
             classifier_config=ct.ClassifierConfig(
                 list(labels.object_ids),
                 predicted_feature_name=PREDICTED_LABEL,
                 predicted_probabilities_output=_SCORES,
             ),
-            convert_to="mlprogram",
-            compute_precision=ct.precision.FLOAT32
-            if float32
-            else ct.transform.FP16ComputePrecision(
-                op_selector=lambda operation: operation.op_type not in _IN_FLOAT32
-            ),
+            compute_precision=ct.precision.FLOAT32 if float32 else _half_but(_in_float32),
             minimum_deployment_target=target or ct.target.iOS16,
-            skip_model_load=True,
         )
         renamed = _rename_output(model)
     _describe(renamed, description, user_defined)
+    renamed.output_description[PREDICTED_LABEL] = "Identifier of the most probable museum object."
+    renamed.output_description[OUTPUT_NAME] = "Probability of each museum object; they sum to 1."
     return renamed
+
+
+def convert_arrays(
+    network: nn.Module,
+    contract: Preprocessing,
+    outputs: Mapping[str, Array],
+    *,
+    description: ModelDescription,
+    user_defined: dict[str, str],
+    exact_rows: bool = False,
+) -> Any:
+    """Converts a network to an ML Program with float16 weights that answers with plain arrays.
+
+    Arithmetic is that of the float16 classifier. Operations are those of iOS 16: from iOS 17 on,
+    the converter has `topk` count the objects in 16 bits, which end at 32,767.
+
+    Args:
+        network: `[1, 3, H, W]` float RGB 0–255 → a tensor per output, in their order.
+        contract: The preprocessing contract.
+        outputs: Names of the outputs, with what they are.
+        description: The words in the package's metadata.
+        user_defined: Facts for the package's metadata.
+        exact_rows: Whether arithmetic of rows, such as an embedding's length, is all float32.
+
+    Returns:
+        A `coremltools.models.MLModel`, not yet saved.
+    """
+    with quiet():
+        import coremltools as ct
+
+        types = {"float32": np.float32, "int32": np.int32}
+        model = _convert(
+            network,
+            contract,
+            outputs=[
+                ct.TensorType(name=name, dtype=types[one.dtype]) for name, one in outputs.items()
+            ],
+            compute_precision=_half_but(_of_rows_or_exact if exact_rows else _in_float32),
+            minimum_deployment_target=ct.target.iOS16,
+        )
+        specification = model.get_spec()
+        specification.description.metadata.userDefined.pop(_CONVERSION_DATE, None)
+        model = ct.models.MLModel(
+            specification, weights_dir=model.weights_dir, skip_model_load=True
+        )
+    _describe(model, description, user_defined)
+    for name, one in outputs.items():
+        model.output_description[name] = one.description
+    return model
+
+
+def _convert(network: nn.Module, contract: Preprocessing, **settings: Any) -> Any:
+    import coremltools as ct
+
+    example = torch.zeros(1, 3, contract.height, contract.width)
+    trace: Any = torch.jit.trace
+    return ct.convert(
+        trace(network.eval(), example, check_trace=False),
+        inputs=[
+            ct.ImageType(
+                name=INPUT_NAME, shape=tuple(example.shape), color_layout=ct.colorlayout.RGB
+            )
+        ],
+        convert_to="mlprogram",
+        skip_model_load=True,
+        **settings,
+    )
+
+
+def _half_but(exact: Callable[[Any], bool]) -> Any:
+    """Float16 for every operation but those."""
+    import coremltools as ct
+
+    return ct.transform.FP16ComputePrecision(op_selector=lambda operation: not exact(operation))
+
+
+def _in_float32(operation: Any) -> bool:
+    return operation.op_type in _IN_FLOAT32
+
+
+def _of_rows_or_exact(operation: Any) -> bool:
+    """Also arithmetic of `[1, D]`: squeeze-and-excite, and all that is large, has images' axes."""
+    rows = operation.op_type in _ARITHMETIC and operation.outputs[0].rank == _ROWS
+    return rows or _in_float32(operation)
 
 
 def _rename_output(model: Any) -> Any:
@@ -110,8 +202,6 @@ def _describe(model: Any, description: ModelDescription, user_defined: dict[str,
     model.input_description[INPUT_NAME] = (
         "Photo squashed to the input size without cropping (Vision: scaleFill), RGB."
     )
-    model.output_description[PREDICTED_LABEL] = "Identifier of the most probable museum object."
-    model.output_description[OUTPUT_NAME] = "Probability of each museum object; they sum to 1."
     model.user_defined_metadata.update(user_defined)
 
 

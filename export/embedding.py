@@ -1,4 +1,4 @@
-"""The embedding of a network as a TFLite file of its own, beside the classifier's variants."""
+"""The embedding of a network in files of its own, beside the classifier's variants."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export import flatbuffer
+from export import companions, flatbuffer
 from export.check import Tolerance, check_probabilities
+from export.companions import Format
+from export.coreml import Array, convert_arrays, save_package
 from export.network import ChannelsLast, Deployable
 from export.tflite import run_tflite, to_float16
-from mobile_assets.bundle import INPUT_NAME, Embedding
+from export.variants import Material
+from mobile_assets.bundle import INPUT_NAME, Companion
 from mobile_assets.errors import CheckFailedError, InputError
-from mobile_assets.files import sha256_path, size_of, write_bytes
+from mobile_assets.files import write_bytes
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.quiet import quiet
 from train.heads import UnitLength, embedding_size
 from train.run import Run
 
-EMBEDDING_FILE = "models/artefact-id.embedding.tflite"
 EMBEDDING_NAME = "embedding"
 
 LENGTH_TOLERANCE = 1e-4
@@ -34,10 +36,20 @@ LENGTH_TOLERANCE = 1e-4
 # As of the float16 variant: the same weights in 11 significant bits.
 _TOLERANCE = Tolerance(largest=2e-2)
 
-_NOTES = (
-    "The classifier without its last layer: rows of length 1, whose products are cosines. Weights "
-    "are stored as float16; input, output and arithmetic on a CPU are float32.",
-)
+_WHAT = "The classifier without its last layer: rows of length 1, whose products are cosines."
+_NOTES: dict[str, tuple[str, ...]] = {
+    "tflite": (
+        f"{_WHAT} Weights are stored as float16; input, output and arithmetic on a CPU are "
+        "float32.",
+    ),
+    "coreml": (
+        f"{_WHAT} ML Program for iOS 16 or later with float16 weights and arithmetic; the length "
+        "is taken in float32, since squares may leave float16's range.",
+        "Converted and checked in structure; not run, since Core ML runs on Apple systems only.",
+    ),
+}
+EXACT = {"rsqrt": ("float32",), "reduce_sum": ("float32",)}
+"""Operations of a package that must be there, with the types of what they give."""
 
 
 def check_head(run: Run) -> None:
@@ -92,44 +104,47 @@ class _Embedded(ChannelsLast):
         return {EMBEDDING_NAME: self.body(padded.permute(0, 3, 1, 2))}
 
 
-def write_embedding(
-    network: Deployable,
-    contract: Preprocessing,
-    bundle: Path,
-    *,
-    probe: NDArray[np.uint8],
-    expected: NDArray[np.float32],
-    description: str,
-) -> Embedding:
+def write_embedding(material: Material, bundle: Path, of: Format) -> Companion:
     """Writes the embedding's file into the bundle and checks it.
 
     Args:
-        network: The folded network.
-        contract: Its preprocessing contract.
+        material: What the variants are made of; its network's head must have an embedding.
         bundle: The bundle's folder.
-        probe: `[N, H, W, 3]` uint8 photos to check it on.
-        expected: The network's probabilities `[N, objects]` of them.
-        description: What the file says of itself.
+        of: The format.
 
     Raises:
         CheckFailedError: Its rows are not of length 1, or their cosines do not make the network's
             probabilities.
     """
-    parts = take_apart(network)
-    content = to_float16(_convert(parts.embedding, contract, description))
-    _check(run_tflite(content, probe), parts.directions, expected)
-    path = bundle / EMBEDDING_FILE
+    parts = take_apart(material.network)
+    path = bundle / companions.companion_file("embedding", of)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content)
-    inputs, outputs = flatbuffer.inputs_and_outputs(content)
-    return Embedding(
-        file=EMBEDDING_FILE,
-        bytes=size_of(path),
-        sha256=sha256_path(path),
-        inputs=inputs,
-        outputs=outputs,
-        notes=_NOTES,
+    if of == "tflite":
+        description = f"{material.description.name}: embedding"
+        content = to_float16(_convert(parts.embedding, material.contract, description))
+        _check(run_tflite(content, material.probe), parts.directions, material.expected)
+        write_bytes(path, content)
+    else:
+        _write_package(parts, material, path)
+    return companions.recorded("embedding", of, bundle, _NOTES[of])
+
+
+def _write_package(parts: Parts, material: Material, path: Path) -> None:
+    told = Array("float32", "What the photo shows, as a row of length 1; products are cosines.")
+    model = convert_arrays(
+        parts.embedding,
+        material.contract,
+        {EMBEDDING_NAME: told},
+        description=material.description,
+        user_defined=material.user_defined,
+        exact_rows=True,
     )
+    save_package(model, path)
+    with torch.inference_mode():
+        photos = torch.from_numpy(material.probe).permute(0, 3, 1, 2).float()
+        _check(parts.embedding(photos).numpy(), parts.directions, material.expected)
+    problems = companions.package_problems(path, material.contract, EXACT)
+    companions.refuse("The embedding's package", problems)
 
 
 def _convert(network: Deployable, contract: Preprocessing, description: str) -> bytes:
@@ -140,7 +155,7 @@ def _convert(network: Deployable, contract: Preprocessing, description: str) -> 
         sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
         wrapped = _Embedded(network).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
-    return flatbuffer.label_ends(content, description=description, output=EMBEDDING_NAME)
+    return flatbuffer.label_ends(content, description=description, outputs=(EMBEDDING_NAME,))
 
 
 def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:

@@ -129,34 +129,45 @@ def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[Te
     return tuple(map(info, graph.inputs)), tuple(map(info, graph.outputs))
 
 
-def label_ends(content: bytes, *, description: str, output: str = OUTPUT_NAME) -> bytes:
-    """Names the one input and the one output, as tensors and in the signature.
+def label_ends(
+    content: bytes, *, description: str, outputs: tuple[str, ...] = (OUTPUT_NAME,)
+) -> bytes:
+    """Names the one input and the outputs, as tensors and in the signature.
+
+    Args:
+        content: A converted file.
+        description: What it says of itself.
+        outputs: Names of its outputs in their order.
 
     Raises:
-        ValueError: The file has more than one subgraph, signature, input or output.
+        ValueError: The file has more than one subgraph, signature or input, or other outputs.
     """
     model = read(content)
     if len(model.subgraphs) != 1 or len(model.signatureDefs) != 1:
         raise ValueError("the converter made more than one subgraph or signature")
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ValueError("the converter made more than one input or output")
-    _shorten_names(graph.tensors, output)
+    if len(graph.inputs) != 1 or len(graph.outputs) != len(outputs):
+        raise ValueError(f"the converter made other than one input and {len(outputs)} outputs")
+    _shorten_names(graph.tensors, outputs)
     graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
-    graph.tensors[graph.outputs[0]].name = output.encode()
     signature.inputs[0].name = INPUT_NAME.encode()
-    signature.outputs[0].name = output.encode()
+    signed = {int(entry.tensorIndex): entry for entry in signature.outputs}
+    for index, name in zip(graph.outputs, outputs, strict=True):
+        entry = signed[int(index)]
+        if len(outputs) > 1 and entry.name != name.encode():
+            raise ValueError("the converter put the outputs in another order")
+        graph.tensors[index].name = entry.name = name.encode()
     model.description = description.encode()
     return write(model)
 
 
-def _shorten_names(tensors: list[Any], output: str) -> None:
+def _shorten_names(tensors: list[Any], outputs: tuple[str, ...]) -> None:
     """Names tensors by the layers' names in the network, `body.0.conv_stem`.
 
     The converter's names hold the class and the module of every layer around; in 8 bits they take
     as much as the biases.
     """
-    taken = {INPUT_NAME, output}
+    taken = {INPUT_NAME, *outputs}
     for tensor in tensors:
         short = _short_name(tensor.name.decode())
         unique, number = short, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mobile_assets.bundle import BundleInfo, Embedding, Variant
+from mobile_assets.bundle import BundleInfo, Companion, Variant
 from train.run import Run, RunMetrics
 
 
@@ -94,8 +94,7 @@ def _recommended(info: BundleInfo) -> str:
 def _variants(info: BundleInfo) -> str:
     rows = "\n".join(_variant_row(variant) for variant in info.variants)
     notes = "\n".join(f"- `{variant.name}`: {' '.join(variant.notes)}" for variant in info.variants)
-    if info.embedding is not None:
-        notes += f"\n\n{_embedding(info.embedding)}"
+    notes += "".join(f"\n\n{_companion(companion)}" for companion in info.companions)
     return (
         "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
         f"{rows}\n\n{notes}\n\n"
@@ -104,13 +103,15 @@ def _variants(info: BundleInfo) -> str:
     )
 
 
-def _embedding(embedding: Embedding) -> str:
-    (answer,) = embedding.outputs
+def _companion(companion: Companion) -> str:
+    answers = " and ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in companion.outputs)
+    purpose = (
+        ", by which two photos can be compared" if companion.kind == "embedding" else ", best first"
+    )
     return (
-        f"`{embedding.file}` ({embedding.bytes:,} bytes) is no classifier and names no object: it "
-        f"takes the same photo as `{embedding.inputs[0].dtype}` and gives `{answer.name}` "
-        f"{answer.dtype} {list(answer.shape)}, by which two photos can be compared. "
-        f"{' '.join(embedding.notes)}"
+        f"`{companion.file}` ({companion.bytes:,} bytes) is no classifier and holds no labels: it "
+        f"takes the same photo as `{companion.inputs[0].dtype}` and gives {answers}{purpose}. "
+        f"{' '.join(companion.notes)}"
     )
 
 

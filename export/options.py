@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mobile_assets.errors import InputError
+from mobile_assets.shortlist import MOST
 
 VARIANTS: tuple[str, ...] = (
     "tflite-float32",
@@ -34,7 +35,9 @@ class ExportOptions:
         calibration_photos: How many training photos the integer variants' ranges are taken from.
         seed: Seed of the choice of those photos.
         recommend: Measure the variants on validation photos and recommend one of each format.
-        embedding: Write the embedding as a file of its own, too.
+        embedding: Write the embedding as a file of its own, too, in each format of the variants.
+        shortlist: Of how many objects models with a short list are written, in each format of the
+            variants; None for no such models.
         force: Replace a bundle that is already there, once the new one is complete.
     """
 
@@ -44,6 +47,7 @@ class ExportOptions:
     seed: int = 0
     recommend: bool = False
     embedding: bool = False
+    shortlist: int | None = None
     force: bool = False
 
     def checked_variants(self) -> tuple[str, ...]:
@@ -64,3 +68,15 @@ class ExportOptions:
                 "Give at least 1; 128 is the default."
             )
         return tuple(name for name in VARIANTS if name in self.variants)
+
+    def check_shortlist(self) -> None:
+        """Refuses a short list that is none.
+
+        Raises:
+            InputError: It would name no object, or so many that it is not short.
+        """
+        if self.shortlist is not None and not 1 <= self.shortlist <= MOST:
+            raise InputError(
+                f"--shortlist {self.shortlist}: give a number from 1 to {MOST}, as many objects as "
+                "the app ever shows for one photo."
+            )

@@ -2,8 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+INDICES_NAME = "indices"
+"""The output of a short-list model that says which objects; the other is `probabilities`."""
+
+MOST = 100
+"""The longest short list that a model is exported with."""
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """The best objects of one photo, best first; of equal ones the lower index comes first.
+
+    Attributes:
+        indices: `[K]` int32 class indices, in the order of `labels.json`.
+        probabilities: `[K]` float32, of all objects: they need not sum to 1.
+    """
+
+    indices: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float32], top: int) -> Shortlist:
+        """What a short-list model answers where the classifier answers with `[objects]`."""
+        chosen = best(probabilities, top)
+        return cls(chosen.astype(np.int32), probabilities[chosen])
+
+    def problem(self, whole: NDArray[np.float32], allowed: float) -> str | None:
+        """What is wrong with it as the short list of a whole vector; None if nothing is.
+
+        Objects may change places only where their probabilities are no further apart than allowed.
+
+        Args:
+            whole: The classifier's probabilities `[objects]` of the same photo.
+            allowed: How far two probabilities of one object may be apart.
+        """
+        form = self._form_problem(len(whole))
+        if form is not None:
+            return form
+        expected = Shortlist.of(whole, len(self.indices))
+        apart = np.abs(self.probabilities - whole[self.indices]).max()
+        if not apart <= allowed:
+            return f"a probability is {apart:.1e} from the object's own"
+        missed = np.abs(self.probabilities - expected.probabilities).max()
+        return None if missed <= allowed else f"it leaves out what is {missed:.1e} better"
+
+    def _form_problem(self, objects: int) -> str | None:
+        places = self.indices.tolist()
+        if not 1 <= len(places) <= objects or self.probabilities.shape != self.indices.shape:
+            return f"{len(places)} of {objects} objects"
+        if min(places) < 0 or max(places) >= objects:
+            return f"class indices {min(places)} to {max(places)} of {objects} objects"
+        if len(set(places)) < len(places):
+            return "an object stands twice"
+        return None if (np.diff(self.probabilities) <= 0).all() else "it is not sorted"
 
 
 def best(probabilities: NDArray[np.floating], top: int) -> NDArray[np.intp]:

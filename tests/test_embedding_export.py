@@ -67,8 +67,7 @@ def photos(run: Run) -> NDArray[np.uint8]:
 def test_cosines_of_the_embedding_make_the_probabilities(
     run: Run, bundle: Bundle, photos: NDArray[np.uint8]
 ) -> None:
-    assert bundle.info.embedding is not None
-    content = (bundle.folder / bundle.info.embedding.file).read_bytes()
+    content = bundle.path(bundle.info.companions[0]).read_bytes()
     (entry,) = interpreter(content).get_output_details()
     assert (list(entry["shape"]), entry["dtype"]) == ([1, SIZE], np.float32)
     assert list(interpreter(content).get_signature_runner().get_output_details()) == ["embedding"]
@@ -78,7 +77,7 @@ def test_cosines_of_the_embedding_make_the_probabilities(
     head = model.head
     assert isinstance(head, EmbeddingHead)
     directions = head[2].directions.detach().numpy()  # type: ignore[operator]
-    scores = np.exp(COSINE_SCALE * rows @ directions.T)
+    scores = np.exp(COSINE_SCALE * rows @ directions.T / model.temperature)
     found = scores / scores.sum(axis=1, keepdims=True)
     wanted = run_tflite(bundle.path(bundle.info.variants[0]).read_bytes(), photos)
     assert np.abs(found - wanted).max() < 5e-3
@@ -88,25 +87,26 @@ def test_cosines_of_the_embedding_make_the_probabilities(
 def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     info = bundle.info
     assert [variant.name for variant in info.variants] == ["tflite-float32"]
-    assert info.embedding is not None and info.embedding.file in info.files
-    assert [(t.name, t.dtype, t.shape) for t in info.embedding.outputs] == [
+    (tflite,) = info.companions
+    assert tflite.name == "tflite-embedding" and tflite.file in info.files
+    assert [(t.name, t.dtype, t.shape) for t in tflite.outputs] == [
         ("embedding", "float32", (1, SIZE))
     ]
     # float16 weights: about half of the classifier, which has the layer of the objects besides
-    assert info.embedding.bytes < 0.7 * info.variants[0].bytes
-    assert info.embedding.file in (bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert tflite.bytes < 0.7 * info.variants[0].bytes
+    assert tflite.file in (bundle.folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_verify_passes_and_sees_a_change(bundle: Bundle, tmp_path: Path) -> None:
     assert verify_bundle(bundle.folder).failed == ()
     copy = tmp_path / "copy"
     shutil.copytree(bundle.folder, copy)
-    file = copy / exported.EMBEDDING_FILE
+    file = copy / bundle.info.companions[0].file
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     (failed,) = verify_bundle(copy).failed
-    assert failed.name == "files" and exported.EMBEDDING_FILE in failed.said
+    assert failed.name == "files" and bundle.info.companions[0].file in failed.said
     with pytest.raises(DamagedError, match="embedding"):
         read_bundle(copy)
 
@@ -143,8 +143,10 @@ def test_nothing_is_asked_for_and_nothing_written(
 ) -> None:
     options = ExportOptions(variants=("tflite-float32",))
     plain = export_bundle(run, tmp_path / "plain", options=options, photos=register_folder)
-    assert plain.info.embedding is None
-    assert not (plain.folder / exported.EMBEDDING_FILE).exists()
+    assert plain.info.companions == ()
+    assert [path.name for path in (plain.folder / "models").iterdir()] == [
+        "artefact-id.float32.tflite"
+    ]
 
 
 def test_wrong_rows_are_refused(run: Run, photos: NDArray[np.uint8]) -> None:

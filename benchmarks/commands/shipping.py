@@ -29,6 +29,7 @@ def add_export(commands: Any) -> None:
         "  artefact-id export run --photos photos --out bundle\n"
         "  artefact-id export run --photos photos --out bundle --variants tflite-int8\n"
         "  artefact-id export run --photos photos --out bundle --quantise auto\n"
+        "  artefact-id export run --photos photos --out bundle --embedding --shortlist 10\n"
         "  artefact-id export run --photos photos --out bundle --golden 5 --sign key.pem\n\n"
         + KEYS_HELP,
     )
@@ -62,8 +63,15 @@ def add_export(commands: Any) -> None:
     parser.add_argument(
         "--embedding",
         action="store_true",
-        help="also write the embedding as a TFLite file, to compare photos by; the run must have "
-        "been trained with --head embedding",
+        help="also write the embedding as a model of its own, to compare photos by; the run must "
+        "have been trained with --head embedding",
+    )
+    parser.add_argument(
+        "--shortlist",
+        type=int,
+        metavar="K",
+        help="also write a model that answers with the K best objects (1 to 100) instead of all: "
+        "quicker to read where there are thousands",
     )
     parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
@@ -84,6 +92,7 @@ def _export(options: argparse.Namespace) -> None:
         seed=options.seed,
         recommend=options.quantise == "auto",
         embedding=options.embedding,
+        shortlist=options.shortlist,
         force=options.force,
     )
     if options.golden and not options.make_golden:
