@@ -1,12 +1,13 @@
 """Whether every exported form answers as its network does: ETH-80, several seeds, every variant.
 
-    python -m benchmarks.parity --runs DIR --seeds 0,1,2 --table benchmarks/parity.md
+    python -m benchmarks.parity --runs DIR… --seeds 0,1,2 --table benchmarks/parity.md
 
-`DIR` is what `python -m benchmarks.eth80 --out DIR` wrote: for each seed the register, the views
-left over for the test, and a run of the default recipe per threshold. Each run is exported with all
-variants, and each seed's four bundles are benchmarked together: every command in a process of its
-own, whose time and memory are taken. Speed and the cost of ways of making the input are measured
-for the first seed only. What is already there is kept; `--again` makes it anew.
+Each `DIR`, one per backbone, is what `python -m benchmarks.eth80 --only field --backbone NAME --out
+DIR` wrote: for each seed the register, the views left over for the test, and a run of the default
+recipe per threshold. Each run is exported with all variants, and each seed's four bundles are
+benchmarked together: every command in a process of its own, whose time and memory are taken. Speed
+and the cost of ways of making the input are measured for the first seed only. What is already there
+is kept; `--again` makes it anew.
 """
 
 from __future__ import annotations
@@ -17,26 +18,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from benchmarks.benchmark import describe_host
 from benchmarks.contest import whole_numbers
-from benchmarks.parity_page import Command, Counts, Published, page
+from benchmarks.parity_page import Command, Counts, Kind, Published, page
 from benchmarks.results import Results, Row
 from mobile_assets.errors import ArtefactError, DamagedError, InputError
 from mobile_assets.files import write_text
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.recipes import FIELD
+from train.run import Run, read_run
 from train.versions import created_now, versions
 
 MIB_OF_MAXRSS = 1024 if sys.platform != "darwin" else 1024**2
 """How many units of the system's largest resident memory are a mebibyte."""
 
 
+SCHEMA = {"schema_version"}
+
+
 class Timed(Document):
     """What a command took; stands beside what it made."""
 
+    finished: str
     seconds: float
     peak_mib: float
 
@@ -58,6 +65,7 @@ def timed(words: Sequence[str], mark: Path) -> Timed:
     if process.returncode:
         raise DamagedError(f"artefact-id {' '.join(words)} failed: see the message above.")
     found = Timed(
+        finished=created_now(),
         seconds=round(time.perf_counter() - started, 1),
         peak_mib=round(usage.ru_maxrss / MIB_OF_MAXRSS, 1),
     )
@@ -76,9 +84,8 @@ def exported(seed: Path, minimum: int, *, again: bool) -> Command:
     if again or not (bundle.is_dir() and mark.is_file()):
         words = ["export", str(run), "--photos", str(seed / "register"), "--out", str(bundle)]
         timed([*words, "--force"], mark)
-    found = Timed.read(mark)
-    return Command(
-        what=f"export, seed {seed.name.removeprefix('seed')}, min {minimum}", **_taken(found)
+    return _command(
+        "export", read_run(run), f"seed {seed.name.removeprefix('seed')}, min {minimum}", mark
     )
 
 
@@ -91,15 +98,18 @@ def benchmarked(seed: Path, *, speed: bool, again: bool) -> tuple[Results, Comma
         quick = [] if speed else ["--no-speed", "--preprocessing", "0"]
         words = ["benchmark", *bundles, *photos, "--out", str(report), "--force", *quick]
         timed(words, mark)
-    what = f"benchmark, seed {seed.name.removeprefix('seed')}" + (", with speed" if speed else "")
-    return (
-        Results.read(report / "results.json"),
-        Command(what=what, **_taken(Timed.read(mark))),
+    what = f"seed {seed.name.removeprefix('seed')}" + (", with speed" if speed else "")
+    run = read_run(seed / f"min{THRESHOLDS[0]}" / FIELD.name)
+    return Results.read(report / "results.json"), _command("benchmark", run, what, mark)
+
+
+def _command(kind: Kind, run: Run, what: str, mark: Path) -> Command:
+    return Command(
+        kind=kind,
+        backbone=run.info.backbone,
+        what=what,
+        **Timed.read(mark).model_dump(exclude=SCHEMA),
     )
-
-
-def _taken(found: Timed) -> dict[str, float]:
-    return {"seconds": found.seconds, "peak_mib": found.peak_mib}
 
 
 def counts(row: Row) -> Counts | None:
@@ -128,8 +138,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Exports, measures and writes the page."""
     commands: list[Command] = []
     rows: list[Counts] = []
-    for place, number in enumerate(arguments.seeds):
-        seed = arguments.runs / f"seed{number}"
+    for folder, (place, number) in product(arguments.runs, enumerate(arguments.seeds)):
+        seed = folder / f"seed{number}"
         commands += [exported(seed, minimum, again=arguments.again) for minimum in THRESHOLDS]
         results, command = benchmarked(seed, speed=place == 0, again=arguments.again)
         commands.append(command)
@@ -149,7 +159,9 @@ def main(words: list[str] | None = None) -> int:
     """Runs the measurement from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--runs", type=Path, required=True, help="folder that eth80 wrote")
+    parser.add_argument(
+        "--runs", type=Path, nargs="+", required=True, help="folders that eth80 wrote"
+    )
     parser.add_argument("--seeds", type=whole_numbers, default=(0,), help="default: 0")
     parser.add_argument("--table", type=Path, required=True, help="the page to write")
     parser.add_argument("--again", action="store_true", help="export and measure anew")

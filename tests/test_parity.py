@@ -40,7 +40,16 @@ def published(*rows: Counts) -> Published:
         created="2026-01-01",
         host={},
         versions={},
-        commands=(Command(what="export, seed 0, min 3", seconds=250, peak_mib=1024),),
+        commands=(
+            Command(
+                kind="export",
+                backbone="tf_efficientnet_lite0",
+                what="seed 0, min 3",
+                finished="2026-01-01",
+                seconds=250,
+                peak_mib=1024,
+            ),
+        ),
         rows=(*whole, *rows),
     )
 
@@ -65,9 +74,9 @@ def test_verdicts_follow_the_numbers() -> None:
     assert good[f"{where}: drop in points"] is True
     assert good[f"{where}: size by float32's"] is True
     assert good[f"{where}: time by float32's, one thread"] is None
-    assert good["slowest export, seconds"] is False
-    assert good["largest export, GiB"] is True
-    assert good["slowest benchmark, seconds"] is None
+    assert good["slowest export of tf_efficientnet_lite0, seconds"] is False
+    assert good["largest export of tf_efficientnet_lite0, GiB"] is True
+    assert good["slowest benchmark of tf_efficientnet_lite0, seconds"] is None
     worse = row("tflite-int8", same=984, lost=10, won=4, bytes=500, latency_ratio=(0.7, 0.6, 0.8))
     bad = {one.what: one.met for one in asked(published(worse))}
     assert not any(bad[what] for what in bad if what.startswith(where))
@@ -80,7 +89,7 @@ def test_the_page_says_what_was_measured() -> None:
     text = page(published(row("tflite-int8"), row("tflite-int8", 1)))
     assert "2 seeds" in text
     assert "| tflite-int8 | litert | 2,000 | 80.00 % |" in text
-    assert "| export, seed 0, min 3 | 250 | 1.00 |" in text
+    assert "| export | tf_efficientnet_lite0 | seed 0, min 3 | 2026-01-01 | 250 | 1.00 |" in text
 
 
 @pytest.mark.slow
