@@ -51,6 +51,9 @@ CSV_COLUMNS = (
     "latency_p99_ms",
     "threads",
     "latency_ratio",
+    "latency_ratio_p10",
+    "latency_ratio_p90",
+    "latency_ratio_rounds",
     "end_to_end_ms",
     "end_to_end_12mp_ms",
     "memory_bytes",
@@ -183,13 +186,16 @@ def _flat(row: Row) -> dict[str, object]:
 
 
 def _flat_speed(row: Row) -> dict[str, object]:
-    latency, memory = row.latency_ms, row.memory
+    latency, memory, ratio = row.latency_ms, row.memory, row.latency_ratio
     return {
         "latency_p50_ms": latency.p50 if latency else None,
         "latency_p90_ms": latency.p90 if latency else None,
         "latency_p99_ms": latency.p99 if latency else None,
         "threads": latency.threads if latency else None,
-        "latency_ratio": row.latency_ratio.median if row.latency_ratio else None,
+        "latency_ratio": ratio.median if ratio else None,
+        "latency_ratio_p10": ratio.p10 if ratio else None,
+        "latency_ratio_p90": ratio.p90 if ratio else None,
+        "latency_ratio_rounds": ratio.rounds if ratio else None,
         "memory_bytes": row.memory_bytes.value if row.memory_bytes else None,
         "runtime_resident_bytes": memory.runtime_resident if memory else None,
         "model_resident_bytes": memory.model_resident if memory else None,

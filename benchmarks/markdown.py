@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from benchmarks.pace import pace_sentence
 from benchmarks.paper_beside import beside_rows
 from benchmarks.report.verdict import one_per_variant
 from benchmarks.results import (
@@ -38,6 +39,9 @@ def markdown_report(results: Results) -> str:
     """The content of `results.md`: only tables that have something in them."""
     parts = [markdown_table(results).rstrip()]
     rows = sorted_rows(results)
+    pace = pace_sentence(rows)
+    if pace:
+        parts.append(pace)
     sentences = runtime_sentences(rows)
     if sentences:
         parts.append("\n".join(f"- {sentence}" for sentence in sentences))

@@ -169,6 +169,7 @@ class Terminal:
 
     def results(self, results: Results, report: Path, *, json: bool = False) -> None:
         """Prints the parity table and where the report lies."""
+        from benchmarks.pace import pace_sentence
         from benchmarks.tables import results_table
 
         self._stop()
@@ -176,6 +177,9 @@ class Terminal:
             sys.stdout.write((report / "results.json").read_text(encoding="utf-8"))
         else:
             self._out.print(results_table(results))
+        pace = pace_sentence(results.rows)
+        if pace:
+            self.say(pace)
         self.say(f"The report: {report / 'report.html'}")
 
     def explained(self, found: Sequence[PreprocessingCost], *, json: bool = False) -> None:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from export.calibration import LoadedPhotos, Say, calibration_photos, validation_photos
+from export.calibration import (
+    LoadedPhotos,
+    Say,
+    calibration_noise,
+    calibration_photos,
+    validation_photos,
+)
 from export.golden import GoldenPlan, write_golden
 from export.model_card import model_card
 from export.options import CALIBRATED, ExportOptions
@@ -75,7 +81,7 @@ def export_bundle(
     say: Say = progress or _say_nothing
     names = options.checked_variants()
     check_output(out, force=options.force, what="bundle")
-    _check_photos(names, photos)
+    _check_photos(options, names, photos)
     if options.recommend and photos is None:
         raise InputError(
             "Which variant is good enough is decided on the run's validation photos, and none were "
@@ -107,9 +113,9 @@ def _say_nothing(_message: str) -> None:
     """Stands in where nobody listens."""
 
 
-def _check_photos(names: tuple[str, ...], photos: Path | None) -> None:
+def _check_photos(options: ExportOptions, names: tuple[str, ...], photos: Path | None) -> None:
     calibrated = [name for name in names if name in CALIBRATED]
-    if photos is None and calibrated:
+    if photos is None and calibrated and options.calibration == "photos":
         others = ",".join(name for name in names if name not in CALIBRATED) or "tflite-float32"
         raise InputError(
             f"{', '.join(calibrated)} needs photos to be calibrated on, and none were given. "
@@ -133,12 +139,19 @@ class _Gathered:
 
 
 def _gather(run: Run, options: ExportOptions, photos: Path | None, say: Say) -> _Gathered:
-    if photos is None:
-        return _Gathered(None, None, None)
-    say("Reading photos for the decision thresholds.")
-    validation = validation_photos(run, photos, say=say)
+    validation = None
+    if photos is not None:
+        say("Reading photos for the decision thresholds.")
+        validation = validation_photos(run, photos, say=say)
     if not CALIBRATED.intersection(options.variants):
         return _Gathered(None, None, validation)
+    if options.calibration == "noise":
+        say("Calibrating on noise instead of photos: the bundle is not fit for the field.")
+        noise, record = calibration_noise(
+            run.info.preprocessing, wanted=options.calibration_photos, seed=options.seed
+        )
+        return _Gathered(noise, record, validation)
+    assert photos is not None, "export_bundle asks for photos"
     say("Reading photos for calibration.")
     calibration, record = calibration_photos(
         run, photos, wanted=options.calibration_photos, seed=options.seed, say=say

@@ -26,11 +26,11 @@ ENOUGH = 0.5
 
 @dataclass(frozen=True)
 class LoadedPhotos:
-    """Photos of the register, decoded.
+    """Photos of the register, decoded; or noise, which has no photos.
 
     Attributes:
         photos: Those that could be loaded.
-        pixels: `[N, H, W, 3]` uint8, in the same order.
+        pixels: `[N, H, W, 3]` uint8, in the same order; of noise, with no photos beside them.
         skipped: How many were missing, changed or unreadable.
     """
 
@@ -98,6 +98,26 @@ def calibration_photos(
         sha256=sha256_bytes(lines.encode("utf-8")),
     )
     return loaded, record
+
+
+def calibration_noise(
+    contract: Preprocessing, *, wanted: int, seed: int
+) -> tuple[LoadedPhotos, Calibration]:
+    """Draws pixels at random, each value as likely as any other, in place of photos.
+
+    No photo looks like that, so ranges taken on it fit none: it is for measuring what they lose.
+
+    Args:
+        contract: Gives the size.
+        wanted: How many images.
+        seed: Seed of the noise.
+    """
+    shape = (wanted, contract.height, contract.width, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    record = Calibration(
+        photos=(), seed=seed, sha256=sha256_bytes(pixels.tobytes()), noise_images=wanted
+    )
+    return LoadedPhotos((), pixels, 0), record
 
 
 def _too_few(root: Path, usable: int, wanted: int) -> str:

@@ -137,7 +137,7 @@ def delegate_table(views: Iterable[tuple[str, Sequence[DelegateView]]]) -> str:
     named = [(name, view) for name, of_variant in views for view in of_variant]
     rows = "".join(
         f"| {name} | {view.name} | {view.basis} | {view.taken} of {view.total} | "
-        f"{_listed(view.refused)} | {_listed(view.unknown)} |\n"
+        f"{listed(view.refused)} | {listed(view.unknown)} |\n"
         for name, view in named
     )
     notes = {view.name: f"- {view.name}: {view.said} ({view.source})" for _, view in named}
@@ -221,7 +221,8 @@ def _litert() -> str:
     return f"ai-edge-litert {version('ai-edge-litert')}, on this machine"
 
 
-def _listed(counts: dict[str, int]) -> str:
+def listed(counts: dict[str, int]) -> str:
+    """The first four kinds of operations with their counts, and how many more there are."""
     shown = [f"{count} × {name}" for name, count in list(counts.items())[:4]]
     more = sum(list(counts.values())[4:])
     return ", ".join(shown) + (f" and {more} more" if more else "") or "–"

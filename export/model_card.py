@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mobile_assets.bundle import BundleInfo, Companion, Variant
+from mobile_assets.bundle import BundleInfo, Calibration, Companion, Variant
 from train.run import Run, RunMetrics
 
 
@@ -30,6 +30,7 @@ def model_card(
         _training(info, run, metrics),
         *([_recommended(info)] if info.recommended else []),
         _variants(info),
+        *([_calibration(info.calibration)] if info.calibration else []),
         _preprocessing(info),
         _decision(info),
         _use(info),
@@ -121,6 +122,22 @@ def _variant_row(variant: Variant) -> str:
         for side in (variant.inputs, variant.outputs)
     ]
     return f"| {variant.name} | `{variant.file}` | {variant.bytes:,} | {ends[0]} | {ends[1]} |"
+
+
+def _calibration(found: Calibration) -> str:
+    if found.noise_images:
+        said = (
+            f"**Not fit for the field.** 8-bit weights and ranges were chosen on "
+            f"{found.noise_images} images of noise instead of photos, to measure what that costs; "
+            "`artefact-id verify` fails this bundle."
+        )
+    else:
+        said = (
+            f"8-bit weights and ranges were chosen on {len(found.photos)} training photos, spread "
+            f"evenly over the objects, drawn with seed {found.seed}. `bundle.json` lists them, "
+            "with a hash of their contents."
+        )
+    return f"## Calibration\n\n{said}"
 
 
 def _preprocessing(info: BundleInfo) -> str:

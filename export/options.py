@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mobile_assets.errors import InputError
 from mobile_assets.shortlist import MOST
@@ -33,6 +34,8 @@ class ExportOptions:
         variants: Which of `VARIANTS`; the order given does not matter.
         name: Name of the bundle; the run's name if None.
         calibration_photos: How many training photos the integer variants' ranges are taken from.
+        calibration: `photos`, or `noise` to measure how bad a calibration without photos is; such a
+            bundle is marked as not fit for the field.
         seed: Seed of the choice of those photos.
         recommend: Measure the variants on validation photos and recommend one of each format.
         embedding: Write the embedding as a file of its own, too, in each format of the variants.
@@ -44,6 +47,7 @@ class ExportOptions:
     variants: tuple[str, ...] = VARIANTS
     name: str | None = None
     calibration_photos: int = 128
+    calibration: Literal["photos", "noise"] = "photos"
     seed: int = 0
     recommend: bool = False
     embedding: bool = False

@@ -114,17 +114,20 @@ class Source(Record):
 
 
 class Calibration(Record):
-    """The training photos that the activation ranges of integer variants were taken from.
+    """What weights were rounded and activation ranges taken on: training photos, or noise.
 
     Attributes:
         photos: Paths relative to the register, in the order in which they were used.
-        seed: Seed of the choice.
-        sha256: Hash of the paths and contents.
+        seed: Seed of the choice, or of the noise.
+        sha256: Hash of the paths and contents, or of the noise.
+        noise_images: How many images of noise stood in for photos, to measure what that costs;
+            a bundle with any is not fit for the field, and `verify` fails it.
     """
 
     photos: tuple[str, ...]
     seed: int
     sha256: str
+    noise_images: int = Field(ge=0, default=0)
 
 
 class Recommendation(Record):

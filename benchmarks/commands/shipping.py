@@ -47,6 +47,13 @@ def add_export(commands: Any) -> None:
     )
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
+    parser.add_argument(
+        "--calibration",
+        choices=("photos", "noise"),
+        default="photos",
+        help="noise: measure how bad 8 bits are without photos; the bundle is marked as not fit "
+        "for the field, and `verify` fails it (default: photos)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of photos")
     parser.add_argument(
         "--golden",
@@ -89,6 +96,7 @@ def _export(options: argparse.Namespace) -> None:
         variants=tuple(options.variants.split(",")) if options.variants else VARIANTS,
         name=options.name or options.out.name,
         calibration_photos=options.calibration_photos,
+        calibration=options.calibration,
         seed=options.seed,
         recommend=options.quantise == "auto",
         embedding=options.embedding,

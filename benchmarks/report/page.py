@@ -8,10 +8,12 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, PrefixLoader, Template
 
 from benchmarks.accuracy import Measured
+from benchmarks.pace import pace_sentence
 from benchmarks.paper_beside import beside_rows
 from benchmarks.report import resources, sections
 from benchmarks.report.diagrams import reliability_of
 from benchmarks.report.figures import make_figures
+from benchmarks.report.files import accelerators_of, made_files
 from benchmarks.report.overview import (
     calibration_lines,
     fidelity_lines,
@@ -48,6 +50,7 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
     rows = sorted_rows(results)
     once = one_per_variant(rows)
     lowest = _lowest(rows)
+    bundle = first.case.bundle
     return _template().render(
         results=results,
         title=results.rows[0].register_name,
@@ -63,6 +66,9 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         runtime_sentences=runtime_sentences(rows),
         fidelity=fidelity_lines(rows),
         speed=speed_lines(rows),
+        pace=pace_sentence(rows),
+        made=made_files(bundle, lowest, main=main.variant),
+        accelerators=accelerators_of(bundle, lowest),
         legend=legend(once),
         figures=make_figures(once, main),
         collections=sections.collections_of(lowest, main),

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.verify.checks import Check, impossible, judged
-from mobile_assets.bundle import BUNDLE_FILE, SIGNATURE_FILE, BundleInfo, Variant, content_problems
+from mobile_assets.bundle import (
+    BUNDLE_FILE,
+    SIGNATURE_FILE,
+    BundleInfo,
+    Calibration,
+    Companion,
+    Variant,
+    content_problems,
+)
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.files import sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
@@ -22,6 +30,20 @@ def check_files(folder: Path, info: BundleInfo) -> Check:
         return impossible("files", f"{BUNDLE_FILE} lists no files: it is of an earlier release")
     good = f"{len(info.files)} files as listed, nothing else"
     return judged("files", content_problems(folder, info), good)
+
+
+def check_calibration(found: Calibration) -> Check:
+    """8-bit variants were made on photos: on noise they are for measuring, not for shipping."""
+    problems = []
+    if found.noise_images:
+        problems.append(
+            f"8-bit variants were made on {found.noise_images} images of noise, for measuring: "
+            "not fit for the field. Export again with --calibration photos"
+        )
+    elif len(set(found.photos)) < len(found.photos) or not found.photos:
+        problems.append(f"{len(found.photos)} calibration photos, some twice or none at all")
+    good = f"{len(found.photos)} training photos, seed {found.seed}"
+    return judged("calibration", problems, good)
 
 
 def check_variant_files(folder: Path, info: BundleInfo) -> Iterator[Check]:

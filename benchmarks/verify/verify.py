@@ -10,6 +10,7 @@ from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.verify.checks import Check, Verification, Whole, impossible, judged
 from benchmarks.verify.contents import (
     check_files,
+    check_calibration,
     check_labels,
     check_signature_of,
     check_variant_files,
@@ -88,6 +89,8 @@ def _checks(
     yield judged("schema", [], f"version {info.schema_version}")
     yield check_files(folder, info)
     variants = list(check_variant_files(folder, info))
+    if info.calibration is not None:
+        yield check_calibration(info.calibration)
     yield from variants
     labels = read_labels(folder)
     yield from check_labels(folder, info, labels)

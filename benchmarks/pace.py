@@ -1,0 +1,57 @@
+"""Which variants are slower than the float32 file: one plain sentence, also where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.results import LatencyRatio, Row
+from benchmarks.runtime_words import runtime_name
+
+
+def is_slower(row: Row) -> bool:
+    """Whether the row's median took longer than float32's in the same rounds, to the hundredth."""
+    return row.latency_ratio is not None and round(row.latency_ratio.median, 2) > 1
+
+
+def pace_sentence(rows: Sequence[Row]) -> str:
+    """Names every variant that is slower than float32 in these rows, or says that none is.
+
+    Args:
+        rows: Of one or several thresholds.
+
+    Returns:
+        The sentence, with the ratio, its 10-90 % range and the number of rounds of each variant
+        named; empty where no variant was timed in turns with float32.
+    """
+    timed = [(row, row.latency_ratio) for row in rows if row.latency_ratio is not None]
+    if not timed:
+        return ""
+    several = len({row.min_photos for row in rows}) > 1
+    slower = [
+        f"{_name(row, several=several)} takes {_ratio_words(ratio)}{_chance(ratio)}"
+        for row, ratio in timed
+        if is_slower(row)
+    ]
+    if slower:
+        return f"Slower than float32 in this run: {'; '.join(slower)}."
+    row, ratio = max(timed, key=lambda one: one[1].median)
+    return (
+        "No variant is slower than float32 in this run; the slowest, "
+        f"{_name(row, several=several)}, takes {_ratio_words(ratio)}."
+    )
+
+
+def _name(row: Row, *, several: bool) -> str:
+    on = "" if row.runtime == "litert" else f" on {runtime_name(row.runtime, row.unit)}"
+    return f"{row.variant}{on}" + (f" at {row.min_photos} photos" if several else "")
+
+
+def _ratio_words(ratio: LatencyRatio) -> str:
+    return (
+        f"{ratio.median:.2f} times as long (10–90 % of {ratio.rounds} rounds: "
+        f"{ratio.p10:.2f}–{ratio.p90:.2f})"
+    )
+
+
+def _chance(ratio: LatencyRatio) -> str:
+    return ", which lies within the spread of the rounds" if ratio.p10 <= 1 else ""
