@@ -201,14 +201,14 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     if job.golden is not None:
         say("Making golden vectors.")
         write_golden(job.golden, Bundle(folder, info, run.labels), run, job.photos)
-    files = [(variant.name, variant.file) for variant in variants]
-    files += [(companion.name, companion.file) for companion in info.companions]
     card = model_card(
         info,
         run,
         _metrics(run),
         golden=job.golden is not None,
-        delegates=delegate_table((name, delegate_views(folder / file)) for name, file in files),
+        delegates=delegate_table(
+            (model.name, delegate_views(folder / model.file)) for model in info.models
+        ),
     )
     write_text(folder / "README.md", card)
     info = info.model_copy(update={"files": hash_files(folder)})

@@ -109,7 +109,7 @@ def convert_arrays(
     """Converts a network to an ML Program with float16 weights that answers with plain arrays.
 
     Arithmetic is that of the float16 classifier. Operations are those of iOS 16: from iOS 17 on,
-    the converter has `topk` count the objects in 16 bits, which end at 32,767.
+    the converter has `topk` count the objects in 16 bits.
 
     Args:
         network: `[1, 3, H, W]` float RGB 0–255 → a tensor per output, in their order.

@@ -191,6 +191,11 @@ class BundleInfo(Document):
             kept["companions"] = [{"kind": "embedding", "format": "tflite"} | old]
         return kept
 
+    @property
+    def models(self) -> tuple[Variant | Companion, ...]:
+        """Everything that can be executed: the variants, and what stands beside them."""
+        return (*self.variants, *self.companions)
+
     def variant(self, name: str) -> Variant:
         """The variant of that name.
 
@@ -239,10 +244,8 @@ def read_bundle(folder: Path, *, check_files: bool = True) -> Bundle:
     info = BundleInfo.read(folder / BUNDLE_FILE)
     labels = _read_labels(folder, info)
     if check_files:
-        for variant in info.variants:
-            _check_variant(folder, variant)
-        for companion in info.companions:
-            _check_variant(folder, companion)
+        for model in info.models:
+            _check_model(folder, model)
     return Bundle(folder, info, labels)
 
 
@@ -305,11 +308,11 @@ def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
     return labels
 
 
-def _check_variant(folder: Path, variant: Variant | Companion) -> None:
-    path = folder / variant.file
+def _check_model(folder: Path, model: Variant | Companion) -> None:
+    path = folder / model.file
     if not path.exists():
         raise DamagedError(f"{path} is missing from the bundle: export it again.")
-    if size_of(path) != variant.bytes or sha256_path(path) != variant.sha256:
+    if size_of(path) != model.bytes or sha256_path(path) != model.sha256:
         raise DamagedError(
             f"{path} is not the file that {BUNDLE_FILE} describes (size or SHA-256 differ). "
             "It is damaged or was changed: export the bundle again."

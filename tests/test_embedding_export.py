@@ -105,8 +105,10 @@ def test_verify_passes_and_sees_a_change(bundle: Bundle, tmp_path: Path) -> None
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    (failed,) = verify_bundle(copy).failed
-    assert failed.name == "files" and bundle.info.companions[0].file in failed.said
+    assert [(check.name, check.subject) for check in verify_bundle(copy).failed] == [
+        ("files", ""),
+        ("size and hash", "tflite-embedding"),
+    ]
     with pytest.raises(DamagedError, match="embedding"):
         read_bundle(copy)
 

@@ -35,19 +35,7 @@ class CoreMLSession(Opened):
         Raises:
             DamagedError: Core ML cannot open it.
         """
-        import coremltools as ct
-
-        try:
-            with quiet():
-                self._model: Any = ct.models.MLModel(
-                    str(package), compute_units=getattr(ct.ComputeUnit, _UNITS[unit])
-                )
-        except (RuntimeError, ValueError, OSError) as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DamagedError(
-                f"{package} cannot be opened by Core ML ({first}). It is damaged: export the "
-                "bundle again."
-            ) from None
+        self._model = open_package(package, unit)
         self._labels = labels
         self._package = package
 
@@ -117,6 +105,27 @@ class CoreMLRuntime:
             found = read_structure(package)
         check_contract(bundle, package, (found.height, found.width), found.labels)
         return CoreMLSession(package, unit=self.unit, labels=bundle.labels.object_ids)
+
+
+def open_package(package: Path, unit: str) -> Any:
+    """A package as Core ML compiles it for a compute unit, with coremltools' `predict`.
+
+    Raises:
+        DamagedError: Core ML cannot open it.
+    """
+    import coremltools as ct
+
+    try:
+        with quiet():
+            return ct.models.MLModel(
+                str(package), compute_units=getattr(ct.ComputeUnit, _UNITS[unit])
+            )
+    except (RuntimeError, ValueError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedError(
+            f"{package} cannot be opened by Core ML ({first}). It is damaged: export the bundle "
+            "again."
+        ) from None
 
 
 RUNTIMES = tuple(CoreMLRuntime(unit) for unit in _UNITS)

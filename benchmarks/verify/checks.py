@@ -22,7 +22,7 @@ class Check:
 
     Attributes:
         name: What is checked.
-        subject: The variant that it is about; empty if it is about the whole bundle.
+        subject: The variant or companion that it is about; empty if it is about the whole bundle.
         runtime: What executed the variant, with its compute unit; empty if nothing had to.
         state: Whether it holds, or cannot be told on this machine or of this bundle.
         said: What was found, in a phrase.
@@ -76,8 +76,8 @@ class Whole:
 
     Attributes:
         bundle: The bundle. Its label map need not fit.
-        changed: Names of the variants whose files are not those described: they are not opened,
-            since a damaged file can bring a runtime down.
+        changed: Names of the variants and companions whose files are not those described: they
+            are not opened, since a damaged file can bring a runtime down.
     """
 
     bundle: Bundle

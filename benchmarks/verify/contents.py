@@ -47,14 +47,14 @@ def check_calibration(found: Calibration) -> Check:
 
 
 def check_variant_files(folder: Path, info: BundleInfo) -> Iterator[Check]:
-    """Each variant is of the size and hash that its description says."""
-    for variant in info.variants:
+    """Each variant and companion is of the size and hash that its description says."""
+    for variant in info.models:
         good = f"{variant.bytes:,} bytes"
-        problems = _variant_problems(folder, info, variant)
+        problems = _model_problems(folder, info, variant)
         yield judged("size and hash", problems, good, subject=variant.name)
 
 
-def _variant_problems(folder: Path, info: BundleInfo, variant: Variant) -> Iterator[str]:
+def _model_problems(folder: Path, info: BundleInfo, variant: Variant | Companion) -> Iterator[str]:
     path = folder / variant.file
     if not path.resolve().is_relative_to(folder.resolve()):
         yield f"{variant.file} lies outside the bundle"

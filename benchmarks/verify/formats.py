@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.verify.checks import Check, Whole, impossible, judged
-from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, TensorInfo, Variant
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Companion, TensorInfo, Variant
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
@@ -80,8 +80,8 @@ def _tflite(whole: Whole, variant: Variant) -> Inside:
 
     content = whole.bundle.path(variant).read_bytes()
     metadata = read_metadata(content)
-    wrong = _end_problems(flatbuffer.inputs_and_outputs(content), variant)
-    wrong += _pixel_problems(variant, whole.bundle.info.preprocessing)
+    wrong = end_problems(flatbuffer.inputs_and_outputs(content), variant)
+    wrong += pixel_problems(variant, whole.bundle.info.preprocessing)
     image = metadata.inputs[0] if len(metadata.inputs) == 1 else None
     if image is None or image.name != INPUT_NAME or not image.is_rgb_image:
         wrong.append(f"the metadata do not describe one RGB input {INPUT_NAME!r}")
@@ -99,8 +99,8 @@ def _coreml(whole: Whole, variant: Variant) -> Inside:
 
     package, contract = whole.bundle.path(variant), whole.bundle.info.preprocessing
     found = read_structure(package)
-    wrong = _end_problems(inputs_and_outputs(found), variant)
-    wrong += _pixel_problems(variant, contract)
+    wrong = end_problems(inputs_and_outputs(found), variant)
+    wrong += pixel_problems(variant, contract)
     # Its own labels: whether they are the bundle's is a check apart.
     own = LabelMap.of([(label, "", "", 0) for label in found.labels])
     try:
@@ -110,8 +110,8 @@ def _coreml(whole: Whole, variant: Variant) -> Inside:
     return Inside(found.labels, "structure", tuple(wrong))
 
 
-def _end_problems(
-    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant
+def end_problems(
+    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | Companion
 ) -> list[str]:
     """How the file's inputs and outputs differ from their description."""
     wrong = []
@@ -123,7 +123,8 @@ def _end_problems(
     return wrong
 
 
-def _pixel_problems(variant: Variant, contract: Preprocessing) -> list[str]:
+def pixel_problems(variant: Variant | Companion, contract: Preprocessing) -> list[str]:
+    """Whether its input takes the pixels of the contract."""
     shape = (1, contract.height, contract.width, 3)
     types = ("float32", "uint8") if variant.format == "tflite" else ("image",)
     if len(variant.inputs) == 1:

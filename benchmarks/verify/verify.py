@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.verify.checks import Check, Verification, Whole, impossible, judged
+from benchmarks.verify.companions import check_companions
 from benchmarks.verify.contents import (
-    check_files,
     check_calibration,
+    check_files,
     check_labels,
     check_signature_of,
     check_variant_files,
@@ -88,9 +89,9 @@ def _checks(
         return
     yield judged("schema", [], f"version {info.schema_version}")
     yield check_files(folder, info)
-    variants = list(check_variant_files(folder, info))
     if info.calibration is not None:
         yield check_calibration(info.calibration)
+    variants = list(check_variant_files(folder, info))
     yield from variants
     labels = read_labels(folder)
     yield from check_labels(folder, info, labels)
@@ -100,4 +101,5 @@ def _checks(
     changed = frozenset(check.subject for check in variants if check.state == "failed")
     whole = Whole(Bundle(folder, info, labels), changed)
     yield from check_formats(whole)
+    yield from check_companions(whole)
     yield from check_vectors(whole, chosen)

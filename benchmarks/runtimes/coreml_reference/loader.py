@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,40 @@ def load_package(package: Path) -> Program:
             names each with what it makes. Nothing was executed.
         DamagedError: The package cannot be read or is no such classifier.
     """
+    function, read = _read(package)
+    operations = _computing(function)
+    result, labels = _classifier(package, operations)
+    return _program(function, read, (result,), labels)
+
+
+def load_arrays(package: Path) -> Program:
+    """Reads a package that answers with arrays and prepares its program.
+
+    Args:
+        package: A `.mlpackage` folder that holds an ML Program which takes an image.
+
+    Raises:
+        UnsupportedError: As `load_package`.
+        DamagedError: The package cannot be read, or is a classifier.
+    """
+    function, read = _read(package)
+    if any(operation.op_type == CLASSIFY for operation in function.operations):
+        raise DamagedError(f"{package} is a classifier and answers with labels. {_AGAIN}")
+    names = tuple(str(variable.name) for variable in function.outputs)
+    return _program(function, read, names, ())
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A package's one input."""
+
+    name: str
+    size: tuple[int, int]
+    swapped: bool
+
+
+def _read(package: Path) -> tuple[Any, _Image]:
+    """A package's function as coremltools reads it, and its input."""
     # coremltools complains on import that it cannot execute models off macOS.
     with quiet():
         from coremltools.converters.mil.frontend.milproto.load import load
@@ -54,16 +89,24 @@ def load_package(package: Path) -> Program:
             f"The program of {package} takes {tuple(given)} instead of one photo "
             f"(1, 3, {height}, {width}). {_AGAIN}"
         )
-    operations = [operation for operation in function.operations if operation.op_type != "const"]
-    result, labels = _classifier(package, operations)
-    steps = _steps([op for op in operations if op.op_type in OPERATIONS], result)
+    return function, _Image(name, (height, width), swapped)
+
+
+def _computing(function: Any) -> list[Any]:
+    return [operation for operation in function.operations if operation.op_type != "const"]
+
+
+def _program(
+    function: Any, read: _Image, results: tuple[str, ...], labels: tuple[str, ...]
+) -> Program:
+    known = [operation for operation in _computing(function) if operation.op_type in OPERATIONS]
     return Program(
-        image=name,
-        size=(height, width),
-        swapped=swapped,
+        image=read.name,
+        size=read.size,
+        swapped=read.swapped,
         labels=labels,
-        steps=steps,
-        result=result,
+        steps=_steps(known, results),
+        results=results,
         peak=_peak(function),
     )
 
@@ -130,31 +173,32 @@ def _classifier(package: Path, operations: list[Any]) -> tuple[str, tuple[str, .
     return inputs["probabilities"].name, labels
 
 
-def _steps(operations: list[Any], result: str) -> tuple[Step, ...]:
+def _steps(operations: list[Any], results: tuple[str, ...]) -> tuple[Step, ...]:
     constants = Constants()
     last = {
-        variable.name: operation.outputs[0].name
+        variable.name: operation.outputs[-1].name
         for operation in operations
         for variable in _variables(operation)
     }
-    last[result] = ""
+    last |= dict.fromkeys(results, "")
     steps: list[Step] = []
     for operation in operations:
-        # Every operation that is known has one result.
-        (output,) = operation.outputs
         fixed, sources = _inputs(operation, constants)
         used = {v.name for v in _variables(operation) if constants.find(v) is None}
-        done = tuple(sorted(name for name in used if last[name] == output.name))
-        steps.append(
-            Step(
-                name=output.name,
-                operation=OPERATIONS[operation.op_type],
-                constants=fixed,
-                sources=sources,
-                half=_is_half(output),
-                done=done,
+        known = OPERATIONS[operation.op_type]
+        # An operation with several results is computed once for each: it is always a small one.
+        for place, output in enumerate(operation.outputs):
+            done = tuple(sorted(name for name in used if last[name] == output.name))
+            steps.append(
+                Step(
+                    name=output.name,
+                    operation=known if len(operation.outputs) == 1 else known.only(place),
+                    constants=fixed,
+                    sources=sources,
+                    half=_is_half(output),
+                    done=done,
+                )
             )
-        )
     return tuple(steps)
 
 

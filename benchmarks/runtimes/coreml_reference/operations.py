@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from benchmarks.runtimes.coreml_reference import elementwise, layers, shapes
 CLASSIFY = "classify"
 """The operation that pairs probabilities with labels. It ends a classifier and computes nothing."""
 
-_Compute = Callable[..., Tensor]
+_Compute = Callable[..., Any]
+"""Gives a tensor, or a tuple of them for an operation with several results."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Operation:
 
     compute: _Compute
     exact: bool = False
+
+    def only(self, place: int) -> Self:
+        """The operation with one of its several results."""
+        return replace(self, compute=lambda **given: self.compute(**given)[place])
 
 
 def _of_one(function: Callable[[Tensor], Tensor]) -> _Compute:
@@ -89,6 +95,7 @@ _EXACT: dict[str, _Compute] = {
     "reshape": shapes.reshape,
     "squeeze": shapes.squeeze,
     "thresholded_relu": elementwise.thresholded_relu,
+    "topk": shapes.topk,
     "transpose": shapes.transpose,
 }
 

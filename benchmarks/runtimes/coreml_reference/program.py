@@ -48,15 +48,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """A classifier's program.
+    """The program of a classifier, or of a model that answers with arrays.
 
     Attributes:
         image: Name of its image input.
         size: Height and width of the image in pixels.
         swapped: Whether the image's channels are blue, green, red.
-        labels: The classifier's labels in class order.
+        labels: The classifier's labels in class order; none of a model that answers with arrays.
         steps: Its operations in order.
-        result: Name of the probabilities.
+        results: Names of its answers: a classifier has one, the probabilities.
         peak: Most values that one of its operations reads and writes, per photo.
     """
 
@@ -65,10 +65,22 @@ class Program:
     swapped: bool
     labels: tuple[str, ...]
     steps: tuple[Step, ...]
-    result: str
+    results: tuple[str, ...]
     peak: int
 
     def run(self, images: Tensor) -> Tensor:
+        """Executes a classifier once per photo, for several photos at a time.
+
+        Args:
+            images: `[N, 3, H, W]` float32 RGB 0–255.
+
+        Returns:
+            `[N, objects]` float32 probabilities.
+        """
+        (rows,) = self.run_arrays(images)
+        return rows
+
+    def run_arrays(self, images: Tensor) -> tuple[Tensor, ...]:
         """Executes the program once per photo, for several photos at a time.
 
         Its shapes are those of one photo. `vmap` carries the photos' axis through every operation,
@@ -78,18 +90,18 @@ class Program:
             images: `[N, 3, H, W]` float32 RGB 0–255.
 
         Returns:
-            `[N, objects]` float32 probabilities.
+            `[N, values]` of each result.
         """
         given = images.flip(1) if self.swapped else images
         with torch.inference_mode():
-            rows: Tensor = torch.vmap(self._one)(given.unsqueeze(1))
-        return rows.reshape(len(images), -1)
+            found = torch.vmap(self._one)(given.unsqueeze(1))
+        return tuple(rows.reshape(len(images), -1) for rows in found)
 
-    def _one(self, image: Tensor) -> Tensor:
+    def _one(self, image: Tensor) -> tuple[Tensor, ...]:
         values: Values = {self.image: image}
         for step in self.steps:
             step.run(values)
-        return values[self.result]
+        return tuple(values[name] for name in self.results)
 
 
 def _gather(source: str | tuple[str | Tensor, ...], values: Values) -> Tensor | tuple[Tensor, ...]:

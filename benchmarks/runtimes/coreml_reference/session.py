@@ -6,15 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from benchmarks.runtimes.coreml_reference.program import Program
 
 _MEMORY = 64 * 2**20
@@ -58,22 +61,61 @@ class CoreMLReferenceSession(Opened):
 
     def predict(self, batch: Pixels) -> Probabilities:
         """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
-        import torch
-
         program = self.program
-        at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
         rows = np.zeros((len(batch), len(program.labels)), dtype=np.float32)
         with _threads(self._threads):
-            for start in range(0, len(batch), at_once):
-                photos = np.ascontiguousarray(batch[start : start + at_once])
-                # Laid out channels last, as photos are and as torch's convolutions are quickest.
-                images = torch.from_numpy(photos).float().permute(0, 3, 1, 2)
-                rows[start : start + at_once] = program.run(images).numpy()
+            for start, images in _batches(program, batch):
+                rows[start : start + len(images)] = program.run(images).numpy()
         return rows
 
     def close(self) -> None:
         """Frees the program."""
         self._program = None
+
+
+def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str, NDArray[Any]]:
+    """Executes a package that answers with arrays; a reference, never Core ML itself.
+
+    Args:
+        package: A `.mlpackage` folder.
+        photos: `[N, H, W, 3]` uint8 RGB 0–255, N at least 1.
+        threads: Threads that torch is given meanwhile.
+
+    Returns:
+        `[N, values]` of each output by its name.
+
+    Raises:
+        InputError: Its program has an operation that the reference does not know.
+        DamagedError: It cannot be read, is a classifier, or takes photos of another size.
+    """
+    from benchmarks.runtimes.coreml_reference.loader import load_arrays
+
+    program = load_arrays(package)
+    if photos.shape[1:3] != program.size:
+        raise DamagedError(
+            f"{package} takes photos of {program.size}, not of {photos.shape[1:3]} (height, "
+            "width): export the bundle again."
+        )
+    with _threads(threads):
+        found = [
+            [values.numpy() for values in program.run_arrays(images)]
+            for _, images in _batches(program, photos)
+        ]
+    columns = zip(*found, strict=True)
+    return {
+        name: np.concatenate(column) for name, column in zip(program.results, columns, strict=True)
+    }
+
+
+def _batches(program: Program, photos: Pixels) -> Iterator[tuple[int, Tensor]]:
+    """Photos as the program takes them, as many at once as is quick, and the first one's place."""
+    import torch
+
+    at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
+    for start in range(0, len(photos), at_once):
+        part = np.ascontiguousarray(photos[start : start + at_once])
+        # Laid out channels last, as photos are and as torch's convolutions are quickest.
+        yield start, torch.from_numpy(part).float().permute(0, 3, 1, 2)
 
 
 class CoreMLReferenceRuntime:

@@ -82,3 +82,22 @@ def pad_constant(x: Tensor, flat: list[int], value: float) -> Tensor:
         return functional.pad(x, flat, value=value)
     # Left to itself, torch pads into a layout on which convolutions are several times slower.
     return functional.pad(x.permute(0, 2, 3, 1), [0, 0, *flat], value=value).permute(0, 3, 1, 2)
+
+
+def topk(
+    x: Tensor,
+    k: int = 1,
+    axis: int = -1,
+    ascending: bool = False,
+    sort: bool = True,  # noqa: ARG001 - sorted is one of the orders that it may have
+    return_indices: bool = True,
+    output_indices_dtype: str = "int32",  # noqa: ARG001 - int32 holds what 16 bits do
+) -> tuple[Tensor, ...]:
+    """The largest or smallest values, best first, and where they stand; of equal ones the first.
+
+    MIL does not say which of equal values comes first, nor any order where `sort` is false.
+    """
+    values, indices = torch.sort(x, dim=axis, descending=not ascending, stable=True)
+    wanted = x.shape[axis] if k < 0 else k
+    found = values.narrow(axis, 0, wanted)
+    return (found, indices.narrow(axis, 0, wanted).int()) if return_indices else (found,)
