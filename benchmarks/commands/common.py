@@ -52,15 +52,18 @@ def add_out(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--force", action="store_true", help="replace a folder that is there")
 
 
+BACKBONE = "tf_efficientnet_lite0"
+
+
 def add_training(parser: argparse.ArgumentParser) -> None:
     """How a model is trained."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--backbone",
-        default="tf_efficientnet_lite0",
+        default=BACKBONE,
         metavar="NAME",
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
-        "inception-v4, or any name of timm's (default: %(default)s)",
+        f"inception-v4, or any name of timm's (default: {BACKBONE})",
     )
     group.add_argument("--recipe", default="field", help="field (default), paper or probe")
     group.add_argument(
@@ -96,7 +99,7 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
     chosen = {
         name: getattr(options, name)
         for name in TrainOptions.__dataclass_fields__
-        if hasattr(options, name)
+        if getattr(options, name, None) is not None
     }
     return TrainOptions(**(chosen | changes))
 

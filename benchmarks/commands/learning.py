@@ -80,6 +80,24 @@ def _inspect(options: argparse.Namespace) -> None:
         terminal.inspection(found, json=options.json)
 
 
+_NETWORK = "the network is that of RUN, which is the teacher as well"
+_PHOTOS = "the objects, and the photos of each side, are those of RUN"
+_LENGTH = "fine-tuning for 8 bits has a recipe of its own, and --qat-steps says how long it takes"
+NOT_BESIDE_QAT = {
+    "backbone": _NETWORK,
+    "head": _NETWORK,
+    "input_size": _NETWORK,
+    "weights": _NETWORK,
+    "min_photos": _PHOTOS,
+    "split": _PHOTOS,
+    "hold_out_test": _PHOTOS,
+    "recipe": _LENGTH,
+    "epochs": _LENGTH,
+    "patience": _LENGTH,
+}
+"""Options of training that fine-tuning for 8 bits cannot obey, and why."""
+
+
 def add_train(commands: Any) -> None:
     """Adds the command `train`."""
     parser = command(
@@ -101,6 +119,22 @@ def add_train(commands: Any) -> None:
     )
     add_photos(parser)
     add_out(parser, "RUN")
+    _add_qat(parser)
+    parser.add_argument(
+        "--min-photos", type=int, default=3, help="leave out objects with fewer (default: 3)"
+    )
+    parser.add_argument(
+        "--no-test",
+        dest="hold_out_test",
+        action="store_false",
+        help="hold out validation photos only: test photos come from elsewhere",
+    )
+    add_training(parser)
+    # Where nothing is given nothing is set, so that beside --qat what is given can be refused.
+    parser.set_defaults(**dict.fromkeys(NOT_BESIDE_QAT))
+
+
+def _add_qat(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("quantisation-aware fine-tuning")
     group.add_argument(
         "--resume",
@@ -117,18 +151,8 @@ def add_train(commands: Any) -> None:
         "--seed, --device, --cache and --layout",
     )
     group.add_argument(
-        "--qat-steps", type=int, default=200, metavar="N", help="batches of 16 (default: 200)"
+        "--qat-steps", type=int, metavar="N", help="with --qat: batches of 16 (default: 200)"
     )
-    parser.add_argument(
-        "--min-photos", type=int, default=3, help="leave out objects with fewer (default: 3)"
-    )
-    parser.add_argument(
-        "--no-test",
-        dest="hold_out_test",
-        action="store_false",
-        help="hold out validation photos only: test photos come from elsewhere",
-    )
-    add_training(parser)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -136,8 +160,9 @@ def _train(options: argparse.Namespace) -> None:
     from train.parallel import is_first_process
     from train.trainer import train_run
 
+    _check_qat(options)
     register_heif()
-    if options.qat or options.resume is not None:
+    if options.qat:
         _train_qat(options)
         return
     with Terminal() as terminal:
@@ -146,27 +171,40 @@ def _train(options: argparse.Namespace) -> None:
             terminal.trained(run)
 
 
+def _check_qat(options: argparse.Namespace) -> None:
+    """Refuses options that would change nothing."""
+    if options.qat != (options.resume is not None):
+        raise InputError(
+            "--resume RUN and --qat go together: --qat fine-tunes the finished run RUN for 8 bits. "
+            "A training that was broken off goes on by itself when the same command is given again."
+        )
+    if not options.qat:
+        if options.qat_steps is not None:
+            raise InputError(
+                f"--qat-steps {options.qat_steps} is for --qat only. Add --resume RUN --qat to "
+                "fine-tune a finished run for 8 bits, or say with --epochs how long to train."
+            )
+        return
+    for name, why in NOT_BESIDE_QAT.items():
+        if getattr(options, name) is not None:
+            word = "no-test" if name == "hold_out_test" else name.replace("_", "-")
+            raise InputError(f"--{word} changes nothing beside --qat: {why}. Leave it out.")
+
+
 def _train_qat(options: argparse.Namespace) -> None:
     from benchmarks.terminal import Terminal
     from export.qat import QatOptions, fine_tune
     from train.run import read_run
 
-    if not options.qat or options.resume is None:
-        raise InputError(
-            "--resume RUN and --qat go together: --qat fine-tunes the finished run RUN for 8 bits. "
-            "A training that was broken off goes on by itself when the same command is given again."
-        )
-    chosen = QatOptions(
-        steps=options.qat_steps,
-        seed=options.seed,
-        layout=options.layout,
-        device=options.device,
-        cache=options.cache,
-        force=options.force,
-    )
+    names = ("seed", "layout", "device", "cache", "force")
+    chosen = {name: getattr(options, name) for name in names}
+    if options.qat_steps is not None:
+        chosen["steps"] = options.qat_steps
     with Terminal() as terminal:
         source = read_run(options.resume)
-        run = fine_tune(options.photos, source, options.out, chosen, terminal.reporter())
+        run = fine_tune(
+            options.photos, source, options.out, QatOptions(**chosen), terminal.reporter()
+        )
         terminal.fine_tuned(run)
 
 
