@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mobile_assets.bundle import BundleInfo, Calibration, Companion, Variant
+from export.companion_card import companion_notes, companion_use
+from mobile_assets.bundle import BundleInfo, Calibration, Variant
 from train.run import Run, RunMetrics
 
 
@@ -95,24 +96,12 @@ def _recommended(info: BundleInfo) -> str:
 def _variants(info: BundleInfo) -> str:
     rows = "\n".join(_variant_row(variant) for variant in info.variants)
     notes = "\n".join(f"- `{variant.name}`: {' '.join(variant.notes)}" for variant in info.variants)
-    notes += "".join(f"\n\n{_companion(companion)}" for companion in info.companions)
+    notes += "".join(f"\n\n{companion_notes(companion)}" for companion in info.companions)
     return (
         "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
         f"{rows}\n\n{notes}\n\n"
         "`labels.json` says which class index is which object, `labels.txt` lists the object ids "
         "in class order, `bundle.json` holds sizes, hashes and versions."
-    )
-
-
-def _companion(companion: Companion) -> str:
-    answers = " and ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in companion.outputs)
-    purpose = (
-        ", by which two photos can be compared" if companion.kind == "embedding" else ", best first"
-    )
-    return (
-        f"`{companion.file}` ({companion.bytes:,} bytes) is no classifier and holds no labels: it "
-        f"takes the same photo as `{companion.inputs[0].dtype}` and gives {answers}{purpose}. "
-        f"{' '.join(companion.notes)}"
     )
 
 
@@ -177,6 +166,7 @@ def _use(info: BundleInfo) -> str:
         parts += [_android(formats["tflite"].file), _python(formats["tflite"])]
     if "coreml" in formats:
         parts.append(_ios(formats["coreml"].file))
+    parts += [companion_use(info)] if info.companions else []
     return "\n\n".join(parts)
 
 
