@@ -187,8 +187,9 @@ class BundleInfo(Document):
             return value
         kept = {key: entry for key, entry in value.items() if key != "embedding"}
         old = value["embedding"]
-        if isinstance(old, dict):
-            kept["companions"] = [{"kind": "embedding", "format": "tflite"} | old]
+        if old is not None:
+            one = {"kind": "embedding", "format": "tflite"} | old if isinstance(old, dict) else old
+            kept["companions"] = [one]
         return kept
 
     @property

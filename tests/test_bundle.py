@@ -100,6 +100,34 @@ def test_an_unknown_variant_is_refused_with_the_known_ones(folder: Path) -> None
         read_bundle(folder).info.variant("tflite-int8")
 
 
+def test_a_description_of_before_there_were_several_companions_is_read(folder: Path) -> None:
+    file = folder / "models/m.tflite"
+    record = {
+        "file": "models/m.tflite",
+        "bytes": size_of(file),
+        "sha256": sha256_path(file),
+        "inputs": [],
+        "outputs": [{"name": "embedding", "dtype": "float32", "shape": [1, 8]}],
+        "notes": ["as it was"],
+    }
+    edit(folder, lambda value: (value.pop("companions"), value.update(embedding=record)))
+    (found,) = read_bundle(folder).info.companions
+    assert (found.name, found.file, found.notes) == (
+        "tflite-embedding",
+        "models/m.tflite",
+        ("as it was",),
+    )
+    assert [model.name for model in read_bundle(folder).info.models][-1] == "tflite-embedding"
+    edit(folder, lambda value: value.update(embedding=record | {"bytes": 1}))
+    with pytest.raises(DamagedError, match="SHA-256"):
+        read_bundle(folder)
+    edit(folder, lambda value: value.update(embedding=None))
+    assert read_bundle(folder).info.companions == ()
+    edit(folder, lambda value: value.update(embedding="something else"))
+    with pytest.raises(DamagedError):
+        read_bundle(folder)
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a folder"):
         read_bundle(tmp_path / "nowhere")

@@ -11,18 +11,24 @@ import torch
 from conftest import finish_run
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from artefact_id import main
 from benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.cases import BenchmarkCase
 from benchmarks.photos import held_out
+from benchmarks.runtimes.companions import answers, executors
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export import embedding as exported
+from export.coreml import Array, convert_arrays, save_package
 from export.network import deployable
+from export.operations import operations
 from export.tflite import interpreter, run_tflite
-from mobile_assets.bundle import Bundle, read_bundle
+from export.tflite_metadata import ModelDescription
+from mobile_assets.bundle import Bundle, BundleInfo, hash_files, read_bundle
 from mobile_assets.errors import CheckFailedError, DamagedError
+from mobile_assets.files import sha256_path, size_of
 from train.heads import COSINE_SCALE, EmbeddingHead
 from train.model import build_model
 from train.run import Run, load_model
@@ -53,7 +59,7 @@ def run(golden_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def bundle(run: Run, register_folder: Path) -> Bundle:
-    options = ExportOptions(variants=("tflite-float32",), embedding=True)
+    options = ExportOptions(variants=("tflite-float32", "coreml-float16"), embedding=True)
     return export_bundle(run, run.folder.parent / "bundle", options=options, photos=register_folder)
 
 
@@ -86,15 +92,92 @@ def test_cosines_of_the_embedding_make_the_probabilities(
 
 def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     info = bundle.info
-    assert [variant.name for variant in info.variants] == ["tflite-float32"]
-    (tflite,) = info.companions
-    assert tflite.name == "tflite-embedding" and tflite.file in info.files
-    assert [(t.name, t.dtype, t.shape) for t in tflite.outputs] == [
-        ("embedding", "float32", (1, SIZE))
-    ]
+    assert [variant.name for variant in info.variants] == ["tflite-float32", "coreml-float16"]
+    tflite, coreml = info.companions
+    assert (tflite.name, coreml.name) == ("tflite-embedding", "coreml-embedding")
+    assert tflite.file in info.files and f"{coreml.file}/Manifest.json" in info.files
+    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    for one in info.companions:
+        assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
+            ("embedding", "float32", (1, SIZE))
+        ]
+        assert f"`{one.file}`" in card and f"| {one.name} |" in card
     # float16 weights: about half of the classifier, which has the layer of the objects besides
     assert tflite.bytes < 0.7 * info.variants[0].bytes
-    assert tflite.file in (bundle.folder / "README.md").read_text(encoding="utf-8")
+    assert coreml.bytes < info.variants[1].bytes
+
+
+def test_the_package_answers_as_the_network_in_torch(
+    run: Run, bundle: Bundle, photos: NDArray[np.uint8]
+) -> None:
+    tflite, coreml = bundle.info.companions
+    rows = answers(bundle, coreml, photos, next(executors(coreml)))["embedding"]
+    network = deployable(load_model(run), run.info.preprocessing)
+    with torch.inference_mode():
+        images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
+        expected = exported.take_apart(network).embedding(images).numpy()
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
+    assert (rows * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
+    # float16 arithmetic: near the float32 file's answers and not the same
+    other = answers(bundle, tflite, photos, next(executors(tflite)))["embedding"]
+    assert 0 < np.abs(rows - other).max() < 1e-2
+    shifted = np.roll(rows, 1, axis=1)
+    assert (shifted * expected).sum(axis=1).max() < 0.99
+
+
+def test_the_package_takes_the_length_in_float32(bundle: Bundle) -> None:
+    package = bundle.path(bundle.info.companions[1])
+    found = [(operation.name, operation.types) for operation in operations(package)]
+    places = [number for number, (name, _) in enumerate(found) if name == "reduce_sum"]
+    assert [name for name, _ in found[places[0] - 1 :]] == [
+        "mul", "reduce_sum", "add", "rsqrt", "mul",
+    ]  # fmt: skip
+    assert {types for _, types in found[places[0] - 1 :]} == {("float32",)}
+    assert ("conv", ("float16",)) in found
+
+
+def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_path: Path) -> None:
+    network = deployable(load_model(run), run.info.preprocessing)
+
+    class Longer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = exported.take_apart(network).embedding
+
+        def forward(self, image: Tensor) -> Tensor:
+            return 1.5 * self.body(image)
+
+    class Other(Longer):
+        def forward(self, image: Tensor) -> Tensor:
+            return -self.body(image)
+
+    wrong = {Longer: "rows of length 1.5", Other: "cosine -1.000"}
+    for number, (kind, said) in enumerate(wrong.items()):
+        copy = tmp_path / str(number)
+        shutil.copytree(bundle.folder, copy)
+        info = BundleInfo.read(copy / "bundle.json")
+        coreml = info.companions[1]
+        shutil.rmtree(copy / coreml.file)
+        model = convert_arrays(
+            kind(),
+            info.preprocessing,
+            {"embedding": Array("float32", "a row")},
+            description=ModelDescription("n", "d", "1", "a", "l"),
+            user_defined={},
+            exact_rows=True,
+        )
+        save_package(model, copy / coreml.file)
+        fitting = coreml.model_copy(
+            update={
+                "bytes": size_of(copy / coreml.file),
+                "sha256": sha256_path(copy / coreml.file),
+            }
+        )
+        changes = {"companions": (info.companions[0], fitting), "files": hash_files(copy)}
+        info.model_copy(update=changes).write(copy / "bundle.json")
+        (failed,) = verify_bundle(copy).failed
+        assert (failed.name, failed.subject) == ("answers", "coreml-embedding")
+        assert said in failed.said
 
 
 def test_verify_passes_and_sees_a_change(bundle: Bundle, tmp_path: Path) -> None:
@@ -120,11 +203,15 @@ def test_benchmark_and_identify_see_the_classifier_only(
     case = BenchmarkCase(bundle, run, register_folder, photos, skipped)
     quick = BenchmarkOptions(measure_speed=False, bootstrap=50, preprocessing=0)
     results = run_benchmark([case], tmp_path / "results", options=quick)
-    assert {row.variant for row in results.rows} == {"torch-float32", "tflite-float32"}
+    assert {row.variant for row in results.rows} == {
+        "torch-float32",
+        "tflite-float32",
+        "coreml-float16",
+    }
     photo = str(register_folder / photos[0].path)
     words = ["identify", str(bundle.folder), photo, "--variant"]
     assert main([*words, "tflite-float32"]) == 0
-    assert main([*words, "embedding"]) == 2
+    assert main([*words, "tflite-embedding"]) == 2
 
 
 def test_other_heads_are_refused(
