@@ -73,8 +73,8 @@ def timed(words: Sequence[str], mark: Path) -> Timed:
     return found
 
 
-def exported(seed: Path, minimum: int, *, again: bool) -> Command:
-    """Exports the run of one threshold with all variants, unless it is there."""
+def exported(seed: Path, minimum: int, *, variants: str | None, again: bool) -> Command:
+    """Exports the run of one threshold with all variants or some, unless it is there."""
     run, bundle = seed / f"min{minimum}" / FIELD.name, seed / f"min{minimum}" / "parity"
     if not run.is_dir():
         raise InputError(
@@ -83,7 +83,7 @@ def exported(seed: Path, minimum: int, *, again: bool) -> Command:
     mark = bundle.with_suffix(".json")
     if again or not (bundle.is_dir() and mark.is_file()):
         words = ["export", str(run), "--photos", str(seed / "register"), "--out", str(bundle)]
-        timed([*words, "--force"], mark)
+        timed([*words, "--force", *(["--variants", variants] if variants else [])], mark)
     return _command(
         "export", read_run(run), f"seed {seed.name.removeprefix('seed')}, min {minimum}", mark
     )
@@ -140,7 +140,10 @@ def run(arguments: argparse.Namespace) -> None:
     rows: list[Counts] = []
     for folder, (place, number) in product(arguments.runs, enumerate(arguments.seeds)):
         seed = folder / f"seed{number}"
-        commands += [exported(seed, minimum, again=arguments.again) for minimum in THRESHOLDS]
+        commands += [
+            exported(seed, minimum, variants=arguments.variants, again=arguments.again)
+            for minimum in THRESHOLDS
+        ]
         results, command = benchmarked(seed, speed=place == 0, again=arguments.again)
         commands.append(command)
         rows += [found for row in results.rows if (found := counts(row)) is not None]
@@ -164,6 +167,7 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=whole_numbers, default=(0,), help="default: 0")
     parser.add_argument("--table", type=Path, required=True, help="the page to write")
+    parser.add_argument("--variants", help="comma-separated; default: all")
     parser.add_argument("--again", action="store_true", help="export and measure anew")
     try:
         run(parser.parse_args(words))

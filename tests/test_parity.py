@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import object_picture
-from test_benchmark import draw_photos, write_run
+from patterns import draw_photos, write_run
 
 from benchmarks.parity import counts, main
 from benchmarks.parity_page import Command, Counts, Published, asked, page, pooled
@@ -118,7 +118,7 @@ def test_a_missing_run_is_named_with_its_remedy(tmp_path: Path) -> None:
     from benchmarks.parity import exported
 
     with pytest.raises(InputError, match=r"benchmarks\.eth80"):
-        exported(tmp_path / "seed0", 3, again=False)
+        exported(tmp_path / "seed0", 3, variants=None, again=False)
 
 
 @pytest.mark.parametrize("name", ["parity"])
