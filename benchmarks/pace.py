@@ -49,7 +49,7 @@ def _name(row: Row, *, several: bool) -> str:
 def _ratio_words(ratio: LatencyRatio) -> str:
     return (
         f"{ratio.median:.2f} times as long (10–90 % of {ratio.rounds} rounds: "
-        f"{ratio.p10:.2f}–{ratio.p90:.2f})"
+        f"{ratio.p10:.2f} to {ratio.p90:.2f})"
     )
 
 

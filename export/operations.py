@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.quiet import quiet
+
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "DEQUANTIZE": 0}
 """Which input holds the weights, of the operations that have any."""
 
@@ -86,9 +88,11 @@ def _tflite(content: bytes) -> tuple[Operation, ...]:
 def _coreml(package: Path) -> tuple[Operation, ...]:
     from export.coreml_check import _operations, _specification
 
+    with quiet():  # the first import of coremltools
+        found = _operations(_specification(package))
     return tuple(
         Operation(str(operation.type), tuple(sorted({_type(out) for out in operation.outputs})))
-        for operation in _operations(_specification(package))
+        for operation in found
         if operation.type != "const"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -106,36 +107,75 @@ def _recommend(
     expected: NDArray[np.float32],
     truth: NDArray[np.int64],
 ) -> Recommendation:
-    missed: list[str] = []
-    for variant in by_size if len(truth) else ():
+    photos = len(truth)
+    missed: dict[str, str] = {}
+    strict = 0
+    for variant in by_size if photos else ():
         found = answers(variant)
         if found is None:
-            missed.append(f"{variant.name} cannot be run here")
+            missed[variant.name] = "cannot be run here"
             continue
         judged = judge(variant, found, expected, truth)
         if judged.good:
-            return _meets(judged, len(truth), missed)
-        missed.append(
-            f"{variant.name} gives {judged.agreement:.1%} of them the network's answer and loses "
-            f"{judged.drop_points:.1f} points"
+            return _meets(judged, photos, _listed(missed), _few(photos, strict))
+        missed[variant.name] = (
+            f"gives {_same_words(judged, photos)} ({judged.agreement:.1%}) the network's answer "
+            f"and {_lost_words(judged)}"
         )
-    names = {variant.name: variant for variant in by_size}
-    kept = names.get(_AS_IT_IS[format_], by_size[-1])
-    why = "; ".join(missed) if len(truth) else "there are no validation photos to judge by"
+        strict = max(strict, _needed(variant.name))
+    names = [variant.name for variant in by_size]
+    kept = _AS_IT_IS[format_] if _AS_IT_IS[format_] in names else names[-1]
+    smaller = {name: why for name, why in missed.items() if name in names[: names.index(kept)]}
     return Recommendation(
         format=format_,
-        variant=kept.name,
+        variant=kept,
         met=False,
-        photos=len(truth),
-        why=f"No smaller variant is known to be good enough: {why}.",
+        photos=photos,
+        why=_as_it_is(kept, photos, _listed(smaller), missed.get(kept)) + _few(photos, strict),
     )
 
 
-def _meets(judged: Judged, photos: int, missed: list[str]) -> Recommendation:
+def _as_it_is(kept: str, photos: int, smaller: str, itself: str | None) -> str:
+    """Why a variant is taken that did not show itself good enough; `itself` is what it showed."""
+    why = smaller if photos else "there are no validation photos to judge by"
+    said = (
+        f"No smaller variant is known to be good enough: {why}." if why else "There is no smaller."
+    )
+    return f"{said} {kept} itself {itself}." if itself else said
+
+
+def _listed(missed: dict[str, str]) -> str:
+    return "; ".join(f"{name} {why}" for name, why in missed.items())
+
+
+def _same_words(judged: Judged, photos: int) -> str:
+    return f"{round(judged.agreement * photos)} of {photos}"
+
+
+def _lost_words(judged: Judged) -> str:
+    lost = round(judged.drop_points, 1)
+    return f"{'gains' if lost < 0 else 'loses'} {abs(lost):.1f} points"
+
+
+def _needed(variant: str) -> int:
+    """From how many photos on a variant may give one of them another answer than the network."""
+    return math.ceil(1 / (1 - limits(variant).agreement) - 1e-9)
+
+
+def _few(photos: int, needed: int) -> str:
+    """Said where photos are so few that one of them decides; `needed` is 0 where all passed."""
+    if photos >= needed:
+        return ""
+    return (
+        f" With fewer than {needed} validation photos a single changed answer is one too many: "
+        "more of them would judge better."
+    )
+
+
+def _meets(judged: Judged, photos: int, missed: str, few: str) -> Recommendation:
     wanted, name = limits(judged.variant.name), judged.variant.name
-    same = round(judged.agreement * photos)
     low = float(lower_bound(np.array(judged.agreement), np.array(photos)))
-    smaller = f" Smaller ones do not: {'; '.join(missed)}." if missed else ""
+    smaller = f" Smaller ones do not: {missed}." if missed else ""
     return Recommendation(
         format=judged.variant.format,
         variant=name,
@@ -146,9 +186,9 @@ def _meets(judged: Judged, photos: int, missed: list[str]) -> Recommendation:
         drop_points=judged.drop_points,
         why=(
             f"The smallest that keeps at least {wanted.agreement:.1%} of the network's answers and "
-            f"loses at most {wanted.drop_points} points: it gives {same} of {photos} validation "
-            f"photos the same answer (with 95 % confidence at least {low:.1%} of all) and loses "
-            f"{judged.drop_points:.1f} points.{smaller}"
+            f"loses at most {wanted.drop_points} points: it gives {_same_words(judged, photos)} "
+            f"validation photos the same answer (lower end of the 95 % interval: {low:.1%}) and "
+            f"{_lost_words(judged)}.{smaller}{few}"
         ),
     )
 
@@ -158,8 +198,8 @@ def answers_of(
 ) -> Callable[[Variant], NDArray[np.float32] | None]:
     """Gives a variant's probabilities `[N, objects]` of `[N, H, W, 3]` uint8 photos.
 
-    TFLite files are run. Core ML runs on Apple systems only: of packages with 8 bits the rounded
-    network that they were converted from is run in torch, others cannot be judged.
+    TFLite files are run. Core ML runs on Apple systems only: of packages with 8 bits or fewer the
+    rounded network that they were converted from is run in torch, others cannot be judged.
     """
     from export.coreml_w8a8 import rounded_twin
     from export.network import run_photos
@@ -171,6 +211,9 @@ def answers_of(
             return found
         if variant.precision == "int8-weights":
             return run_photos(material.integer_weights.network, photos)
+        if variant.precision.startswith("palette"):
+            bits = int(variant.precision.removeprefix("palette"))
+            return run_photos(material.palettised(bits).network, photos)
         if variant.precision == "w8a8":
             assert material.calibration is not None, "export_bundle gives integer variants photos"
             return run_photos(rounded_twin(material.integer.network, material.calibration), photos)

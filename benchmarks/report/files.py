@@ -14,7 +14,7 @@ from mobile_assets.errors import DamagedError
 
 _FORMATS = {"tflite": "TFLite", "coreml": "Core ML"}
 
-Reach = Literal["all", "some", "none"]
+Reach = Literal["all", "some", "none", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ def _facts(variant: Variant) -> str:
 
 @dataclass(frozen=True)
 class Reached:
-    """How many operations of one file an accelerator takes: `60 of 68`, and what is not known."""
+    """How many operations of one file an accelerator takes: `60 of 68`, and what is not known.
+
+    `reach` is `unknown` where nothing is known to be taken but not all is refused.
+    """
 
     words: str
     unknown: str
@@ -119,10 +122,15 @@ def _accelerators(
 
 
 def _reached(view: DelegateView) -> Reached:
-    unknown = sum(view.unknown.values())
-    reach: Reach = "all" if view.taken == view.total else "some" if view.taken else "none"
-    words = {"all": f"all {view.total}", "some": f"{view.taken} of {view.total}"}
-    return Reached(words.get(reach, "none"), f"of {unknown} nobody says" if unknown else "", reach)
+    unknown, refused = sum(view.unknown.values()), sum(view.refused.values())
+    if view.taken == view.total:
+        return Reached(f"all {view.total}", "", "all")
+    if not view.taken and unknown > refused:
+        return Reached("unknown", f"{refused} refused" if refused else "", "unknown")
+    said = f"{unknown} unknown" if unknown else ""
+    if not view.taken:
+        return Reached("none", said, "none")
+    return Reached(f"{view.taken} of {view.total}", said, "some")
 
 
 def _split(name: str) -> tuple[str, str]:

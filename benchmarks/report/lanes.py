@@ -14,7 +14,7 @@ from benchmarks.report.charts import nice_ticks
 
 _HEIGHT = 26
 _MIDDLE = _HEIGHT / 2
-_OVER = 18
+_OVER = 24
 """How far a line of the scale goes on above and below its row, to meet that of the next."""
 
 _LEFT, _RIGHT = 3.0, 97.0

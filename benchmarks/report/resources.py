@@ -44,7 +44,7 @@ def timings_of(rows: Sequence[Row]) -> Timings | None:
     slowest = [one.p99 or one.p90 for row in timed for one in _latencies(row)]
     scale = Scale.over(slowest, zero=True)
     found = [
-        _timing(row, line | {"again": bool(place) or line["again"]}, one, scale)
+        _timing(row, line | ({"again": True, "place": ""} if place else {}), one, scale)
         for row, line in headed(timed)
         for place, one in enumerate(_latencies(row))
     ]
@@ -145,6 +145,6 @@ def busy_words(rows: Sequence[Row]) -> str:
     if not shares:
         return ""
     most = max(shares)
-    words = f"{percent(min(shares))} to {percent(most)}" if len(shares) > 1 else percent(most)
+    words = " to ".join(dict.fromkeys((percent(min(shares)), percent(most))))
     sentence = f"Other work took {words} of the processors while times were measured"
     return sentence + ("; such times are worth little." if most > BUSY else ".")

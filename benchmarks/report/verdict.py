@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.pace import is_slower, pace_sentence
 from benchmarks.results import REFERENCE_VARIANT, GateOutcome, Results, Row
 from benchmarks.runtime_words import runtime_name, short_name
 from benchmarks.subjects import REFERENCE, Subject
@@ -158,6 +159,8 @@ def _caveats(rows: Sequence[Row]) -> tuple[str, ...]:
             )
         else:
             found.append("The Core ML variants were not executed: nothing here is about them.")
+    if any(is_slower(row) for row in rows):
+        found.append(pace_sentence(rows))
     if not any(row.device for row in rows):
         found.append("No phone was measured: times are of this computer.")
     return tuple(found)
