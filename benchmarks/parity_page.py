@@ -18,6 +18,7 @@ NEAR = {"drop": 0.5, "agreement": 98.5}
 ASKED = {
     "tflite-int8": NEAR,
     "coreml-w8a8": NEAR,
+    "coreml-palette6": NEAR,
     "tflite-int8-weights": CLOSE,
     "tflite-float16": CLOSE,
     "coreml-int8-weights": CLOSE,

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
 from export.coreml import convert_coreml
 from export.coreml_check import CoreMLStructure
 from export.coreml_compress import int8_weights
 from export.graph import Graph, Node, trace
 from export.network import Deployable
-from export.ranges import Range, extremes, scale_and_zero
+from export.ranges import Range, before_curve, bounded, extremes, rows_of, scale_and_zero
 from export.tflite_metadata import ModelDescription
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
@@ -73,7 +74,11 @@ def rounded_twin(network: Deployable, photos: NDArray[np.uint8]) -> nn.Module:
             "This backbone's layers cannot be followed one by one, so that its activations cannot "
             "be given 8 bits for Core ML. Leave coreml-w8a8 out with --variants."
         )
-    return with_rounding(graph, activation_ranges(graph, photos))
+    ranges = activation_ranges(graph, photos)
+    # What a SiLU or sigmoid reads is not rounded: Core ML has each as one operation, which a
+    # compiler takes together with the layer before it.
+    inside = {node.name for node in graph.nodes if graph.curve(node) is not None}
+    return with_rounding(graph, {name: span for name, span in ranges.items() if name not in inside})
 
 
 def convert_w8a8(
@@ -123,6 +128,8 @@ def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
     """
     chosen = eight_bit_steps(graph)
     ranges: Ranges = {}
+    parts = -(-len(photos) // _BATCH)
+    read: dict[Node, list[Tensor]] = {}
 
     class Measure(fx.Interpreter):
         def run_node(self, n: Node) -> Any:
@@ -131,13 +138,37 @@ def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
                 low, high = extremes([result])
                 before = ranges.get(n.name, (low, high))
                 ranges[n.name] = min(low, before[0]), max(high, before[1])
+                if graph.curve(n) is not None:
+                    read.setdefault(n, []).append(rows_of(result.movedim(1, -1), parts))
             return result
 
     with torch.inference_mode():
         for start in range(0, len(photos), _BATCH):
             batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
             Measure(graph.module).run(batch)
-    return ranges
+        for node, rows in read.items():
+            curve = graph.curve(node)
+            assert curve is not None
+            ranges[node.name] = before_curve(
+                torch.cat(rows), ranges[node.name], curve, graph.reach(node)
+            )
+    return _bounded(graph, ranges)
+
+
+def _bounded(graph: Graph, ranges: Ranges) -> Ranges:
+    """Ranges behind a SiLU, and a gate behind that, that end where what it reads does."""
+    made, ends = dict(ranges), set[str]()
+    for node in graph.nodes:
+        names = [used.name for used in node.all_input_nodes]
+        if graph.is_silu(node) and names[0] in made:
+            made[node.name] = bounded(made[node.name], made[names[0]], functional.silu)
+            ends.add(node.name)
+        gated = graph.is_product(node) and any(map(graph.is_sigmoid, node.all_input_nodes))
+        other = next((name for name in names if name in ends), None)
+        if gated and other is not None and node.name in made:
+            made[node.name] = bounded(made[node.name], made[other], torch.clone)
+            ends.add(node.name)
+    return made
 
 
 def eight_bit_steps(graph: Graph) -> set[Node]:
@@ -148,12 +179,13 @@ def eight_bit_steps(graph: Graph) -> set[Node]:
     """
     nodes = graph.nodes
     first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
-    tail = graph.tail()
+    tail, beginning = graph.tail(), graph.beginning()
     return {
         node
         for node in nodes[first:]
         if node.op not in ("get_attr", "output")
         and node not in tail
+        and node not in beginning
         and not graph.is_fused(node)
         and not graph.keeps_values(node)
     }

@@ -16,8 +16,10 @@ Node = fx.Node
 Layer = nn.Conv2d | nn.Linear
 
 _RELUS = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
+_CURVES = (nn.SiLU, nn.Sigmoid)
 _NOTHING = (nn.Identity, nn.Dropout)
 _ADDITIONS = (operator.add, operator.iadd, torch.add)
+_PRODUCTS = (operator.mul, operator.imul, torch.mul)
 _RESHAPES = ("flatten", "view", "reshape")
 _POOLS = (nn.AdaptiveAvgPool2d,)
 
@@ -88,6 +90,68 @@ class Graph:
             len(readers) == 1
             and self.is_relu(readers[0])
             and (self.layer(node) is not None or self.is_addition(node))
+        )
+
+    def is_silu(self, node: Node) -> bool:
+        """Whether the step multiplies values by their sigmoid."""
+        return isinstance(self._module(node), nn.SiLU)
+
+    def is_sigmoid(self, node: Node) -> bool:
+        """Whether the step is a sigmoid."""
+        return isinstance(self._module(node), nn.Sigmoid)
+
+    def curve(self, node: Node) -> nn.Module | None:
+        """The SiLU or sigmoid that alone reads the step's output, or None.
+
+        It makes nearly the same of all values far below zero, so a range need not hold them.
+        """
+        readers = list(node.users)
+        found = self._module(readers[0]) if len(readers) == 1 else None
+        return found if isinstance(found, _CURVES) else None
+
+    def beginning(self) -> set[Node]:
+        """The steps before the first layer without an activation, if a SiLU is among them.
+
+        They and that layer compute in float in the full-integer form, and what it gives is rounded
+        to 8 bits, as is what each step behind it gives. Channels of the first layers differ by
+        hundreds of times in size, and behind a SiLU nothing cuts the large ones off, nor may they
+        be equalised: with one scale for all, these few layers do more damage than the others
+        together.
+        """
+        nodes = self.nodes
+        for place, node in enumerate(nodes):
+            plain = self.layer(node) is not None and self.curve(node) is None
+            if plain and not any(self.is_relu(reader) for reader in node.users):
+                found = set(nodes[:place])
+                return found if any(self.is_silu(step) for step in found) else set()
+        return set()
+
+    def reach(self, node: Node) -> Tensor | None:
+        """How much each channel of the step's output does in the layers that read it, `[channels]`.
+
+        The sum of the squares of a channel's weights, of layers behind activations and products
+        too, but not behind a mean. None where that cannot be said.
+        """
+        found: list[Tensor] = []
+        waiting = list(node.users)
+        while waiting:
+            reader = waiting.pop()
+            layer = self.layer(reader)
+            if layer is not None:
+                alone = isinstance(layer, nn.Conv2d) and layer.groups > 1
+                rows = layer.weight if alone else layer.weight.transpose(0, 1)
+                found.append(rows.square().flatten(1).sum(dim=1))
+            elif self.is_silu(reader) or self.is_product(reader) or self.keeps_values(reader):
+                waiting += reader.users
+        same = len({len(weights) for weights in found}) == 1
+        return torch.stack(found).sum(dim=0) if same else None
+
+    def is_product(self, node: Node) -> bool:
+        """Whether the step multiplies two tensors."""
+        return (
+            node.op == "call_function"
+            and node.target in _PRODUCTS
+            and len(node.all_input_nodes) == 2
         )
 
     def tail(self) -> set[Node]:

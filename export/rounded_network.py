@@ -1,4 +1,4 @@
-"""A network's layers in 8 bits, rounded one after the other on calibration photos."""
+"""A network's layers in fewer bits, rounded one after the other on calibration photos."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from export.graph import Graph, Node
-from export.ranges import Range, extremes, in_8_bits, ratio_db
+from export.graph import Graph, Layer, Node
+from export.ranges import SIGMOID, Range, before_curve, extremes, in_8_bits, ratio_db, rows_of
 from export.rounding import Moments, Rounded, keep_layer, round_layer
 
 _BATCH = 16
@@ -22,6 +22,7 @@ _MOST_VALUES = 12 * 10**7
 1.4 GB at most."""
 
 Batches = list[Any]
+Work = Callable[[Layer, Moments], Rounded]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class RoundedNetwork:
-    """A network whose layers hold 8-bit weights, as float32.
+    """A network whose layers hold rounded weights, as float32.
 
     Attributes:
         layers: Every layer's weight, rounded unless it was to be kept, and its bias, by name.
@@ -65,8 +66,9 @@ def round_network(
     *,
     activations: bool,
     kept: frozenset[str] = frozenset(),
+    work: Work = round_layer,
 ) -> RoundedNetwork:
-    """Rounds every layer's weights to 8 bits and corrects its bias.
+    """Rounds every layer's weights and corrects its bias.
 
     Two copies of the network run side by side: one in float32 and one with everything rounded
     that was come to before. So each layer is rounded for the inputs that it will really read, and
@@ -77,11 +79,12 @@ def round_network(
         photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
         activations: Whether what lies between the layers is int8, too.
         kept: Names of layers that keep their weights; their biases are corrected as the others'.
+        work: Rounds a layer; to 8 bits unless it says otherwise.
     """
     with torch.inference_mode():
         pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
         pixels = pixels[: max(1, _MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
-        run = _Run(graph, pixels, activations=activations, kept=kept)
+        run = _Run(graph, pixels, activations=activations, kept=kept, work=work)
         for node in graph.nodes:
             run.step(node)
         return RoundedNetwork(run.layers, run.ranges, tuple(run.reports), len(pixels))
@@ -106,14 +109,21 @@ class _Run:
     """The two copies, from step to step."""
 
     def __init__(
-        self, graph: Graph, pixels: Tensor, *, activations: bool, kept: frozenset[str]
+        self,
+        graph: Graph,
+        pixels: Tensor,
+        *,
+        activations: bool,
+        kept: frozenset[str],
+        work: Work,
     ) -> None:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
-        self.tail = graph.tail()
+        self.tail, self.beginning = graph.tail(), graph.beginning()
         self.activations = activations
         self.kept = kept
+        self.work = work
         self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
         self.wanted: dict[Node, Batches] = {}
         self.found: dict[Node, Batches] = {}
@@ -131,13 +141,12 @@ class _Run:
             self._round(node)
         self.found[node] = self._evaluate(self.rounded, node, self.found)
         if self._is_int8(node):
-            span = extremes(self.found[node])
+            span = self._span(node)
             self.ranges[node.name] = span
             for batch, values in enumerate(self.found[node]):
                 self.found[node][batch] = in_8_bits(values, span)
         if layer is not None:
-            ratio = ratio_db(zip(self.wanted[node], self.found[node], strict=True))
-            self.reports.append(LayerReport(str(node.target), ratio))
+            self.reports.append(LayerReport(str(node.target), self._ratio(node)))
         for used in node.all_input_nodes:
             if self.last[used] is node:
                 del self.wanted[used], self.found[used]
@@ -150,27 +159,49 @@ class _Run:
         pairs = zip(self.found[source], self.wanted[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):
             moments.add(layer, inputs, outputs, seed=seed)
-        work = keep_layer if str(node.target) in self.kept else round_layer
+        work = keep_layer if str(node.target) in self.kept else self.work
         result = work(layer, moments)
         target.weight = nn.Parameter(result.weight, requires_grad=False)
         if result.bias is not None:
             target.bias = nn.Parameter(result.bias, requires_grad=False)
         self.layers[str(node.target)] = result
 
+    def _ratio(self, node: Node) -> float:
+        """Of a layer's output, or of what a SiLU or sigmoid makes of it."""
+        curve = self.graph.curve(node) or torch.clone
+        pairs = zip(self.wanted[node], self.found[node], strict=True)
+        return ratio_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
+
     def _is_int8(self, node: Node) -> bool:
         return (
             self.activations
             and node.op not in ("placeholder", "get_attr")  # a photo is 8-bit as it is
             and node not in self.tail
+            and node not in self.beginning
             and not self.graph.is_fused(node)
             and not self.graph.keeps_values(node)
         )
+
+    def _span(self, node: Node) -> Range:
+        """The range of a step's int8 output, as the full-integer form has it."""
+        if self.graph.is_sigmoid(node):
+            return SIGMOID
+        found, curve = self.found[node], self.graph.curve(node)
+        if curve is None:
+            return extremes(found)
+        rows = torch.cat([rows_of(part.movedim(1, -1), len(found)) for part in found])
+        return before_curve(rows, extremes(found), curve, self.graph.reach(node))
 
     def _evaluate(self, graph: Graph, node: Node, values: dict[Node, Batches]) -> Batches:
         if node.op == "placeholder":
             return self.batches
         if node.op == "get_attr":
             return [getattr(graph.module, str(node.target))] * len(self.batches)
+        integer = self.activations and graph is self.rounded and node not in self.beginning
+        if integer and graph.is_silu(node):
+            # TFLite has no SiLU: the sigmoid is a tensor of its own, before it is multiplied.
+            read = values[node.all_input_nodes[0]]
+            return [part * in_8_bits(torch.sigmoid(part), SIGMOID) for part in read]
         return [
             call(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
             for batch in range(len(self.batches))

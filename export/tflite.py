@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.curves import CurvedFile, Operator
 from export.flatbuffer import (
     Tail,
     activation_names,
@@ -19,6 +20,7 @@ from export.flatbuffer import (
     unsigned_input,
 )
 from export.network import ChannelsLast, Deployable
+from export.ranges import Range, before_curve, bounded, rows_of
 from mobile_assets.bundle import INPUT_NAME
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.quiet import quiet
@@ -87,10 +89,12 @@ def to_int8_weights(float32: bytes, kept: frozenset[str] = frozenset()) -> bytes
 
 
 def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
-    """Smallest and largest value of every activation over the calibration photos.
+    """The range of every activation over the calibration photos.
 
-    The input's range is 0–255 whatever the photos hold, and the centred photo's likewise: a
-    photo brighter than all calibration photos must not be clipped.
+    It goes from the smallest to the largest value, but before a SiLU or sigmoid, where
+    `export.ranges.before_curve` chooses it. The input's range is 0–255 whatever the photos hold,
+    and the centred photo's likewise: a photo brighter than all calibration photos must not be
+    clipped.
 
     Args:
         float32: A file of `convert_float32`.
@@ -99,6 +103,9 @@ def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
     extremes = np.stack([np.zeros_like(photos[0]), np.full_like(photos[0], 255)])
     names = activation_names(float32)
     first = list(names)[:2]  # the photo and the centred photo
+    file = CurvedFile(float32)
+    curved = file.curved()
+    seen: dict[int, list[torch.Tensor]] = {index: [] for index in curved}
     with quiet():
         runner = interpreter(float32, preserve_all_tensors=True)
         low = dict.fromkeys(names, np.inf)
@@ -109,7 +116,19 @@ def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
                 values = runner.get_tensor(index)
                 low[index] = min(low[index], float(values.min()))
                 high[index] = max(high[index], float(values.max()))
-    return {name: (low[index], high[index]) for index, name in names.items()}
+                if index in curved:
+                    seen[index].append(rows_of(torch.from_numpy(values), len(photos)))
+    spans = {index: (low[index], high[index]) for index in names}
+    for index, one in curved.items():
+        rows = torch.cat(seen[index])
+        spans[index] = before_curve(rows, _with_zero(spans[index]), one.curve, one.reach)
+    for index, (source, bound) in file.bounds().items():
+        spans[index] = bounded(spans[index], spans[source], bound)
+    return {name: spans[index] for index, name in names.items()}
+
+
+def _with_zero(span: Range) -> Range:
+    return min(span[0], 0.0), max(span[1], 0.0)
 
 
 def interpreter(content: bytes, *, preserve_all_tensors: bool = False, threads: int = 2) -> Any:
@@ -152,7 +171,7 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
         A file whose input is uint8 and whose logits, softmax and output are float32.
     """
     with quiet():
-        recipe = _int8_recipe(float_tail(float32))
+        recipe = _int8_recipe(float_tail(float32), CurvedFile(float32).beginning())
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()
@@ -161,8 +180,10 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     return unsigned_input(quantised)
 
 
-def _int8_recipe(tail: Tail) -> Any:
+def _int8_recipe(tail: Tail, beginning: Sequence[Operator]) -> Any:
     """Static int8 for everything up to the last layer, which multiplies int8 and answers in float.
+
+    What a network with SiLU begins with is float, too: see `Graph.beginning`.
 
     With logits in 8 bits, spread over the range of all photos, look-alike objects get equal
     probabilities: over 4,332 of them a quarter of the photos had a tie for the first place. So
@@ -180,6 +201,8 @@ def _int8_recipe(tail: Tail) -> Any:
     keep = recipe_manager.AlgorithmName.NO_QUANTIZE
     for left in (operation.SOFTMAX, operation.OUTPUT):
         recipe.add_quantization_config(".*", left, algorithm_key=keep)
+    for one in beginning:
+        recipe.add_quantization_config(_only(one.answer), operation[one.kind], algorithm_key=keep)
     for name in tail.between:
         for kind in (operation.MUL, operation.SUM, operation.ADD, operation.RSQRT):
             recipe.add_quantization_config(_only(name), kind, algorithm_key=keep)

@@ -159,7 +159,8 @@ def test_every_activation_between_the_layers_is_rounded(
 ) -> None:
     graph = trace(quantised)
     assert graph is not None
-    chosen = eight_bit_steps(graph)
+    # What a SiLU or sigmoid reads is none of its own in Core ML.
+    chosen = {node for node in eight_bit_steps(graph) if graph.curve(node) is None}
     assert read_structure(package).operations.count("quantize") == len(chosen) > 10
     assert not any(node in chosen for node in graph.tail())
     first = next(node for node in graph.nodes if graph.layer(node) is not None)
@@ -184,8 +185,10 @@ def test_ranges_cover_all_photos_and_zero(quantised: Deployable) -> None:
     assert set(many) == {node.name for node in eight_bit_steps(graph)}
     assert all(low <= 0 <= high for low, high in many.values())
     near = 1e-4  # batches of another size are summed in another order
-    assert all(many[n][0] <= few[n][0] + near and many[n][1] >= few[n][1] - near for n in many)
-    assert any(many[n][1] > few[n][1] for n in many)
+    chosen = [n for n in graph.nodes if graph.curve(n) or graph.is_silu(n) or graph.is_product(n)]
+    whole = set(many) - {node.name for node in chosen}  # about a SiLU not all values count alike
+    assert all(many[n][0] <= few[n][0] + near and many[n][1] >= few[n][1] - near for n in whole)
+    assert any(many[n][1] > few[n][1] for n in whole)
 
 
 def test_eight_bits_rounds_and_clips() -> None:
