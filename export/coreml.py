@@ -65,6 +65,7 @@ def convert_coreml(
     user_defined: dict[str, str],
     target: Any = None,
     float32: bool = False,
+    without_passes: tuple[str, ...] = (),
 ) -> Any:
     """Converts a network to an ML Program with float16 weights and arithmetic.
 
@@ -89,6 +90,7 @@ def convert_coreml(
             ),
             compute_precision=ct.precision.FLOAT32 if float32 else _half_but(_in_float32),
             minimum_deployment_target=target or ct.target.iOS16,
+            pass_pipeline=_pipeline(without_passes),
         )
         renamed = _rename_output(model)
     _describe(renamed, description, user_defined)
@@ -162,6 +164,17 @@ def _convert(network: nn.Module, contract: Preprocessing, **settings: Any) -> An
         skip_model_load=True,
         **settings,
     )
+
+
+def _pipeline(without_passes: tuple[str, ...]) -> Any:
+    """The converter's own steps but those; None for all of them."""
+    import coremltools as ct
+
+    if not without_passes:
+        return None
+    pipeline = ct.PassPipeline()
+    pipeline.remove_passes(without_passes)
+    return pipeline
 
 
 def _half_but(exact: Callable[[Any], bool]) -> Any:

@@ -23,6 +23,9 @@ COMPRESSED = {"int8-weights": "int8", "w8a8": "int8"} | {
 }
 """Precisions with layers' weights of their own kind; what else is constant is float16."""
 
+_PARTLY = frozenset(COMPRESSED) - {"w8a8"}
+"""Precisions of which a package may keep some layers in float16."""
+
 _DATA_TYPES = dict.fromkeys(COMPRESSED, "float16")
 _LAYERS = ("conv", "linear")
 
@@ -163,7 +166,8 @@ def _kept(source: Any) -> str:
     """How the result of an operation without inputs is kept in the package."""
     if source.type == "constexpr_lut_to_dense":
         values = _size(source.attributes["lut"].type.tensorType)
-        return f"palette{math.ceil(math.log2(values))}"
+        bits = values.bit_length() - 1
+        return f"palette{bits}" if values == 2**bits else f"{values} values"
     if source.type == "constexpr_affine_dequantize":
         return type_name(source.attributes["quantized_data"].type)
     return type_name(source.outputs[0].type)
@@ -179,7 +183,7 @@ def check_coreml(
         labels: The bundle's label map.
         contract: The bundle's preprocessing contract.
         weights: The precision that the bundle states: the data type of every weight, or a
-            key of `COMPRESSED`. Of `int8-weights` the layers that the package itself names under
+            key of `COMPRESSED`. But for `w8a8`, the layers that the package itself names under
             `FLOAT16_LAYERS`, and no others, are float16.
 
     Returns:
@@ -204,8 +208,8 @@ def check_coreml(
         "layers' weights": (found.layer_weights, (COMPRESSED.get(weights, weights),)),
     }
     stated = found.user_defined.get(FLOAT16_LAYERS, "").split()
-    if stated and weights == "int8-weights":
-        expected["layers' weights"] = (found.layer_weights, ("float16", "int8"))
+    if stated and weights in _PARTLY:
+        expected["layers' weights"] = (found.layer_weights, ("float16", COMPRESSED[weights]))
         names = tuple(sorted(map(weight_name, stated)))
         expected["layers in float16"] = (found.float16_layers, names)
     wrong = [

@@ -25,7 +25,7 @@ _PHOTOS, _BATCH = 16, 4
 
 
 def layers_to_keep(
-    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8]
+    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8], *, most: float = MOST_FLOAT
 ) -> frozenset[str]:
     """Names of the layers that do most damage for their size when they are rounded.
 
@@ -38,11 +38,12 @@ def layers_to_keep(
         graph: The network in float32.
         rounded: What `round_network` made of it.
         photos: `[N, H, W, 3]` uint8 calibration photos; the first few are used.
+        most: Largest share of the weights that is kept.
     """
     layers = graph.layers()
     noise, signal = _noises(_without_overwriting(graph), rounded, photos[:_PHOTOS])
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-    left, room = sum(noise.values()), MOST_FLOAT * sum(sizes.values())
+    left, room = sum(noise.values()), most * sum(sizes.values())
     kept: set[str] = set()
     for name in sorted(noise, key=lambda name: noise[name] / sizes[name], reverse=True):
         if left <= signal / 10 ** (TARGET_DB / 10):

@@ -16,12 +16,23 @@ VARIANTS: tuple[str, ...] = (
     "coreml-float32",
     "coreml-float16",
     "coreml-int8-weights",
+    "coreml-palette6",
     "coreml-w8a8",
 )
-"""Names of the variants, in the order of export."""
+"""Names of the variants of a bundle unless others are asked for, in the order of export."""
+
+ON_REQUEST: tuple[str, ...] = ("coreml-palette8", "coreml-palette4")
+"""Names of further variants."""
 
 CALIBRATED: frozenset[str] = frozenset(
-    {"tflite-int8-weights", "tflite-int8", "coreml-int8-weights", "coreml-w8a8"}
+    {
+        "tflite-int8-weights",
+        "tflite-int8",
+        "coreml-int8-weights",
+        "coreml-palette6",
+        "coreml-w8a8",
+        *ON_REQUEST,
+    }
 )
 """Variants whose weights are rounded, and activation ranges taken, on training photos."""
 
@@ -31,7 +42,7 @@ class ExportOptions:
     """How a run is exported.
 
     Attributes:
-        variants: Which of `VARIANTS`; the order given does not matter.
+        variants: Which of `VARIANTS` and `ON_REQUEST`; the order given does not matter.
         name: Name of the bundle; the run's name if None.
         calibration_photos: How many training photos the integer variants' ranges are taken from.
         calibration: `photos`, or `noise` to measure how bad a calibration without photos is; such a
@@ -60,9 +71,10 @@ class ExportOptions:
         Raises:
             InputError: There is none, an unknown one, or no calibration photo is asked for.
         """
-        known = ", ".join(VARIANTS)
+        every = (*VARIANTS, *ON_REQUEST)
+        known = ", ".join(every)
         for name in self.variants:
-            if name not in VARIANTS:
+            if name not in every:
                 raise InputError(f"There is no variant {name!r}. Choose from: {known}.")
         if not self.variants:
             raise InputError(f"No variant was chosen. Choose from: {known}.")
@@ -71,7 +83,7 @@ class ExportOptions:
                 f"{self.calibration_photos} calibration photos cannot give activation ranges. "
                 "Give at least 1; 128 is the default."
             )
-        return tuple(name for name in VARIANTS if name in self.variants)
+        return tuple(name for name in every if name in self.variants)
 
     def check_shortlist(self) -> None:
         """Refuses a short list that is none.

@@ -9,6 +9,7 @@ average (Nagel et al., Data-free quantization, ICCV 2019, there without photos).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -152,17 +153,17 @@ def round_layer(layer: Layer, moments: Moments, *, correct_bias: bool = True) ->
     scale = _scales(weight, covariance.diagonal(dim1=-2, dim2=-1)[:, None])
     steps = _round(weight, covariance, scale)
     rounded = steps * scale
-    bias = _bias(layer, rounded, moments) if correct_bias else layer.bias
+    bias = corrected_bias(layer, rounded, moments) if correct_bias else layer.bias
     return Rounded(rounded.reshape(shape).float(), bias)
 
 
 def keep_layer(layer: Layer, moments: Moments) -> Rounded:
     """Corrects a layer's bias for what the layers before it changed and keeps its weights."""
     weight = layer.weight.double().reshape(moments.groups, -1, layer.weight[0].numel())
-    return Rounded(layer.weight, _bias(layer, weight, moments))
+    return Rounded(layer.weight, corrected_bias(layer, weight, moments))
 
 
-def _bias(layer: Layer, weight: Tensor, moments: Moments) -> Tensor | None:
+def corrected_bias(layer: Layer, weight: Tensor, moments: Moments) -> Tensor | None:
     """The bias with which a weight `[G, O, K]` gives the average output that it should."""
     if layer.bias is None:
         return None
@@ -190,29 +191,49 @@ def _scales(weight: Tensor, variance: Tensor) -> Tensor:
 
 
 def _round(weight: Tensor, covariance: Tensor, scale: Tensor) -> Tensor:
-    """Steps `[G, O, K]` of weights, -127 to 127, as whole float64 numbers.
+    """Steps `[G, O, K]` of weights, -127 to 127, as whole float64 numbers."""
+    left = weight / scale
+    largest = left.abs() == left.abs().amax(dim=-1, keepdim=True)
+    pinned = torch.where(largest, left.sign() * STEPS, torch.nan)
+
+    def nearest(values: Tensor, place: int) -> Tensor:
+        ends = pinned[:, :, place]
+        return torch.where(ends.isnan(), values.round().clamp(-STEPS, STEPS), ends)
+
+    return round_in_turn(left, covariance, nearest)
+
+
+def round_in_turn(
+    weight: Tensor, covariance: Tensor, nearest: Callable[[Tensor, int], Tensor]
+) -> Tensor:
+    """Rounds the weights of one input after the other, so that outputs change least.
 
     Inputs that vary most come first; their errors are passed on to those that come later.
+
+    Args:
+        weight: `[G, O, K]` float64, in any unit per output.
+        covariance: Of the inputs, `[G, K, K]`.
+        nearest: Rounds values `[G, O]`, the weights of the input at that place of K.
+
+    Returns:
+        `[G, O, K]`, of what `nearest` gave.
     """
     size = weight.shape[-1]
     diagonal = covariance.diagonal(dim1=-2, dim2=-1)
     order = torch.argsort(diagonal.mean(dim=0), descending=True, stable=True)
     factor = _inverse_factor(covariance[:, order][:, :, order])
-    left = (weight / scale)[:, :, order]
-    largest = left.abs() == left.abs().amax(dim=-1, keepdim=True)
-    pinned = torch.where(largest, left.sign() * STEPS, torch.nan)
-    steps = torch.zeros_like(left)
+    left, places = weight[:, :, order], order.tolist()
+    result = torch.zeros_like(left)
     for start in range(0, size, _BLOCK):
         stop = min(start + _BLOCK, size)
         errors = torch.zeros_like(left[:, :, start:stop])
         for i in range(start, stop):
-            rounded = left[:, :, i].round().clamp(-STEPS, STEPS)
-            rounded = torch.where(pinned[:, :, i].isnan(), rounded, pinned[:, :, i])
+            rounded = nearest(left[:, :, i], places[i])
             error = (left[:, :, i] - rounded) / factor[:, None, i, i]
             left[:, :, i:stop] -= error[:, :, None] * factor[:, None, i, i:stop]
-            steps[:, :, i], errors[:, :, i - start] = rounded, error
+            result[:, :, i], errors[:, :, i - start] = rounded, error
         left[:, :, stop:] -= errors @ factor[:, start:stop, stop:]
-    return steps[:, :, torch.argsort(order)]
+    return result[:, :, torch.argsort(order)]
 
 
 def _inverse_factor(covariance: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from export import coreml_check, flatbuffer
 from export.check import Tolerance, check_probabilities
 from export.network import Deployable, run_photos
-from export.options import VARIANTS
+from export.options import ON_REQUEST, VARIANTS
+from export.palettised import PalettisedNetwork, palettise
 from export.quantised import Quantised, quantise
 from export.tflite_metadata import ModelDescription, embed
 from mobile_assets.bundle import TensorInfo, Variant
@@ -55,6 +56,7 @@ class Material:
     probe: NDArray[np.uint8]
     expected: NDArray[np.float32]
     learned: Quantised | None = None
+    _palettised: dict[int, PalettisedNetwork] = field(default_factory=dict, init=False)
 
     @cached_property
     def float32(self) -> bytes:
@@ -72,6 +74,13 @@ class Material:
     def integer_weights(self) -> Quantised:
         """The network for 8-bit weights and float activations."""
         return self._quantised(activations=False)
+
+    def palettised(self, bits: int) -> PalettisedNetwork:
+        """The network for weights of so many bits, made once."""
+        if bits not in self._palettised:
+            assert self.calibration is not None, "export_bundle gives rounded variants photos"
+            self._palettised[bits] = palettise(self.network, self.calibration, bits=bits)
+        return self._palettised[bits]
 
     def source(self, rounding: Rounding) -> Quantised:
         """The network that a variant is converted from."""
@@ -117,8 +126,12 @@ class Exporter(ABC):
             sha256=sha256_path(path),
             inputs=inputs,
             outputs=outputs,
-            notes=self.notes + material.source(self.rounding).notes,
+            notes=self.notes + self.source(material).notes,
         )
+
+    def source(self, material: Material) -> Quantised:
+        """The network that the variant is converted from."""
+        return material.source(self.rounding)
 
     @abstractmethod
     def write(self, material: Material, path: Path) -> Ends:
@@ -226,7 +239,7 @@ class Int8Weights(_TFLite):
     rounding = "weights"
     notes = (
         "Weights are int8 per channel, those of a few layers float16, and become float32 when the "
-        "model is loaded; input, output and arithmetic are float32. A third of the size at most, "
+        "model is loaded; input, output and arithmetic are float32. About a third of the size, "
         "not faster.",
     )
     tolerance = Tolerance(confident_agreement=0.95)
@@ -242,6 +255,11 @@ class Int8Weights(_TFLite):
         return to_int8_weights(float32, source.kept)
 
 
+def _float16_layers(source: Quantised) -> dict[str, str]:
+    """The fact of a package that names the layers that stay in float16; none if none do."""
+    return {coreml_check.FLOAT16_LAYERS: " ".join(sorted(source.kept))} if source.kept else {}
+
+
 class _CoreML(Exporter):
     format = "coreml"
     suffix = "mlpackage"
@@ -252,13 +270,12 @@ class _CoreML(Exporter):
         from export.coreml import convert_coreml, save_package
 
         source = material.source(self.rounding)
-        facts = {coreml_check.FLOAT16_LAYERS: " ".join(sorted(source.kept))} if source.kept else {}
         model = convert_coreml(
             source.network,
             material.contract,
             material.labels,
             description=material.description,
-            user_defined=material.user_defined | facts,
+            user_defined=material.user_defined | _float16_layers(source),
             float32=self.float32,
         )
         save_package(self.compress(model, source.kept), path)
@@ -321,6 +338,53 @@ class CoreMLInt8Weights(_CoreML):
         return int8_weights(model, kept)
 
 
+class CoreMLPalette(_CoreML):
+    """A Core ML ML Program whose layers' weights are of a few values, with float16 arithmetic."""
+
+    tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.95)
+
+    def __init__(self, bits: int) -> None:
+        """Palettes have two to the power of `bits` values."""
+        self.bits = bits
+        self.name = f"coreml-palette{bits}"  # type: ignore[misc]
+        self.notes = (  # type: ignore[misc]
+            f"ML Program for iOS 16 or later: of a layer's weights there are {bits} bits each, "
+            f"which choose among {2**bits} values of the layer, and a float16 scale per channel "
+            "that multiplies what the layer gives. Arithmetic is float16. Smaller, and by itself "
+            "not faster.",
+            _SOFTMAX,
+            "Its rounding is compared with the network in torch; the package is checked in "
+            "structure and not run, since Core ML runs on Apple systems only.",
+        )
+
+    def source(self, material: Material) -> PalettisedNetwork:
+        """The network whose weights are of palettes."""
+        return material.palettised(self.bits)
+
+    def write(self, material: Material, path: Path) -> Ends:
+        """Finds palettes, compares with the network, converts and checks what was saved."""
+        from export.coreml import save_package
+        from export.coreml_palette import check_palettes, convert_palettised
+
+        source = self.source(material)
+        found = run_photos(source.network, material.probe)
+        check_probabilities(self.name, found, material.expected, self.tolerance)
+        model = convert_palettised(
+            source.network,
+            source.palettes,
+            material.contract,
+            material.labels,
+            description=material.description,
+            user_defined=material.user_defined | _float16_layers(source),
+        )
+        save_package(model, path)
+        structure = coreml_check.check_coreml(
+            path, labels=material.labels, contract=material.contract, weights=self.precision
+        )
+        check_palettes(source.palettes, structure)
+        return coreml_check.inputs_and_outputs(structure)
+
+
 class CoreMLW8A8(_CoreML):
     """A Core ML ML Program with int8 weights and int8 activations, for the Neural Engine."""
 
@@ -372,9 +436,12 @@ EXPORTERS: dict[str, Exporter] = {
         CoreMLFloat32(),
         CoreMLFloat16(),
         CoreMLInt8Weights(),
+        CoreMLPalette(6),
         CoreMLW8A8(),
+        CoreMLPalette(8),
+        CoreMLPalette(4),
     )
 }
 """Every variant by name."""
 
-assert tuple(EXPORTERS) == VARIANTS
+assert tuple(EXPORTERS) == (*VARIANTS, *ON_REQUEST)

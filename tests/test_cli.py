@@ -71,7 +71,8 @@ def test_bundle_has_all_variants_and_is_whole(work: Path) -> None:
     bundle = read_bundle(work / "bundle")
     assert [variant.name for variant in bundle.info.variants] == [
         "tflite-float32", "tflite-float16", "tflite-int8-weights", "tflite-int8",
-        "coreml-float32", "coreml-float16", "coreml-int8-weights", "coreml-w8a8",
+        "coreml-float32", "coreml-float16", "coreml-int8-weights", "coreml-palette6",
+        "coreml-w8a8",
     ]  # fmt: skip
 
 

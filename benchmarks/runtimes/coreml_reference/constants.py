@@ -67,10 +67,26 @@ class Constants:
         }
         if operation.op_type == "constexpr_cast":
             return (np.asarray(values["source_val"], dtype=np.float32),)
+        if operation.op_type == "constexpr_lut_to_dense" and values["lut"].ndim == 1:
+            return (_from_palette(values["lut"], values["indices"], values["shape"]),)
         # The formulas of the format's own library, which wrote the packages.
         unpack: Callable[..., Any] = type(operation).decompress
         result = unpack(**{name: values.get(name) for name in signature(unpack).parameters})
         return result if isinstance(result, tuple) else (result,)
+
+
+def _from_palette(lut: Any, packed: Any, shape: Any) -> Any:
+    """Values of a palette, as iOS 16 has it; the library's own way repeats it for every weight.
+
+    Args:
+        lut: `[2 ** bits]`.
+        packed: Indices one after the other, their lowest bit first, as bytes.
+        shape: Of the result.
+    """
+    bits = len(lut).bit_length() - 1
+    count = int(np.prod(shape))
+    single = np.unpackbits(packed, count=count * bits, bitorder="little").reshape(count, bits)
+    return lut[np.packbits(single, axis=1, bitorder="little")[:, 0]].reshape(shape)
 
 
 def as_argument(value: Any, *, half: bool) -> Constant:
