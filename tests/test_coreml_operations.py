@@ -65,6 +65,18 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array]]] = {
         lambda x: x / (1 + np.exp(-1.702 * x)),
     ),
     "tanh": (lambda x: mb.tanh(x=x), np.tanh),
+    "topk": (
+        lambda x: mb.topk(x=x, k=2, axis=1)[0],
+        lambda x: -np.sort(-x, axis=1)[:, :2],
+    ),
+    "topk-smallest": (
+        lambda x: mb.topk(x=x, k=3, axis=-1, ascending=True)[0],
+        lambda x: np.sort(x, axis=-1)[..., :3],
+    ),
+    "topk-places": (
+        lambda x: mb.cast(x=mb.topk(x=mb.relu(x=x), k=4, axis=-1)[1], dtype="fp32"),
+        lambda x: np.argsort(-np.maximum(x, 0), axis=-1, kind="stable")[..., :4],
+    ),
     "erf": (lambda x: mb.erf(x=x), _erf),
     "exp": (lambda x: mb.exp(x=x), np.exp),
     "abs": (lambda x: mb.abs(x=x), np.abs),
