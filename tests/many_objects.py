@@ -59,8 +59,9 @@ def tiny_bundle(
     *,
     objects: int = 6,
     head: str = "linear",
+    shortlist: int | None = None,
 ) -> Bundle:
     """The run, exported."""
     run = tiny_run(folder / "run", register_folder, objects, head)
-    options = ExportOptions(variants=variants, calibration_photos=12)
+    options = ExportOptions(variants=variants, calibration_photos=12, shortlist=shortlist)
     return export_bundle(run, folder / "bundle", options=options, photos=register_folder)

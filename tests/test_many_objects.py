@@ -12,12 +12,14 @@ from many_objects import tiny_bundle
 
 from benchmarks.clients import client_checks, mediapipe_setup
 from benchmarks.runtimes import runtimes
+from benchmarks.runtimes.companions import answers, executors
 from benchmarks.runtimes.tflite import embedded_labels
 from export.coreml_check import read_structure
 from mobile_assets.bundle import Bundle
 from mobile_assets.shortlist import best
 
 VARIANTS = ("tflite-float32", "tflite-int8", "coreml-float16")
+TOP = 10
 MUSEUM = 4_332
 MANY = 50_000
 
@@ -29,6 +31,27 @@ def check_labels(bundle: Bundle, objects: int) -> None:
         found = embedded_labels(path) if variant.format == "tflite" else read_structure(path).labels
         assert found == bundle.labels.object_ids
         assert variant.outputs[-1].shape == (1, objects)
+
+
+def check_shortlists(bundle: Bundle, objects: int) -> None:
+    """Each short list is the beginning of the sorted whole one, down to the last bit."""
+    shape = (3, *bundle.info.variants[0].inputs[0].shape[1:])
+    photos = np.random.default_rng(objects).integers(0, 256, shape, dtype=np.uint8)
+    for companion in bundle.info.companions:
+        assert companion.outputs[0].shape == (1, TOP)
+        executor = next(executors(companion))
+        found = answers(bundle, companion, photos, executor)
+        with executor.runtime.open(bundle, bundle.info.variant(f"{companion.format}-float16")) as s:
+            whole = s.predict(photos)
+        assert whole.shape == (3, objects)
+        for indices, probabilities, row in zip(*found.values(), whole, strict=True):
+            expected = best(row, TOP)
+            assert indices.tolist() == expected.tolist()
+            assert probabilities.tolist() == row[expected].tolist()
+        # beyond 16 bits, with a sign or without: nothing wraps around
+        assert found["indices"].max() < objects
+        assert found["indices"].max() > min(objects, 2**15) // 2
+    assert len(bundle.info.companions) == 2
 
 
 def check_clients(bundle: Bundle) -> None:
@@ -53,8 +76,16 @@ def test_labels_of_thousands_are_in_both_formats_and_open_everywhere(
     register_folder: Path, tmp_path: Path, objects: int
 ) -> None:
     before = peak_gb()
-    bundle = tiny_bundle(tmp_path, register_folder, VARIANTS, objects=objects, head="embedding-128")
+    bundle = tiny_bundle(
+        tmp_path,
+        register_folder,
+        ("tflite-float16", *VARIANTS),
+        objects=objects,
+        head="embedding-128",
+        shortlist=TOP,
+    )
     check_labels(bundle, objects)
+    check_shortlists(bundle, objects)
     # 50,000 objects of 128 numbers are 26 MB; 0.7 GB were seen, torch and the converters included.
     assert peak_gb() - before < 2
     check_clients(bundle)
