@@ -15,13 +15,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from benchmarks.accuracy import Candidate, measure_answers
-from benchmarks.benchmark import describe_host
 from benchmarks.busy import OtherWork
 from benchmarks.cases import BenchmarkCase, locate_run
 from benchmarks.metrics import Indices
@@ -29,14 +27,14 @@ from benchmarks.photos import TestPhoto, from_register
 from benchmarks.results import Placement
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.terminal import Terminal
+from benchmarks.trial import Trial, about, trial_parser
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import ArtefactError, DamagedError, InputError
 from mobile_assets.files import write_text
 from mobile_assets.photos import load
 from mobile_assets.quiet import quiet
-from mobile_assets.schema import Document, Record
+from mobile_assets.schema import Record
 from train.readers import read_register
-from train.versions import created_now, versions
 
 MOST = 1.10
 """The harness may take so many times what the bare loop takes."""
@@ -79,22 +77,10 @@ class Round(Record):
     harness: Taken
 
 
-class Published(Document):
-    """The raw rows behind the page.
+class Published(Trial):
+    """The raw rows behind the page."""
 
-    Attributes:
-        busy_share: Share of the processors that other work took meanwhile, 0–1; null if unknown.
-    """
-
-    created: str
-    host: dict[str, str]
-    versions: dict[str, str]
-    register_name: str
-    backbone: str
     variant: str
-    threads: int
-    photos: int
-    busy_share: float | None
     rounds: tuple[Round, ...]
 
     def ratios(self, what: str) -> tuple[float, float, float]:
@@ -227,22 +213,13 @@ def page(published: Published) -> str:
         for short, way in (("bare", "bare"), ("ours", "harness")):
             seconds = np.median([getattr(getattr(one, way), what) for one in published.rounds])
             cells[f"{short}_{what}"] = f"{1000 * seconds / published.photos:.2f}"
-    share = published.busy_share
-    busy = "" if share is None else f"Other work took {share:.0%} of the processors meanwhile."
     return TEXT.format(
         **cells,
-        photos=published.photos,
-        register=published.register_name,
-        backbone=published.backbone,
+        **published.told(),
         variant=published.variant,
-        threads=published.threads,
         rounds=len(published.rounds),
-        busy=busy.replace("%", " %"),
         most=MOST,
         verdict="kept" if published.kept else "not kept",
-        created=published.created,
-        host=", ".join(f"{key} {value}" for key, value in published.host.items()),
-        versions=", ".join(f"{key} {value}" for key, value in published.versions.items()),
     )
 
 
@@ -266,15 +243,8 @@ def run(arguments: argparse.Namespace) -> Published:
     with Terminal() as terminal:
         rounds = measure(case, variant, arguments.rounds, terminal.step)
     published = Published(
-        created=created_now(),
-        host=describe_host(),
-        versions=versions(),
-        register_name=found.info.register_name,
-        backbone=found.info.backbone,
+        **about(found, photos=len(case.test_photos), busy=others.share()),
         variant=variant.name,
-        threads=os.cpu_count() or 1,
-        photos=len(case.test_photos),
-        busy_share=others.share(),
         rounds=rounds,
     )
     published.write(arguments.table.with_suffix(".json"))
@@ -284,15 +254,8 @@ def run(arguments: argparse.Namespace) -> Published:
 
 def main(words: list[str] | None = None) -> int:
     """Runs the measurement from the command line; 1 if the harness takes more than it may."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--photos", type=Path, required=True, help="the register")
-    parser.add_argument("--run", type=Path, help="the bundle's run, if it was moved")
+    parser = trial_parser("overhead", __doc__, count=200, rounds=15)
     parser.add_argument("--variant", default="tflite-float32", help="default: tflite-float32")
-    parser.add_argument("--count", type=int, default=200, help="photos (default: 200)")
-    parser.add_argument("--rounds", type=int, default=15, help="default: 15")
-    parser.add_argument("--table", type=Path, required=True, help="the page to write")
     try:
         return 0 if run(parser.parse_args(words)).kept else 1
     except ArtefactError as error:

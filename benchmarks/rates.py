@@ -16,12 +16,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.accuracy import candidates
-from benchmarks.benchmark import describe_host
 from benchmarks.busy import OtherWork
 from benchmarks.cases import locate_run
 from benchmarks.metrics import Indices
@@ -32,14 +30,14 @@ from benchmarks.runtimes import Pixels, Probabilities, Session
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.subjects import REFERENCE, Subject
 from benchmarks.terminal import Terminal
+from benchmarks.trial import Trial, about, trial_parser
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import ArtefactError
 from mobile_assets.files import write_text
-from mobile_assets.schema import Document, Record
+from mobile_assets.schema import Record
 from train.device import keep_freed_memory
 from train.readers import read_register
 from train.run import Run
-from train.versions import created_now, versions
 
 SLOWEST = 20.0
 """Photos per second that the Core ML reference is asked for at least."""
@@ -82,37 +80,21 @@ class Rate(Record):
     drift: float
 
 
-class Published(Document):
+class Published(Trial):
     """The raw rows behind the page."""
 
-    created: str
-    host: dict[str, str]
-    versions: dict[str, str]
-    register_name: str
-    backbone: str
     objects: int
-    photos: int
-    threads: int
-    busy_share: float | None
     rates: tuple[Rate, ...]
 
 
 def page(published: Published) -> str:
     """The Markdown page, from the raw rows alone."""
-    busy = published.busy_share
     return TEXT.format(
-        photos=published.photos,
-        register=published.register_name,
-        backbone=published.backbone,
+        **published.told(),
         objects=published.objects,
-        threads=published.threads,
         rounds=len(published.rates[0].seconds),
-        busy="" if busy is None else f"Other work took {100 * busy:.0f} % of the processors.",
         lines="".join(_line(rate, published.photos) for rate in published.rates),
         asked="".join(one.line() for one in asked(published)),
-        created=published.created,
-        host=", ".join(f"{key} {value}" for key, value in published.host.items()),
-        versions=", ".join(f"{key} {value}" for key, value in published.versions.items()),
     )
 
 
@@ -188,7 +170,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Measures one bundle and writes the page."""
     keep_freed_memory()  # as every benchmark does
     bundle = read_bundle(arguments.bundle)
-    found = locate_run(bundle, arguments.run_folder)
+    found = locate_run(bundle, arguments.run)
     photos, _ = from_register(read_register(arguments.photos), found)
     chosen = drawn(photos, arguments.count, seed=0)
     chunks = decode_chunks(chosen, bundle.info.preprocessing, [])
@@ -198,15 +180,8 @@ def run(arguments: argparse.Namespace) -> None:
         rates = measure(opened(bundle, found, stack), pixels, arguments.rounds, terminal)
         busy = other.share()
     published = Published(
-        created=created_now(),
-        host=describe_host(),
-        versions=versions(),
-        register_name=found.info.register_name,
-        backbone=found.info.backbone,
+        **about(found, photos=len(pixels), busy=busy),
         objects=found.info.objects,
-        photos=len(pixels),
-        threads=os.cpu_count() or 1,
-        busy_share=busy,
         rates=rates,
     )
     published.write(arguments.table.with_suffix(".json"))
@@ -215,16 +190,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def main(words: list[str] | None = None) -> int:
     """Runs the measurement from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rates", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
-    parser.add_argument("--photos", type=Path, required=True, help="a register of its objects")
-    parser.add_argument("--run", type=Path, dest="run_folder", help="run of the bundle")
-    parser.add_argument("--table", type=Path, required=True, help="the page to write")
-    parser.add_argument("--count", type=int, default=64, help="photos (default: 64)")
-    parser.add_argument("--rounds", type=int, default=7, help="default: 7")
     try:
-        run(parser.parse_args(words))
+        run(trial_parser("rates", __doc__, count=64, rounds=7).parse_args(words))
     except ArtefactError as error:
         print(f"rates: {error}", file=sys.stderr)
         return error.exit_code

@@ -122,7 +122,8 @@ def _recommend(
             f"gives {_same_words(judged, photos)} ({judged.agreement:.1%}) the network's answer "
             f"and {_lost_words(judged)}"
         )
-        strict = max(strict, _needed(variant.name))
+        if round((1 - judged.agreement) * photos) == 1:
+            strict = max(strict, _needed(variant.name))
     names = [variant.name for variant in by_size]
     kept = _AS_IT_IS[format_] if _AS_IT_IS[format_] in names else names[-1]
     smaller = {name: why for name, why in missed.items() if name in names[: names.index(kept)]}
@@ -163,7 +164,7 @@ def _needed(variant: str) -> int:
 
 
 def _few(photos: int, needed: int) -> str:
-    """Said where photos are so few that one of them decides; `needed` is 0 where all passed."""
+    """Said where photos are so few that one of them decided; `needed` is 0 where none did."""
     if photos >= needed:
         return ""
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pillow_heif
@@ -15,6 +16,9 @@ from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, TemperatureInfo, read_run
+
+if TYPE_CHECKING:
+    from benchmarks.cases import BenchmarkCase
 
 pillow_heif.register_heif_opener()
 
@@ -140,3 +144,20 @@ def golden_bundle(golden_run: Run, register_folder: Path) -> Bundle:
             photos=register_folder,
             golden=golden_plan(["2"]),
         )
+
+
+@pytest.fixture(scope="session")
+def pattern_case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
+    """A run of coloured patterns with its bundle and held-out photos; nobody may change it."""
+    from patterns import draw_photos, write_run
+
+    from benchmarks.cases import BenchmarkCase
+    from benchmarks.photos import held_out
+    from export import ExportOptions, export_bundle
+
+    root = tmp_path_factory.mktemp("patterns")
+    draw_photos(root)
+    run = write_run(root, tmp_path_factory.mktemp("fitted") / "run")
+    options = ExportOptions(variants=("tflite-float32", "tflite-int8"), calibration_photos=20)
+    bundle = export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
+    return BenchmarkCase(bundle, run, root, *held_out(run, root))

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_benchmark import OBJECTS, VIEWS, draw_photos, write_run
+from patterns import OBJECTS, VIEWS
 
 from benchmarks import overhead
 from benchmarks.accuracy import Measured, measure_answers
-from benchmarks.cases import BenchmarkCase, locate_run
+from benchmarks.cases import BenchmarkCase
 from benchmarks.overhead import Published, Replay, Round, Taken, bare_loop, main, measure, page
-from benchmarks.photos import held_out
-from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import DamagedError
 
@@ -22,23 +20,18 @@ PUBLISHED = Path(__file__).parents[1] / "benchmarks" / "overhead.json"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("register")
-    draw_photos(folder)
-    return folder
+def root(pattern_case: BenchmarkCase) -> Path:
+    return pattern_case.photos
 
 
 @pytest.fixture(scope="module")
-def bundle(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    run = write_run(root, tmp_path_factory.mktemp("work") / "run")
-    options = ExportOptions(variants=("tflite-float32",))
-    return export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
+def bundle(pattern_case: BenchmarkCase) -> Bundle:
+    return pattern_case.bundle
 
 
 @pytest.fixture(scope="module")
-def case(bundle: Bundle, root: Path) -> BenchmarkCase:
-    run = locate_run(bundle, None)
-    return BenchmarkCase(bundle, run, root, held_out(run, root)[0])
+def case(pattern_case: BenchmarkCase) -> BenchmarkCase:
+    return pattern_case
 
 
 def words_of(bundle: Bundle, root: Path, table: Path, **more: object) -> list[str]:

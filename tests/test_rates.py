@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_benchmark import draw_photos, write_run
 
+from benchmarks.cases import BenchmarkCase
 from benchmarks.rates import Published, Rate, asked, main, page
 from export import ExportOptions, export_bundle
 
 ROOT = Path(__file__).parent.parent / "benchmarks"
+VARIANTS = ("tflite-float32", "coreml-float32")
 
 
-def test_a_small_trial(tmp_path: Path) -> None:
-    draw_photos(tmp_path / "register")
-    run = write_run(tmp_path / "register", tmp_path / "run")
-    options = ExportOptions(variants=("tflite-float32", "coreml-float32"))
-    bundle = export_bundle(run, tmp_path / "bundle", options=options, photos=tmp_path / "register")
+def test_a_small_trial(pattern_case: BenchmarkCase, tmp_path: Path) -> None:
+    photos, options = pattern_case.photos, ExportOptions(variants=VARIANTS)
+    bundle = export_bundle(pattern_case.run, tmp_path / "bundle", options=options, photos=photos)
     table = tmp_path / "rates.md"
-    words = [str(bundle.folder), "--photos", str(tmp_path / "register"), "--table", str(table)]
+    words = [str(bundle.folder), "--photos", str(photos), "--table", str(table)]
     assert main([*words, "--count", "20", "--rounds", "3"]) == 0
     made = Published.read(table.with_suffix(".json"))
     assert table.read_text(encoding="utf-8") == page(made)

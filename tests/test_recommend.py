@@ -38,6 +38,7 @@ def test_one_changed_answer_of_few_photos_decides_and_it_says_so(golden_bundle: 
     assert "fewer than 67 validation photos a single changed answer is one too many" in one.why
     assert one.agreement_low == pytest.approx(0.916, abs=1e-3)
     assert "lower end of the 95 % interval: 91.6%" in one.why
+    assert "one too many" not in chosen(golden_bundle, 42, {"tflite-int8": 5}).why
 
 
 def test_one_changed_answer_of_enough_photos_does_not(golden_bundle: Bundle) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patterns import OBJECTS
 from PIL import Image
-from test_benchmark import OBJECTS, draw_photos, write_run
 
 from benchmarks import processes
 from benchmarks.benchmark import BenchmarkOptions, run_benchmark
@@ -25,7 +25,6 @@ from benchmarks.busy import SHORTEST_SECONDS, OtherWork, busy_seconds
 from benchmarks.camera import make_camera_photo
 from benchmarks.cases import BenchmarkCase
 from benchmarks.memory import at_rest
-from benchmarks.photos import held_out
 from benchmarks.probe import (
     FIRST_ANSWERS,
     LIBRARIES,
@@ -47,7 +46,6 @@ from benchmarks.rows import speed_fields
 from benchmarks.runtimes import Pixels, Probabilities, Session, names, runtimes
 from benchmarks.speed import SpeedPlan, measure_subject, ratios_of, typical_start
 from benchmarks.subjects import REFERENCE, Subject
-from export import ExportOptions, export_bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import decode
 
@@ -59,13 +57,8 @@ TICKS = 0.1
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
-    root = tmp_path_factory.mktemp("register")
-    draw_photos(root)
-    run = write_run(root, tmp_path_factory.mktemp("work") / "run")
-    options = ExportOptions(variants=("tflite-float32", "tflite-int8"), calibration_photos=20)
-    bundle = export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
-    return BenchmarkCase(bundle, run, root, *held_out(run, root))
+def case(pattern_case: BenchmarkCase) -> BenchmarkCase:
+    return pattern_case
 
 
 def request_of(case: BenchmarkCase, subject: Subject, **changes: object) -> ProbeRequest:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from test_benchmark import QUICK, Bundle, draw_photos, write_run
+from patterns import QUICK
 
 from benchmarks import accuracy
 from benchmarks.accuracy import Candidate, candidates, measure_answers
@@ -19,13 +19,12 @@ from benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.breakdown import flipped_answers
 from benchmarks.cases import BenchmarkCase
 from benchmarks.metrics import agreement
-from benchmarks.photos import held_out, list_hash, validation_photos
+from benchmarks.photos import list_hash, validation_photos
 from benchmarks.right_bits import unpack
 from benchmarks.rows import case_rows
 from benchmarks.runtimes.base import runtimes
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from benchmarks.subjects import REFERENCE, Subject
-from export import ExportOptions, export_bundle
 from mobile_assets.errors import InputError, UnsupportedError
 
 LIMIT = 23
@@ -51,13 +50,11 @@ class TurningRuntime(LitertRuntime):
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
-    root = tmp_path_factory.mktemp("register")
-    draw_photos(root)
-    run = write_run(root, tmp_path_factory.mktemp("work") / "run")
-    options = ExportOptions(variants=("tflite-float32",))
-    bundle: Bundle = export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
-    return BenchmarkCase(bundle, run, root, *held_out(run, root))
+def case(pattern_case: BenchmarkCase) -> BenchmarkCase:
+    """As if its bundle had one variant."""
+    bundle = pattern_case.bundle
+    info = bundle.info.model_copy(update={"variants": bundle.info.variants[:1]})
+    return replace(pattern_case, bundle=replace(bundle, info=info))
 
 
 def measure(case: BenchmarkCase, *more: LitertRuntime) -> accuracy.Measured:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from conftest import finish_run, object_picture
-from safetensors.torch import save_file
+from conftest import object_picture
+from many_objects import tiny_bundle
 
 from artefact_id import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
@@ -24,17 +23,10 @@ from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE
 from benchmarks.runtimes.tflite import Tensor, as_input, as_probabilities
 from benchmarks.runtimes.worker import SCRIPT, Launch, WorkerSession, ask_versions
 from benchmarks.runtimes.worker_main import read_message, write_message
-from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
-from mobile_assets.files import sha256_file
 from mobile_assets.labels import Label, LabelMap
-from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
-from train.readers import read_register
-from train.run import Split, SplitPhoto
 
-CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PHOTOS: Pixels = np.stack([np.asarray(object_picture(n % 6, n // 6)) for n in range(20)])
 ROOT = Path(__file__).parent.parent
 VARIANTS = ("tflite-float32", "tflite-int8")
@@ -47,28 +39,7 @@ RUN = f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
 @pytest.fixture(scope="module")
 def bundle(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A small network with weights that nobody trained; what it answers does not matter here."""
-    folder = tmp_path_factory.mktemp("work") / "run"
-    folder.mkdir()
-    register = read_register(register_folder)
-    labels = register.label_map()
-    torch.manual_seed(0)
-    model = build_model("test_efficientnet", "linear", objects=len(labels), preprocessing=CONTRACT)
-    with torch.no_grad():  # apart from one another, so that a change of order is seen
-        model.head.weight.mul_(40)  # type: ignore[operator,union-attr]
-    save_file(model.state_dict(), folder / "model.safetensors")
-    photos = tuple(
-        SplitPhoto(
-            path=photo.path,
-            object_id=photo.object_id,
-            sha256=sha256_file(register_folder / photo.path),
-            split="train",
-        )
-        for photo in register.photos
-    )
-    split = Split(strategy="stratified", seed=0, min_photos=3, photos=photos)
-    run = finish_run(folder, labels, split, preprocessing=CONTRACT, head="linear")
-    options = ExportOptions(variants=VARIANTS, calibration_photos=12)
-    return export_bundle(run, folder.parent / "bundle", options=options, photos=register_folder)
+    return tiny_bundle(tmp_path_factory.mktemp("work"), register_folder, VARIANTS)
 
 
 def launch(*code: str, seconds: float = 60, kind: str = "litert") -> Launch:
