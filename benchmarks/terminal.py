@@ -143,14 +143,18 @@ class Terminal:
         self._stop()
         found = run.info.quantised
         assert found is not None
-        reached = (
-            "no validation photos"
-            if found.agreement is None or found.agreement_before is None
-            else f"{found.agreement:.1%} of validation photos with the float network's answer "
-            f"({found.agreement_before:.1%} before), divergence {found.divergence:.4f} nats "
-            f"({found.divergence_before:.4f} before)"
+        copies = f", {found.copies} of them altered copies," if found.copies else ""
+        table = Table("weights", "with the float network's answer", "divergence from it")
+        for name, agreement, drift in (
+            ("rounded after training", found.agreement_before, found.divergence_before),
+            ("fine-tuned for 8 bits", found.agreement, found.divergence),
+        ):
+            table.add_row(name, _with_interval(agreement, found.photos), f"{drift:.5f} nats")
+        self._out.print(table)
+        self.say(
+            f"{run.folder}: 8-bit weights of epoch {found.epoch}, measured on {found.photos} photos"
+            f"{copies} that were not learned from, {found.seconds:.0f} s"
         )
-        self.say(f"{run.folder}: 8-bit weights, {reached}, {found.seconds:.0f} s")
 
     def exported(self, bundle: Bundle) -> None:
         """Lists a bundle's variants."""
@@ -259,6 +263,14 @@ class Terminal:
             versions = "\n".join(f"{name} {version}" for name, version in part.versions.items())
             table.add_row(part.name, part.state, part.can, versions, escape(part.remedy))
         self._out.print(table)
+
+
+def _with_interval(share: float, photos: int) -> str:
+    """A share of photos, as a percentage with its 95 % interval."""
+    from benchmarks.metrics import wilson_interval
+
+    low, high = wilson_interval(round(share * photos), photos) or (0.0, 1.0)
+    return f"{share:.1%} (95% interval {100 * low:.1f}-{100 * high:.1f})"
 
 
 def _counts(title: str, first: str, rows: Sequence[Row]) -> Table:

@@ -45,15 +45,18 @@ def write_run(source: Run, learned: Learned, out: Path, *, force: bool) -> None:
         save_file(_packed(learned.student.weights()), folder / QUANTISED_FILE)
         write_text(folder / HISTORY, _history(learned.history))
         by_epoch = {record.epoch: record for record in learned.history}
+        before, after = by_epoch[0], by_epoch[learned.best]
         quantised = QuantisedInfo(
             sha256=sha256_file(folder / QUANTISED_FILE),
             source=Path(os.path.relpath(source.folder, out)).as_posix(),
             settings=learned.settings,
             epoch=learned.best,
-            agreement_before=_known(by_epoch.get(0), "val_top1"),
-            agreement=_known(by_epoch.get(learned.best), "val_top1"),
-            divergence_before=_known(by_epoch.get(0), "val_loss"),
-            divergence=_known(by_epoch.get(learned.best), "val_loss"),
+            photos=learned.photos,
+            copies=learned.copies,
+            agreement_before=round(before.val_top1, 6),
+            agreement=round(after.val_top1, 6),
+            divergence_before=round(before.val_loss, 6),
+            divergence=round(after.val_loss, 6),
             seconds=round(learned.seconds, 2),
         )
         update = {
@@ -63,12 +66,6 @@ def write_run(source: Run, learned: Learned, out: Path, *, force: bool) -> None:
             "versions": versions(),
         }
         source.info.model_copy(update=update).write(folder / "run.json")
-
-
-def _known(record: EpochRecord | None, field: str) -> float | None:
-    """A record's measurement, or None where there are no validation photos."""
-    value = math.nan if record is None else float(getattr(record, field))
-    return None if math.isnan(value) else round(value, 6)
 
 
 def _packed(layers: dict[str, tuple[Tensor, Tensor | None]]) -> dict[str, Tensor]:
@@ -118,15 +115,12 @@ def read_quantised(run: Run, network: Deployable) -> Quantised | None:
 
 
 def _note(info: QuantisedInfo, layers: int) -> str:
-    words = (
-        f"The 8-bit weights of {layers} layers were fine-tuned with weights and activations "
-        "rounded, the float network as the teacher"
-    )
-    if info.agreement is None or info.agreement_before is None:
-        return f"{words}."
+    copies = f", {info.copies} of them altered copies," if info.copies else ""
     return (
-        f"{words}: on validation photos {info.agreement:.1%} have its answer, "
-        f"{info.agreement_before:.1%} with rounding after training alone."
+        f"The 8-bit weights of {layers} layers were fine-tuned with weights and activations "
+        f"rounded, the float network as the teacher: of {info.photos} photos that were not learned "
+        f"from{copies} {info.agreement:.1%} have its answer, {info.agreement_before:.1%} with "
+        "rounding after training alone."
     )
 
 

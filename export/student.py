@@ -2,8 +2,9 @@
 
 The forward pass rounds what the integer files round, on the grids that they have: weights to
 -127 … 127 steps of a scale per output channel, activations to -128 … 127 steps of a scale and zero
-point per tensor, after a relu that is part of the layer, and both sides of a sum. The backward pass
-takes rounding for the identity (straight-through), and clipping for what it is.
+point per tensor, after a relu that is part of the layer, both sides of a sum, and the sigmoid of a
+SiLU. The backward pass takes rounding for the identity (straight-through), and clipping for what it
+is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from export.coreml_w8a8 import EightBits, activation_ranges, with_rounding
+from export.coreml_w8a8 import EightBits, eight_bit_steps, with_rounding
 from export.equalise import equalise
 from export.graph import Graph, Layer, trace, with_layers
 from export.network import Deployable
@@ -42,6 +43,20 @@ class FakeEightBits(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """What is left of float values of any shape once they were int8."""
         return torch.fake_quantize_per_tensor_affine(values, self.scale, self.zero, LOW, HIGH)
+
+
+class RoundedSiLU(nn.Module):
+    """A SiLU as TFLite runs it: values times their sigmoid, which is an int8 tensor of its own."""
+
+    def __init__(self) -> None:
+        """Its sigmoid has the one range that TFLite knows for it."""
+        super().__init__()
+        self.rounded = FakeEightBits((0.0, 255 / 256))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Of values of any shape; what it gives is not rounded yet."""
+        product: Tensor = values * self.rounded(torch.sigmoid(values))
+        return product
 
 
 class OnSteps(nn.Module):
@@ -130,10 +145,14 @@ def make_student(network: Deployable, photos: NDArray[np.uint8]) -> Student | No
     layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
     start = trace(with_layers(network, layers))
     assert start is not None, "the same network with other numbers"
-    module = with_rounding(start, activation_ranges(start, photos))
-    for name, child in list(module.named_children()):
+    inner = {node.name for node in eight_bit_steps(start)}
+    ranges = {name: span for name, span in rounded.ranges.items() if name in inner}
+    module = with_rounding(start, ranges)
+    for name, child in list(module.named_modules()):
         if isinstance(child, EightBits):
             module.set_submodule(name, FakeEightBits(child.span))
+        elif isinstance(child, nn.SiLU):
+            module.set_submodule(name, RoundedSiLU())
     for name, layer in Graph(module).layers().items():
         _learn_in_steps(layer, wanted[name])
     return Student(module, network)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,25 +19,32 @@ from conftest import object_picture
 from numpy.typing import NDArray
 from torch import nn
 
-import train.checkpoint
-from artefact_id import main
+from artefact_id import build_parser, main
 from benchmarks.cases import locate_run
+from benchmarks.commands.learning import NOT_BESIDE_QAT
+from benchmarks.metrics import wilson_interval
 from export import ExportOptions, export_bundle
 from export.coreml_w8a8 import rounded_twin
+from export.equalise import equalise
+from export.graph import trace
 from export.network import Deployable, deployable
-from export.qat import QatOptions, _QatTrainer, divergence, fine_tune, noise
+from export.qat import QatOptions, fine_tune
 from export.qat_run import read_quantised
-from export.student import FakeEightBits, OnSteps, Student, make_student
+from export.qat_trainer import QatTrainer, divergence, noise
+from export.ranges import ratio_db
+from export.rounded_network import round_network
+from export.student import FakeEightBits, OnSteps, RoundedSiLU, Student, make_student
 from export.tflite import run_tflite
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.preprocessing import Preprocessing
 from train.batches import Photos, predict
 from train.device import choose_compute
-from train.interrupt import TrainingInterrupted
 from train.model import build_model
 from train.run import Run, load_model, read_run
 
+ROOT = Path(__file__).parent.parent
+PROGRAM = Path(__file__).with_name("broken_off.py")
 OPTIONS = QatOptions(steps=24, batch=6, device="cpu")
 CONTRACT = Preprocessing(height=32, width=32, mean=(0.5,) * 3, std=(0.25,) * 3)
 
@@ -80,16 +91,22 @@ class TestStudent:
     """What is rounded while it learns is what the files round."""
 
     def test_begins_as_rounding_after_training_ends(self, student: Student) -> None:
-        from export.quantised import quantise
-
-        twin = rounded_twin(
-            quantise(student.network, photos(4), activations=True).network, photos(4)
-        )
+        graph = trace(student.network)
+        assert graph is not None
+        equalise(graph, photos(4))
+        wanted = round_network(graph, photos(4), activations=True).reports[-1].ratio_db
         images = torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found, wanted, exact = student.module(images), twin(images), student.network(images)
-        assert torch.allclose(found, wanted, atol=1e-4)
-        assert not torch.allclose(found, exact, atol=1e-3), "rounding changes something"
+            found = ratio_db([(student.network(images), student.module(images))])
+        # There the centred photo is rounded, too, which decides anew where every value falls:
+        # over the 64 logits here that is 3 dB. With activations unrounded it would be 6 dB more.
+        assert found == pytest.approx(wanted, abs=4)
+
+    def test_the_sigmoid_of_a_silu_is_rounded(self, student: Student) -> None:
+        assert any(isinstance(m, RoundedSiLU) for m in student.module.modules())
+        values = torch.tensor([-3.0, 0.1, 8.0])
+        wanted = values * (torch.sigmoid(values) * 256).round().clamp(0, 255) / 256
+        assert torch.allclose(RoundedSiLU()(values), wanted)
 
     def test_weights_lie_on_steps_with_the_largest_at_the_end(self, student: Student) -> None:
         weights = student.weights()
@@ -159,7 +176,7 @@ def test_learns_to_answer_as_its_teacher() -> None:
     compute = choose_compute("cpu")
     pixels, truth = photos(6), torch.zeros(24, dtype=torch.int64)
     answers = predict(network, pixels, compute)  # type: ignore[arg-type]
-    trainer = _QatTrainer(
+    trainer = QatTrainer(
         student,
         network,
         answers,
@@ -170,7 +187,7 @@ def test_learns_to_answer_as_its_teacher() -> None:
         seed=0,
     )
     best = trainer.fit()
-    drifts = [record.val_loss for record in trainer.history]
+    drifts = [r.val_loss for r in trainer.history if not math.isnan(r.val_loss)]
     assert best.loss == min(drifts) < 0.7 * drifts[0]
     assert [record.epoch for record in trainer.history] == list(range(21))
 
@@ -194,9 +211,13 @@ class TestRun:
         assert info.sha256 == sha256_file(qat_run.folder / "quantised.safetensors")
         rows = list(csv.DictReader((qat_run.folder / "quantised.csv").open()))
         assert [row["epoch"] for row in rows] == [str(n) for n in range(len(rows))]
-        drifts = [float(row["divergence"]) for row in rows]
-        assert info.divergence == pytest.approx(min(drifts), abs=1e-6)
-        assert info.epoch == drifts.index(min(drifts))
+        drifts = {int(r["epoch"]): float(r["divergence"]) for r in rows if r["divergence"]}
+        assert set(drifts) >= {0, 4, len(rows) - 1}
+        assert info.divergence == pytest.approx(min(drifts.values()), abs=1e-6)
+        assert info.divergence == drifts[info.epoch]
+        assert info.divergence_before == drifts[0]
+        assert info.photos == 256
+        assert info.copies == 256 - len(golden_run.split.of("val"))
 
     def test_float_runs_have_no_8_bit_weights(self, golden_run: Run) -> None:
         network = deployable(load_model(golden_run), golden_run.info.preprocessing)
@@ -251,39 +272,63 @@ class TestExport:
 
 
 class TestBrokenOff:
-    """Interrupted between any two batches, it goes on as if it had not been."""
+    """Interrupted or killed anywhere, it goes on as if it had not been. Real processes."""
 
-    def test_goes_on_where_it_was(
-        self,
-        qat_run: Run,
-        golden_run: Run,
-        register_folder: Path,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
+    BLOWS: ClassVar[list[list[object]]] = [
+        ["step", 2, "SIGKILL"],
+        ["step", 1, "SIGINT"],
+        ["write", 2, "SIGKILL"],
+        ["step", 4, "SIGTERM"],
+        ["write", 4, "SIGKILL"],
+        [],
+    ]
+
+    @pytest.fixture(scope="class")
+    def broken_off(
+        self, golden_run: Run, register_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[Path, list[dict[str, Any]]]:
+        """The folder with the runs `whole` and `blows`, and what each process answered."""
+        folder = tmp_path_factory.mktemp("qat-broken-off")
+        started = []
+        for name, plan in (("whole", [[]]), ("blows", self.BLOWS)):
+            (folder / f"{name}.json").write_text(json.dumps(plan))
+            command = [
+                *(sys.executable, str(PROGRAM), str(folder / f"{name}.json")),
+                *("train", str(register_folder), "--resume", str(golden_run.folder), "--qat"),
+                *("--qat-steps", "12", "--out", str(folder / name), "--device", "cpu"),
+                *("--cache", str(folder / f"{name}-cache")),
+            ]
+            environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
+        # The last line is the program's own: before it come the tables of what succeeded.
+        _, answers = (json.loads(p.communicate()[0].splitlines()[-1]) for p in started)
+        return folder, answers
+
+    def test_the_weights_are_those_of_an_unbroken_one(
+        self, broken_off: tuple[Path, list[dict[str, Any]]]
     ) -> None:
-        monkeypatch.setattr(train.checkpoint, "PAUSE_SECONDS", 0)
-        out, options, said = tmp_path / "run", own_cache(OPTIONS, tmp_path), []
-        real, calls = _QatTrainer._step, 0
+        folder, answers = broken_off
+        assert [a["code"] for a in answers] == [-9, 130, -9, 130, -9, 0], answers
+        assert "give the same command again" in answers[1]["said"]
+        assert "going on" in answers[-1]["said"]
+        assert not [a for a in answers if "Traceback" in a["said"]]
+        runs = [read_run(folder / name).info.quantised for name in ("whole", "blows")]
+        assert runs[0] is not None
+        assert runs[1] is not None
+        assert runs[0].sha256 == runs[1].sha256
+        rows = [
+            [
+                {k: v for k, v in row.items() if k != "seconds"}
+                for row in csv.DictReader((folder / name / "quantised.csv").open())
+            ]
+            for name in ("whole", "blows")
+        ]
+        assert rows[0] == rows[1]
 
-        def step(self: _QatTrainer, *rest: object) -> float:
-            nonlocal calls
-            calls += 1
-            if calls in (3, 11):
-                self.interrupts.asked = True
-            return real(self, *rest)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(_QatTrainer, "_step", step)
-        from train.plan import Reporter
-
-        for _ in range(2):
-            with pytest.raises(TrainingInterrupted, match="give the same command again"):
-                fine_tune(register_folder, golden_run, out, options)
-            assert not out.exists()
-        run = fine_tune(register_folder, golden_run, out, options, Reporter(said=said.append))
-        assert any("going on" in line for line in said)
-        assert run.info.quantised is not None and qat_run.info.quantised is not None
-        assert run.info.quantised.sha256 == qat_run.info.quantised.sha256
-        assert not (tmp_path / "run.partial").exists()
+    def test_nothing_is_left_over(self, broken_off: tuple[Path, list[dict[str, Any]]]) -> None:
+        names = {path.name for path in broken_off[0].iterdir()}
+        kinds = ("", ".json", ".log", "-cache")
+        assert names == {f"{run}{kind}" for run in ("whole", "blows") for kind in kinds}
 
 
 class TestRefused:
@@ -304,16 +349,56 @@ class TestRefused:
         with pytest.raises(InputError, match="Only 0 of the"):
             fine_tune(tmp_path / "photos", golden_run, tmp_path / "o", own_cache(OPTIONS, tmp_path))
 
-    @pytest.mark.parametrize("words", [["--qat"], ["--resume", "RUN"]])
-    def test_one_option_without_the_other(
+    def test_several_processes(
+        self, golden_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(InputError, match="one process"):
+            fine_tune(tmp_path, golden_run, tmp_path / "out", OPTIONS)
+
+    @pytest.mark.parametrize(
+        ("words", "why"),
+        [
+            (["--qat"], "--resume RUN and --qat go together"),
+            (["--resume", "RUN"], "--resume RUN and --qat go together"),
+            (["--qat-steps", "9"], "--qat-steps 9 is for --qat only"),
+            *(
+                (["--resume", "RUN", "--qat", *words], f"{words[0]} changes nothing beside --qat")
+                for words in (
+                    ["--epochs", "3"],
+                    ["--recipe", "field"],  # also where it is what is taken anyway
+                    ["--backbone", "tf_efficientnet_lite0"],
+                    ["--head", "linear"],
+                    ["--input-size", "64"],
+                    ["--weights", "FILE"],
+                    ["--min-photos", "3"],
+                    ["--split", "paper"],
+                    ["--patience", "2"],
+                    ["--no-test"],
+                )
+            ),
+        ],
+        ids=lambda value: value[-2] if isinstance(value, list) and len(value) > 1 else None,
+    )
+    def test_options_that_would_change_nothing(
         self,
         words: list[str],
+        why: str,
         register_folder: Path,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         assert main(["train", str(register_folder), "--out", str(tmp_path / "o"), *words]) == 2
-        assert "--resume RUN and --qat go together" in capsys.readouterr().err
+        assert why in capsys.readouterr().err
+        assert not (tmp_path / "o").exists()
+
+    def test_every_option_of_training_is_obeyed_or_refused(self) -> None:
+        """An option that comes to `train` later must be thought of here, too."""
+        obeyed = {"photos", "out", "force", "layout", "seed", "device", "cache", "debug", "run"}
+        obeyed |= {"resume", "qat", "qat_steps"}
+        options = build_parser().parse_args(["train", "photos", "--out", "run"])
+        assert set(vars(options)) == obeyed | set(NOT_BESIDE_QAT)
+        assert not [name for name in NOT_BESIDE_QAT if getattr(options, name) is not None]
 
 
 def test_command(
@@ -324,7 +409,13 @@ def test_command(
     code = main(
         ["train", str(register_folder), "--out", str(out), *words, "--cache", str(tmp_path / "c")]
     )
-    said = capsys.readouterr().err
-    assert code == 0, said
-    assert "of validation photos with the float network's answer" in said
-    assert json.loads((out / "run.json").read_text())["quantised"]["settings"]["name"] == "qat"
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    found = read_run(out).info.quantised
+    assert found is not None
+    assert found.settings["name"] == "qat"
+    assert "training all weights" in said.err
+    assert f"{found.photos} photos, {found.copies} of them altered copies" in said.err
+    for share in (found.agreement_before, found.agreement):
+        low, high = wilson_interval(round(share * found.photos), found.photos) or (0, 1)
+        assert f"{share:.1%} (95% interval {100 * low:.1f}-{100 * high:.1f})" in said.out

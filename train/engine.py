@@ -294,10 +294,13 @@ class Trainer:
         if done.chance:
             restore_chance(done.chance, self.compute.device, self._generator)
         total, count = done.loss, done.photos
-        for step in range(done.step, len(batches)):
-            rows = batches[step]
+        # The rate of the last step done is set again: it is told even if no other step follows.
+        for step in range(max(0, done.step - 1), len(batches)):
             if stage.name == "all":
                 set_rate(stage.optimiser, self.recipe, epoch - 1 + step / len(batches))
+            if step < done.step:
+                continue
+            rows = batches[step]
             loss = self._step(stage, rows, truth[rows], epoch)
             total, count = total + loss * len(rows), count + len(rows)
             self._clock.work(stage.name, len(rows), trained=True)
@@ -400,10 +403,7 @@ class Trainer:
         trained: float,
         seconds: float,
     ) -> None:
-        top1 = val_loss = math.nan
-        if logits is not None:
-            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            val_loss = functional.cross_entropy(logits, self.val.truth).item()
+        top1, val_loss = (math.nan, math.nan) if logits is None else self._measure(logits)
         record = EpochRecord.model_construct(
             stage=stage.name,
             epoch=epoch,
@@ -418,6 +418,11 @@ class Trainer:
         self._offer(record)
         if self.on_epoch is not None:
             self.on_epoch(record, stage.epochs)
+
+    def _measure(self, logits: Tensor) -> tuple[float, float]:
+        """Share of the validation photos with the right answer, and their loss."""
+        top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
+        return top1, functional.cross_entropy(logits, self.val.truth).item()
 
     def _offer(self, record: EpochRecord) -> None:
         """Lets validation choose, of all weights among the epochs that have settled."""

@@ -89,8 +89,10 @@ class QuantisedInfo(Record):
         source: The run that it began with, relative to this one, as it was then.
         settings: Of the fine-tuning.
         epoch: Whose weights were taken; 0 for those of rounding alone.
-        agreement_before: Share of validation photos that have the float network's answer with
-            weights and activations rounded after training; None without validation photos.
+        photos: How many photos that were not learned from the next four are of.
+        copies: How many of these are altered copies of others.
+        agreement_before: Share of photos that have the float network's answer with weights and
+            activations rounded after training.
         agreement: The same after fine-tuning.
         divergence_before: Mean divergence of these answers from the float network's, in nats.
         divergence: The same after fine-tuning.
@@ -101,10 +103,12 @@ class QuantisedInfo(Record):
     source: str
     settings: dict[str, float | int | str | bool | None]
     epoch: int
-    agreement_before: float | None
-    agreement: float | None
-    divergence_before: float | None
-    divergence: float | None
+    photos: int
+    copies: int
+    agreement_before: float
+    agreement: float
+    divergence_before: float
+    divergence: float
     seconds: float
 
 

@@ -115,7 +115,10 @@ def add_train(commands: Any) -> None:
         "  artefact-id export run-qat --photos photos --out bundle\n\n"
         "run-qat holds the float network of the run, unchanged, which was the teacher, and 8-bit\n"
         "weights beside it. tflite-int8 and coreml-w8a8 are made of these, all other variants of\n"
-        "the float network, and every comparison is with the float network.",
+        "the float network, and every comparison is with the float network. Little is gained\n"
+        "where rounding after training does well: 130 steps took 1.3 dB off the noise in the\n"
+        "answers of an EfficientNet-Lite0, and 8 of 546 photos changed theirs, not 9. Try it\n"
+        "where benchmark shows tflite-int8 to miss its gate; a table says what it came to.",
     )
     add_photos(parser)
     add_out(parser, "RUN")
@@ -147,8 +150,8 @@ def _add_qat(parser: argparse.ArgumentParser) -> None:
         "--qat",
         action="store_true",
         help="fine-tune that network with weights and activations rounded to 8 bits; backbone, "
-        "head, objects and split are the run's, so no other option of training applies but "
-        "--seed, --device, --cache and --layout",
+        "head, objects and split are the run's, so no other option of training may be given "
+        "but --seed, --device and --cache",
     )
     group.add_argument(
         "--qat-steps", type=int, metavar="N", help="with --qat: batches of 16 (default: 200)"
