@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.benchmark import describe_host
+from benchmarks.published import Asked, Estimate
 from benchmarks.terminal import Terminal
 from mobile_assets.errors import ArtefactError
 from mobile_assets.files import write_text
@@ -25,6 +26,9 @@ from train.plan import DEFAULT_BACKBONE, contract_of
 from train.versions import created_now, versions
 
 HEADS = ("linear", "embedding-128", "embedding-256", "embedding-512", "paper")
+COMPACT = "embedding-256"
+"""The default recipe's."""
+
 BASE = "linear"
 """Whose latency the others' is compared with."""
 
@@ -33,7 +37,8 @@ TEXT = """\
 
 {backbone} with {objects:,} objects. Latency of one photo on one thread of LiteRT, median of
 {rounds} rounds in each of which every head had its turn; in brackets the ratio to the {base}
-head's, median of the rounds' ratios with the middle half of them. Accuracy of the heads:
+head's, median of the rounds' ratios with the middle half of them. Files hold labels and metadata
+as a phone gets them. Accuracy of the heads:
 [`ablation.md`](ablation.md). Regenerate with
 
     python -m benchmarks.heads --objects {objects} --table benchmarks/heads.md
@@ -41,6 +46,7 @@ head's, median of the rounds' ratios with the middle half of them. Accuracy of t
 | head | weights of the head | float32, MB | int8, MB | float32, ms | int8, ms |
 | :--- | ---: | ---: | ---: | ---: | ---: |
 {lines}
+{asked}
 Measured {created} on {host}. Versions: {versions}.
 """
 
@@ -85,10 +91,18 @@ def page(published: Published) -> str:
         rounds=len(base.int8_ms),
         base=BASE,
         lines="".join(_line(cost, base) for cost in published.heads),
+        asked=Asked(
+            f"int8 file of {COMPACT} with {published.objects:,} objects, MB", 6.0, _size(published)
+        ).line(),
         created=published.created,
         host=", ".join(f"{key} {value}" for key, value in published.host.items()),
         versions=", ".join(f"{key} {value}" for key, value in published.versions.items()),
     )
+
+
+def _size(published: Published) -> Estimate:
+    cost = next(cost for cost in published.heads if cost.head == COMPACT)
+    return Estimate(cost.int8_bytes / 1e6)
 
 
 def _line(cost: Cost, base: Cost) -> str:
@@ -108,11 +122,13 @@ def _time(ours: tuple[float, ...], theirs: tuple[float, ...]) -> str:
 
 
 def files_of(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]:
-    """Number of the head's weights, and the float32 and full-integer TFLite files."""
+    """Number of the head's weights, and the float32 and full-integer TFLite files with labels."""
     import torch
 
     from export.network import deployable
     from export.tflite import activation_ranges, convert_float32, to_int8
+    from export.tflite_metadata import ModelDescription, embed
+    from mobile_assets.labels import LabelMap
     from train.model import build_model
 
     torch.manual_seed(0)
@@ -122,7 +138,13 @@ def files_of(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]
     shape = (4, contract.height, contract.width, 3)
     photos = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     weights = sum(parameter.numel() for parameter in model.head.parameters())
-    return weights, float32, to_int8(float32, activation_ranges(float32, photos))
+    int8 = to_int8(float32, activation_ranges(float32, photos))
+    # Identifiers and titles of a length that museums' have.
+    labels = LabelMap.of(
+        [(f"EA{n:05}", "Egypt", f"Figure of a deity, {n}", 5) for n in range(objects)]
+    )
+    words = ModelDescription(head, "Size and speed only: random weights.", "1", "", "")
+    return weights, embed(float32, labels, words), embed(int8, labels, words)
 
 
 def latencies(files: list[bytes], rounds: int) -> list[list[float]]:
