@@ -67,7 +67,7 @@ class Constants:
         }
         if operation.op_type == "constexpr_cast":
             return (np.asarray(values["source_val"], dtype=np.float32),)
-        if operation.op_type == "constexpr_lut_to_dense" and values["lut"].ndim == 1:
+        if operation.op_type == "constexpr_lut_to_dense" and np.ndim(values["lut"]) == 1:
             return (_from_palette(values["lut"], values["indices"], values["shape"]),)
         # The formulas of the format's own library, which wrote the packages.
         unpack: Callable[..., Any] = type(operation).decompress
