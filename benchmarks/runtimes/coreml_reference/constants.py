@@ -61,13 +61,13 @@ class Constants:
         return self._known[id(variable)]
 
     def _unpack(self, operation: Any) -> tuple[Any, ...]:
-        values = {
+        values: dict[str, Any] = {
             name: None if variable is None else self.find(variable)
             for name, variable in operation.inputs.items()
         }
         if operation.op_type == "constexpr_cast":
             return (np.asarray(values["source_val"], dtype=np.float32),)
-        if operation.op_type == "constexpr_lut_to_dense" and np.ndim(values["lut"]) == 1:
+        if operation.op_type == "constexpr_lut_to_dense" and values["lut"].ndim == 1:
             return (_from_palette(values["lut"], values["indices"], values["shape"]),)
         # The formulas of the format's own library, which wrote the packages.
         unpack: Callable[..., Any] = type(operation).decompress
