@@ -23,9 +23,6 @@ COMPRESSED = {"int8-weights": "int8", "w8a8": "int8"} | {
 }
 """Precisions with layers' weights of their own kind; what else is constant is float16."""
 
-_PARTLY = frozenset(COMPRESSED) - {"w8a8"}
-"""Precisions of which a package may keep some layers in float16."""
-
 _DATA_TYPES = dict.fromkeys(COMPRESSED, "float16")
 _LAYERS = ("conv", "linear")
 
@@ -183,7 +180,7 @@ def check_coreml(
         labels: The bundle's label map.
         contract: The bundle's preprocessing contract.
         weights: The precision that the bundle states: the data type of every weight, or a
-            key of `COMPRESSED`. But for `w8a8`, the layers that the package itself names under
+            key of `COMPRESSED`, of which the layers that the package itself names under
             `FLOAT16_LAYERS`, and no others, are float16.
 
     Returns:
@@ -208,7 +205,7 @@ def check_coreml(
         "layers' weights": (found.layer_weights, (COMPRESSED.get(weights, weights),)),
     }
     stated = found.user_defined.get(FLOAT16_LAYERS, "").split()
-    if stated and weights in _PARTLY:
+    if stated and weights in COMPRESSED:
         expected["layers' weights"] = (found.layer_weights, ("float16", COMPRESSED[weights]))
         names = tuple(sorted(map(weight_name, stated)))
         expected["layers in float16"] = (found.float16_layers, names)

@@ -88,6 +88,7 @@ def convert_w8a8(
     *,
     description: ModelDescription,
     user_defined: dict[str, str],
+    kept: frozenset[str] = frozenset(),
 ) -> Any:
     """Converts a network to an ML Program of int8 weights and int8 activations.
 
@@ -97,6 +98,7 @@ def convert_w8a8(
         labels: The label map.
         description: The words in the package's metadata.
         user_defined: Facts for the package's metadata.
+        kept: Names of layers whose weights stay in float16.
 
     Returns:
         A `coremltools.models.MLModel` for iOS 17 or later, not yet saved.
@@ -113,7 +115,7 @@ def convert_w8a8(
         user_defined=user_defined,
         target=target,
     )
-    return int8_weights(model)
+    return int8_weights(model, kept)
 
 
 def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:

@@ -1,6 +1,7 @@
 """Where a TFLite file has a SiLU or a sigmoid, and what that means for its 8-bit form.
 
-The same as `Graph.curve`, `Graph.reach` and `Graph.beginning` say of a network.
+The same as `Graph.curve`, `Graph.reach` and `Graph.beginning` say of a network; gates reach the
+layer behind the product, too.
 """
 
 from __future__ import annotations

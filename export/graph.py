@@ -126,6 +126,14 @@ class Graph:
                 return found if any(self.is_silu(step) for step in found) else set()
         return set()
 
+    def beginning_layers(self) -> frozenset[str]:
+        """Names of the layers of the `beginning` and of the one that ends it."""
+        nodes, found = self.nodes, self.beginning()
+        if not found:
+            return frozenset()
+        layers = [str(node.target) for node in found if self.layer(node) is not None]
+        return frozenset([*layers, str(nodes[len(found)].target)])
+
     def reach(self, node: Node) -> Tensor | None:
         """How much each channel of the step's output does in the layers that read it, `[channels]`.
 

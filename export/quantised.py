@@ -22,7 +22,8 @@ class Quantised:
         network: Its float32 weights lie on 8-bit steps of each channel's scale, the largest on
             127 steps: a quantiser that takes scales from largest weights finds these very steps.
         notes: What was done and what came of it, in sentences.
-        kept: Names of the layers whose weights are not rounded and stay in float16.
+        kept: Names of the layers whose weights are not rounded and stay in float16; with 8-bit
+            activations in float32 in a TFLite file.
     """
 
     network: Deployable
@@ -48,10 +49,12 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         )
         return Quantised(network, (note,))
     equal = equalise(graph, photos) if activations else 0
-    rounded = round_network(graph, photos, activations=activations)
-    kept = frozenset[str]() if activations else layers_to_keep(graph, rounded, photos)
-    if kept:  # the others are rounded for what they read now
-        rounded = round_network(graph, photos, activations=activations, kept=kept)
+    kept = graph.beginning_layers() if activations else frozenset[str]()
+    rounded = round_network(graph, photos, activations=activations, kept=kept)
+    if not activations:
+        kept = layers_to_keep(graph, rounded, photos)
+        if kept:  # the others are rounded for what they read now
+            rounded = round_network(graph, photos, activations=activations, kept=kept)
     layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
     notes = [
         f"The weights of {len(layers) - len(kept)} layers are rounded to 8 bits one layer after "
@@ -60,7 +63,7 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         "do most damage."
     ]
     if kept:
-        notes.append(_kept_note(graph, kept))
+        notes.append(_beginning_note(kept) if activations else _kept_note(graph, kept))
     if equal:
         notes.append(
             f"Channels of {equal} sets of tensors without an activation are scaled to the same "
@@ -73,6 +76,16 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         f"{rounded.reports[-1].ratio_db:.1f} dB."
     )
     return Quantised(with_layers(network, layers), tuple(notes), kept)
+
+
+def _beginning_note(kept: frozenset[str]) -> str:
+    return (
+        f"The first {len(kept)} layers, up to the first without an activation, stay in float: "
+        "behind a SiLU their channels differ by hundreds of times in size, so that 8 bits with one "
+        "scale for all would do most damage there. What goes into the other SiLUs and gates has "
+        "the range that changes least what comes of it, channel by channel as the next layer "
+        "weighs it, instead of the extremes."
+    )
 
 
 def _kept_note(graph: Graph, kept: frozenset[str]) -> str:

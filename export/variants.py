@@ -408,7 +408,8 @@ class CoreMLW8A8(_CoreML):
         from export.coreml_w8a8 import check_rounding, convert_w8a8, rounded_twin
 
         assert material.calibration is not None, "export_bundle gives integer variants photos"
-        twin = rounded_twin(material.source(self.rounding).network, material.calibration)
+        source = material.source(self.rounding)
+        twin = rounded_twin(source.network, material.calibration)
         found = run_photos(twin, material.probe)
         check_probabilities(self.name, found, material.expected, self.tolerance)
         model = convert_w8a8(
@@ -416,7 +417,8 @@ class CoreMLW8A8(_CoreML):
             material.contract,
             material.labels,
             description=material.description,
-            user_defined=material.user_defined,
+            user_defined=material.user_defined | _float16_layers(source),
+            kept=source.kept,
         )
         save_package(model, path)
         structure = coreml_check.check_coreml(

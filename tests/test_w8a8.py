@@ -146,9 +146,11 @@ def test_weights_stay_on_their_steps(package: Path, quantised: Deployable) -> No
         stored = [
             step.constants["weight"] for step in session.program.steps if "weight" in step.constants
         ]
-    layers = list(graph.layers().values())
+    layers = graph.layers()
     assert len(stored) == len(layers)
-    for weight, layer in zip(stored, layers, strict=True):
+    for weight, (name, layer) in zip(stored, layers.items(), strict=True):
+        if name in graph.beginning_layers():
+            continue  # was not rounded before
         steps = layer.weight.abs().amax(dim=tuple(range(1, layer.weight.dim())), keepdim=True) / 127
         off = (weight.reshape(layer.weight.shape) - layer.weight).abs() / steps.clamp_min(1e-7)
         assert off.max() < 0.3  # float16 has eleven bits, so a step of 127 is off by a tenth
