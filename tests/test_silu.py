@@ -90,7 +90,7 @@ def test_closer_to_the_network_than_the_naive_conversion(
     wanted = network.probabilities(unseen)
     naive = (ask_tflite(naive_int8(float32, photos(3)))(unseen) + np.float32(128)) / np.float32(256)
     careful = ask_tflite(int8)(unseen)
-    assert divergence(careful, wanted) < 0.5 * divergence(naive, wanted)
+    assert divergence(careful, wanted) < 0.42 * divergence(naive, wanted)
 
 
 def test_a_file_says_the_same_as_its_network(network: Deployable, float32: bytes) -> None:
@@ -115,6 +115,7 @@ def test_what_a_network_begins_with_is_float(int8: bytes, quantised: Quantised) 
     layers = [one for one in runner._get_ops_details() if "CONV" in one["op_name"]]
     kinds = [types[one["outputs"][0]] for one in layers]
     begin = len(quantised.kept)
+    assert begin > 1
     assert kinds[:begin] == [np.float32] * begin
     assert set(kinds[begin:]) == {np.int8}
     assert runner.get_input_details()[0]["dtype"] == np.uint8
