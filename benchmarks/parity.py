@@ -144,7 +144,9 @@ def run(arguments: argparse.Namespace) -> None:
             exported(seed, minimum, variants=arguments.variants, again=arguments.again)
             for minimum in THRESHOLDS
         ]
-        results, command = benchmarked(seed, speed=place == 0, again=arguments.again)
+        results, command = benchmarked(
+            seed, speed=place == 0 and not arguments.no_speed, again=arguments.again
+        )
         commands.append(command)
         rows += [found for row in results.rows if (found := counts(row)) is not None]
     published = Published(
@@ -168,6 +170,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=whole_numbers, default=(0,), help="default: 0")
     parser.add_argument("--table", type=Path, required=True, help="the page to write")
     parser.add_argument("--variants", help="comma-separated; default: all")
+    parser.add_argument("--no-speed", action="store_true", help="accuracy only")
     parser.add_argument("--again", action="store_true", help="export and measure anew")
     try:
         run(parser.parse_args(words))

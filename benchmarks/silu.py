@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.benchmark import describe_host
 from benchmarks.parity import timed
-from benchmarks.silu_page import ASIDE, NAIVE, REFERENCE, Form, Gates, Published, Stage, page
+from benchmarks.silu_page import NAIVE, REFERENCE, Form, Gates, Published, Stage, page
 from benchmarks.silu_start import BACKBONE, render, write_start
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import ArtefactError
@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 SIZES = ((128, 8), (224, 6), (224, 6))
 """Sides of the input in pixels and passes over all weights, one training after the other."""
 
-VARIANTS = ("tflite-float32", "tflite-int8-weights", "tflite-int8", "coreml-w8a8")
+VARIANTS = (
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-int8-weights",
+    "tflite-int8",
+    "coreml-palette6",
+    "coreml-w8a8",
+)
 ROUNDS = 60
 
 Pixels = NDArray[np.uint8]
@@ -175,7 +182,6 @@ def measured(bundle: Bundle, run: Run, root: Path) -> tuple[tuple[Form, ...], in
     from benchmarks.photos import held_out
     from benchmarks.runtimes.torch_runtime import open_reference
     from export.calibration import calibration_photos
-    from export.tflite import to_float16
 
     info = bundle.info
     assert info.calibration is not None
@@ -184,15 +190,15 @@ def measured(bundle: Bundle, run: Run, root: Path) -> tuple[tuple[Form, ...], in
     )
     float32 = bundle.path(info.variant("tflite-float32")).read_bytes()
     files = {v.name: bundle.path(v).read_bytes() for v in info.variants if v.format == "tflite"}
-    aside = {ASIDE: to_float16(float32), NAIVE: naive_int8(float32, calibration.pixels)}
-    files |= aside
+    naive = naive_int8(float32, calibration.pixels)
+    files[NAIVE] = naive
     asks: dict[str, Ask] = {REFERENCE: open_reference(run).predict}
     asks |= {variant.name: ask_variant(bundle, variant) for variant in info.variants}
-    asks |= {name: ask_tflite(content) for name, content in aside.items()}
+    asks[NAIVE] = ask_tflite(naive)
     answers, truth = first_answers(asks, held_out(run, root)[0], bundle)
     times = dict(zip(files, latencies(list(files.values()), ROUNDS), strict=True))
     sizes = {variant.name: size_of(bundle.path(variant)) for variant in info.variants}
-    sizes |= {name: len(content) for name, content in aside.items()}
+    sizes[NAIVE] = len(naive)
     right = {name: found == truth for name, found in answers.items()}
     reference = right[REFERENCE]
     forms = tuple(

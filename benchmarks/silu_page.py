@@ -14,8 +14,6 @@ from mobile_assets.schema import Document, Record
 REFERENCE = "torch"
 BASE = "tflite-float32"
 NAIVE = "naive int8"
-ASIDE = "tflite-float16"
-"""Converted aside: an export with it is refused."""
 ASKED_DROP = {"tflite-int8": 1.0}
 """Largest drop in points that was asked for."""
 
@@ -30,12 +28,10 @@ was chosen by. The same pixels go to the network in full precision and to every 
 Core ML package is executed by the reference runtime, which is not Core ML itself. *{naive}* is what
 ai-edge-quantizer's own static recipe makes of the same float32 file and the same {calibration}
 calibration photos: ranges from smallest to largest value, weights to the nearest step, int8 input,
-logits and softmax. *{aside}* is converted aside: an export refuses it, since for a photo among
-those that it is checked on a probability differs by more than 0.02 from the network's. Lost and
-won: photos that only the network, or only the exported form, has right. In brackets 95 %: of top-1
-and agreement Wilson's interval, of the drop a paired bootstrap over photos; of time 10 % to 90 % of
-{rounds} rounds on one thread in which every file had its turn. Size and time by the float32 TFLite
-file's. Regenerate with
+logits and softmax. Lost and won: photos that only the network, or only the exported form, has
+right. In brackets 95 %: of top-1 and agreement Wilson's interval, of the drop a paired bootstrap
+over photos; of time 10 % to 90 % of {rounds} rounds on one thread in which every file had its turn.
+Size and time by the float32 TFLite file's. Regenerate with
 
     python -m benchmarks.silu --out DIR --table benchmarks/silu.md
 
@@ -151,7 +147,6 @@ def page(published: Published) -> str:
         objects=published.objects,
         photos=f"{published.photos:,}",
         naive=NAIVE,
-        aside=ASIDE,
         calibration=published.calibration,
         rounds=len(published.form(BASE).ms),
         lines="".join(_line(published, form) for form in published.forms),

@@ -34,7 +34,7 @@ LENGTH_TOLERANCE = 1e-4
 """How far a length may be from 1: float32 sums of some hundred squares are within 1e-6."""
 
 # As of the float16 variant: the same weights in 11 significant bits.
-_TOLERANCE = Tolerance(largest=2e-2)
+_TOLERANCE = Tolerance(typical=2e-2)
 
 _WHAT = "The classifier without its last layer: rows of length 1, whose products are cosines."
 _NOTES: dict[str, tuple[str, ...]] = {

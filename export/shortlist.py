@@ -37,7 +37,7 @@ _SHARE = 1e-4
 differs in nothing but the choice: kernels add in different orders."""
 
 # As of the float16 variant: the same weights in 11 significant bits.
-_TOLERANCE = Tolerance(largest=2e-2)
+_TOLERANCE = Tolerance(typical=2e-2)
 
 _WHAT = (
     "The classifier's best {top} objects instead of all: class indices in the order of "

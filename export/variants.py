@@ -193,8 +193,9 @@ class Float16(_TFLite):
         "Weights of convolutions and linear layers are stored as float16; input and output are "
         "float32. On a CPU the arithmetic is float32; GPUs may compute in float16.",
     )
-    # float16 weights have 11 significant bits: 1e-3 is seen on confident photos.
-    tolerance = Tolerance(largest=2e-2)
+    # float16 weights have 11 significant bits: 1e-3 is seen, of networks with SiLU a tenth on one
+    # photo of many; a wrong graph changes all.
+    tolerance = Tolerance(typical=2e-2)
 
     def convert(self, material: Material) -> bytes:
         """Casts the float32 file's weights."""

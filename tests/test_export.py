@@ -563,6 +563,20 @@ def test_a_wrong_conversion_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_photo_between_two_objects_may_differ_and_not_all() -> None:
+    expected = np.full((9, 4), 0.1, np.float32)
+    expected[:, 0] = 0.7
+    one, half = expected.copy(), expected.copy()
+    one[0] = (0.5, 0.3, 0.1, 0.1)
+    half[:5] = (0.67, 0.13, 0.1, 0.1)
+    check_probabilities("one", one, expected, Tolerance(typical=2e-2))
+    with pytest.raises(CheckFailedError, match="half of the photos"):
+        check_probabilities("half", half, expected, Tolerance(typical=2e-2))
+    one[0] = (0.1, 0.7, 0.1, 0.1)  # a clear photo with another answer
+    with pytest.raises(CheckFailedError, match="clear photos"):
+        check_probabilities("one", one, expected, Tolerance(typical=2e-2))
+
+
 def test_bad_ranges_are_noticed(
     bundle: Bundle, pixels: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:
