@@ -174,23 +174,15 @@ def _bounded(graph: Graph, ranges: Ranges) -> Ranges:
 
 
 def eight_bit_steps(graph: Graph) -> set[Node]:
-    """The steps whose outputs are int8 tensors.
+    """The steps whose outputs are int8 tensors in a Core ML package.
 
-    A photo has 8 bits as it is. What centres it for the first layer stays float16: around a centre
-    of 127.5 all values lie halfway between two steps, and every second one would be lost.
+    As in TFLite's full-integer form, but what centres the photo for the first layer stays float16:
+    around a centre of 127.5 all values lie halfway between two steps, and every second one would
+    be lost.
     """
     nodes = graph.nodes
     first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
-    tail, beginning = graph.tail(), graph.beginning()
-    return {
-        node
-        for node in nodes[first:]
-        if node.op not in ("get_attr", "output")
-        and node not in tail
-        and node not in beginning
-        and not graph.is_fused(node)
-        and not graph.keeps_values(node)
-    }
+    return graph.eight_bit_steps() & set(nodes[first:])
 
 
 def with_rounding(graph: Graph, ranges: Ranges) -> fx.GraphModule:

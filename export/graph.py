@@ -134,6 +134,22 @@ class Graph:
         layers = [str(node.target) for node in found if self.layer(node) is not None]
         return frozenset([*layers, str(nodes[len(found)].target)])
 
+    def eight_bit_steps(self) -> set[Node]:
+        """The steps whose outputs are int8 tensors in the full-integer form.
+
+        A photo has 8 bits as it is, and what is fused or only rearranged makes no values of its
+        own.
+        """
+        floating = self.tail() | self.beginning()
+        return {
+            node
+            for node in self.nodes
+            if node.op not in ("placeholder", "get_attr", "output")
+            and node not in floating
+            and not self.is_fused(node)
+            and not self.keeps_values(node)
+        }
+
     def reach(self, node: Node) -> Tensor | None:
         """How much each channel of the step's output does in the layers that read it, `[channels]`.
 

@@ -120,7 +120,8 @@ class _Run:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
-        self.tail, self.beginning = graph.tail(), graph.beginning()
+        self.integer = graph.eight_bit_steps() if activations else set()
+        self.beginning = graph.beginning()
         self.activations = activations
         self.kept = kept
         self.work = work
@@ -140,7 +141,7 @@ class _Run:
         if layer is not None:
             self._round(node)
         self.found[node] = self._evaluate(self.rounded, node, self.found)
-        if self._is_int8(node):
+        if node in self.integer:
             span = self._span(node)
             self.ranges[node.name] = span
             for batch, values in enumerate(self.found[node]):
@@ -171,16 +172,6 @@ class _Run:
         curve = self.graph.curve(node) or torch.clone
         pairs = zip(self.wanted[node], self.found[node], strict=True)
         return ratio_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
-
-    def _is_int8(self, node: Node) -> bool:
-        return (
-            self.activations
-            and node.op not in ("placeholder", "get_attr")  # a photo is 8-bit as it is
-            and node not in self.tail
-            and node not in self.beginning
-            and not self.graph.is_fused(node)
-            and not self.graph.keeps_values(node)
-        )
 
     def _span(self, node: Node) -> Range:
         """The range of a step's int8 output, as the full-integer form has it."""
