@@ -39,9 +39,9 @@ from train.run import Run, RunMetrics, load_model
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
+    from export.material import Material
     from export.network import Deployable
     from export.signing import Signer
-    from export.variants import Material
 
 PROBE_PHOTOS = 32
 """On how many photos each exported file is compared with the network."""
@@ -239,8 +239,8 @@ def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> Bundl
 
 
 def _material(job: _Job, network: Deployable) -> Material:
+    from export.material import Material
     from export.qat_run import read_quantised
-    from export.variants import Material
 
     run, calibration = job.run, job.gathered.calibration
     probe = _probe(run, job.gathered)

@@ -7,9 +7,9 @@ from pathlib import Path
 from export.calibration import Say
 from export.companions import Format
 from export.embedding import write_embedding
+from export.material import Material
 from export.options import ExportOptions
 from export.shortlist import write_shortlist
-from export.variants import Material
 from mobile_assets.bundle import Companion
 
 _FORMATS: tuple[Format, ...] = ("tflite", "coreml")

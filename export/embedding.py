@@ -17,9 +17,9 @@ from export import companions, flatbuffer
 from export.check import Tolerance, check_probabilities
 from export.companions import Format
 from export.coreml import Array, convert_arrays, save_package
+from export.material import Material
 from export.network import ChannelsLast, Deployable
 from export.tflite import run_tflite, to_float16
-from export.variants import Material
 from mobile_assets.bundle import INPUT_NAME, Companion
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.files import write_bytes

@@ -14,7 +14,7 @@ from mobile_assets.bundle import Bundle, Recommendation, Variant
 from mobile_assets.decision import lower_bound
 
 if TYPE_CHECKING:
-    from export.variants import Material
+    from export.material import Material
 
 Format = Literal["tflite", "coreml"]
 _AS_IT_IS: dict[Format, str] = {"tflite": "tflite-float32", "coreml": "coreml-float16"}

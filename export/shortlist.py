@@ -19,9 +19,9 @@ from export import companions, flatbuffer
 from export.check import Tolerance, check_probabilities
 from export.companions import LABELS_FACT, Format
 from export.coreml import Array, convert_arrays, save_package
+from export.material import Material
 from export.network import ChannelsLast, Deployable
 from export.tflite import run_tflite, to_float16
-from export.variants import Material
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Companion
 from mobile_assets.files import write_bytes
 from mobile_assets.quiet import quiet

@@ -20,7 +20,9 @@ from export.check import check_probabilities
 from export.coreml import save_package
 from export.coreml_check import FLOAT16_LAYERS, check_coreml, read_structure
 from export.coreml_palette import Scaled, check_palettes, convert_palettised
+from export.coreml_variants import CoreMLPalette
 from export.graph import trace
+from export.material import Material
 from export.network import Deployable, deployable, run_photos
 from export.options import CALIBRATED, ON_REQUEST, VARIANTS, ExportOptions
 from export.palette import Palette, no_smaller, palettiser
@@ -29,7 +31,7 @@ from export.ranges import ratio_db
 from export.recommend import INTEGER, limits
 from export.rounding import Moments
 from export.tflite_metadata import ModelDescription
-from export.variants import EXPORTERS, CoreMLPalette, Material
+from export.variants import EXPORTERS
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.files import sha256_path, size_of
 from mobile_assets.labels import LabelMap

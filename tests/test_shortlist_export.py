@@ -24,9 +24,9 @@ from export import companions as exported
 from export.companion_writer import write_companions
 from export.coreml import Array, convert_arrays, save_package
 from export.delegates import delegate_views
+from export.material import Material
 from export.operations import operations
 from export.tflite import interpreter
-from export.variants import Material
 from mobile_assets.bundle import Bundle, BundleInfo, Companion, hash_files
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
 from mobile_assets.files import sha256_path, size_of
