@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export import flatbuffer
-from export.coreml_check import _specification, read_structure
+from export.coreml_check import read_structure, specification_of
 from export.operations import operations
 from export.tflite import interpreter
 from mobile_assets.bundle import INPUT_NAME, Companion, TensorInfo
@@ -64,7 +64,7 @@ def declared_ends(path: Path) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo,
     found = read_structure(path)
     size = (1, found.height, found.width, 3)
     image = TensorInfo(name=found.input_name, dtype="image", shape=size)
-    return (image,), tuple(map(_array, _specification(path).description.output))
+    return (image,), tuple(map(_array, specification_of(path).description.output))
 
 
 def _array(output: Any) -> TensorInfo:

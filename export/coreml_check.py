@@ -72,11 +72,11 @@ def read_structure(package: Path) -> CoreMLStructure:
     Raises:
         DamagedError: It is no ML Program package or cannot be parsed.
     """
-    specification = _specification(package)
+    specification = specification_of(package)
     description = specification.description
     inputs = list(description.input)
     image = inputs[0].type.imageType if len(inputs) == 1 else None
-    operations = list(_operations(specification))
+    operations = list(operations_of(specification))
     layers = list(_layer_weights(operations))
     spaces = image.DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number if image else {}
     return CoreMLStructure(
@@ -96,7 +96,12 @@ def read_structure(package: Path) -> CoreMLStructure:
     )
 
 
-def _specification(package: Path) -> Any:
+def specification_of(package: Path) -> Any:
+    """The protobuf message of a package with one ML Program.
+
+    Raises:
+        DamagedError: There is none, or it cannot be read.
+    """
     from coremltools.proto import Model_pb2
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
@@ -112,7 +117,8 @@ def _specification(package: Path) -> Any:
     return specification
 
 
-def _operations(specification: Any) -> Iterator[Any]:
+def operations_of(specification: Any) -> Iterator[Any]:
+    """Every operation of a specification's program, as protobuf messages."""
     for function in specification.mlProgram.functions.values():
         for block in function.block_specializations.values():
             yield from block.operations

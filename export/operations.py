@@ -86,10 +86,10 @@ def _tflite(content: bytes) -> tuple[Operation, ...]:
 
 
 def _coreml(package: Path) -> tuple[Operation, ...]:
-    from export.coreml_check import _operations, _specification
+    from export.coreml_check import operations_of, specification_of
 
     with quiet():  # the first import of coremltools
-        found = _operations(_specification(package))
+        found = operations_of(specification_of(package))
     return tuple(
         Operation(str(operation.type), tuple(sorted({_type(out) for out in operation.outputs})))
         for operation in found

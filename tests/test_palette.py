@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import object_picture
 from numpy.typing import NDArray
+from telling import CONTRACT, LABELS, OBJECTS, WORDS, Pixels, photos, telling_network
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -23,57 +23,21 @@ from export.coreml_palette import Scaled, check_palettes, convert_palettised
 from export.coreml_variants import CoreMLPalette
 from export.graph import trace
 from export.material import Material
-from export.network import Deployable, deployable, run_photos
+from export.network import Deployable, run_photos
 from export.options import CALIBRATED, ON_REQUEST, VARIANTS, ExportOptions
 from export.palette import Palette, no_smaller, palettiser
 from export.palettised import MOST_FLOAT, PalettisedNetwork, palettise
 from export.ranges import ratio_db
 from export.recommend import INTEGER, limits
 from export.rounding import Moments
-from export.tflite_metadata import ModelDescription
 from export.variants import EXPORTERS
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.files import sha256_path, size_of
-from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
-
-SIDE = 48
-OBJECTS = 8
-CONTRACT = Preprocessing(height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.25,) * 3)
-LABELS = LabelMap.of([(f"OBJ-{n}", "", "", 3) for n in range(OBJECTS)])
-WORDS = ModelDescription(name="n", description="d", version="1", author="a", licence="l")
-Pixels = NDArray[np.uint8]
-
-
-def photos(views: int, first: int = 0) -> Pixels:
-    """Smooth pictures of every object, `[OBJECTS * views, SIDE, SIDE, 3]`."""
-    return np.stack(
-        [
-            np.asarray(object_picture(n, first + view, SIDE))
-            for n in range(OBJECTS)
-            for view in range(views)
-        ]
-    )
 
 
 @pytest.fixture(scope="module")
 def network() -> Deployable:
-    """A real network, folded, whose answers differ from photo to photo."""
-    torch.manual_seed(0)
-    model = build_model(
-        "test_efficientnet", "embedding-128", objects=OBJECTS, preprocessing=CONTRACT
-    )
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        images = torch.from_numpy(photos(3)).permute(0, 3, 1, 2).float()
-        model.train()(images)
-        head: Any = model.eval().head
-        rows = head.embedding(model.features(images)).reshape(OBJECTS, 3, -1).mean(1)
-        head[2].weight.copy_(rows - rows.mean(0))
-    return deployable(model, CONTRACT)
+    return telling_network()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import object_picture
 from numpy.typing import NDArray
+from telling import CONTRACT, OBJECTS, photos
 from torch import nn
 
 from benchmarks.silu import ask_tflite, naive_int8
@@ -19,25 +19,9 @@ from export.network import Deployable, deployable
 from export.quantised import Quantised, quantise
 from export.ranges import before_curve, extremes, in_8_bits, rows_of
 from export.tflite import activation_ranges, convert_float32, to_int8
-from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
 
 ROOT = Path(__file__).parent.parent / "benchmarks"
-SIDE = 48
-OBJECTS = 8
-CONTRACT = Preprocessing(height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.25,) * 3)
-Pixels = NDArray[np.uint8]
-
-
-def photos(views: int, first: int = 0) -> Pixels:
-    """Smooth pictures of every object, `[OBJECTS * views, SIDE, SIDE, 3]`."""
-    return np.stack(
-        [
-            np.asarray(object_picture(n, first + view, SIDE))
-            for n in range(OBJECTS)
-            for view in range(views)
-        ]
-    )
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import object_picture
 from numpy.typing import NDArray
+from telling import CONTRACT, LABELS, WORDS, Pixels, photos, telling_network
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -24,55 +23,18 @@ from export.coreml_w8a8 import (
     rounded_twin,
 )
 from export.graph import trace
-from export.network import Deployable, deployable, run_photos
+from export.network import Deployable, run_photos
 from export.quantised import quantise
 from export.ranges import ratio_db
 from export.tflite import activation_ranges as file_ranges
 from export.tflite import convert_float32, run_tflite, to_int8
-from export.tflite_metadata import ModelDescription
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.files import sha256_path
-from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
-
-SIDE = 48
-OBJECTS = 8
-CONTRACT = Preprocessing(height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.25,) * 3)
-LABELS = LabelMap.of([(f"OBJ-{n}", "", "", 3) for n in range(OBJECTS)])
-WORDS = ModelDescription(name="n", description="d", version="1", author="a", licence="l")
-Pixels = NDArray[np.uint8]
-
-
-def photos(views: int, first: int = 0) -> Pixels:
-    """Smooth pictures of every object, `[OBJECTS * views, SIDE, SIDE, 3]`."""
-    return np.stack(
-        [
-            np.asarray(object_picture(n, first + view, SIDE))
-            for n in range(OBJECTS)
-            for view in range(views)
-        ]
-    )
 
 
 @pytest.fixture(scope="module")
 def network() -> Deployable:
-    """A real network, folded, whose answers differ from photo to photo."""
-    torch.manual_seed(0)
-    model = build_model(
-        "test_efficientnet", "embedding-128", objects=OBJECTS, preprocessing=CONTRACT
-    )
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        images = torch.from_numpy(photos(3)).permute(0, 3, 1, 2).float()
-        model.train()(images)
-        # Directions of the objects' own embeddings, so that the answers are not all alike.
-        head: Any = model.eval().head
-        rows = head.embedding(model.features(images)).reshape(OBJECTS, 3, -1).mean(1)
-        head[2].weight.copy_(rows - rows.mean(0))
-    return deployable(model, CONTRACT)
+    return telling_network()
 
 
 @pytest.fixture(scope="module")

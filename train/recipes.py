@@ -144,6 +144,19 @@ PAPER = Recipe(
 10^-4.8, batch 32, 100 epochs, no augmentation, the checkpoint of the best validation accuracy, the
 random split by photo, and pixels as OpenCV reads them."""
 
+_MOVED_AND_LIT = Augmentation(
+    rotation=30,
+    zoom=0.3,
+    shift=0.12,
+    shear=10,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+    tint=0.05,
+    any_rotation=0.25,
+    other_ground=0.3,
+)
+
 FIELD = Recipe(
     name="field",
     head="embedding",
@@ -160,18 +173,7 @@ FIELD = Recipe(
     freeze_statistics=True,
     label_smoothing=0.1,
     settled=0.25,
-    augmentation=Augmentation(
-        rotation=30,
-        zoom=0.3,
-        shift=0.12,
-        shear=10,
-        brightness=0.2,
-        contrast=0.2,
-        saturation=0.2,
-        tint=0.05,
-        any_rotation=0.25,
-        other_ground=0.3,
-    ),
+    augmentation=_MOVED_AND_LIT,
     frozen_share=0.65,
     head_steps=2000,
 )
@@ -203,32 +205,18 @@ PROBE = Recipe(
 )
 """A linear classifier on the frozen ImageNet features: the floor that fine-tuning must beat."""
 
-WHOLE = Recipe(
+WHOLE = dataclasses.replace(
+    FIELD,
     name="whole",
-    head="embedding",
     head_epochs=30,
     head_views=1,
-    head_rate=1e-3,
+    head_steps=0,
     epochs=16,
     rate=1e-3,
     backbone_rate=0.5,
-    optimiser="adamw",
-    weight_decay=1e-2,
-    schedule="cosine",
-    batch=32,
     freeze_statistics=False,
-    label_smoothing=0.1,
-    settled=0.25,
-    augmentation=Augmentation(
-        rotation=30,
-        zoom=0.3,
-        shift=0.12,
-        shear=10,
-        brightness=0.2,
-        contrast=0.2,
-        saturation=0.2,
-        tint=0.05,
-    ),
+    frozen_share=0.0,
+    augmentation=dataclasses.replace(_MOVED_AND_LIT, any_rotation=0.0, other_ground=0.0),
 )
 """For a backbone without ImageNet weights of its own, such as one that begins with another's by
 `--weights FILE`: every layer and the batch-norm statistics are trained, at three times the
