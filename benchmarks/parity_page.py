@@ -35,12 +35,13 @@ LARGEST: dict[Kind, tuple[float, float]] = {"export": (240.0, 4.0), "benchmark":
 TEXT = """\
 # Exported forms against their network
 
-ETH-80, the default recipe, {seeds} of each backbone: every view that the register does not use is a
-test photo, and the same pixels go to the network in full precision and to every exported form.
-Core ML packages are executed by the reference runtime, which is not Core ML itself. A photo counts
-once for each seed whose model it was asked of. Lost and won: photos that only the network, or only
-the exported form, has right. In brackets 95 %: of agreement Wilson's interval, of the drop a paired
-bootstrap over photos; of time 10 % to 90 % of the rounds. Regenerate with
+ETH-80, the default recipe: {seeds}.
+Every view that the register does not use is a test photo, and the same pixels go to the network in
+full precision and to every exported form. Core ML packages are executed by the reference runtime,
+which is not Core ML itself. A photo counts once for each seed whose model it was asked of. Lost and
+won: photos that only the network, or only the exported form, has right. In brackets 95 %: of
+agreement Wilson's interval, of the drop a paired bootstrap over photos; of time 10 % to 90 % of the
+rounds. Regenerate with
 
     python -m benchmarks.parity --runs {folders} --seeds {numbers} --table benchmarks/parity.md
 
@@ -198,9 +199,9 @@ def page(published: Published) -> str:
     """The Markdown page."""
     found = pooled(published.rows)
     seeds = sorted({row.seed for row in published.rows})
-    backbones = {row.backbone for row in published.rows}
+    backbones = sorted({row.backbone for row in published.rows})
     return TEXT.format(
-        seeds="one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
+        seeds="; ".join(_seeds_of(backbone, published.rows) for backbone in backbones),
         numbers=",".join(map(str, seeds)),
         tables="".join(_tables(found)),
         folders=" ".join(f"DIR{place}" for place, _ in enumerate(backbones, start=1)),
@@ -242,6 +243,11 @@ def _tables(found: dict[tuple[str, int, str, str], Pooled]) -> Iterator[str]:
         )
         yield "| " + " | ".join(cells) + " |\n"
     yield "\nSize and time by the float32 TFLite file's; drop in points, drift the mean.\n"
+
+
+def _seeds_of(backbone: str, rows: Sequence[Counts]) -> str:
+    numbers = sorted({row.seed for row in rows if row.backbone == backbone})
+    return f"{backbone}, seed{'s' * (len(numbers) > 1)} {' and '.join(map(str, numbers))}"
 
 
 def _command(one: Command) -> str:

@@ -87,7 +87,7 @@ def test_verdicts_follow_the_numbers() -> None:
 
 def test_the_page_says_what_was_measured() -> None:
     text = page(published(row("tflite-int8"), row("tflite-int8", 1)))
-    assert "2 seeds" in text
+    assert "lite0, seeds 0 and 1." in text
     assert "| tflite-int8 | litert | 2,000 | 80.00 % |" in text
     assert "| export | tf_efficientnet_lite0 | seed 0, min 3 | 2026-01-01 | 250 | 1.00 |" in text
 
