@@ -17,7 +17,7 @@ from benchmarks.pace import pace_sentence
 from benchmarks.report import render_report
 from benchmarks.report.files import accelerators_of, made_files
 from benchmarks.report.verdict import make_verdict
-from benchmarks.results import Latency, LatencyRatio, Results, Row
+from benchmarks.results import REFERENCE_VARIANT, Latency, LatencyRatio, Results, Row
 from benchmarks.terminal import Terminal
 from export.delegates import delegate_views
 from mobile_assets.bundle import Bundle
@@ -52,6 +52,13 @@ def test_that_none_is_slower_is_said_with_the_slowest(results: Results) -> None:
     assert "takes 0.62 times as long (10–90 % of 40 rounds: 0.60 to 0.70)" in found
     assert pace_sentence(results.rows) == ""
     assert not any("float32" in one for one in make_verdict(results).caveats)
+
+
+def test_the_network_in_torch_is_no_variant(results: Results) -> None:
+    row = with_ratio(results, 4.2, 4.0, 4.4).rows[-1]
+    torch_row = row.model_copy(update={"variant": REFERENCE_VARIANT, "runtime": "torch"})
+    assert pace_sentence([torch_row]) == ""
+    assert "4.20" in pace_sentence([torch_row, row])
 
 
 def test_thresholds_and_phones_are_told_apart(results: Results) -> None:
