@@ -21,17 +21,13 @@ def pace_sentence(rows: Sequence[Row]) -> str:
     """Names every variant that is slower than float32 in these rows, or says that none is.
 
     Args:
-        rows: Of one or several thresholds.
+        rows: Of one or several thresholds; a variant is named for the one where it is slowest.
 
     Returns:
         The sentence, with the ratio, its 10-90 % range and the number of rounds of each variant
         named; empty where no variant was timed in turns with float32.
     """
-    timed = [
-        (row, row.latency_ratio)
-        for row in rows
-        if row.latency_ratio is not None and row.variant != REFERENCE_VARIANT
-    ]
+    timed = _slowest(rows)
     if not timed:
         return ""
     several = len({row.min_photos for row in rows}) > 1
@@ -47,6 +43,18 @@ def pace_sentence(rows: Sequence[Row]) -> str:
         "No variant is slower than float32 in this run; the slowest, "
         f"{_name(row, several=several)}, takes {_ratio_words(ratio)}."
     )
+
+
+def _slowest(rows: Sequence[Row]) -> list[tuple[Row, LatencyRatio]]:
+    """Each variant on each runtime, at the threshold where its ratio is largest."""
+    found: dict[tuple[str, str, str | None], tuple[Row, LatencyRatio]] = {}
+    for row in rows:
+        ratio, key = row.latency_ratio, (row.variant, row.runtime, row.unit)
+        if ratio is None or row.variant == REFERENCE_VARIANT:
+            continue
+        if key not in found or ratio.median > found[key][1].median:
+            found[key] = row, ratio
+    return list(found.values())
 
 
 def _name(row: Row, *, several: bool) -> str:

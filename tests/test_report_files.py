@@ -61,6 +61,15 @@ def test_the_network_in_torch_is_no_variant(results: Results) -> None:
     assert "4.20" in pace_sentence([torch_row, row])
 
 
+def test_a_variant_is_named_once_where_it_is_slowest(results: Results) -> None:
+    slow = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
+    slower = with_ratio(results, 1.31, 1.2, 1.5).rows[-1].model_copy(update={"min_photos": 4})
+    for rows in ([slow, slower], [slower, slow]):
+        found = pace_sentence(rows)
+        assert "tflite-int8 at 4 photos takes 1.31" in found
+        assert "1.23" not in found
+
+
 def test_thresholds_and_phones_are_told_apart(results: Results) -> None:
     row = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
     phone = {"runtime": "android", "min_photos": 4}
