@@ -38,8 +38,9 @@ TEXT = """\
 ETH-80, the default recipe: {seeds}.
 Every view that the register does not use is a test photo, and the same pixels go to the network in
 full precision and to every exported form. Core ML packages are executed by the reference runtime,
-which is not Core ML itself. A photo counts once for each seed whose model it was asked of. Lost and
-won: photos that only the network, or only the exported form, has right. In brackets 95 %: of
+which is not Core ML itself. A photo counts once for each seed whose model it was asked of.
+Thresholds, seeds, forms and times that are not in a table were not measured. Lost and won: photos
+that only the network, or only the exported form, has right. In brackets 95 %: of
 agreement Wilson's interval, of the drop a paired bootstrap over photos; of time 10 % to 90 % of the
 rounds. Regenerate with
 

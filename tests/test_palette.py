@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from telling import CONTRACT, LABELS, OBJECTS, WORDS, Pixels, photos, telling_network
+from telling import (
+    CONTRACT,
+    LABELS,
+    OBJECTS,
+    WORDS,
+    Pixels,
+    photos,
+    restless_network,
+    telling_network,
+)
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -322,16 +331,8 @@ def test_limits_are_those_of_integer_variants() -> None:
     assert all(limits(f"coreml-palette{bits}") == INTEGER for bits in (4, 6, 8))
 
 
-class Restless(nn.Module):
-    """A network whose way depends on its input."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Two logits."""
-        return x.mean((2, 3))[:, :2] if x.sum() > 0 else x.amax((2, 3))[:, :2]
-
-
 def test_network_that_cannot_be_followed_is_refused() -> None:
-    network = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Restless())
+    network = restless_network()
     with pytest.raises(CheckFailedError, match="Leave coreml-palette6 out"):
         palettise(network, photos(1), bits=6)
 

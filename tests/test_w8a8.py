@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from telling import CONTRACT, LABELS, WORDS, Pixels, photos, telling_network
+from telling import CONTRACT, LABELS, WORDS, Pixels, photos, restless_network, telling_network
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -179,15 +179,7 @@ def test_packages_of_other_precision_are_refused(
         check_rounding(twin, read_structure(tmp_path / "half.mlpackage"))
 
 
-class Restless(nn.Module):
-    """A network whose way depends on its input."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Two logits."""
-        return x.mean((2, 3))[:, :2] if x.sum() > 0 else x.amax((2, 3))[:, :2]
-
-
 def test_network_that_cannot_be_followed_is_refused() -> None:
-    network = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Restless())
+    network = restless_network()
     with pytest.raises(CheckFailedError, match="Leave coreml-w8a8 out"):
         rounded_twin(network, photos(1))
