@@ -24,7 +24,7 @@ import tensorboardX.summary  # noqa: F401
 import timm  # noqa: F401
 import torch
 
-import benchmarks.terminal  # noqa: F401
+import benchmarks.pipeline.terminal  # noqa: F401
 import train.checkpoint
 import train.device
 import train.engine
@@ -32,7 +32,7 @@ import train.features
 import train.recipes
 import train.trainer
 import train.weights
-from artefact_id import main
+from artefact_id.main import main
 
 PLACES: dict[str, tuple[Any, str]] = {
     "step": (train.engine.Trainer, "_step"),

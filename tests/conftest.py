@@ -18,7 +18,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, TemperatureInfo, read_run
 
 if TYPE_CHECKING:
-    from benchmarks.cases import BenchmarkCase
+    from benchmarks.results.measurement import BenchmarkCase
 
 pillow_heif.register_heif_opener()
 
@@ -131,7 +131,7 @@ def golden_run(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def golden_bundle(golden_run: Run, register_folder: Path) -> Bundle:
     """A bundle of that network with golden vectors; nobody may change it."""
-    from benchmarks.verify.predictor import golden_plan
+    from benchmarks.verify.golden_predictor import golden_plan
     from export import ExportOptions, export_bundle
 
     variants = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
@@ -151,8 +151,8 @@ def pattern_case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
     """A run of coloured patterns with its bundle and held-out photos; nobody may change it."""
     from patterns import draw_photos, write_run
 
-    from benchmarks.cases import BenchmarkCase
-    from benchmarks.photos import held_out
+    from benchmarks.measure.evaluation_set import held_out
+    from benchmarks.results.measurement import BenchmarkCase
     from export import ExportOptions, export_bundle
 
     root = tmp_path_factory.mktemp("patterns")

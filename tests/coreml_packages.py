@@ -12,7 +12,7 @@ from conftest import object_picture
 from torch import Tensor, nn
 
 from benchmarks.runtimes.coreml_reference.loader import load_package
-from mobile_assets.quiet import quiet
+from mobile_assets.log_suppression import quiet
 
 with quiet():
     import coremltools as ct

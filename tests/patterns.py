@@ -11,7 +11,7 @@ from conftest import finish_run
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from benchmarks.benchmark import BenchmarkOptions
+from benchmarks.pipeline.benchmark import BenchmarkOptions
 from mobile_assets.files import sha256_file
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing

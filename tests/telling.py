@@ -10,8 +10,8 @@ from conftest import object_picture
 from numpy.typing import NDArray
 from torch import nn
 
-from export.network import Deployable, deployable
-from export.tflite_metadata import ModelDescription
+from export.network.description import ModelDescription
+from export.network.fold import Deployable, deployable
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model

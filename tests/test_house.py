@@ -42,7 +42,7 @@ def test_nothing_imports_upwards(room: str) -> None:
 
 def test_the_check_sees_an_upward_import(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("def f():\n    from export.tflite import convert\n")
+    wrong.write_text("def f():\n    from export.tflite.convert import convert\n")
     assert violations(FLOORS["train"], imports(wrong)) == {"export"}
 
 
@@ -65,7 +65,7 @@ def loaded_after(code: str) -> set[str]:
     [
         "import artefact_id; artefact_id.build_parser()",
         "import export, benchmarks, train.demo, train.trainer, train.inspection",
-        "import benchmarks.identify, benchmarks.runtimes.litert_runtime, benchmarks.sweep",
+        "import benchmarks.pipeline.identify, benchmarks.runtimes.litert_runtime, benchmarks.pipeline.sweep",
     ],
 )
 def test_no_heavy_import_before_it_is_needed(code: str) -> None:

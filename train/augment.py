@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.grounds import SIDE, object_masks, swap_grounds
+from train.background_replacement import SIDE, object_masks, swap_grounds
 from train.recipes import Augmentation
 
 

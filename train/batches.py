@@ -15,7 +15,7 @@ from train.augment import augment
 from train.device import Compute
 from train.model import ArtefactModel
 from train.parallel import Alone
-from train.pixels import Pixels
+from train.pixel_file import Pixels
 from train.recipes import Recipe
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, write_bytes
 from train.run import EpochRecord
-from train.state import Best, Midway, State
+from train.training_state import Best, Midway, State
 
 STATE_FILE = "state.safetensors"
 PAUSE_SECONDS = 30.0

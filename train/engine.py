@@ -16,7 +16,6 @@ from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
 from train.freezing import early_parameters
-from train.interrupt import Interrupts, TrainingInterrupted
 from train.model import ArtefactModel
 from train.parallel import Alone
 from train.progress import Clock, OnProgress
@@ -30,7 +29,8 @@ from train.schedule import (
     optimiser_of,
     set_rate,
 )
-from train.state import (
+from train.signals import Interrupts, TrainingInterrupted
+from train.training_state import (
     Best,
     Midway,
     State,
@@ -39,7 +39,7 @@ from train.state import (
     restore_chance,
     restore_optimiser,
 )
-from train.state import tensors_of as copied
+from train.training_state import tensors_of as copied
 
 EpochCallback = Callable[[EpochRecord, int], None]
 """Called after each epoch with its record and the number of epochs of the stage."""

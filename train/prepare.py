@@ -15,12 +15,12 @@ from PIL import __version__ as pillow_version
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, size_of
 from mobile_assets.preprocessing import Preprocessing
-from train.decoder import Request
-from train.pixels import PixelFile, PixelRows
-from train.pool import DecoderPool, Progress
+from train.decode_pool import DecoderPool, Progress
+from train.decode_worker import Request
+from train.near_duplicates import across_objects
+from train.photo_cache import PIXELS, PreparedIndex, PreparedPhoto, Store, Work
+from train.pixel_file import PixelFile, PixelRows
 from train.register import Photo, Problem, Register
-from train.similar import across_objects
-from train.store import PIXELS, PreparedIndex, PreparedPhoto, Store, Work
 
 Said = Callable[[str], object]
 
@@ -34,7 +34,7 @@ class Prepared:
         pixels: `[photos, height, width, 3]` uint8 RGB on disk, mapped into memory.
         rows: Row of `pixels` by photo path.
         digests: SHA-256 of the file by photo path.
-        hashes: `train.similar.picture_hash` by photo path.
+        hashes: `train.near_duplicates.picture_hash` by photo path.
         shared: Groups of photos that are one picture under two objects or more.
     """
 

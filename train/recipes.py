@@ -182,7 +182,7 @@ to nothing, the backbone's batch-norm statistics kept, every photo turned, moved
 time, some of them by any angle, some on another ground.
 
 Chosen on development photos only (rendered objects, and one half of a set of grocery photos);
-`benchmarks/ablation.md` has what each part brings there and costs. The early layers stay as they
+`benchmarks/studies/recipe_ablation.md` has what each part brings there and costs. The early layers stay as they
 are for half of the time. Perspective and blur were tried and left out."""
 
 PROBE = Recipe(
@@ -220,7 +220,7 @@ WHOLE = dataclasses.replace(
 )
 """For a backbone without ImageNet weights of its own, such as one that begins with another's by
 `--weights FILE`: every layer and the batch-norm statistics are trained, at three times the
-default's rate. `benchmarks/silu.md` has what came of it once."""
+default's rate. `benchmarks/studies/silu_quantisation.md` has what came of it once."""
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FIELD, PAPER, PROBE, WHOLE)}
 

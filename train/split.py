@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from mobile_assets.errors import InputError
+from train.near_duplicates import SAME_OBJECT_BITS, alike
 from train.register import Photo, Register
 from train.run import Split, SplitName, SplitPhoto
-from train.similar import SAME_OBJECT_BITS, alike
 
 Strategy = Literal["stratified", "paper", "manifest"]
 STRATEGIES: tuple[Strategy, ...] = ("stratified", "paper", "manifest")
@@ -48,7 +48,7 @@ def make_split(
         seed: Seed of the random choices; the paper's split has its own.
         min_photos: The threshold, recorded in the split.
         digests: SHA-256 of each photo's content by path.
-        hashes: `train.similar.picture_hash` by path.
+        hashes: `train.near_duplicates.picture_hash` by path.
         shared: Groups of photos that are one picture under two objects or more.
         hold_out_test: False to hold out validation photos only, where test photos come from
             elsewhere.

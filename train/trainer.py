@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
-from train.plan import Plan, Reporter, TrainOptions, plan_run, say_what_is_learned
 from train.run import (
     MODEL_FILE,
     EpochRecord,
@@ -23,14 +22,15 @@ from train.run import (
     TemperatureInfo,
     read_run,
 )
+from train.training_plan import Plan, Reporter, TrainOptions, plan_run, say_what_is_learned
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
     from train.batches import Photos
     from train.engine import Trainer
-    from train.logs import EventLog
     from train.model import ArtefactModel
     from train.parallel import Alone
+    from train.tensorboard import EventLog
 
 
 def train_run(
@@ -76,8 +76,8 @@ def _train(
 ) -> None:
     """Trains, or goes on with, what is planned, and writes the run in the first process."""
     from train.checkpoint import Checkpoint
-    from train.interrupt import Interrupts
-    from train.logs import LOGS_FOLDER, EventLog
+    from train.signals import Interrupts
+    from train.tensorboard import LOGS_FOLDER, EventLog
 
     trainer, weights = several.together(lambda: _trainer(plan, options, reporter))
     settings = dataclasses.replace(options, cache=None, force=False)

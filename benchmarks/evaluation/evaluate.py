@@ -12,15 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.benchmark import describe_host, shown_word
-from benchmarks.evaluation.answers import Answered, Network, answer_photos
-from benchmarks.evaluation.document import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
+from benchmarks.evaluation.acquisition import evidence_of, fit_curve, nearest_confusions, outlooks
+from benchmarks.evaluation.ensemble import Chosen, Team, choose_photos, gather
+from benchmarks.evaluation.findings import Findings, Progress
+from benchmarks.evaluation.inference import Answered, Network, answer_photos
 from benchmarks.evaluation.latency import measure_latency
-from benchmarks.evaluation.members import Chosen, Team, choose_photos, gather
-from benchmarks.evaluation.outlook import evidence_of, fit_curve, nearest_confusions, outlooks
-from benchmarks.evaluation.rows import collection_rows, compare, graded, photo_groups, score_row
-from benchmarks.photos import TestPhoto, list_hash
-from benchmarks.results import SkippedPhoto
+from benchmarks.evaluation.schema import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
+from benchmarks.evaluation.score_rows import (
+    collection_rows,
+    compare,
+    graded,
+    photo_groups,
+    score_row,
+)
+from benchmarks.measure.evaluation_set import list_hash
+from benchmarks.measure.host import describe_host, shown_word
+from benchmarks.results.measurement import TestPhoto
+from benchmarks.results.schema import SkippedPhoto
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.readers import Layout
@@ -50,28 +58,6 @@ class EvaluateOptions:
     figures: bool = True
     layout: Layout = "auto"
     force: bool = False
-
-
-@dataclass(frozen=True)
-class Findings:
-    """An evaluation with the answers behind it, for figures.
-
-    Attributes:
-        evaluation: The document.
-        team: The runs.
-        networks: Their networks, loaded.
-        test: Answers to the test photos.
-        means: `[objects, features]` mean features of training photos.
-    """
-
-    evaluation: Evaluation
-    team: Team
-    networks: tuple[Network, ...]
-    test: Answered
-    means: NDArray[np.float32]
-
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate_runs(

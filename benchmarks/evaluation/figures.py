@@ -6,19 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.evaluation.document import Accuracy, Evaluation
+from benchmarks.evaluation.plotting import COLOURS, OURS, PAPERS, new_figure, save, tidy
+from benchmarks.evaluation.schema import Accuracy, Evaluation
 from benchmarks.evaluation.tables import widest
-from benchmarks.paper import OBJECTS, PAPER_MODELS
+from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS
 
 if TYPE_CHECKING:
-    from benchmarks.evaluation.evaluate import Findings, Progress
-
-OURS, PAPERS, SOFT = "#b0402c", "#77716a", "#d9d3c8"
-COLOURS = (
-    "#2f6f9f", "#b0402c", "#2a8f86", "#b97a12", "#7d5a9a",
-    "#57534c", "#6f9a3c", "#c46a8f", "#3d7ab8", "#a3672b",
-)  # fmt: skip
-DPI = 150
+    from benchmarks.evaluation.findings import Findings, Progress
 
 
 def draw_figures(
@@ -34,7 +28,7 @@ def draw_figures(
     Returns:
         Names of the files that were written, in the order of the page.
     """
-    from benchmarks.evaluation.pairs import draw_pairs
+    from benchmarks.evaluation.confused_pairs import draw_pairs
     from benchmarks.evaluation.projections import draw_projections
     from benchmarks.evaluation.saliency import draw_saliency
 
@@ -54,31 +48,6 @@ def draw_figures(
         if progress is not None:
             progress("drawing figures", done, len(steps))
     return tuple(names)
-
-
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A figure and its axes, `[rows, columns]`, without a window or global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def save(figure: Any, folder: Path, name: str) -> str:
-    """Writes a PNG and gives its name."""
-    figure.savefig(folder / name, dpi=DPI, facecolor="white")
-    return name
-
-
-def tidy(axes: Any, *, x: str, y: str = "top-1, %") -> None:
-    """The look that all charts share."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(axis="y", color=SOFT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.evaluation.answers import Network
+from benchmarks.evaluation.inference import Network
 
 WARM_UP = 2
 """Rounds before the timed ones."""

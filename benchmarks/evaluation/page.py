@@ -12,13 +12,13 @@ from jinja2 import Environment, PackageLoader, PrefixLoader
 from PIL import Image
 
 from benchmarks.evaluation import tables
-from benchmarks.evaluation.document import Evaluation, Outlook
-from benchmarks.evaluation.pairs import training_photo
-from benchmarks.report.pictures import THUMBNAIL, encoded
-from benchmarks.tables import percent
+from benchmarks.evaluation.confused_pairs import training_photo
+from benchmarks.evaluation.schema import Evaluation, Outlook
+from benchmarks.report.formatting import percent
+from benchmarks.report.html.thumbnails import THUMBNAIL, encoded
 
 if TYPE_CHECKING:
-    from benchmarks.evaluation.evaluate import Findings
+    from benchmarks.evaluation.findings import Findings
 
 AGAIN = 24
 """Objects to photograph again that the page shows with pictures."""
@@ -75,7 +75,7 @@ def render_page(evaluation: Evaluation, found: Findings, figures: Path) -> str:
         loader=PrefixLoader(
             {
                 "evaluation": PackageLoader("benchmarks.evaluation", "."),
-                "report": PackageLoader("benchmarks.report", "."),
+                "report": PackageLoader("benchmarks.report.html", "."),
             }
         ),
         autoescape=True,

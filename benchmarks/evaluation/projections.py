@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.figures import COLOURS, new_figure, save
+from benchmarks.evaluation.plotting import COLOURS, new_figure, save
 
 if TYPE_CHECKING:
-    from benchmarks.evaluation.evaluate import Findings
+    from benchmarks.evaluation.findings import Findings
 
 MOST_POINTS = 3000
 """More photos than this are drawn from at random: t-SNE takes a minute for so many."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.answers import Network
-from benchmarks.evaluation.figures import new_figure, save
-from benchmarks.metrics import NO_ANSWER, Indices
+from benchmarks.evaluation.inference import Network
+from benchmarks.evaluation.plotting import new_figure, save
+from benchmarks.results.classification import NO_ANSWER, Indices
 from mobile_assets.photos import load
 
 if TYPE_CHECKING:
-    from benchmarks.evaluation.evaluate import Findings
+    from benchmarks.evaluation.findings import Findings
 
 EXAMPLES = 5
 """Photos of each kind."""

@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from benchmarks.evaluation.answers import Answered
-from benchmarks.evaluation.document import Accuracy, Evaluation, Outlook, PhotoGroup, Scores
-from benchmarks.tables import MISSING, percent, points
+from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.schema import Accuracy, Evaluation, Outlook, PhotoGroup, Scores
+from benchmarks.report.formatting import MISSING, percent, points
 from mobile_assets.labels import LabelMap
 
 SHORT_LIST = 20

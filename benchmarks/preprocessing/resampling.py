@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from benchmarks.preprocessing import sampling
-from benchmarks.preprocessing.sampling import Bytes
-from benchmarks.preprocessing.way import Picture, Way
+from benchmarks.preprocessing import resampling_kernels
+from benchmarks.preprocessing.input_pipeline import Picture, Way
+from benchmarks.preprocessing.resampling_kernels import Bytes
 from mobile_assets.preprocessing import Preprocessing
 
 BLACK, GREY = (0, 0, 0), (128, 128, 128)
@@ -35,10 +35,10 @@ def mediapipe_cpu(photo: Picture, contract: Preprocessing) -> Bytes:
     """
     pixels = np.asarray(photo)
     x, y = (
-        np.rint(sampling.corners(source, target) * 32) / 32
+        np.rint(resampling_kernels.corners(source, target) * 32) / 32
         for source, target in ((photo.width, contract.width), (photo.height, contract.height))
     )
-    return sampling.rounded(sampling.sample(pixels, x, y))
+    return resampling_kernels.rounded(resampling_kernels.sample(pixels, x, y))
 
 
 def bilinear(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -50,7 +50,9 @@ def bilinear(photo: Picture, contract: Preprocessing) -> Bytes:
     torchvision's `resize(…, antialias=False)`. Held against Skia m144: 0.002, 1 at most. A GPU
     rounds later and in its own way, which is not imitated.
     """
-    return sampling.rounded(sampling.bilinear(np.asarray(photo), contract.height, contract.width))
+    return resampling_kernels.rounded(
+        resampling_kernels.bilinear(np.asarray(photo), contract.height, contract.width)
+    )
 
 
 def nearest(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -59,7 +61,7 @@ def nearest(photo: Picture, contract: Preprocessing) -> Bytes:
     Held against Skia m144 on noise of six sizes: equal on five; from 256 to 224 pixels, where every
     seventh centre lies on a border, Skia's own rounding decides for 18 % of the pixels.
     """
-    return sampling.nearest(np.asarray(photo), contract.height, contract.width)
+    return resampling_kernels.nearest(np.asarray(photo), contract.height, contract.width)
 
 
 def canvas_low(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -69,7 +71,7 @@ def canvas_low(photo: Picture, contract: Preprocessing) -> Bytes:
     pixels: 0.0 on six; 0.10 from 1600 × 1200, where places lie on sixteenths of a pixel exactly
     and Skia's fixed point decides. Of tiny pictures up to 0.9, for the same reason.
     """
-    return sampling.coarse_bilinear(np.asarray(photo), contract.height, contract.width)
+    return resampling_kernels.coarse_bilinear(np.asarray(photo), contract.height, contract.width)
 
 
 def canvas_high(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -79,7 +81,7 @@ def canvas_high(photo: Picture, contract: Preprocessing) -> Bytes:
     with `Bitmap.setHasMipMap(true)` samples by Skia's mip maps too; that it blends them alike is
     taken for granted here.
     """
-    return sampling.trilinear(np.asarray(photo), contract.height, contract.width)
+    return resampling_kernels.trilinear(np.asarray(photo), contract.height, contract.width)
 
 
 def canvas_image(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -100,8 +102,8 @@ def canvas_image(photo: Picture, contract: Preprocessing) -> Bytes:
         level += 1
     if level:
         height, width = side(photo.height, level), side(photo.width, level)
-        pixels = sampling.from_nearest_mip(pixels, height, width)
-    return sampling.coarse_bilinear(pixels, contract.height, contract.width)
+        pixels = resampling_kernels.from_nearest_mip(pixels, height, width)
+    return resampling_kernels.coarse_bilinear(pixels, contract.height, contract.width)
 
 
 def sample_size(photo: Picture, contract: Preprocessing) -> Bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.runtimes.base import (
+from benchmarks.runtimes.interface import (
     DEFAULT,
     Pixels,
     Probabilities,

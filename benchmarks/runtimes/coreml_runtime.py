@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from benchmarks.runtimes.base import Opened, Pixels, Probabilities
 from benchmarks.runtimes.coreml_reference.session import check_contract
+from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
-from mobile_assets.quiet import quiet
+from mobile_assets.log_suppression import quiet
 
 _UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "CPU_AND_NE"}
 """What a row calls a compute unit, and what coremltools does."""
@@ -100,7 +100,7 @@ class CoreMLRuntime:
             raise MissingDependencyError(lacking)
         package = bundle.path(variant)
         with quiet():
-            from export.coreml_check import read_structure
+            from export.coreml.structure import read_structure
 
             found = read_structure(package)
         check_contract(bundle, package, (found.height, found.width), found.labels)

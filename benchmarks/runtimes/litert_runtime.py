@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.results import Placement
-from benchmarks.runtimes import tflite
-from benchmarks.runtimes.base import Floats, Opened, Pixels, Probabilities
-from benchmarks.runtimes.tflite import Tensor
+from benchmarks.results.schema import Placement
+from benchmarks.runtimes import tflite_model
+from benchmarks.runtimes.interface import Floats, Opened, Pixels, Probabilities
+from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
-from mobile_assets.quiet import quiet
+from mobile_assets.log_suppression import quiet
 
 
 class LitertSession(Opened):
@@ -29,7 +29,7 @@ class LitertSession(Opened):
         self._interpreter: Any = _interpreter(path, threads)
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
-        self.image, self.probabilities = tflite.check_tensors(
+        self.image, self.probabilities = tflite_model.check_tensors(
             path,
             [Tensor.of(detail) for detail in inputs],
             [Tensor.of(detail) for detail in outputs],
@@ -51,7 +51,7 @@ class LitertSession(Opened):
     def placement(self) -> Placement | None:
         """Which operations XNNPACK took; None if the interpreter does not list them."""
         try:
-            return tflite.placement(self._interpreter._get_ops_details())
+            return tflite_model.placement(self._interpreter._get_ops_details())
         except (AttributeError, KeyError, TypeError):
             # The list is not part of LiteRT's public interface and may go.
             return None
@@ -61,9 +61,9 @@ class LitertSession(Opened):
         self._interpreter = None
 
     def _one(self, photo: Pixels | Floats) -> Probabilities:
-        self._interpreter.set_tensor(self._from, tflite.as_input(photo[None], self.image))
+        self._interpreter.set_tensor(self._from, tflite_model.as_input(photo[None], self.image))
         self._interpreter.invoke()
-        return tflite.as_probabilities(
+        return tflite_model.as_probabilities(
             self._interpreter.get_tensor(self._to)[0], self.probabilities
         )
 
@@ -88,10 +88,10 @@ class LitertRuntime:
             InputError: The variant is not a TFLite file.
             DamagedError: The file cannot be opened, or does not fit the bundle's contract.
         """
-        tflite.check_format(variant)
+        tflite_model.check_format(variant)
         path = bundle.path(variant)
         session = LitertSession(path, threads=threads)
-        tflite.check_contract(bundle, path, session.image, session.probabilities)
+        tflite_model.check_contract(bundle, path, session.image, session.probabilities)
         return session
 
 

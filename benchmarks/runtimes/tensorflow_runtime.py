@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import Literal
 
-from benchmarks.runtimes.worker import SCRIPT, Launch, WorkerSession
+from benchmarks.runtimes.subprocess_interpreter import SCRIPT, Launch, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import MissingDependencyError
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.results import REFERENCE_RUNTIME
-from benchmarks.runtimes.base import Floats, Opened, Pixels, Probabilities
+from benchmarks.results.schema import REFERENCE_RUNTIME
+from benchmarks.runtimes.interface import Floats, Opened, Pixels, Probabilities
 
 if TYPE_CHECKING:
     from train.run import Run

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.runtimes import DEFAULT, runtimes
+from benchmarks.verify.auxiliary_models import check_companions
 from benchmarks.verify.checks import Check, Verification, Whole, impossible, judged
-from benchmarks.verify.companions import check_companions
-from benchmarks.verify.contents import (
+from benchmarks.verify.files import (
     check_calibration,
     check_files,
     check_labels,
@@ -17,8 +17,8 @@ from benchmarks.verify.contents import (
     check_variant_files,
     read_labels,
 )
-from benchmarks.verify.formats import check_formats
-from benchmarks.verify.vectors import check_vectors
+from benchmarks.verify.golden_vectors import check_vectors
+from benchmarks.verify.model_files import check_formats
 from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import Device, Latency, Memory, MemoryUse, Placement
+from benchmarks.results.schema import Device, Latency, Memory, MemoryUse, Placement
 from benchmarks.runtimes.android import benchmark_model as tool
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate, Log
@@ -19,9 +19,9 @@ from benchmarks.runtimes.android.device import (
     model_of,
     warmth_of,
 )
+from benchmarks.runtimes.android.device_folder import Workplace
 from benchmarks.runtimes.android.placement import delegate_used
-from benchmarks.runtimes.android.workplace import Workplace
-from benchmarks.runtimes.tflite import check_format
+from benchmarks.runtimes.tflite_model import check_format
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import MissingDependencyError
 from mobile_assets.schema import Record

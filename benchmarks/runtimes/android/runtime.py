@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from benchmarks.runtimes.android.adb import choose, find_adb
-from benchmarks.runtimes.android.answers import AndroidSession
 from benchmarks.runtimes.android.benchmark_model import DELEGATES, Delegate
+from benchmarks.runtimes.android.inference import AndroidSession
 from benchmarks.runtimes.android.measure import (
     GET_PROGRAM,
     PhoneOptions,

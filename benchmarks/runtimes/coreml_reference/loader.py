@@ -14,7 +14,7 @@ from benchmarks.runtimes.coreml_reference.constants import CONSTEXPR, Constants,
 from benchmarks.runtimes.coreml_reference.operations import CLASSIFY, OPERATIONS
 from benchmarks.runtimes.coreml_reference.program import Program, Step
 from mobile_assets.errors import DamagedError, UnsupportedError
-from mobile_assets.quiet import quiet
+from mobile_assets.log_suppression import quiet
 
 _KNOWN = frozenset({"const", CLASSIFY, *CONSTEXPR, *OPERATIONS})
 _AGAIN = "Export the bundle again."

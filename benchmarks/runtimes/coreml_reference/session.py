@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.runtimes.base import Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 

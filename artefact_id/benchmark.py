@@ -1,0 +1,162 @@
+"""What is measured, and the command `benchmark`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from artefact_id.options import PHOTOS_HELP, add_layout, add_out, command, register_heif
+from mobile_assets.errors import InputError
+
+DEFAULT_GATE = "default"
+"""What `--gate` means without a file."""
+
+ANDROID_OPTIONS = (
+    (
+        "--android-benchmark-model",
+        "ARTEFACT_ID_BENCHMARK_MODEL",
+        "LiteRT's benchmark_model for Android, for the runtime android",
+    ),
+    (
+        "--android-runner",
+        "ARTEFACT_ID_ANDROID_RUNNER",
+        "program that answers photos on the phone, for accuracy there",
+    ),
+    ("--android-serial", "ANDROID_SERIAL", "which phone, where adb knows several"),
+)
+"""Options of the runtime android, and the environment variables that they set."""
+
+
+def add_benchmark(commands: Any) -> None:
+    """Adds the command `benchmark`."""
+    parser = command(
+        commands,
+        "benchmark",
+        _benchmark,
+        "compare every variant with the full-precision model, write a report",
+        "  artefact-id benchmark bundle --photos photos --out report\n"
+        "  artefact-id benchmark bundle --photos photos --test-photos more --out report\n"
+        "  artefact-id benchmark bundle --photos photos --out report --gate --junit gates.xml\n"
+        "  artefact-id benchmark bundle --photos photos --out report --against earlier",
+    )
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="bundle folders")
+    parser.add_argument("--photos", type=Path, required=True, help="the register: " + PHOTOS_HELP)
+    parser.add_argument(
+        "--test-photos", type=Path, help="further photos of the same objects, tested as well"
+    )
+    parser.add_argument("--run", type=Path, dest="run_folder", help="run of the (one) bundle")
+    add_layout(parser)
+    add_out(parser, "REPORT")
+    add_measuring(parser)
+    parser.add_argument("--json", action="store_true", help="print results.json")
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """What is measured, on which runtimes, and how thoroughly."""
+    group = parser.add_argument_group("measuring")
+    group.add_argument("--latency-runs", type=int, default=50, help="timed runs (default: 50)")
+    group.add_argument("--threads", default="1,2,4", help="comma-separated (default: 1,2,4)")
+    group.add_argument(
+        "--runtimes",
+        metavar="NAMES",
+        help="comma-separated: litert, tensorflow, litert-arm64, coreml, coreml-reference, android "
+        "(default: those that are quick and here; `doctor` lists them)",
+    )
+    for option, variable, what in ANDROID_OPTIONS:
+        group.add_argument(option, metavar="WHICH", help=f"{what} (or ${variable})")
+    group.add_argument("--limit", type=int, help="test at most so many photos")
+    group.add_argument(
+        "--preprocessing",
+        type=int,
+        default=200,
+        metavar="PHOTOS",
+        help="photos on which the cost of each phone's own resampling and of usual mistakes is "
+        "measured, at the lowest threshold; 0 for none (default: 200)",
+    )
+    group.add_argument(
+        "--no-speed", dest="measure_speed", action="store_false", help="accuracy only"
+    )
+    add_judging(parser)
+
+
+def add_judging(parser: argparse.ArgumentParser) -> None:
+    """What the results are held against."""
+    group = parser.add_argument_group("judging")
+    group.add_argument(
+        "--gate",
+        nargs="?",
+        const=DEFAULT_GATE,
+        metavar="GATES",
+        help="hold the results against a gates file (without a name: the toolkit's own); exit "
+        "code 1 and a list if anything does not hold",
+    )
+    group.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write what the gate found as JUnit XML"
+    )
+    group.add_argument(
+        "--against",
+        type=Path,
+        metavar="OLD",
+        help="say what got better or worse than in an earlier results.json, and whether beyond "
+        "noise",
+    )
+
+
+def asked_of(options: argparse.Namespace) -> Any:
+    """What is asked of the results, its files read before anything is measured."""
+    from benchmarks.gates.rules import DEFAULT_GATES
+    from benchmarks.pipeline.acceptance import Asked
+
+    gate = options.gate and (DEFAULT_GATES if options.gate == DEFAULT_GATE else Path(options.gate))
+    return Asked.read(gate, options.junit, options.against)
+
+
+def benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
+    """The options of measuring that were given.
+
+    Raises:
+        InputError: One of them cannot be used.
+    """
+    from benchmarks.pipeline.benchmark import BenchmarkOptions
+
+    for option, variable, _ in ANDROID_OPTIONS:
+        given = getattr(options, option.strip("-").replace("-", "_"))
+        if given:  # the runtime reads the variable, so that it is the same with and without us
+            os.environ[variable] = given
+    try:
+        threads = tuple(int(word) for word in options.threads.split(","))
+    except ValueError:
+        raise InputError(f"--threads {options.threads}: give numbers such as 1,2,4.") from None
+    return BenchmarkOptions(
+        runtimes=tuple(options.runtimes.split(",")) if options.runtimes else None,
+        preprocessing=options.preprocessing,
+        latency_runs=options.latency_runs,
+        threads=threads,
+        limit=options.limit,
+        measure_speed=options.measure_speed,
+        gates=asked.gates,
+        force=options.force,
+    )
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from benchmarks.pipeline.benchmark import benchmark_bundles
+    from benchmarks.pipeline.terminal import Terminal
+
+    register_heif()
+    asked = asked_of(options)
+    with Terminal() as terminal:
+        results = benchmark_bundles(
+            options.bundles,
+            options.photos,
+            options.out,
+            test_photos=options.test_photos,
+            run=options.run_folder,
+            layout=options.layout,
+            options=benchmark_options(options, asked),
+            terminal=terminal,
+        )
+        terminal.results(results, options.out, json=options.json)
+    asked.answer(results, report=options.out, json=options.json)

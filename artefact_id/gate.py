@@ -1,0 +1,78 @@
+"""Results that are there already: `gate` and `explain`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from artefact_id.benchmark import DEFAULT_GATE, add_judging, asked_of
+from artefact_id.options import command
+from mobile_assets.errors import InputError
+
+
+def add_gate(commands: Any) -> None:
+    """Adds the command `gate`."""
+    parser = command(
+        commands,
+        "gate",
+        _gate,
+        "hold results that are already measured against a gate, or against earlier ones",
+        "  artefact-id gate report\n"
+        "  artefact-id gate report/results.json --gate gates.json --junit gates.xml\n"
+        "  artefact-id gate report --against earlier/report\n\n"
+        "Without --gate and --against, the toolkit's own gate is held.",
+    )
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="results.json, or the report's folder"
+    )
+    add_judging(parser)
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def _gate(options: argparse.Namespace) -> None:
+    from benchmarks.gates.comparison import read_results
+
+    if options.gate is None and options.against is None:
+        options.gate = DEFAULT_GATE
+    asked = asked_of(options)
+    asked.answer(read_results(options.results), report=None, json=options.json)
+
+
+def add_explain(commands: Any) -> None:
+    """Adds the command `explain`."""
+    parser = command(
+        commands,
+        "explain",
+        _explain,
+        "which mistake in an app makes the accuracy that it has",
+        "  artefact-id explain report --top1 0.61 --photos 120\n\n"
+        "Looks up a measured share of right answers among what each way of making the network's\n"
+        "input costs: swapped channels, a wrong range, a missed rotation, a phone's resampling.",
+    )
+    parser.add_argument(
+        "results", type=Path, metavar="RESULTS", help="results.json, or the report's folder"
+    )
+    parser.add_argument(
+        "--top1", type=float, required=True, help="share of photos that the app is right on, 0–1"
+    )
+    parser.add_argument(
+        "--photos", type=int, required=True, help="number of photos that the app was tried on"
+    )
+    parser.add_argument("--json", action="store_true", help="print the ways that fit as JSON")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from benchmarks.gates.comparison import read_results
+    from benchmarks.gates.diagnosis import recognise
+    from benchmarks.pipeline.terminal import Terminal
+
+    costs = read_results(options.results).preprocessing
+    if not costs:
+        raise InputError(
+            f"{options.results} does not hold what ways of making the input cost. "
+            "Measure again without --preprocessing 0."
+        )
+    found = recognise(costs, options.top1, options.photos)
+    with Terminal() as terminal:
+        terminal.explained(found, json=options.json)

@@ -1,0 +1,133 @@
+"""The command line of artefact-id: parse, call one function, print.
+
+Heavy imports stand in the handlers, so that `--help` is quick and a part that is not installed
+hurts only the commands that need it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from artefact_id import benchmark, bundle, environment, gate, sweep, train
+from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
+
+INTERRUPTED = 130
+HALTED = "Interrupted: nothing half-written is left; the same command goes on where it can."
+
+EXTRAS = {
+    "torch": "train",
+    "timm": "train",
+    "safetensors": "train",
+    "filelock": "train",
+    "tensorboardX": "train",
+    "litert_torch": "export",
+    "ai_edge_quantizer": "export",
+    "coremltools": "export",
+    "flatbuffers": "export",
+    "cryptography": "export",
+    "jinja2": "benchmark",
+    "matplotlib": "benchmark",
+    "psutil": "benchmark",
+    "mitsuba": "demo",
+    "scipy": "benchmark",
+    "sklearn": "figures",
+    "umap": "figures",
+    "captum": "figures",
+}
+"""Which extra of the package brings a module that may be missing."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: Words after the program's name; None for the process's own.
+
+    Returns:
+        0 done, 1 a check or gate failed, 2 the user's input or environment is wrong,
+        130 interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    _quieten()
+    try:
+        return int(options.run(options) or 0)
+    except KeyboardInterrupt as interrupt:
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+            print(f"\n{interrupt}" if str(interrupt) else f"\n{HALTED}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ArtefactError, OSError, ModuleNotFoundError) as error:
+        if options.debug:
+            raise
+        translated = _translate(error)
+        print(f"artefact-id: {translated}", file=sys.stderr)
+        return translated.exit_code
+
+
+def _translate(error: Exception) -> ArtefactError:
+    """Turns what the environment can cause into an error with a remedy."""
+    if isinstance(error, ArtefactError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        name = (error.name or "").split(".")[0]
+        if name not in EXTRAS:
+            raise error
+        return MissingDependencyError(
+            f"This command needs {name}, which is not installed. "
+            f"Install it with: pip install 'artefact-id[{EXTRAS[name]}]'"
+        )
+    return InputError(f"{error}. Check the path, its permissions and the free space on the disk.")
+
+
+def _quieten() -> None:
+    """Keeps third-party start-up chatter off the terminal; must run before those imports."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GLOG_minloglevel", "3")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="artefact-id",
+        description="Recognise one particular museum object on a phone, offline.",
+        epilog="Start with `artefact-id demo`, which does the whole job on a generated register.\n"
+        "Every command explains itself: `artefact-id train --help`.\n\n"
+        "Exit codes: 0 done; 1 a check failed; 2 the input or environment is wrong; "
+        "130 interrupted.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (
+        train.add_demo,
+        train.add_inspect,
+        train.add_train,
+        train.add_evaluate,
+        bundle.add_export,
+        bundle.add_verify,
+        bundle.add_sign,
+        benchmark.add_benchmark,
+        gate.add_gate,
+        gate.add_explain,
+        sweep.add_sweep,
+        bundle.add_identify,
+        environment.add_setup,
+        environment.add_doctor,
+    ):
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"artefact-id {version('artefact-id')}"
+    except PackageNotFoundError:
+        return "artefact-id (not installed)"
+

@@ -1,0 +1,116 @@
+"""What the commands' parsers share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, more: str
+) -> argparse.ArgumentParser:
+    """A parser of one command, with an epilog that teaches."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+PHOTOS_HELP = (
+    "a folder ROOT/<object>/<photo> or ROOT/<collection>/<object>/<photo>, "
+    "or a manifest (.csv, .jsonl)"
+)
+
+
+def add_photos(parser: argparse.ArgumentParser) -> None:
+    """The photos as the first word, and how folders are meant."""
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help=PHOTOS_HELP)
+    add_layout(parser)
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """How folders of photos are meant."""
+    parser.add_argument(
+        "--layout",
+        choices=("auto", "object", "collection", "manifest", "durham"),
+        default="auto",
+        help="how folders are meant, where it is ambiguous (default: auto)",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    """Where to write, and whether to replace what is there."""
+    parser.add_argument("--out", type=Path, required=True, metavar=what, help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace a folder that is there")
+
+
+BACKBONE = "tf_efficientnet_lite0"
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """How a model is trained."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--backbone",
+        default=BACKBONE,
+        metavar="NAME",
+        help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
+        f"inception-v4, or any name of timm's (default: {BACKBONE})",
+    )
+    group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
+    group.add_argument(
+        "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
+    )
+    group.add_argument("--epochs", type=int, help="passes over all weights (default: the recipe's)")
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="EPOCHS",
+        help="end after so many epochs of all weights without a better validation; a falling rate "
+        "is then brought down early, not broken off (default: never)",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of the split and the training")
+    group.add_argument(
+        "--split",
+        choices=("stratified", "paper", "manifest"),
+        help="how photos are divided into training, validation and test (default: the recipe's "
+        "way; field: stratified)",
+    )
+    group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
+    group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    group.add_argument("--cache", type=Path, metavar="DIR", help="folder of prepared photos")
+
+
+def train_options(options: argparse.Namespace, **changes: Any) -> Any:
+    """The options of training that were given, with `changes` in place."""
+    from train.training_plan import TrainOptions
+
+    chosen = {
+        name: getattr(options, name)
+        for name in TrainOptions.__dataclass_fields__
+        if getattr(options, name, None) is not None
+    }
+    return TrainOptions(**(chosen | changes))
+
+
+def photo_root(photos: Path | None) -> Path | None:
+    """Paths in a run are relative to the folder, or to the manifest's folder."""
+    return photos.parent if photos is not None and photos.is_file() else photos
+
+
+def register_heif() -> None:
+    """Teaches Pillow to read HEIC, what an iPhone takes."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()

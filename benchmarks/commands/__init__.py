@@ -1,1 +1,0 @@
-"""The commands: each adds its parser and calls one function; `artefact_id.py` gathers them."""

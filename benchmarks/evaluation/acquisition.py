@@ -1,0 +1,268 @@
+"""Which objects to photograph again: expected accuracy, nearest confusions, estimated gain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import betaln, expit, logit
+from scipy.stats import beta as beta_distribution
+
+from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.schema import Confusion, Curve, Outlook
+from benchmarks.results.classification import Interval
+from benchmarks.results.clustered import resample_objects
+from mobile_assets.labels import LabelMap
+
+TARGET = 8
+"""Photos per object that the paper calls the sweet spot (Winterbottom et al., 2022)."""
+
+NEAREST = 3
+"""How many of an object's nearest confusions are listed of each kind."""
+
+_RIDGE = 0.05
+"""Pull of the curve's two numbers towards 0, in photos: keeps them finite where all are right."""
+
+_USUAL_PRIOR = 4.0
+_PRIOR_SPREAD = 1.0
+"""Log-normal prior of the prior's own weight: 4 photos, a factor of e either way. Objects with
+one held-out photo each say nothing about it, and it decides alone then."""
+
+Shares = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen of each object on held-out photos.
+
+    Attributes:
+        held_out: `[objects]` photos answered.
+        right: `[objects]` of them rightly.
+        own: `[objects]` mean probability of the right object; NaN without photos.
+    """
+
+    held_out: Counts
+    right: Counts
+    own: Shares
+
+
+def evidence_of(answered: Answered, model: str, objects: int) -> Evidence:
+    """Counts a model's answers to held-out photos by object."""
+    truth = answered.truth
+    held_out = np.bincount(truth, minlength=objects)
+    right = np.bincount(truth[answered.answers[model].right], minlength=objects)
+    own = np.bincount(truth, weights=answered.own[model], minlength=objects)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = own / held_out
+    return Evidence(held_out, right, mean)
+
+
+def fit_curve(photos: Counts, evidence: Evidence, *, resamples: int, seed: int) -> Curve:
+    """Fits top-1 against the logarithm of the photos per object, and how far objects scatter.
+
+    Args:
+        photos: `[objects]` photos in the register.
+        evidence: At least one held-out photo in all.
+        resamples: Draws of objects for the slope's interval.
+        seed: Seed of the draws.
+    """
+    shown = np.flatnonzero(evidence.held_out)
+    x = np.log(np.maximum(photos[shown], 1).astype(np.float64))
+    held = evidence.held_out[shown].astype(np.float64)
+    right = evidence.right[shown].astype(np.float64)
+    sloped = len(np.unique(x)) > 1
+    intercept, slope = _logistic(x, right, held, sloped=sloped)
+    interval: Interval | None = None
+    if sloped and resamples:
+        draw = resample_objects(np.arange(len(shown)), resamples=resamples, seed=seed)
+        slopes = []
+        for _ in range(resamples):
+            times = draw()
+            slopes.append(_logistic(x, right * times, held * times, sloped=True)[1])
+        low, high = np.quantile(slopes, [0.025, 0.975])
+        interval = (float(low), float(high))
+    return Curve(
+        intercept=intercept,
+        slope=slope if sloped else None,
+        slope_ci95=interval,
+        prior_photos=_prior_photos(expit(intercept + slope * x), right, held),
+        evidence_photos=int(held.sum()),
+        target=TARGET,
+    )
+
+
+def _logistic(x: Shares, right: Shares, held: Shares, *, sloped: bool) -> tuple[float, float]:
+    """Intercept and slope by Newton's method, a little ridge on both, about the mean of x."""
+    centre = float((x * held).sum() / held.sum())
+    columns = np.stack([np.ones_like(x), x - centre], axis=1)[:, : 2 if sloped else 1]
+    # Half a photo right and half wrong keep the intercept finite where all photos are alike.
+    start = float(logit((right.sum() + 0.5) / (held.sum() + 1)))
+    found = np.zeros(columns.shape[1])
+    found[0] = start
+    anchor = found.copy()
+    for _ in range(25):
+        share = expit(columns @ found)
+        slope_of = columns.T @ (right - held * share) - _RIDGE * (found - anchor)
+        bend = (columns * (held * share * (1 - share))[:, None]).T @ columns
+        step = np.linalg.solve(bend + _RIDGE * np.eye(len(found)), slope_of)
+        step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+        found = found + step
+        if np.abs(step).max() < 1e-8:
+            break
+    slope = float(found[1]) if sloped else 0.0
+    return float(found[0]) - slope * centre, slope
+
+
+def _prior_photos(expected: Shares, right: Shares, held: Shares) -> float:
+    """How many photos the curve counts for: beta-binomial likelihood with a log-normal prior."""
+
+    def cost(log_weight: float) -> float:
+        weight = float(np.exp(log_weight))
+        a, b = weight * expected, weight * (1 - expected)
+        likelihood = betaln(a + right, b + held - right) - betaln(a, b)
+        prior = ((log_weight - np.log(_USUAL_PRIOR)) / _PRIOR_SPREAD) ** 2 / 2
+        return float(prior - likelihood.sum())
+
+    return float(np.exp(minimize_scalar(cost, bounds=(-2.5, 5.0), method="bounded").x))
+
+
+def outlooks(
+    labels: LabelMap,
+    training_photos: Counts,
+    evidence: Evidence,
+    curve: Curve,
+    nearest: Mapping[int, Sequence[Confusion]],
+) -> tuple[Outlook, ...]:
+    """Every object's outlook, the largest estimated gain first.
+
+    An object's expected accuracy is that of objects with as many photos, drawn towards its own
+    held-out photos: the mean of a beta distribution whose prior counts as `curve.prior_photos`
+    photos. Objects that are expected equally good stand by the probability that the right answer
+    got, the lowest first.
+
+    Args:
+        labels: The objects.
+        training_photos: `[objects]`.
+        evidence: What was seen of them.
+        curve: Fitted on it.
+        nearest: Confusions by class index.
+    """
+    found = []
+    for label in labels.labels:
+        place = label.index
+        a, b = _posterior(label.photos, curve, evidence, place)
+        low, high = beta_distribution.ppf([0.025, 0.975], a, b)
+        expected = float(a / (a + b))
+        gain, interval = _gain(expected, label.photos, curve)
+        own = float(evidence.own[place])
+        found.append(
+            Outlook(
+                object_id=label.object_id,
+                title=label.title,
+                collection=label.collection,
+                photos=label.photos,
+                training_photos=int(training_photos[place]),
+                held_out=int(evidence.held_out[place]),
+                right=int(evidence.right[place]),
+                expected=expected,
+                expected_ci95=(float(low), float(high)),
+                own_probability=own if np.isfinite(own) else None,
+                nearest=tuple(nearest.get(place, ())),
+                photos_to_take=max(0, curve.target - label.photos),
+                gain=gain,
+                gain_ci95=interval,
+            )
+        )
+    return tuple(sorted(found, key=_urgency))
+
+
+def _urgency(outlook: Outlook) -> tuple[float, float, float, str]:
+    own = 1.0 if outlook.own_probability is None else outlook.own_probability
+    return (-(outlook.gain or 0.0), outlook.expected, own, outlook.object_id)
+
+
+def _posterior(photos: int, curve: Curve, evidence: Evidence, place: int) -> tuple[float, float]:
+    prior = float(expit(curve.intercept + (curve.slope or 0.0) * np.log(max(photos, 1))))
+    right, held = int(evidence.right[place]), int(evidence.held_out[place])
+    return curve.prior_photos * prior + right, curve.prior_photos * (1 - prior) + held - right
+
+
+def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Interval | None]:
+    """What the curve's slope promises from `photos` to the target, in the object's own place."""
+    if curve.slope is None:
+        return None, None
+    if photos >= curve.target:
+        return 0.0, (0.0, 0.0)
+    further = float(np.log(curve.target / max(photos, 1)))
+
+    def at(slope: float) -> float:
+        return float(expit(logit(expected) + slope * further)) - expected
+
+    interval = None
+    if curve.slope_ci95 is not None:
+        interval = (at(curve.slope_ci95[0]), at(curve.slope_ci95[1]))
+    return at(curve.slope), interval
+
+
+def nearest_confusions(
+    answered: Answered, model: str, means: NDArray[np.float32], labels: LabelMap
+) -> dict[int, list[Confusion]]:
+    """What each object is taken for, by probability and by look.
+
+    Args:
+        answered: Answers to held-out photos.
+        model: Whose probabilities.
+        means: `[objects, features]` mean features of training photos; zeros where there are none.
+        labels: The objects.
+
+    Returns:
+        By class index: the objects with the highest mean probability on its held-out photos, then
+        those with the most alike mean features.
+    """
+    found: dict[int, list[Confusion]] = {}
+    answers, truth = answered.answers[model], answered.truth
+    for place in np.unique(truth):
+        rows = np.flatnonzero(truth == place)
+        shares: dict[int, float] = {}
+        for other, probability in zip(
+            answers.best[rows].ravel(), answers.probability[rows].ravel(), strict=True
+        ):
+            if other not in (place, -1):
+                shares[int(other)] = shares.get(int(other), 0.0) + float(probability) / len(rows)
+        best = sorted(shares, key=lambda other: (-shares[other], other))[:NEAREST]
+        found[int(place)] = [
+            Confusion(object_id=labels[o].object_id, by="answers", value=min(1.0, shares[o]))
+            for o in best
+        ]
+    for place, others in _alike(means).items():
+        found.setdefault(place, []).extend(
+            Confusion(object_id=labels[other].object_id, by="look", value=value)
+            for other, value in others
+        )
+    return found
+
+
+def _alike(means: NDArray[np.float32]) -> dict[int, list[tuple[int, float]]]:
+    """The nearest objects by the cosine of features, less what all objects have in common."""
+    known = np.flatnonzero(np.abs(means).sum(axis=1) > 0)
+    if len(known) < 2:
+        return {}
+    centred = means[known] - means[known].mean(axis=0)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    units = centred / np.maximum(norms, 1e-12)
+    found = {}
+    for start in range(0, len(known), 512):  # keeps the table of cosines small
+        cosines = units[start : start + 512] @ units.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -2.0
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEAREST, len(known) - 1)]
+        for row in rows:
+            found[int(known[start + row])] = [
+                (int(known[other]), float(np.clip(cosines[row, other], -1, 1)))
+                for other in best[row]
+            ]
+    return found

@@ -1,0 +1,182 @@
+"""The runs of an evaluation: that they belong together, and which photos none of them has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
+from benchmarks.results.measurement import Skipped, TestPhoto
+from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.files import sha256_file
+from mobile_assets.labels import LabelMap
+from train.readers import Layout, read_register
+from train.run import Run, RunMetrics, read_run
+
+
+@dataclass(frozen=True)
+class Team:
+    """Runs over the same register, with names of their own.
+
+    Attributes:
+        runs: At least one.
+        names: What tables call them, all different.
+        val_top1: Their top-1 on validation photos; None where they had none.
+        root: Folder that the register's paths are relative to.
+    """
+
+    runs: tuple[Run, ...]
+    names: tuple[str, ...]
+    val_top1: tuple[float | None, ...]
+    root: Path
+
+    @property
+    def labels(self) -> LabelMap:
+        """The label map that all share."""
+        return self.runs[0].labels
+
+    @property
+    def lead(self) -> int:
+        """Place of the member with the best validation accuracy; of equal ones the first."""
+        reached = [-1.0 if value is None else value for value in self.val_top1]
+        return reached.index(max(reached))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Photos to answer.
+
+    Attributes:
+        test: Photos that no member saw.
+        validation: Photos that no member trained on, but that chose a checkpoint.
+        left_out: The others that were asked for, and why they are not used.
+    """
+
+    test: tuple[TestPhoto, ...]
+    validation: tuple[TestPhoto, ...]
+    left_out: tuple[Skipped, ...]
+
+
+def gather(folders: Sequence[Path], photos: Path) -> Team:
+    """Reads the runs and checks that they know the same objects by the same numbers.
+
+    Args:
+        folders: The runs.
+        photos: The register, a folder or a manifest.
+
+    Raises:
+        InputError: A folder is no run, a run is given twice, or they are of different registers.
+        DamagedError: A run is incomplete.
+    """
+    runs = tuple(read_run(folder) for folder in folders)
+    first = runs[0]
+    for other in runs[1:]:
+        if other.labels.sha256 != first.labels.sha256:
+            raise InputError(
+                f"{other.folder} and {first.folder} cannot vote together: their labels.json differ "
+                f"({other.info.objects} objects of {other.info.register_name} with at least "
+                f"{other.info.min_photos} photos, and {first.info.objects} of "
+                f"{first.info.register_name} with {first.info.min_photos}). "
+                "Give runs that were trained on the same register with the same --min-photos."
+            )
+    models = [run.info.model_sha256 for run in runs]
+    if len(set(models)) < len(models):
+        twice = next(run for n, run in enumerate(runs) if models[n] in models[:n])
+        raise InputError(f"{twice.folder} was given twice: it would vote twice. Give it once.")
+    root = photos.parent if photos.is_file() else photos
+    return Team(runs, _names(runs), tuple(_val_top1(run) for run in runs), root)
+
+
+def _names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Names of the folders; where two are alike, with the folder above or a number."""
+    names = [run.folder.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.folder.resolve().parent.name}/{run.folder.resolve().name}" for run in runs]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} ({names[: n + 1].count(name)})"
+        for n, name in enumerate(names)
+    )
+
+
+def _val_top1(run: Run) -> float | None:
+    try:
+        return RunMetrics.read(run.folder / "metrics.json").val_top1
+    except ArtefactError:  # a run that was put together without training has none
+        return None
+
+
+def choose_photos(team: Team, further: Path | None, layout: Layout = "auto") -> Chosen:
+    """The photos that every member may be judged on.
+
+    Args:
+        team: The runs.
+        further: More test photos of the same objects, named as in the register.
+        layout: How the folders of `further` are meant.
+
+    Raises:
+        InputError: No test photo is left.
+    """
+    photos, skipped = _candidates(team, further, layout)
+    left_out = list(skipped)
+    for name, run in zip(team.names, team.runs, strict=True):
+        photos, gone = exclude_training_photos(photos, run)
+        left_out += [Skipped(_relative(s.path, team.root), f"{s.reason} of {name}") for s in gone]
+    if not photos:
+        raise InputError(
+            f"No test photo is left for {', '.join(team.names)}: all {len(left_out)} were left "
+            f"out (first: {left_out[0].path}: {left_out[0].reason}). "
+            "Give runs with the same --split and --seed, or photos of the same objects with "
+            "--test-photos FOLDER."
+        )
+    return Chosen(_seen_by_all(photos, team), _validation(team), tuple(left_out))
+
+
+def _candidates(
+    team: Team, further: Path | None, layout: Layout
+) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    first = team.runs[0]
+    found: tuple[TestPhoto, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    if first.split.of("test") or further is None:
+        found, skipped = held_out(first, team.root)
+    if further is not None:
+        register = read_register(further, layout=layout)
+        more, more_skipped = from_register(register, first)
+        known = {photo.sha256 for photo in found}
+        found = (*found, *(photo for photo in more if photo.sha256 not in known))
+        skipped = (*skipped, *more_skipped)
+    return found, skipped
+
+
+def _seen_by_all(photos: Sequence[TestPhoto], team: Team) -> tuple[TestPhoto, ...]:
+    """Marks photos of objects that some member has no training photo of as unseen."""
+    known = set(team.labels.object_ids)
+    for run in team.runs:
+        known &= {photo.object_id for photo in run.split.of("train")}
+    return tuple(replace(photo, seen=photo.object_id in known) for photo in photos)
+
+
+def _validation(team: Team) -> tuple[TestPhoto, ...]:
+    """The first run's validation photos that no member trained on and that are as they were."""
+    trained = {p.sha256 for run in team.runs for p in run.split.of("train")}
+    index = {label.object_id: label for label in team.labels.labels}
+    known = {photo.object_id for photo in team.runs[0].split.of("train")}
+    found = []
+    for entry in team.runs[0].split.of("val"):
+        path = team.root / entry.path
+        same = path.is_file() and sha256_file(path) == entry.sha256
+        if same and entry.sha256 not in trained and entry.object_id in known:
+            label = index[entry.object_id]
+            found.append(
+                TestPhoto(path, label.index, label.object_id, label.collection, True, entry.sha256)
+            )
+    return tuple(found)
+
+
+def _relative(path: str, root: Path) -> str:
+    """A path below the register's root, without the rest of the machine's."""
+    try:
+        return Path(path).relative_to(root).as_posix()
+    except ValueError:
+        return path

@@ -1,0 +1,35 @@
+"""TODO benchmarks/evaluation/findings.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evaluation.ensemble import Team
+from benchmarks.evaluation.inference import Answered, Network
+from benchmarks.evaluation.schema import Evaluation
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An evaluation with the answers behind it, for figures.
+
+    Attributes:
+        evaluation: The document.
+        team: The runs.
+        networks: Their networks, loaded.
+        test: Answers to the test photos.
+        means: `[objects, features]` mean features of training photos.
+    """
+
+    evaluation: Evaluation
+    team: Team
+    networks: tuple[Network, ...]
+    test: Answered
+    means: NDArray[np.float32]
+
+
+Progress = Callable[[str, int, int], None]

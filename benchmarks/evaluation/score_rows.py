@@ -1,0 +1,199 @@
+"""Rows of the tables from answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.schema import Accuracy, Comparison, Estimate, PhotoGroup, Scores
+from benchmarks.results.classification import (
+    NO_ANSWER,
+    Interval,
+    count_flips,
+    paired_drop_interval,
+    wilson_interval,
+)
+from benchmarks.results.clustered import Graded, measure, object_difference, object_intervals
+from mobile_assets.labels import LabelMap
+
+MANY_PHOTOS = 10
+"""Objects with so many photos or more are one group, as in the paper's Fig. 4."""
+
+
+def graded(answered: Answered, model: str) -> Graded:
+    """One model's answers with the truth."""
+    answers = answered.answers[model]
+    return Graded(answers.rank, answers.top, answered.truth, answered.seen)
+
+
+def score_row(
+    model: str,
+    given: Graded,
+    *,
+    objects: int,
+    resamples: int,
+    seed: int,
+    collection: str | None = None,
+) -> Scores:
+    """A row of Table 3, or of Table 4 with a collection.
+
+    Args:
+        model: Name of the model.
+        given: Its answers to at least one photo.
+        objects: Objects of the register, or of the collection.
+        resamples: Draws of objects for the intervals; 0 for none.
+        seed: Seed of the draws.
+        collection: Null for all photos.
+    """
+    values = measure(given)
+    intervals: Mapping[str, Interval | None] = object_intervals(
+        given, resamples=resamples, seed=seed
+    )
+    seen = given.select(given.seen)
+
+    def accuracy(name: str, of: Graded, k: int) -> Accuracy:
+        return make_accuracy(of.rank < k, intervals[name])
+
+    def estimate(name: str) -> Estimate:
+        value = values[name]
+        return Estimate(value=value if np.isfinite(value) else None, ci95_objects=intervals[name])
+
+    return Scores(
+        model=model,
+        collection=collection,
+        objects=objects,
+        objects_shown=len(np.unique(seen.truth)),
+        photos=len(seen.truth),
+        unseen_photos=int((~given.seen).sum()),
+        top1=accuracy("top1", seen, 1),
+        top3=accuracy("top3", seen, 3),
+        top5=accuracy("top5", seen, 5),
+        top10=accuracy("top10", seen, 10),
+        top1_with_unseen=make_accuracy(
+            (given.rank == 0) & given.seen, intervals["top1_with_unseen"]
+        ),
+        precision=estimate("precision"),
+        recall=estimate("recall"),
+        f1=estimate("f1"),
+        weighted_precision=estimate("weighted_precision"),
+        weighted_recall=estimate("weighted_recall"),
+        weighted_f1=estimate("weighted_f1"),
+        paper_precision=estimate("paper_precision"),
+        paper_recall=estimate("paper_recall"),
+        paper_f1=estimate("paper_f1"),
+        invalid_answers=int((given.top == NO_ANSWER).sum()),
+    )
+
+
+def make_accuracy(right: NDArray[np.bool_], by_objects: Interval | None = None) -> Accuracy:
+    """A share of photos with Wilson's interval; none of no photos, the interval all of 0–1."""
+    hits, photos = int(right.sum()), len(right)
+    return Accuracy(
+        value=hits / photos if photos else None,
+        right=hits,
+        photos=photos,
+        ci95=wilson_interval(hits, photos) or (0.0, 1.0),
+        ci95_objects=by_objects if photos else None,
+    )
+
+
+def collection_rows(
+    answered: Answered, model: str, labels: LabelMap, *, resamples: int, seed: int
+) -> list[Scores]:
+    """Rows of Table 4: one per collection that has test photos, the largest first."""
+    sizes: dict[str, int] = {}
+    for label in labels.labels:
+        sizes[label.collection] = sizes.get(label.collection, 0) + 1
+    everything = graded(answered, model)
+    of_photo = np.array([photo.collection for photo in answered.photos])
+    rows = []
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        mask: NDArray[np.bool_] = np.asarray(of_photo == name)
+        if mask.any():
+            part = everything.select(mask)
+            rows.append(
+                score_row(
+                    model,
+                    part,
+                    objects=sizes[name],
+                    resamples=resamples,
+                    seed=seed,
+                    collection=name,
+                )
+            )
+    return rows
+
+
+def photo_groups(
+    answered: Answered,
+    model: str,
+    counts: NDArray[np.int64],
+    basis: Literal["register", "training"],
+    *,
+    resamples: int,
+    seed: int,
+) -> list[PhotoGroup]:
+    """Accuracy by photos per object: one group per number, ten and more together.
+
+    Args:
+        answered: Answers to the test photos; those of unseen objects are left out.
+        model: Whose.
+        counts: `[objects]` photos of each object.
+        basis: What `counts` counts.
+        resamples: Draws of objects for the intervals.
+        seed: Seed of the draws.
+    """
+    given = graded(answered, model)
+    given = given.select(given.seen)
+    group = np.minimum(counts[given.truth], MANY_PHOTOS)
+    found = []
+    for number in np.unique(group):
+        part = given.select(np.asarray(group == number))
+        intervals = object_intervals(part, resamples=resamples, seed=seed)
+        first = int(number)
+        found.append(
+            PhotoGroup(
+                model=model,
+                basis=basis,
+                first=first,
+                last=None if first == MANY_PHOTOS else first,
+                objects=len(np.unique(part.truth)),
+                top1=make_accuracy(part.rank < 1, intervals["top1"]),
+                top3=make_accuracy(part.rank < 3, intervals["top3"]),
+                top5=make_accuracy(part.rank < 5, intervals["top5"]),
+            )
+        )
+    return found
+
+
+def compare(
+    answered: Answered, model: str, others: Sequence[str], *, resamples: int, seed: int
+) -> list[Comparison]:
+    """Top-1 of `model` against each of the others, on the same photos of seen objects."""
+    ours = graded(answered, model)
+    ours = ours.select(ours.seen)
+    found = []
+    for other in others:
+        theirs = graded(answered, other)
+        theirs = theirs.select(theirs.seen)
+        mine, its = ours.rank == 0, theirs.rank == 0
+        flips = count_flips(its, mine)
+        photos = len(mine)
+        found.append(
+            Comparison(
+                model=model,
+                against=other,
+                points=100.0 * (flips.won - flips.lost) / photos if photos else 0.0,
+                ci95_objects=object_difference(ours, theirs, resamples=resamples, seed=seed)
+                if photos
+                else None,
+                ci95=paired_drop_interval(mine, its, resamples=resamples, seed=seed),
+                won=flips.won,
+                lost=flips.lost,
+            )
+        )
+    return found

@@ -1,0 +1,77 @@
+"""From a number to the mistake that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.results.classification import Interval, wilson_interval
+from benchmarks.results.schema import PreprocessingCost
+from mobile_assets.errors import InputError
+
+
+def recognise(
+    costs: Sequence[PreprocessingCost], top1: float, photos: int
+) -> tuple[PreprocessingCost, ...]:
+    """Which ways make about this accuracy: what may be wrong with an app that has it.
+
+    A way fits where its 95 % Wilson interval holds the app's share, or the app's holds the way's:
+    either number may be the less certain one, by how many photos it was found on.
+
+    Args:
+        costs: What was measured of one variant, on the photos that the app was tried on or on
+            others of the same kind.
+        top1: Share of photos that the app is right on, 0–1.
+        photos: Number of those photos.
+
+    Returns:
+        The ways that fit, the nearest first; empty where none does.
+
+    Raises:
+        InputError: The share is not within 0 and 1, or there are no photos.
+    """
+    if not 0 <= top1 <= 1:
+        raise InputError(f"{top1} is not a share of photos. Give one between 0 and 1.")
+    if photos < 1:
+        raise InputError(
+            f"{photos} photos tell nothing. Give the number that the app was tried on."
+        )
+    app = wilson_interval(round(top1 * photos), photos)
+    fitting = [
+        (abs(cost.top1 - top1), cost)
+        for cost in costs
+        if cost.top1 is not None and (_holds(app, cost.top1) or _holds(cost.top1_ci95, top1))
+    ]
+    return tuple(cost for _, cost in sorted(fitting, key=lambda pair: pair[0]))
+
+
+def _holds(interval: Interval | None, share: float) -> bool:
+    return interval is not None and interval[0] <= share <= interval[1]
+
+
+def table(costs: Sequence[PreprocessingCost]) -> str:
+    """A Markdown table of what each way costs, the dearest first, for a person to look up."""
+    lines = [
+        "| way | right | 95 % | lost, points | 95 % | same answer | what |",
+        "|---|---:|---|---:|---|---:|---|",
+    ]
+    measured = [cost for cost in costs if cost.top1 is not None]
+    for cost in sorted(measured, key=lambda cost: -(cost.drop_points or 0.0)):
+        cells = (
+            cost.name,
+            _percent(cost.top1),
+            _percents(cost.top1_ci95),
+            "" if cost.drop_points is None else f"{cost.drop_points:.1f}",
+            "" if cost.drop_ci95 is None else "{:.1f} to {:.1f}".format(*cost.drop_ci95),
+            _percent(cost.agreement),
+            cost.what,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _percents(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else "{:.0f}–{:.0f} %".format(*(100 * end for end in interval))

@@ -1,0 +1,301 @@
+"""The limits that a gate can set: what each reads from a row, and when it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.results.classification import wilson_interval
+from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+
+Judge = Literal["value", "interval"]
+"""Whether the measured value must keep a limit, or the whole of its interval."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A row with the results that it stands in."""
+
+    row: Row
+    results: Results
+
+    def beside(self, variant: str) -> Row | None:
+        """The row of another variant of the same bundle; None if there is none."""
+        for row in self.results.rows:
+            if row.variant == variant and _bundle(row) == _bundle(self.row):
+                return row
+        return None
+
+
+def _bundle(row: Row) -> tuple[object, ...]:
+    custody = row.custody.bundle_sha256 if row.custody else None
+    return row.register_name, row.min_photos, row.backbone, row.head, row.seed, custody
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a row says on one quantity.
+
+    Attributes:
+        value: The quantity; None where it was not measured.
+        words: The value in words, or why there is none.
+        bounds: Its 95 % interval, or its spread; None where there is none.
+    """
+
+    value: float | None
+    words: str
+    bounds: Bounds | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One kind of limit.
+
+    Attributes:
+        key: Its name in a gates file.
+        words: The requirement, with a place for the limit.
+        shown: How the limit is written there.
+        read: Reads the quantity.
+        most: Whether the limit is an upper one.
+        executed: Whether only a row that was executed can be held against it.
+        interval: What the whole of which can be asked to keep the limit; empty where there is only
+            a value.
+    """
+
+    key: str
+    words: str
+    shown: Callable[[float], str]
+    read: Callable[[Held], Reading]
+    most: bool
+    executed: bool = True
+    interval: str = ""
+
+    def requirement(self, bound: float, judge: Judge) -> str:
+        """What is asked, in words."""
+        asked = self.words.format(self.shown(bound))
+        return f"{asked}, {self.interval}" if judge == "interval" and self.interval else asked
+
+    def holds(self, bound: float, judge: Judge, held: Held) -> tuple[str, bool]:
+        """What was found, in words, and whether the requirement holds.
+
+        Args:
+            bound: The limit.
+            judge: Whether value or interval must keep it.
+            held: The row.
+        """
+        found = self.read(held)
+        if found.value is None:
+            return found.words, False
+        value = found.value
+        if judge == "interval" and self.interval:
+            if found.bounds is None:
+                return f"{found.words}; no interval was measured", False
+            value = found.bounds[1] if self.most else found.bounds[0]
+        return found.words, value <= bound if self.most else value >= bound
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _given_share(value: float) -> str:
+    return f"{100 * value:.6g} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}".replace("-", "−")
+
+
+def _drop(held: Held) -> Reading:
+    row = held.row
+    if row.drop_points is None:
+        return Reading(None, "not measured")
+    words = f"{_signed(row.drop_points)} points"
+    if row.drop_ci95 is not None:
+        low, high = row.drop_ci95
+        words += f" (95 % interval {_signed(low)} to {_signed(high)})"
+    return Reading(row.drop_points, f"{words} over {row.photos:,} photos", row.drop_ci95)
+
+
+def _share_of_photos(share: float | None, photos: int) -> Reading:
+    if share is None:
+        return Reading(None, "not measured")
+    count = round(share * photos)
+    bounds = wilson_interval(count, photos)
+    words = f"{_share(share)}, {count:,} of {photos:,} photos"
+    if bounds is not None:
+        words += f" (95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %)"
+    return Reading(share, words, bounds)
+
+
+def _agreement(held: Held) -> Reading:
+    return _share_of_photos(held.row.agreement, held.row.photos)
+
+
+def _top1(held: Held) -> Reading:
+    return _share_of_photos(held.row.top1, held.row.photos)
+
+
+def _size_ratio(held: Held) -> Reading:
+    kind = held.row.variant.split("-", maxsplit=1)[0]
+    whole = held.beside(f"{kind}-float32")
+    if whole is None or not whole.bytes:
+        words = f"the bundle has no {kind}-float32 to compare with: export it, or leave this out"
+        return Reading(None, words)
+    if held.row.bytes is None:
+        return Reading(None, "not measured")
+    ratio = held.row.bytes / whole.bytes
+    return Reading(ratio, f"{ratio:.4f} ({held.row.bytes:,} of {whole.bytes:,} bytes)")
+
+
+def _bytes(held: Held) -> Reading:
+    size = held.row.bytes
+    return Reading(None, "not measured") if size is None else Reading(size, f"{size:,} bytes")
+
+
+def _latency_ratio(held: Held) -> Reading:
+    ratio = held.row.latency_ratio
+    if ratio is not None:
+        words = (
+            f"{ratio.median:.3f} (10 % to 90 % of {ratio.rounds} rounds: "
+            f"{ratio.p10:.3f} to {ratio.p90:.3f})"
+        )
+        return Reading(ratio.median, words, (ratio.p10, ratio.p90))
+    if not held.results.settings.measure_speed:
+        return Reading(None, "speed was not measured: leave out --no-speed, or the limit")
+    return Reading(None, "not timed beside tflite-float32 of the same bundle")
+
+
+def _calibration_rise(held: Held) -> Reading:
+    reference = held.beside(REFERENCE_VARIANT)
+    if held.row.calibration_error is None:
+        return Reading(None, "not measured")
+    if reference is None or reference.calibration_error is None:
+        return Reading(None, f"no calibration error of {REFERENCE_VARIANT} to compare with")
+    if reference.photos != held.row.photos:
+        words = f"measured on {held.row.photos:,} photos, the reference on {reference.photos:,}"
+        return Reading(None, words)
+    before, now = reference.calibration_error, held.row.calibration_error
+    return Reading(now - before, f"{_signed(100 * (now - before))} points, {_share(now)} in all")
+
+
+def _drift(held: Held) -> Reading:
+    drift = held.row.max_probability_drift
+    if drift is not None:
+        return Reading(drift, f"{drift:.2g} at most")
+    if held.row.invalid_answers:
+        return Reading(None, "some probabilities are not finite numbers")
+    return Reading(None, "not measured")
+
+
+def _mean_drift(held: Held) -> Reading:
+    drift = held.row.drift
+    if drift is not None:
+        return Reading(drift.mean, f"{drift.mean:.4f} (99 % of photos at most {drift.p99:.4f})")
+    return Reading(None, _drift(held).words if held.row.invalid_answers else "not measured")
+
+
+def _invalid(held: Held) -> Reading:
+    count = held.row.invalid_answers
+    if count is None:
+        return Reading(None, "not measured")
+    return Reading(count, f"{count:,} of {held.row.photos + held.row.unseen_photos:,} photos")
+
+
+def _photos(held: Held) -> Reading:
+    return Reading(held.row.photos, f"{held.row.photos:,} photos")
+
+
+_WHOLE = "its whole 95 % interval"
+
+LIMITS = (
+    Limit(
+        key="max_drop_points",
+        words="accuracy drop at most {} points",
+        shown=_number,
+        read=_drop,
+        most=True,
+        interval=_WHOLE,
+    ),
+    Limit(
+        key="min_agreement",
+        words="agreement at least {}",
+        shown=_given_share,
+        read=_agreement,
+        most=False,
+        interval=_WHOLE,
+    ),
+    Limit(
+        key="min_top1",
+        words="top-1 at least {}",
+        shown=_given_share,
+        read=_top1,
+        most=False,
+        interval=_WHOLE,
+    ),
+    Limit(
+        key="max_probability_drift",
+        words="no probability further than {} from the reference's",
+        shown=_number,
+        read=_drift,
+        most=True,
+    ),
+    Limit(
+        key="max_mean_drift",
+        words="probabilities at most {} from the reference's, mean over photos",
+        shown=_number,
+        read=_mean_drift,
+        most=True,
+    ),
+    Limit(
+        key="max_calibration_error_rise",
+        words="calibration error at most {} above the reference's",
+        shown=lambda bound: f"{100 * bound:.6g} points",
+        read=_calibration_rise,
+        most=True,
+    ),
+    Limit(
+        key="max_invalid_answers",
+        words="answers that are no finite numbers at most {}",
+        shown=_number,
+        read=_invalid,
+        most=True,
+    ),
+    Limit(
+        key="min_photos_measured",
+        words="measured on at least {} photos",
+        shown=_number,
+        read=_photos,
+        most=False,
+    ),
+    Limit(
+        key="max_size_ratio",
+        words="size at most {} of float32's",
+        shown=_number,
+        read=_size_ratio,
+        most=True,
+        executed=False,
+    ),
+    Limit(
+        key="max_bytes",
+        words="size at most {} bytes",
+        shown=_number,
+        read=_bytes,
+        most=True,
+        executed=False,
+    ),
+    Limit(
+        key="max_latency_ratio",
+        words="latency at most {} of tflite-float32's",
+        shown=_number,
+        read=_latency_ratio,
+        most=True,
+        interval="90 % of the rounds",
+    ),
+)
+"""Every limit, in the order in which they are judged and told."""

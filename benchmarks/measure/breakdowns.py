@@ -1,0 +1,98 @@
+"""Accuracy by kinds of photos, and the photos whose answer changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wilson_interval
+from benchmarks.results.measurement import Measured, TestPhoto
+from benchmarks.results.schema import CollectionBin, FlippedAnswer, PhotoBin
+from mobile_assets.labels import LabelMap
+
+
+def short_path(path: str) -> str:
+    """The last three parts of a path: enough to find the photo, nothing of the machine."""
+    return "/".join(Path(path).parts[-3:])
+
+
+def photo_bins(
+    measured: Measured, photos: Sequence[TestPhoto], answers: Answers
+) -> tuple[PhotoBin, ...]:
+    """Accuracy by how many photos the register holds of the object.
+
+    Args:
+        measured: The case.
+        photos: The photos answered.
+        answers: Answers to them.
+    """
+    labels = measured.case.run.labels
+    counts = [labels[photo.object_index].photos for photo in photos]
+    return tuple(
+        PhotoBin(photos_per_object=count, photos=total, top1=share, top1_ci95=interval)
+        for count, total, share, interval in _grouped(counts, answers)
+    )
+
+
+def collection_bins(photos: Sequence[TestPhoto], answers: Answers) -> tuple[CollectionBin, ...]:
+    """Accuracy by collection; empty where the register has none or one.
+
+    Args:
+        photos: The photos answered.
+        answers: Answers to them.
+    """
+    names = [photo.collection for photo in photos]
+    if len(set(names)) < 2:
+        return ()
+    return tuple(
+        CollectionBin(collection=name, photos=total, top1=share, top1_ci95=interval)
+        for name, total, share, interval in _grouped(names, answers)
+    )
+
+
+Key = TypeVar("Key", int, str)
+
+
+def _grouped(keys: Sequence[Key], answers: Answers) -> Iterator[tuple[Key, int, float, Interval]]:
+    """Each key, sorted, with its photos, the share right and its interval."""
+    places: dict[Key, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        places[key].append(place)
+    for key in sorted(places):
+        right = int(answers.right[np.array(places[key])].sum())
+        photos = len(places[key])
+        interval = wilson_interval(right, photos)
+        assert interval is not None  # a group holds at least one photo
+        yield key, photos, right / photos, interval
+
+
+def flipped_answers(measured: Measured) -> Iterator[FlippedAnswer]:
+    """Every photo to which a subject gives another first answer than the reference."""
+    info, labels = measured.case.run.info, measured.case.run.labels
+    for subject, answers in measured.answers.items():
+        reference = measured.reference_of(subject)
+        for place in np.flatnonzero(answers.top != reference.top):
+            photo = measured.photos[measured.asked[subject][place]]
+            yield FlippedAnswer.model_validate(
+                {
+                    "register": info.register_name,
+                    "min_photos": info.min_photos,
+                    "seed": info.seed,
+                    **subject._asdict(),
+                    "path": short_path(str(photo.path)),
+                    "object_id": photo.object_id,
+                    "reference": _named(reference, int(place), labels),
+                    "answer": _named(answers, int(place), labels),
+                }
+            )
+
+
+def _named(answers: Answers, place: int, labels: LabelMap) -> tuple[str, float] | None:
+    index = int(answers.top[place])
+    if index == NO_ANSWER:
+        return None
+    return labels[index].object_id, float(answers.probability[place, 0])

@@ -1,0 +1,206 @@
+"""Test photos: where they come from, that training never saw them, and decoding them once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.results.measurement import Skipped, TestPhoto
+from benchmarks.runtimes.interface import Pixels
+from mobile_assets.errors import InputError
+from mobile_assets.files import sha256_bytes, sha256_file
+from mobile_assets.photos import PhotoError, load
+from mobile_assets.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from train.register import Register
+    from train.run import Run, SplitPhoto
+
+CHUNK = 64
+"""Photos in memory at a time: about 10 MB of pixels at 224 × 224."""
+
+
+def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    """The photos that the run's split holds out for testing, checked against their hashes.
+
+    Args:
+        run: The run.
+        photos_root: The register that the run was trained on.
+
+    Returns:
+        The photos in the register's order, and those that are missing or have changed.
+
+    Raises:
+        InputError: The split has no test photos, or not one of them is at `photos_root`.
+    """
+    entries = run.split.of("test")
+    if not entries:
+        raise InputError(
+            f"The run {run.folder} holds out no test photos, so there is nothing to measure on. "
+            "Give photos of the same objects with --test-photos FOLDER."
+        )
+    photos, skipped = _unchanged(entries, run, photos_root)
+    if not photos:
+        raise InputError(
+            f"None of the {len(entries)} test photos of {run.folder} is in {photos_root} as it was "
+            f"at training (first: {skipped[0].path}: {skipped[0].reason}). "
+            "Give the register that the run was trained on with --photos."
+        )
+    return photos, skipped
+
+
+def validation_photos(run: Run, photos_root: Path, *, limit: int) -> tuple[TestPhoto, ...]:
+    """The run's validation photos that are there unchanged, at most `limit`, evenly spread."""
+    entries = run.split.of("val")
+    if len(entries) > limit:
+        places = np.linspace(0, len(entries) - 1, limit).astype(int)
+        entries = tuple(entries[place] for place in places)
+    return _unchanged(entries, run, photos_root)[0]
+
+
+def _unchanged(
+    entries: Sequence[SplitPhoto], run: Run, photos_root: Path
+) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    """Photos of the split as test photos; those that are missing or have changed, with why."""
+    index = {label.object_id: label for label in run.labels.labels}
+    photos: list[TestPhoto] = []
+    skipped: list[Skipped] = []
+    for entry in entries:
+        path = photos_root / entry.path
+        if not path.is_file():
+            skipped.append(Skipped(entry.path, "there is no such file"))
+        elif sha256_file(path) != entry.sha256:
+            skipped.append(Skipped(entry.path, "the file has changed since training"))
+        else:
+            label = index[entry.object_id]
+            photos.append(
+                TestPhoto(
+                    path, label.index, label.object_id, label.collection, entry.seen, entry.sha256
+                )
+            )
+    return tuple(photos), tuple(skipped)
+
+
+def from_register(
+    register: Register, run: Run
+) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    """Test photos from a second folder of photos of the run's objects.
+
+    Args:
+        register: The further photos, read as any register.
+        run: The run, whose label map says which objects are known.
+
+    Returns:
+        The photos of known objects, and those of objects that the model was not trained on.
+
+    Raises:
+        InputError: No photo shows an object of the run.
+    """
+    index = {label.object_id: label for label in run.labels.labels}
+    trained = {photo.object_id for photo in run.split.of("train")}
+    photos: list[TestPhoto] = []
+    skipped: list[Skipped] = []
+    for photo in register.photos:
+        label = index.get(photo.object_id)
+        path = register.path(photo)
+        if label is None:
+            skipped.append(Skipped(photo.path, f"{photo.object_id} is not an object of the model"))
+        elif not path.is_file():
+            skipped.append(Skipped(photo.path, "there is no such file"))
+        else:
+            seen = label.object_id in trained
+            digest = sha256_file(path)
+            photos.append(
+                TestPhoto(path, label.index, label.object_id, label.collection, seen, digest)
+            )
+    if not photos:
+        raise InputError(
+            f"{register.root} holds {len(register.photos)} photos, but none of an object that "
+            f"{run.folder} was trained on. Name the folders by the register's object ids."
+        )
+    return tuple(photos), tuple(skipped)
+
+
+def exclude_training_photos(
+    photos: Sequence[TestPhoto], run: Run
+) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+    """Leaves out photos whose content training or validation had, whatever their names.
+
+    Args:
+        photos: Test photos; missing hashes are computed.
+        run: The run whose training and validation photos are compared.
+
+    Returns:
+        The photos that are new to the model, and the others with the side they were on.
+    """
+    known = {photo.sha256: photo.split for photo in run.split.photos if photo.split != "test"}
+    words = {"train": "a training photo", "val": "a validation photo"}
+    kept: list[TestPhoto] = []
+    skipped: list[Skipped] = []
+    for photo in photos:
+        hashed = photo if photo.sha256 else replace(photo, sha256=_hash(photo.path))
+        side = known.get(hashed.sha256)
+        if side is None:
+            kept.append(hashed)
+        else:
+            skipped.append(Skipped(str(photo.path), f"the same file as {words[side]}"))
+    return tuple(kept), tuple(skipped)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""  # decoding it will fail, and say why
+
+
+def list_hash(photos: Iterable[TestPhoto]) -> str:
+    """Hash of a list of test photos: contents and objects, in order; not their places on disk."""
+    lines = [f"{photo.sha256}\0{photo.object_id}\n" for photo in photos]
+    return sha256_bytes("".join(lines).encode("utf-8"))
+
+
+def decode_chunks(
+    photos: Sequence[TestPhoto], contract: Preprocessing, unreadable: list[Skipped]
+) -> Iterator[tuple[list[TestPhoto], Pixels]]:
+    """Decodes photos once, a chunk at a time, the next chunk while the present one is used.
+
+    Args:
+        photos: What to decode.
+        contract: The preprocessing contract of all variants that read the chunks.
+        unreadable: Photos that cannot be decoded are added to this list.
+
+    Yields:
+        The readable photos of a chunk, and their pixels `[N, H, W, 3]` uint8 RGB.
+    """
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    # Pillow releases the interpreter's lock while it decodes and resizes.
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        waiting = [pool.submit(_load, photo, contract) for photo in chunks[0]] if chunks else []
+        for number, chunk in enumerate(chunks):
+            done = [future.result() for future in waiting]
+            following = chunks[number + 1] if number + 1 < len(chunks) else ()
+            waiting = [pool.submit(_load, photo, contract) for photo in following]
+            good: list[TestPhoto] = []
+            pixels: list[Pixels] = []
+            for photo, result in zip(chunk, done, strict=True):
+                if isinstance(result, PhotoError):
+                    unreadable.append(Skipped(str(photo.path), result.reason))
+                else:
+                    good.append(photo)
+                    pixels.append(result)
+            if good:
+                yield good, np.stack(pixels)
+
+
+def _load(photo: TestPhoto, contract: Preprocessing) -> Pixels | PhotoError:
+    try:
+        return load(photo.path, contract)
+    except PhotoError as error:
+        return error

@@ -1,0 +1,264 @@
+"""Letting the reference and every variant, on every runtime chosen, answer the same pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure.evaluation_set import decode_chunks
+from benchmarks.results.calibration import tempered_confidence
+from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
+from benchmarks.results.measurement import BenchmarkCase, Floats, Measured, Skipped, TestPhoto
+from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
+from benchmarks.runtimes.torch_runtime import open_reference
+from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import UnsupportedError
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+from train.temperature import Temperature, TemperatureFit
+
+KEEP = 10
+"""How many of the best objects are remembered of each photo."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant and the runtime that will execute it."""
+
+    variant: Variant
+    runtime: Runtime
+
+    @property
+    def subject(self) -> Subject:
+        """Under which its answers are kept."""
+        return Subject(self.variant.name, self.runtime.name, self.runtime.unit)
+
+
+def candidates(bundle: Bundle, chosen: Sequence[str] = DEFAULT) -> tuple[Candidate, ...]:
+    """The bundle's variants with the chosen runtimes that execute them on this machine."""
+    return tuple(
+        Candidate(variant, runtime)
+        for variant in bundle.info.variants
+        for runtime in runtimes_for(variant, chosen)
+    )
+
+
+def measure_answers(
+    case: BenchmarkCase,
+    photos: Sequence[TestPhoto],
+    in_training: Sequence[Skipped],
+    *,
+    chosen: Sequence[Candidate] | None = None,
+    validation: Sequence[TestPhoto] = (),
+    seed: int = 0,
+    reference: Session | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Decodes each photo once and gives the same pixels to the reference and all variants.
+
+    Args:
+        case: Bundle and run.
+        photos: The test photos that are new to the model.
+        in_training: Those left out, to be handed on.
+        chosen: What to ask beside the reference; None for all that the default runtimes execute.
+        validation: Photos to fit temperatures on; never test photos.
+        seed: Of the draw of photos for runtimes that are asked only some.
+        reference: The reference, if it is open already; None to open it for this alone.
+        progress: Called with a label, the photos done and their number.
+    """
+    if chosen is None:
+        chosen = candidates(case.bundle)
+    name = case.bundle.info.name
+    contract = case.bundle.info.preprocessing
+    unreadable = list(case.skipped)
+    kept: list[TestPhoto] = []
+    refused: dict[Subject, str] = {}
+    with _opened(case, chosen, reference, refused) as asking:
+        temperatures = _temperatures(asking, validation, contract, name, progress)
+        drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
+        place_of = {id(photo): place for place, photo in enumerate(photos)}
+        collected = _Collector(len(case.run.labels), temperatures)
+        for good, pixels in decode_chunks(photos, contract, unreadable):
+            places = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
+            collected.chunk(asking, pixels, _truth(good), places, drawn, len(kept))
+            kept.extend(good)
+            if progress is not None:
+                progress(name, len(kept), len(photos))
+    return Measured(
+        case,
+        tuple(kept),
+        tuple(unreadable),
+        tuple(in_training),
+        *collected.result([one.subject for one in asking]),
+        refused,
+    )
+
+
+def _temperatures(
+    asking: Sequence[_Asking],
+    photos: Sequence[TestPhoto],
+    contract: Preprocessing,
+    name: str,
+    progress: Progress | None,
+) -> dict[Subject, Temperature]:
+    """Asks all that are quick about validation photos, and fits a temperature to each."""
+    fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
+    done = 0
+    for good, pixels in decode_chunks(photos, contract, []):
+        truth = _truth(good)
+        for one in asking:
+            if one.subject in fits:
+                fits[one.subject].add(one.ask(pixels), truth)
+        done += len(good)
+        if progress is not None:
+            progress(f"{name}: validation", done, len(photos))
+    return {subject: found for subject, fit in fits.items() if (found := fit.result()) is not None}
+
+
+def _truth(photos: Sequence[TestPhoto]) -> Indices:
+    return np.array([photo.object_index for photo in photos], dtype=np.int64)
+
+
+def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
+    """`[photos]` which of them a runtime is asked."""
+    mask = np.ones(photos, dtype=np.bool_)
+    if limit is not None and limit < photos:
+        mask[:] = False
+        mask[np.random.default_rng(seed).choice(photos, size=limit, replace=False)] = True
+    return mask
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """One opened model, whose answers are put in the order of the run's classes."""
+
+    subject: Subject
+    session: Session
+    order: Indices | None
+    limit: int | None
+
+    def ask(self, pixels: Pixels) -> Probabilities:
+        probabilities = self.session.predict(pixels)
+        return probabilities if self.order is None else probabilities[:, self.order]
+
+
+@contextlib.contextmanager
+def _opened(
+    case: BenchmarkCase,
+    chosen: Sequence[Candidate],
+    reference: Session | None,
+    refused: dict[Subject, str],
+) -> Iterator[list[_Asking]]:
+    """Opens the reference and all that can be; the others are put into `refused`, with why."""
+    threads = os.cpu_count() or 1
+    order = column_order(case.bundle.labels, case.run.labels)
+    with contextlib.ExitStack() as stack:
+        if reference is None:
+            reference = stack.enter_context(open_reference(case.run))
+        opened = [_Asking(REFERENCE, reference, None, None)]
+        for one in chosen:
+            try:
+                session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
+            except UnsupportedError as error:
+                refused[one.subject] = str(error)
+                continue
+            opened.append(_Asking(one.subject, session, order, one.runtime.limit))
+        yield opened
+
+
+def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
+    """Which of the bundle's outputs is each of the run's classes; None where they are the same.
+
+    An app reads the answer by the bundle's label map, so a map in another order makes other
+    answers: the variants are judged by it, the reference by the run's own.
+    """
+    if bundle.object_ids == run.object_ids:
+        return None
+    place = {object_id: index for index, object_id in enumerate(bundle.object_ids)}
+    return np.array([place[object_id] for object_id in run.object_ids], dtype=np.int64)
+
+
+class _Collector:
+    """Reduces chunks of probabilities as they come, so that memory does not grow with objects."""
+
+    def __init__(self, objects: int, temperatures: Mapping[Subject, Temperature]) -> None:
+        self._objects = objects
+        self._temperatures = temperatures
+        self._answers: dict[Subject, list[Answers]] = {}
+        self._asked: dict[Subject, list[Indices]] = {}
+        self._drift: dict[Subject, list[Floats]] = {}
+        self._tempered: dict[Subject, list[Floats]] = {}
+
+    def chunk(
+        self,
+        asking: Sequence[_Asking],
+        pixels: Pixels,
+        truth: Indices,
+        places: Indices,
+        drawn: Mapping[Subject, NDArray[np.bool_]],
+        before: int,
+    ) -> None:
+        """Asks everything about one chunk.
+
+        Args:
+            asking: The opened models, the reference first.
+            pixels: `[N, H, W, 3]` the chunk's photos.
+            truth: `[N]` their right objects.
+            places: `[N]` their places among all photos given.
+            drawn: By subject, which of all photos given it is asked.
+            before: Number of readable photos in earlier chunks.
+        """
+        reference = asking[0].ask(pixels)
+        for one in asking:
+            chosen = np.flatnonzero(drawn[one.subject][places])
+            if not len(chosen):
+                continue
+            whole = len(chosen) == len(pixels)
+            if one.subject == REFERENCE:
+                values = reference
+            else:
+                values = one.ask(pixels if whole else pixels[chosen])
+            self._add(one.subject, values, reference[chosen], truth[chosen])
+            self._asked.setdefault(one.subject, []).append(chosen + before)
+
+    def _add(
+        self, subject: Subject, values: Probabilities, reference: Probabilities, truth: Indices
+    ) -> None:
+        self._answers.setdefault(subject, []).append(reduce_answers(values, truth, keep=KEEP))
+        with np.errstate(invalid="ignore"):
+            worst = np.abs(values - reference).max(axis=1)
+        self._drift.setdefault(subject, []).append(np.where(np.isnan(worst), np.inf, worst))
+        temperature = self._temperatures.get(subject)
+        if temperature is not None:
+            confidence = tempered_confidence(values, temperature.value)
+            self._tempered.setdefault(subject, []).append(confidence)
+
+    def result(
+        self, subjects: Sequence[Subject]
+    ) -> tuple[
+        dict[Subject, Answers],
+        dict[Subject, Indices],
+        dict[Subject, Floats],
+        Mapping[Subject, Temperature],
+        dict[Subject, Floats],
+    ]:
+        """Answers, photos asked, drift, temperatures and tempered confidence, by subject."""
+        none = np.zeros(0, np.float32)
+        empty = reduce_answers(
+            np.zeros((0, self._objects), np.float32), np.zeros(0, np.int64), keep=KEEP
+        )
+        return (
+            {s: join_answers(self._answers.get(s, [empty])) for s in subjects},
+            {s: np.concatenate(self._asked.get(s, [np.zeros(0, np.int64)])) for s in subjects},
+            {s: np.concatenate(self._drift.get(s, [none])) for s in subjects},
+            self._temperatures,
+            {s: np.concatenate(parts) for s, parts in self._tempered.items()},
+        )

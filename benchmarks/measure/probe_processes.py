@@ -1,0 +1,189 @@
+"""Starting probes in fresh processes, alone or taking turns, and reading their replies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Self
+
+from benchmarks.measure.probe import READY, LatencyReply, ProbeRequest, StartReply
+from benchmarks.results.target import Subject
+from mobile_assets.errors import DamagedError
+
+PROBE_SECONDS = 600
+"""A probe that takes longer is given up."""
+
+
+class Probe:
+    """One process that measures; a context manager that ends it."""
+
+    def __init__(self, request: ProbeRequest) -> None:
+        """Starts the process and hands it the request."""
+        self._what = str(Subject(request.variant, request.runtime, request.unit))
+        # A file, since a full pipe that nobody reads would stop the process.
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "benchmarks.measure.probe"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(request),
+        )
+        self._late = False
+        self._watch = threading.Timer(PROBE_SECONDS, self._give_up)
+        self._watch.daemon = True
+        self._watch.start()
+        self._request = request
+
+    def __enter__(self) -> Self:
+        """The probe, at work."""
+        self._say(self._request.model_dump_json())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process, whatever it is doing."""
+        self._watch.cancel()
+        self._process.kill()
+        # What is still in the pipe's buffer has no reader any more.
+        with contextlib.suppress(OSError):
+            self._process.communicate()
+        self._errors.close()
+
+    def line(self) -> str:
+        """The next line that the process writes, without its end.
+
+        Raises:
+            DamagedError: It ended or was given up instead; the message holds the last line of
+                what it wrote on standard error.
+        """
+        text = _open(self._process.stdout).readline()
+        if not text:
+            raise self._failure()
+        return text.rstrip("\n")
+
+    def turn(self) -> float:
+        """Lets a process that takes turns measure once.
+
+        Returns:
+            Milliseconds.
+
+        Raises:
+            DamagedError: As `line`.
+        """
+        self._say("go")
+        return float(self.line())
+
+    def _say(self, text: str) -> None:
+        try:
+            stream = _open(self._process.stdin)
+            stream.write(text + "\n")
+            stream.flush()
+        except BrokenPipeError:
+            raise self._failure() from None
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def _failure(self) -> DamagedError:
+        self._process.wait()
+        if self._late:
+            return DamagedError(
+                f"Measuring the speed of {self._what} took over {PROBE_SECONDS} s and was "
+                "stopped. Ask for fewer runs, or leave speed out."
+            )
+        self._errors.seek(0)
+        last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+        return DamagedError(
+            f"Measuring the speed of {self._what} failed ({last}). "
+            "Run `artefact-id verify` on the bundle, or leave speed out."
+        )
+
+
+def run_start(request: ProbeRequest) -> StartReply:
+    """Runs a probe of kind `start` in a fresh process.
+
+    Raises:
+        DamagedError: The process failed or took too long.
+    """
+    with Probe(request) as probe:
+        return StartReply.model_validate_json(probe.line())
+
+
+def run_latency(request: ProbeRequest) -> LatencyReply:
+    """Runs a probe of kind `latency` in a fresh process.
+
+    Raises:
+        DamagedError: The process failed or took too long.
+    """
+    with Probe(request) as probe:
+        return LatencyReply.model_validate_json(probe.line())
+
+
+def in_turns(
+    requests: Mapping[Subject, ProbeRequest], rounds: int
+) -> dict[Subject, tuple[float, ...]]:
+    """Measures subjects round by round, each once per round and one at a time.
+
+    Every subject has a process of its own, which waits while it is another's turn. A slow moment
+    of the machine so falls on all alike.
+
+    Args:
+        requests: Of kind `turns`.
+        rounds: How many rounds.
+
+    Returns:
+        Milliseconds by subject, one per round.
+
+    Raises:
+        DamagedError: A process failed.
+    """
+    times: dict[Subject, list[float]] = {subject: [] for subject in requests}
+    with contextlib.ExitStack() as stack:
+        probes: dict[Subject, Probe] = {}
+        for subject, request in requests.items():
+            probes[subject] = stack.enter_context(Probe(request))
+            ready = probes[subject].line()
+            assert ready == READY, ready
+        order = balanced_orders(len(probes))
+        names = list(probes)
+        for _ in range(rounds):
+            for place in next(order):
+                times[names[place]].append(probes[names[place]].turn())
+    return {subject: tuple(values) for subject, values in times.items()}
+
+
+def balanced_orders(count: int) -> Iterator[tuple[int, ...]]:
+    """Orders of `count` subjects, round after round, without end.
+
+    Within every `2 * count` rounds each subject stands equally often at every place, and equally
+    often right behind every other (Williams' design), so that neither the place nor what the one
+    before leaves in the caches favours anybody. Of two: A B, B A, B A, A B.
+    """
+    zigzag = [(step + 1) // 2 if step % 2 else -(step // 2) for step in range(count)]
+    rows = [tuple((place + turn) % count for place in zigzag) for turn in range(count)]
+    while True:
+        yield from rows
+        yield from (row[::-1] for row in rows)
+
+
+def _open(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None  # all were asked for
+    return stream
+
+
+def _environment(request: ProbeRequest) -> dict[str, str]:
+    room = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [room, os.environ.get("PYTHONPATH", "")]))
+    # Threads that wait for work by running in circles would take the others' turns.
+    polite = {"OMP_WAIT_POLICY": "passive"} if request.kind == "turns" else {}
+    return {**os.environ, **polite, "PYTHONPATH": path}

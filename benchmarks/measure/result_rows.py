@@ -1,0 +1,280 @@
+"""Turning answers and speeds into the rows of `results.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure.breakdowns import collection_bins, photo_bins, short_path
+from benchmarks.measure.evaluation_set import list_hash
+from benchmarks.measure.latency import Speed
+from benchmarks.measure.structure import Check
+from benchmarks.results.calibration import calibration_of
+from benchmarks.results.classification import (
+    Answers,
+    agreement,
+    count_flips,
+    macro_scores,
+    paired_drop_interval,
+    select,
+    top_k,
+    wilson_interval,
+)
+from benchmarks.results.correctness_mask import pack
+from benchmarks.results.measurement import Measured, Skipped, TestPhoto
+from benchmarks.results.schema import (
+    REFERENCE_RUNTIME,
+    REFERENCE_VARIANT,
+    Calibration,
+    Custody,
+    Drift,
+    Row,
+    SkippedPhoto,
+    TestSet,
+)
+from benchmarks.results.target import REFERENCE, Subject
+from mobile_assets.bundle import BUNDLE_FILE, Variant
+from mobile_assets.files import sha256_file
+from train.run import MODEL_FILE, Run
+
+if TYPE_CHECKING:
+    from benchmarks.runtimes.android.measure import PhoneReply
+
+
+def case_rows(
+    measured: Measured,
+    speeds: Mapping[Subject, Speed],
+    checks: Mapping[str, Check],
+    *,
+    phones: Mapping[Subject, PhoneReply] | None = None,
+    bootstrap: int,
+    seed: int,
+) -> list[Row]:
+    """One row for the reference and one per variant and runtime, in the bundle's order.
+
+    Args:
+        measured: The answers.
+        speeds: By subject; empty where speed was not measured.
+        checks: What is to be said of each variant that was not executed.
+        phones: By subject, what a phone said of its speed; there may be no answers with it.
+        bootstrap: Resamples for the interval of the drop.
+        seed: Seed of the resampling.
+    """
+    phones = phones or {}
+    common = _common(measured)
+    reference = {
+        "variant": REFERENCE_VARIANT,
+        "runtime": REFERENCE_RUNTIME,
+        "bytes": (measured.case.run.folder / MODEL_FILE).stat().st_size,
+        "custody": _custody(measured, None, measured.photos),
+    }
+    rows = [
+        Row.model_validate(
+            common
+            | reference
+            | accuracy_fields(measured, REFERENCE, bootstrap=bootstrap, seed=seed)
+            | speed_fields(speeds.get(REFERENCE))
+        )
+    ]
+    for variant in measured.case.bundle.info.variants:
+        fields = common | _file_fields(measured, variant)
+        every = dict.fromkeys((*measured.answers, *phones))
+        subjects = [subject for subject in every if subject.variant == variant.name]
+        for subject in subjects:
+            own: dict[str, object] = {**subject._asdict(), "photos": 0}
+            if subject in measured.answers:
+                asked = [measured.photos[place] for place in measured.asked[subject]]
+                own["custody"] = _custody(measured, variant.sha256, asked)
+                own |= accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
+            own |= speed_fields(speeds.get(subject))
+            own |= dict(phones[subject]) if subject in phones else {}
+            rows.append(Row.model_validate(fields | own))
+        for subject, why in measured.refused.items():
+            if subject.variant == variant.name:
+                own = {**subject._asdict(), "status": "converted-only", "note": why, "photos": 0}
+                rows.append(Row.model_validate(fields | own))
+                subjects.append(subject)
+        if not subjects:
+            check = checks[variant.name]
+            kept = {"status": check.status, "note": check.note, "photos": 0}
+            rows.append(Row.model_validate(fields | {"runtime": check.runtime} | kept))
+    return rows
+
+
+def reference_point(
+    run: Run, *, name: str, photos: int, top1: float, note: str, **shares: float
+) -> Row:
+    """A row given by the caller: another method's accuracy to compare with, marked as such.
+
+    Args:
+        run: The run whose register and threshold it belongs to.
+        name: What it is, such as `linear probe`; stands in the column of variants.
+        photos: Number of test photos that it was measured on.
+        top1: Share right, 0–1.
+        note: Where the number comes from.
+        **shares: Further shares by their field names, such as `top5`.
+    """
+    info = run.info
+    interval = wilson_interval(round(top1 * photos), photos)
+    return Row.model_validate(
+        {
+            "register": info.register_name,
+            "min_photos": info.min_photos,
+            "backbone": info.backbone,
+            "head": info.head,
+            "seed": info.seed,
+            "variant": name,
+            "runtime": "given",
+            "status": "given",
+            "note": note,
+            "objects": info.objects,
+            "photos": photos,
+            "top1": top1,
+            "top1_ci95": interval,
+            **shares,
+        }
+    )
+
+
+def accuracy_fields(
+    measured: Measured, subject: Subject, *, bootstrap: int, seed: int
+) -> dict[str, object]:
+    """A row's fields on accuracy and parity, over the photos of objects seen in training."""
+    places = measured.asked[subject]
+    seen = measured.seen[places]
+    truth = measured.truth[places][seen]
+    every = measured.answers[subject]
+    answers = select(every, seen)
+    reference = select(measured.reference_of(subject), seen)
+    photos = len(truth)
+    macro = macro_scores(answers.top, truth)
+    flips = count_flips(reference.right, answers.right)
+    unseen = int((~seen).sum())
+    drift = _drift(measured.drift[subject])
+    calibration = _calibration(measured, subject, answers, seen)
+    shown = [measured.photos[place] for place in places[seen]]
+    return {
+        "photos": photos,
+        "unseen_photos": unseen,
+        "top1_with_unseen": top_k(every.rank, 1) if unseen else None,
+        **{f"top{k}": top_k(answers.rank, k) for k in (1, 3, 5, 10)},
+        "precision": macro.precision if macro else None,
+        "recall": macro.recall if macro else None,
+        "f1": macro.f1 if macro else None,
+        "top1_ci95": wilson_interval(int(answers.right.sum()), photos),
+        "agreement": agreement(answers.top, reference.top),
+        # Of the counts, so that equal accuracies give exactly zero.
+        "drop_points": 100.0 * (flips.lost - flips.won) / photos if photos else None,
+        "drop_ci95": paired_drop_interval(
+            reference.right, answers.right, resamples=bootstrap, seed=seed
+        ),
+        "right_to_wrong": flips.lost if photos else None,
+        "wrong_to_right": flips.won if photos else None,
+        "max_probability_drift": drift.max if drift else None,
+        "drift": drift,
+        "invalid_answers": every.invalid,
+        "calibration_error": calibration.error if calibration else None,
+        "calibration": calibration,
+        "by_photos": photo_bins(measured, shown, answers),
+        "by_collection": collection_bins(shown, answers),
+        "right_bits": pack(answers.right) if photos else None,
+    }
+
+
+def _drift(largest: NDArray[np.float32]) -> Drift | None:
+    """None without photos, and where one was answered with no finite numbers."""
+    if not len(largest) or not np.isfinite(largest).all():
+        return None
+    return Drift(
+        mean=float(largest.mean()),
+        p99=float(np.quantile(largest, 0.99)),
+        max=float(largest.max()),
+    )
+
+
+def _calibration(
+    measured: Measured, subject: Subject, answers: Answers, seen: NDArray[np.bool_]
+) -> Calibration | None:
+    tempered = measured.tempered.get(subject)
+    return calibration_of(
+        answers.probability[:, 0],
+        answers.right,
+        temperature=measured.temperatures.get(subject),
+        tempered=None if tempered is None else tempered[seen],
+    )
+
+
+def speed_fields(speed: Speed | None) -> dict[str, object]:
+    """A row's fields on speed and memory; none where speed was not measured."""
+    if speed is None:
+        return {}
+    return {
+        **dict(speed.start),
+        **dict(speed.warm),
+        "latency_more": speed.more,
+        "latency_ratio": speed.ratio,
+    }
+
+
+def make_test_set(measured: Measured) -> TestSet:
+    """What one case was measured on, and what was left out and why."""
+    info = measured.case.run.info
+    return TestSet(
+        register_name=info.register_name,
+        min_photos=info.min_photos,
+        seed=info.seed,
+        photos=len(measured.photos),
+        objects_shown=len({photo.object_id for photo in measured.photos}),
+        unreadable=_listed(measured.unreadable),
+        in_training=_listed(measured.in_training),
+        sha256=list_hash(measured.photos),
+    )
+
+
+def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
+    return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
+
+
+def _common(measured: Measured) -> dict[str, object]:
+    info = measured.case.run.info
+    return {
+        "register": info.register_name,
+        "min_photos": info.min_photos,
+        "backbone": info.backbone,
+        "head": info.head,
+        "seed": info.seed,
+        "objects": info.objects,
+        "recipe": info.recipe,
+        "train_seconds": _train_seconds(measured.case.run),
+    }
+
+
+def _train_seconds(run: Run) -> float | None:
+    """From the run's `metrics.json`, which an older or imported run may lack."""
+    try:
+        value = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _file_fields(measured: Measured, variant: Variant) -> dict[str, object]:
+    return {
+        "variant": variant.name,
+        "bytes": variant.bytes,
+        "custody": _custody(measured, variant.sha256, measured.photos),
+    }
+
+
+def _custody(measured: Measured, variant_sha256: str | None, asked: Sequence[TestPhoto]) -> Custody:
+    case = measured.case
+    return Custody(
+        bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
+        model_sha256=case.run.info.model_sha256,
+        variant_sha256=variant_sha256,
+        test_photos_sha256=list_hash(asked),
+    )

@@ -1,0 +1,340 @@
+"""The benchmark: bundles in, `results.json`, tables and the report out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.gates.rules import Gates, judge
+from benchmarks.measure.android import measure_phones, with_answers
+from benchmarks.measure.breakdowns import flipped_answers
+from benchmarks.measure.cases import check_objects, locate_run
+from benchmarks.measure.evaluation_set import (
+    exclude_training_photos,
+    from_register,
+    held_out,
+    validation_photos,
+)
+from benchmarks.measure.host import describe_host, shown_word
+from benchmarks.measure.latency import SpeedPlan, measure_speed
+from benchmarks.measure.parity import Candidate, Progress, candidates, measure_answers
+from benchmarks.measure.reference_runs import reference_row
+from benchmarks.measure.result_rows import case_rows, make_test_set
+from benchmarks.measure.structure import Check, structural_checks
+from benchmarks.results.measurement import BenchmarkCase, Measured, TestPhoto
+from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
+from benchmarks.results.target import Subject
+from benchmarks.runtimes import DEFAULT, runtimes
+from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.errors import InputError
+from mobile_assets.files import check_output, new_folder, write_text
+from train.readers import Layout, read_register
+from train.run import Run
+from train.versions import created_now, versions
+
+if TYPE_CHECKING:
+    from benchmarks.pipeline.terminal import Terminal
+    from benchmarks.results.schema import Results
+
+if TYPE_CHECKING:
+    from benchmarks.runtimes.android.measure import PhoneReply
+
+VALIDATION_PHOTOS = 1000
+"""At most so many validation photos are asked to fit a temperature."""
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """How a benchmark is made.
+
+    Attributes:
+        runtimes: Names of the runtimes; None for the default ones that this machine has.
+        latency_runs: Timed runs per variant, after the warm-up.
+        warmup: Untimed runs before them.
+        threads: Threads for the runtimes; the first is the one that tables show.
+        starts: Fresh processes whose median is the cold load.
+        measure_speed: False to measure accuracy only.
+        bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
+        preprocessing: Photos on which ways of making the network's input are compared, at the
+            lowest threshold; 0 for none.
+        seed: Seed of the resampling and of `limit`.
+        limit: Measure on so many test photos, drawn at random; None for all.
+        gates: What the results must keep; the outcomes stand in them. None to ask nothing.
+        force: Replace an output folder that is already there.
+    """
+
+    runtimes: tuple[str, ...] | None = None
+    latency_runs: int = 50
+    warmup: int = 10
+    threads: tuple[int, ...] = (1, 2, 4)
+    starts: int = 3
+    measure_speed: bool = True
+    bootstrap: int = 2000
+    preprocessing: int = 200
+    seed: int = 0
+    limit: int | None = None
+    gates: Gates | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            InputError: One is out of range.
+        """
+        low = min(self.latency_runs, self.starts, *self.threads)
+        if not self.threads or low < 1 or self.warmup < 0 or self.bootstrap < 0:
+            raise InputError(
+                f"threads {self.threads}, {self.latency_runs} latency runs and {self.starts} "
+                f"starts must be 1 or more, warm-up {self.warmup} and bootstrap "
+                f"{self.bootstrap} 0 or more."
+            )
+        if self.preprocessing < 0:
+            raise InputError(
+                f"{self.preprocessing} photos for preprocessing: give 0 for none, or more."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
+        for name in self.runtimes or ():
+            lacking = [runtime.missing() for runtime in runtimes(name)]
+            if all(lacking):
+                raise InputError(f"The runtime {name} cannot be used here: {lacking[0]}")
+
+
+def run_benchmark(
+    cases: Sequence[BenchmarkCase],
+    out: Path,
+    *,
+    options: BenchmarkOptions,
+    extra_rows: Sequence[Row] = (),
+    progress: Progress | None = None,
+) -> Results:
+    """Measures every variant of every bundle and writes what was found.
+
+    Args:
+        cases: What to measure; bundles of several thresholds give one table.
+        out: Folder for `results.json`, `results.csv`, `results.md` and `report.html`; it appears
+            whole or not at all.
+        options: How to measure.
+        extra_rows: Reference points from elsewhere, made by `rows.reference_point`.
+        progress: Called with a label, the photos done and their number.
+
+    Returns:
+        What was written to `results.json`.
+
+    Raises:
+        InputError: There is nothing to measure, or `out` exists.
+        DamagedError: A bundle does not fit its run, or a variant cannot be opened.
+    """
+    if not cases:
+        raise InputError("There is no bundle to measure. Give at least one.")
+    check_output(out, force=options.force, what="benchmark")
+    rows: list[Row] = []
+    measurements: list[Measured] = []
+    for case in cases:
+        checks = structural_checks(case.bundle)
+        chosen = _executed(case, options, checks)
+        measured = _measure(case, options, with_answers(chosen), progress)
+        measurements.append(measured)
+        phones = measure_phones(case, chosen) if options.measure_speed else {}
+        rows += _rows(measured, options, checks, phones, progress)
+    results = Results(
+        created=created_now(),
+        host=describe_host(),
+        versions=versions(),
+        settings=_settings(options),
+        test_sets=tuple(make_test_set(measured) for measured in measurements),
+        rows=(*rows, *extra_rows),
+        preprocessing=_input_costs(measurements, options, progress),
+        flipped=tuple(flip for measured in measurements for flip in flipped_answers(measured)),
+    )
+    if options.gates is not None:
+        results = results.model_copy(update={"gates": judge(results, options.gates).outcomes})
+    write_results(results, measurements, out, force=options.force)
+    return results
+
+
+def write_results(
+    results: Results, measurements: Sequence[Measured], out: Path, *, force: bool
+) -> None:
+    """Writes all files into a folder that appears whole or not at all.
+
+    Raises:
+        InputError: `out` exists and `force` is false.
+    """
+    from benchmarks.report.csv_tables import csv_files
+    from benchmarks.report.html import render_report
+    from benchmarks.report.markdown import markdown_report
+
+    with new_folder(out, force=force, what="benchmark") as folder:
+        results.write(folder / "results.json")
+        for name, text in csv_files(results).items():
+            write_text(folder / name, text)
+        write_text(folder / "results.md", markdown_report(results))
+        write_text(folder / "report.html", render_report(results, measurements))
+
+
+def _executed(
+    case: BenchmarkCase, options: BenchmarkOptions, checks: Mapping[str, Check]
+) -> tuple[Candidate, ...]:
+    """What is executed of a bundle: nothing whose structure is wrong."""
+    return tuple(
+        candidate
+        for candidate in candidates(case.bundle, options.runtimes or DEFAULT)
+        if checks[candidate.variant.name].status != "check-failed"
+    )
+
+
+def _measure(
+    case: BenchmarkCase,
+    options: BenchmarkOptions,
+    chosen: Sequence[Candidate],
+    progress: Progress | None,
+) -> Measured:
+    check_objects(case.bundle, case.run)
+    photos, in_training = exclude_training_photos(case.test_photos, case.run)
+    photos = _limited(photos, options)
+    measured = measure_answers(
+        case,
+        photos,
+        in_training,
+        chosen=chosen,
+        validation=validation_photos(case.run, case.photos, limit=VALIDATION_PHOTOS),
+        seed=options.seed,
+        progress=progress,
+    )
+    if not measured.photos:
+        raise InputError(
+            f"No test photo is left for {case.bundle.folder}: of {len(case.test_photos)} given, "
+            f"{len(in_training)} are training or validation photos and "
+            f"{len(measured.unreadable)} cannot be read. Give others with --test-photos."
+        )
+    return measured
+
+
+def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[TestPhoto, ...]:
+    if options.limit is None or options.limit >= len(photos):
+        return photos
+    generator = np.random.default_rng(options.seed)
+    places = generator.choice(len(photos), size=options.limit, replace=False)
+    return tuple(photos[place] for place in sorted(places))
+
+
+def _rows(
+    measured: Measured,
+    options: BenchmarkOptions,
+    checks: Mapping[str, Check],
+    phones: Mapping[Subject, PhoneReply],
+    progress: Progress | None,
+) -> list[Row]:
+    speeds = {}
+    if options.measure_speed:
+        if progress is not None:
+            progress(f"{measured.case.bundle.info.name}: speed", 0, 1)
+        plan = SpeedPlan(
+            options.latency_runs, options.warmup, options.threads, starts=options.starts
+        )
+        speeds = measure_speed(measured, plan)
+        if progress is not None:
+            progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
+    return case_rows(
+        measured, speeds, checks, phones=phones, bootstrap=options.bootstrap, seed=options.seed
+    )
+
+
+def _input_costs(
+    measurements: Sequence[Measured], options: BenchmarkOptions, progress: Progress | None
+) -> tuple[PreprocessingCost, ...]:
+    """Of the lowest threshold, which has the most objects."""
+    from benchmarks.measure.preprocessing_sensitivity_case import input_costs
+
+    first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
+    return input_costs(
+        first,
+        photos=options.preprocessing,
+        seed=options.seed,
+        bootstrap=options.bootstrap,
+        progress=progress,
+    )
+
+
+def _settings(options: BenchmarkOptions) -> Settings:
+    command = " ".join([Path(sys.argv[0]).name, *(shown_word(word) for word in sys.argv[1:])])
+    return Settings(
+        latency_runs=options.latency_runs,
+        warmup=options.warmup,
+        threads=options.threads,
+        starts=options.starts,
+        measure_speed=options.measure_speed,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+        limit=options.limit,
+        command=command,
+        runtimes=options.runtimes or DEFAULT,
+        preprocessing=options.preprocessing,
+    )
+
+
+def benchmark_bundles(
+    folders: Sequence[Path],
+    photos: Path,
+    out: Path,
+    *,
+    options: BenchmarkOptions,
+    terminal: Terminal,
+    test_photos: Path | None = None,
+    run: Path | None = None,
+    layout: Layout = "auto",
+    references: Sequence[Run] = (),
+) -> Results:
+    """Measures bundles on held-out photos, or on further photos of the same objects.
+
+    Args:
+        folders: The bundles.
+        photos: The register that their runs were trained on.
+        out: Folder of the report.
+        options: How to measure.
+        terminal: Where progress goes.
+        test_photos: Further photos; tested beside the held-out ones, if there are any.
+        run: Folder of the run, where it is not at the place that the bundle names.
+        layout: How folders of photos are meant.
+        references: Runs that are measured in torch only and shown as reference points.
+
+    Raises:
+        InputError: Something given cannot be used.
+    """
+    from train.device import keep_freed_memory
+
+    keep_freed_memory()  # asking takes half the time
+    if run is not None and len(folders) > 1:
+        raise InputError("--run names the run of one bundle, and several bundles were given.")
+    cases = [_case(read_bundle(folder), run, photos, test_photos, layout) for folder in folders]
+    by_threshold = {case.run.info.min_photos: case for case in cases}
+    extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
+    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=terminal.step)
+
+
+def _case(
+    bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
+) -> BenchmarkCase:
+    found = locate_run(bundle, run)
+    root = photos.parent if photos.is_file() else photos
+    chosen, skipped = ((), ()) if _only_elsewhere(found, test_photos) else held_out(found, root)
+    if test_photos is not None:
+        further = read_register(test_photos, layout=layout)
+        # Objects below the threshold are no mistake of the user's, so they are not counted as one.
+        known = set(found.labels.object_ids)
+        others = [photo.path for photo in further.photos if photo.object_id not in known]
+        inside = further.without(others) if len(others) < len(further.photos) else further
+        more, unusable = from_register(inside, found)
+        chosen, skipped = (*chosen, *more), (*skipped, *unusable)
+    return BenchmarkCase(bundle, found, root, chosen, skipped)
+
+
+def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
+    return test_photos is not None and not run.split.of("test")

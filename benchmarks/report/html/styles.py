@@ -1,0 +1,47 @@
+"""Colour and mark of each variant: told apart without colour, Core ML's hollow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.report.html.svg_chart import HOLLOW, classes, mark
+from benchmarks.report.runtime_names import short_name
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
+
+PLAIN = ("reference", "float32", "float16", "int8-weights", "int8", "palette6", "given", "other")
+"""Styles that the page's style sheet has a colour for."""
+
+_SAME = {"w8a8": "int8"}  # Core ML's name of full integer
+
+
+def style_of(row: Row) -> str:
+    """The style of a row's variant, such as `int8` or `coreml-float16`."""
+    if row.status == "given":
+        return "given"
+    if row.variant == REFERENCE_VARIANT:
+        return "reference"
+    prefix = HOLLOW if row.variant.startswith(HOLLOW) else ""
+    short = row.variant.removeprefix("tflite-").removeprefix(HOLLOW)
+    short = _SAME.get(short, short)
+    return prefix + short if short in PLAIN else "other"
+
+
+def swatch(row: Row) -> str:
+    """An `<svg>` of the row's mark, to stand before its name."""
+    style = style_of(row)
+    return (
+        f'<svg class="swatch mk {classes(style)}" viewBox="0 0 18 18" aria-hidden="true">'
+        f"{mark(style, 9, 9)}</svg>"
+    )
+
+
+def legend(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """(SVG mark, name) of each variant with an accuracy, in the rows' order."""
+    entries: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        if row.top1 is None:
+            continue
+        style = style_of(row)
+        name = row.variant if style in ("given", "other") else short_name(row.variant)
+        entries.setdefault(row.variant, (swatch(row), name))
+    return list(entries.values())

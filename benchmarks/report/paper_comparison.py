@@ -1,0 +1,71 @@
+"""The paper's Table 3 beside our rows: where the two correspond, and where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS, Table3Row, table3
+from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+from train.recipes import PAPER
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One of our rows and the paper's nearest.
+
+    Attributes:
+        row: Ours.
+        paper: The paper's row of the same threshold.
+        differs: In what the two are not the same, each in a few words; empty where the register,
+            the backbone, the recipe and the precision correspond.
+    """
+
+    row: Row
+    paper: Table3Row
+    differs: tuple[str, ...]
+
+    @property
+    def corresponds(self) -> bool:
+        """Whether the numbers measure the same thing."""
+        return not self.differs
+
+    @property
+    def ours_ci95(self) -> Bounds | None:
+        """The interval of our top-1."""
+        return self.row.top1_ci95
+
+
+def beside_rows(results: Results) -> tuple[Beside, ...]:
+    """The paper beside every measured row of a threshold and backbone that it has a number for.
+
+    A Lite network is set beside the full one of its number, which is its nearest.
+
+    Args:
+        results: Our rows; those with thresholds outside 3 to 6 or other networks are left out.
+    """
+    paired = ((row, _nearest(row)) for row in results.rows if row.status == "measured")
+    return tuple(Beside(row, paper, _differs(row, paper)) for row, paper in paired if paper)
+
+
+def _nearest(row: Row) -> Table3Row | None:
+    backbone = row.backbone.split(".")[0].replace("_lite", "_b")
+    names = [model.name for model in PAPER_MODELS if model.backbone == backbone]
+    return next(
+        (one for one in table3() if one.model in names and one.min_photos == row.min_photos), None
+    )
+
+
+def _differs(row: Row, paper: Table3Row) -> tuple[str, ...]:
+    found: list[str] = []
+    if row.objects != OBJECTS[row.min_photos]:
+        found.append(
+            f"another register: {row.register_name} with {row.objects:,} objects, "
+            f"the paper's has {OBJECTS[row.min_photos]:,}"
+        )
+    if "lite" in row.backbone:
+        found.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
+    if row.recipe != PAPER.name:
+        found.append(f"another recipe: {row.recipe or 'unknown'}")
+    if row.variant != REFERENCE_VARIANT:
+        found.append("an exported variant: the paper measured full precision only")
+    return tuple(found)

@@ -1,0 +1,73 @@
+"""Which variants are slower than the float32 file: one plain sentence, also where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.report.runtime_names import runtime_name
+from benchmarks.results.schema import REFERENCE_VARIANT, LatencyRatio, Row
+
+
+def is_slower(row: Row) -> bool:
+    """Whether a variant's median took longer than float32's in the same rounds, to the hundredth.
+
+    The network in torch is no variant: it is there for its answers.
+    """
+    ratio = row.latency_ratio
+    return row.variant != REFERENCE_VARIANT and ratio is not None and round(ratio.median, 2) > 1
+
+
+def pace_sentence(rows: Sequence[Row]) -> str:
+    """Names every variant that is slower than float32 in these rows, or says that none is.
+
+    Args:
+        rows: Of one or several thresholds; a variant is named for the one where it is slowest.
+
+    Returns:
+        The sentence, with the ratio, its 10-90 % range and the number of rounds of each variant
+        named; empty where no variant was timed in turns with float32.
+    """
+    timed = _slowest(rows)
+    if not timed:
+        return ""
+    several = len({row.min_photos for row in rows}) > 1
+    slower = [
+        f"{_name(row, several=several)} takes {_ratio_words(ratio)}{_chance(ratio)}"
+        for row, ratio in timed
+        if is_slower(row)
+    ]
+    if slower:
+        return f"Slower than float32 in this run: {'; '.join(slower)}."
+    row, ratio = max(timed, key=lambda one: one[1].median)
+    return (
+        "No variant is slower than float32 in this run; the slowest, "
+        f"{_name(row, several=several)}, takes {_ratio_words(ratio)}."
+    )
+
+
+def _slowest(rows: Sequence[Row]) -> list[tuple[Row, LatencyRatio]]:
+    """Each variant on each runtime, at the threshold where its ratio is largest."""
+    found: dict[tuple[str, str, str | None], tuple[Row, LatencyRatio]] = {}
+    for row in rows:
+        ratio, key = row.latency_ratio, (row.variant, row.runtime, row.unit)
+        if ratio is None or row.variant == REFERENCE_VARIANT:
+            continue
+        if key not in found or ratio.median > found[key][1].median:
+            found[key] = row, ratio
+    return list(found.values())
+
+
+def _name(row: Row, *, several: bool) -> str:
+    on = "" if row.runtime == "litert" else f" on {runtime_name(row.runtime, row.unit)}"
+    return f"{row.variant}{on}" + (f" at {row.min_photos} photos" if several else "")
+
+
+def _ratio_words(ratio: LatencyRatio) -> str:
+    return (
+        f"{ratio.median:.2f} times as long (10–90 % of {ratio.rounds} rounds: "
+        f"{ratio.p10:.2f} to {ratio.p90:.2f})"
+    )
+
+
+def _chance(ratio: LatencyRatio) -> str:
+    return ", which lies within the spread of the rounds" if ratio.p10 <= 1 else ""

@@ -1,0 +1,89 @@
+"""Whether stated probabilities can be believed, and what one temperature would change."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.results.classification import expected_calibration_error
+from benchmarks.results.schema import Calibration, ReliabilityBin
+from train.temperature import Temperature, log_probabilities, log_sum
+
+BINS = 15
+"""Ranges of the reliability diagram; as many as in the literature on calibration."""
+
+
+def tempered_confidence(
+    probabilities: NDArray[np.float32], temperature: float
+) -> NDArray[np.float32]:
+    """The probability of each photo's first answer at a temperature.
+
+    Args:
+        probabilities: `[photos, objects]`, 0–1.
+        temperature: What the logarithms are divided by; above 1 makes answers less sure.
+
+    Returns:
+        `[photos]` float32; 0 where a probability is not a finite number.
+    """
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))
+    logs = log_probabilities(np.where(finite[:, None], probabilities, 1.0)) / np.float32(
+        temperature
+    )
+    confidence = np.exp(logs.max(axis=1) - log_sum(logs))
+    return np.where(finite, confidence, 0.0).astype(np.float32)
+
+
+def reliability(
+    confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
+    """The reliability diagram: how often answers of each probability are right.
+
+    Args:
+        confidence: `[photos]` probability of the first answer.
+        right: `[photos]` whether it is right.
+        bins: Ranges of equal width over 0–1; empty ones are left out.
+    """
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    found: list[ReliabilityBin] = []
+    for number in np.unique(place):
+        inside = place == number
+        found.append(
+            ReliabilityBin(
+                low=float(number / bins),
+                high=float((number + 1) / bins),
+                photos=int(inside.sum()),
+                stated=float(confidence[inside].mean()),
+                right=float(right[inside].mean()),
+            )
+        )
+    return tuple(found)
+
+
+def calibration_of(
+    confidence: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    *,
+    temperature: Temperature | None = None,
+    tempered: NDArray[np.float32] | None = None,
+) -> Calibration | None:
+    """The calibration of a variant's answers; None without photos.
+
+    Args:
+        confidence: `[photos]` probability of the first answer.
+        right: `[photos]` whether it is right.
+        temperature: Fitted on validation photos.
+        tempered: `[photos]` the probability of the first answer at that temperature.
+    """
+    error = expected_calibration_error(confidence, right, bins=BINS)
+    if error is None:
+        return None
+    after = None
+    if temperature is not None and tempered is not None:
+        after = expected_calibration_error(tempered, right, bins=BINS)
+    return Calibration(
+        error=error,
+        bins=reliability(confidence, right),
+        temperature=temperature.value if temperature else None,
+        error_with_temperature=after,
+        validation_photos=temperature.photos if temperature else 0,
+    )

@@ -1,0 +1,114 @@
+"""TODO benchmarks/results/measurement.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.results.classification import Answers, Indices
+from benchmarks.results.target import REFERENCE, Subject
+from mobile_assets.bundle import Bundle
+from train.run import Run
+from train.temperature import Temperature
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All answers to one case's test photos.
+
+    Attributes:
+        case: What was measured.
+        photos: The photos that could be decoded, in order.
+        unreadable: Those that could not, and those found unusable before.
+        in_training: Photos left out because training or validation had them.
+        answers: By subject; `REFERENCE` is the reference. Class indices are the run's.
+        asked: By subject, `[n]` positions in `photos` of the photos that its answers are to; all
+            of them unless the runtime is slow.
+        drift: By subject, `[n]` each photo's largest difference of any probability from the
+            reference's, 0–1; infinite where a probability is not a finite number.
+        temperatures: By subject, fitted on validation photos; without those it is not there.
+        tempered: By subject, `[n]` the probability of the first answer at that temperature.
+        refused: Why a runtime cannot execute a variant, where it holds what that does not know.
+    """
+
+    case: BenchmarkCase
+    photos: tuple[TestPhoto, ...]
+    unreadable: tuple[Skipped, ...]
+    in_training: tuple[Skipped, ...]
+    answers: Mapping[Subject, Answers]
+    asked: Mapping[Subject, Indices]
+    drift: Mapping[Subject, Floats]
+    temperatures: Mapping[Subject, Temperature]
+    tempered: Mapping[Subject, Floats]
+    refused: Mapping[Subject, str] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> Indices:
+        """`[photos]` class indices of the right objects."""
+        return np.array([photo.object_index for photo in self.photos], dtype=np.int64)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """`[photos]` whether the object has a training photo."""
+        return np.array([photo.seen for photo in self.photos], dtype=np.bool_)
+
+    def reference_of(self, subject: Subject) -> Answers:
+        """The reference's answers to the photos that the subject was asked."""
+        every, places = self.answers[REFERENCE], self.asked[subject]
+        return Answers(every.rank[places], every.best[places], every.probability[places])
+
+
+@dataclass(frozen=True)
+class BenchmarkCase:
+    """One bundle to measure.
+
+    Attributes:
+        bundle: The bundle.
+        run: The run that it was exported from: the full-precision reference.
+        photos: Root of the register that the run was trained on, for pictures in the report.
+        test_photos: What to measure on.
+        skipped: Test photos already found unusable, so that they are counted and listed.
+    """
+
+    bundle: Bundle
+    run: Run
+    photos: Path
+    test_photos: tuple[TestPhoto, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class TestPhoto:
+    """A photo to measure on, with the right answer.
+
+    Attributes:
+        path: Where the file lies.
+        object_index: The object's class index in the run's label map.
+        object_id: The object in the photo.
+        collection: Its collection, empty where there is none.
+        seen: Whether the object has a training photo.
+        sha256: Hash of the file's content; empty where not yet computed.
+    """
+
+    __test__ = False  # not a test class, whatever its name begins with
+
+    path: Path
+    object_index: int
+    object_id: str
+    collection: str
+    seen: bool
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A photo that cannot be measured on, and why."""
+
+    path: str
+    reason: str

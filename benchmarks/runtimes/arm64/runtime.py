@@ -1,0 +1,142 @@
+"""The 64-bit Arm build of LiteRT, with the kernels that a phone uses, executed by QEMU.
+
+For accuracy and agreement: its answers are a phone's, its times are an emulator's and mean nothing.
+`benchmarks.runtimes.arm64.setup` prepares what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from benchmarks.runtimes.subprocess_interpreter import SCRIPT, Launch, WorkerSession
+from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.schema import Document
+
+SETUP_COMMAND = "artefact-id setup litert-arm64"
+
+LITERT_VERSION = "2.3.0"
+"""The release that the toolkit itself was tested with, so that only the processor differs."""
+
+PYTHON = "python3.13"
+"""Python of Debian 13, whose packages make up the root."""
+
+_CPU = "cortex-a76"  # a phone's core since 2018; it has the integer dot product and float16
+MARKER = "complete.json"
+_MOST_PROCESSES = 8
+
+
+class Arm64Setup(Document):
+    """What a complete set-up holds; written last, so that a broken-off one has none.
+
+    Attributes:
+        created: When, ISO 8601 in UTC.
+        litert: Version of ai-edge-litert, the key by which an older set-up is known.
+        versions: What a worker told when it was tried: interpreter, Python, numpy, machine.
+        packages: Debian's packages and their versions.
+        bytes: Size on disk.
+        seconds: How long the set-up took.
+    """
+
+    created: str
+    litert: str
+    versions: dict[str, str]
+    packages: dict[str, str]
+    bytes: int = Field(gt=0)
+    seconds: float = Field(ge=0)
+
+
+class LitertArm64Runtime:
+    """Opens the TFLite variants of a bundle in the Arm build of LiteRT."""
+
+    name = "litert-arm64"
+    unit = ""
+    format: Literal["tflite"] = "tflite"
+    timed = False
+    limit = 200
+
+    def missing(self) -> str | None:
+        """Whether the set-up was made; only its description is read."""
+        if platform.machine() in ("aarch64", "arm64"):
+            return "Not needed: the runtime litert is the 64-bit Arm build on this machine already."
+        found = read_setup()
+        if found is None:
+            return (
+                f"The Arm build of LiteRT and the emulator are not prepared. Run: {SETUP_COMMAND}"
+            )
+        if found.litert != LITERT_VERSION:
+            return (
+                f"{setup_folder()} holds LiteRT {found.litert}, and {LITERT_VERSION} is needed. "
+                f"Run: {SETUP_COMMAND}"
+            )
+        return None
+
+    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> WorkerSession:
+        """Opens a variant, in as many processes of one thread as threads are asked for.
+
+        Emulated threads wait for one another, so processes that share the photos are quicker.
+
+        Raises:
+            InputError: The variant is not a TFLite file.
+            DamagedError: The file cannot be opened, or does not fit the bundle's contract.
+            MissingDependencyError: The set-up was not made.
+        """
+        missing = self.missing()
+        if missing is not None:
+            raise MissingDependencyError(missing)
+        processes = min(max(1, threads), _processors(), _MOST_PROCESSES)
+        return WorkerSession(
+            launch(setup_folder()), bundle, variant, threads=1, processes=processes
+        )
+
+
+def setup_folder() -> Path:
+    """Where the set-up lies: in the user's cache."""
+    from train.prepare import default_cache
+
+    return default_cache().absolute() / "arm64"
+
+
+def read_setup() -> Arm64Setup | None:
+    """The description of the complete set-up; None if there is none that this release can use."""
+    try:
+        return Arm64Setup.read(setup_folder() / MARKER)
+    except DamagedError:
+        return None
+
+
+def launch(folder: Path) -> Launch:
+    """How a worker is started by the set-up in `folder`: `qemu`, `root` and `site` in it."""
+    root = folder / "root"
+    return Launch(
+        name=f"the Arm build of LiteRT {LITERT_VERSION}",
+        command=(
+            str(folder / "qemu"),
+            *("-cpu", _CPU),
+            *("-L", str(root)),
+            str(root / "usr" / "bin" / PYTHON),
+            str(SCRIPT),
+            "litert",
+        ),
+        # Nothing of this machine's: its libraries and packages are another processor's.
+        environment={
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(folder / "site"),
+            "PYTHONNOUSERSITE": "1",
+        },
+        remedy=f"Prepare it anew with: {SETUP_COMMAND} --force",
+    )
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+RUNTIMES = (LitertArm64Runtime(),)

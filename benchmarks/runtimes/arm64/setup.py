@@ -1,0 +1,172 @@
+"""Prepares the runtime `litert-arm64`: QEMU, a Debian root with Python, and LiteRT's Arm build.
+
+Programs of the root run under QEMU's user emulation, which looks their libraries up there; nothing
+is installed on this machine, and no privileges are needed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.runtimes.arm64.packages import (
+    Progress,
+    download_debian,
+    install_wheels,
+    keyring,
+    name_and_version,
+    pip_command,
+    unpack,
+)
+from benchmarks.runtimes.arm64.runtime import (
+    LITERT_VERSION,
+    MARKER,
+    SETUP_COMMAND,
+    Arm64Setup,
+    launch,
+    read_setup,
+    setup_folder,
+)
+from benchmarks.runtimes.subprocess_interpreter import ask_versions
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.files import new_folder, size_of
+
+_WORKING_MB = 600
+"""What is in use while the set-up is made; about 215 MB stay."""
+
+
+def set_up_arm64(
+    *, mirror: str | None = None, force: bool = False, progress: Progress | None = None
+) -> Arm64Setup:
+    """Makes the set-up in the user's cache; what is there and complete stays as it is.
+
+    Args:
+        mirror: Address of a Debian mirror; None for the one that apt is configured with.
+        force: Make it anew in any case.
+        progress: Told what is going on.
+
+    Returns:
+        What the set-up holds.
+
+    Raises:
+        MissingDependencyError: apt, dpkg, pip or Debian's keys are missing, this is no Linux, or
+            the set-up does not run when tried.
+        InputError: No mirror is known, something cannot be downloaded, or the disk is too full.
+    """
+    from filelock import FileLock
+
+    _check_system()
+    folder = setup_folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        found = read_setup()
+        if found is not None and found.litert == LITERT_VERSION and not force:
+            return found
+        # Left by set-ups that were killed: with the lock held, nobody works in them.
+        for litter in folder.parent.glob(f".{folder.name}.*/"):
+            shutil.rmtree(litter, ignore_errors=True)
+        check_disk(folder.parent, _WORKING_MB)
+        source = mirror_address(mirror)
+        with new_folder(folder, force=True, what="set-up") as new:
+            return _make(new, source, progress or (lambda _what, _done, _total: None))
+
+
+def check_disk(folder: Path, megabytes: int) -> None:
+    """Refuses to begin what the disk has no room for.
+
+    Raises:
+        InputError: Less is free than needed.
+    """
+    free = shutil.disk_usage(folder).free // 1_000_000
+    if free < megabytes:
+        raise InputError(
+            f"The set-up needs {megabytes} MB in {folder}, and {free} MB are free. "
+            "Make room, or choose another disk by the variable XDG_CACHE_HOME."
+        )
+
+
+def mirror_address(given: str | None) -> str:
+    """The Debian mirror: the one given, else the first that apt is configured with.
+
+    Raises:
+        InputError: Apt is configured with none, as on Ubuntu, or what was given is no address.
+    """
+    if given is not None:
+        if "://" not in given or " " in given:
+            raise InputError(
+                f"--mirror {given} is no address. Give one such as https://HOST/debian."
+            )
+        return given
+    told = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for line in told.stdout.splitlines():
+        label, _, address = line.rpartition(" ")
+        # The label is known only where lists were downloaded before.
+        if label == "Debian" or address.rstrip("/").endswith("/debian"):
+            return address
+    raise InputError(
+        "Apt is not configured with a Debian mirror, from which QEMU and an Arm Python come. "
+        f"Give one: {SETUP_COMMAND} --mirror https://HOST/debian"
+    )
+
+
+def _check_system() -> None:
+    if platform.system() != "Linux":
+        raise MissingDependencyError(
+            f"QEMU's user emulation runs on Linux only, and this is {platform.system()}. "
+            "Use a Linux machine, or a container of Debian."
+        )
+    if platform.machine() in ("aarch64", "arm64"):
+        raise MissingDependencyError(
+            "This machine is a 64-bit Arm machine: the runtime litert is the Arm build already, "
+            "and there is nothing to set up."
+        )
+    for program, package in (("apt-get", "apt"), ("dpkg", "dpkg"), ("dpkg-deb", "dpkg")):
+        if shutil.which(program) is None:
+            raise MissingDependencyError(
+                f"The set-up needs {program} (package {package}), which is not on this machine. "
+                "Use Debian or a system made from it, such as Ubuntu, or a container of one."
+            )
+    keyring()
+    pip_command()
+
+
+def _make(folder: Path, mirror: str, progress: Progress) -> Arm64Setup:
+    start = time.monotonic()
+    # Everything that is needed only now lies in here, pip's own temporary files too.
+    with tempfile.TemporaryDirectory(prefix="work.", dir=folder) as name:
+        work = Path(name)
+        packages = download_debian(work, mirror, progress)
+        unpack(packages, folder, progress)
+        install_wheels(folder / "site", work, progress)
+    progress("trying it", 0, 1)
+    setup = Arm64Setup(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        litert=LITERT_VERSION,
+        versions=_try(folder),
+        packages=dict(name_and_version(path) for path in packages),
+        bytes=size_of(folder),
+        seconds=round(time.monotonic() - start, 1),
+    )
+    setup.write(folder / MARKER)
+    progress("trying it", 1, 1)
+    return setup
+
+
+def _try(folder: Path) -> dict[str, str]:
+    """Starts the worker once; this also compiles the Python files that it imports."""
+    try:
+        return ask_versions(launch(folder))
+    except (DamagedError, MissingDependencyError) as error:
+        raise MissingDependencyError(
+            f"The set-up was made but does not run on this machine: {error}"
+        ) from None

@@ -1,0 +1,122 @@
+"""Executes the models beside a bundle's variants: those that answer with arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.runtimes.interface import DEFAULT, Pixels, Runtime, runtimes
+from mobile_assets.bundle import INPUT_NAME, Bundle, Companion
+from mobile_assets.errors import DamagedError
+from mobile_assets.log_suppression import quiet
+
+Arrays = dict[str, NDArray[Any]]
+"""Values of each output by its name, `[N, values]`."""
+
+_AGAIN = "It is damaged: export the bundle again."
+
+
+@dataclass(frozen=True)
+class Executor:
+    """What executes companions of a format on this machine.
+
+    Attributes:
+        runtime: What executes the variants of that format in the same way.
+        run: Answers photos `[N, H, W, 3]` uint8 with the file or package at a path.
+    """
+
+    runtime: Runtime
+    run: Callable[[Path, Pixels], Arrays]
+
+    @property
+    def name(self) -> str:
+        """The runtime's name, with its compute unit."""
+        return f"{self.runtime.name} {self.runtime.unit}".strip()
+
+
+def executors(companion: Companion) -> Iterator[Executor]:
+    """What there is on this machine for a companion, quick runtimes only."""
+    for name in DEFAULT:
+        for runtime in runtimes(name):
+            if runtime.format == companion.format and runtime.missing() is None:
+                yield Executor(runtime, _RUN[runtime.name](runtime.unit))
+
+
+def answers(bundle: Bundle, companion: Companion, photos: Pixels, executor: Executor) -> Arrays:
+    """What a companion answers.
+
+    Args:
+        bundle: The bundle.
+        companion: One of its companions.
+        photos: `[N, H, W, 3]` uint8, N at least 1.
+        executor: One of `executors`.
+
+    Raises:
+        DamagedError: It cannot be opened, or its answers are not of the shapes that the bundle
+            says.
+        InputError: Its program has an operation that the reference does not know.
+    """
+    path = bundle.path(companion)
+    found = executor.run(path, photos)
+    shapes = {name: values.shape for name, values in found.items()}
+    wanted = {tensor.name: (len(photos), *tensor.shape[1:]) for tensor in companion.outputs}
+    if shapes != wanted:
+        raise DamagedError(f"{path} answers with {shapes} instead of {wanted}. {_AGAIN}")
+    return found
+
+
+def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:
+    def run(path: Path, photos: Pixels) -> Arrays:
+        from export.variants.auxiliary import run_arrays
+
+        try:
+            return run_arrays(path.read_bytes(), photos)
+        except (ValueError, RuntimeError) as error:
+            raise DamagedError(
+                f"{path} cannot be opened by LiteRT ({_first(error)}). {_AGAIN}"
+            ) from None
+
+    return run
+
+
+def _reference(_unit: str) -> Callable[[Path, Pixels], Arrays]:
+    def run(path: Path, photos: Pixels) -> Arrays:
+        from benchmarks.runtimes.coreml_reference.session import run_package
+
+        return run_package(path, photos)
+
+    return run
+
+
+def _coreml(unit: str) -> Callable[[Path, Pixels], Arrays]:
+    def run(path: Path, photos: Pixels) -> Arrays:
+        from PIL import Image
+
+        from benchmarks.runtimes.coreml_runtime import open_package
+
+        model = open_package(path, unit)
+        rows: dict[str, list[NDArray[Any]]] = {}
+        with quiet():
+            for photo in photos:
+                for name, value in model.predict({INPUT_NAME: Image.fromarray(photo)}).items():
+                    rows.setdefault(name, []).append(np.asarray(value).reshape(-1))
+        return {name: np.stack(values) for name, values in rows.items()}
+
+    return run
+
+
+_RUN: dict[str, Callable[[str], Callable[[Path, Pixels], Arrays]]] = {
+    "litert": _litert,
+    "coreml": _coreml,
+    "coreml-reference": _reference,
+}
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,100 @@
+"""TFLite files on LiteRT's CompiledModel, the interface that new Android apps are told to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.runtimes import tflite_model
+from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
+from benchmarks.runtimes.tflite_model import Tensor
+from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.log_suppression import quiet
+
+
+class CompiledModelSession(Opened):
+    """One TFLite file compiled for the processor; a context manager that frees it."""
+
+    def __init__(self, path: Path) -> None:
+        """Compiles the file for one thread and checks that its tensors are of the contract.
+
+        Raises:
+            DamagedError: It cannot be compiled, or has other tensors than one photo and one list.
+            MissingDependencyError: The installed LiteRT has no CompiledModel.
+        """
+        self._model: Any = _compiled(path)
+        inputs = self._model.get_input_tensor_details(self._signature)
+        outputs = self._model.get_output_tensor_details(self._signature)
+        self.image, self.probabilities = tflite_model.check_tensors(
+            path,
+            [_tensor(detail) for detail in inputs.values()],
+            [_tensor(detail) for detail in outputs.values()],
+        )
+        # Made once and used for every photo, as an app does.
+        self._from, self._to = (
+            self._model.create_input_buffers(0),
+            self._model.create_output_buffers(0),
+        )
+
+    @property
+    def _signature(self) -> str:
+        return str(next(iter(self._model.get_signature_list())))
+
+    def predict(self, batch: Pixels) -> Probabilities:
+        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
+        objects = self.probabilities.shape[1]
+        rows = [self._one(photo, objects) for photo in batch]
+        return np.stack(rows) if rows else np.zeros((0, objects), dtype=np.float32)
+
+    def close(self) -> None:
+        """Frees the model."""
+        with quiet():  # LiteRT tells of every accelerator that it lets go
+            self._from = self._to = []
+            self._model = None
+
+    def _one(self, photo: Pixels, objects: int) -> Probabilities:
+        self._from[0].write(np.ascontiguousarray(tflite_model.as_input(photo[None], self.image)))
+        self._model.run_by_index(0, self._from, self._to)
+        values = self._to[0].read(objects, np.dtype(self.probabilities.dtype))
+        return tflite_model.as_probabilities(np.asarray(values).reshape(-1), self.probabilities)
+
+
+def open_compiled(bundle: Bundle, variant: Variant) -> CompiledModelSession:
+    """Compiles a TFLite variant of a bundle.
+
+    Raises:
+        InputError: The variant is not a TFLite file.
+        DamagedError: It cannot be compiled, or does not fit the bundle's contract.
+        MissingDependencyError: The installed LiteRT has no CompiledModel.
+    """
+    tflite_model.check_format(variant)
+    path = bundle.path(variant)
+    session = CompiledModelSession(path)
+    tflite_model.check_contract(bundle, path, session.image, session.probabilities)
+    return session
+
+
+def _compiled(path: Path) -> Any:
+    try:
+        from ai_edge_litert.compiled_model import CompiledModel
+    except ImportError:
+        raise MissingDependencyError(
+            "The installed ai-edge-litert has no CompiledModel. Install the pinned release: "
+            "pip install artefact-id"
+        ) from None
+    try:
+        with quiet():
+            return CompiledModel.from_file(str(path))
+    except (ValueError, RuntimeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedError(
+            f"{path} cannot be compiled by LiteRT ({first}). "
+            "It is damaged: export the bundle again."
+        ) from None
+
+
+def _tensor(detail: dict[str, Any]) -> Tensor:
+    return Tensor.of({"quantization": (0.0, 0)} | detail)

@@ -1,0 +1,178 @@
+"""An environment for MediaPipe: its packages do not fit the toolkit's, so it gets its own."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field
+
+from benchmarks.runtimes.mediapipe_tasks import client_main
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.files import new_folder, size_of
+from mobile_assets.schema import Document
+
+MEDIAPIPE_VERSION = "1.2.2"
+"""The release that the exported files are held against."""
+
+SETUP_COMMAND = "artefact-id setup mediapipe"
+SCRIPT = Path(client_main.__file__)
+MARKER = "complete.json"
+
+_WORKING_MB = 1000
+"""What is in use while the set-up is made; about 520 MB stay."""
+
+_SECONDS = 120.0
+"""Longest time that MediaPipe may take to be imported: it reads 500 MB from a cold disk."""
+
+_ADVICE = (
+    "Check that pip reaches its package index, and that this Python is one that MediaPipe "
+    "has a build for"
+)
+
+
+class MediapipeSetup(Document):
+    """What a complete set-up holds; written last, so that a broken-off one has none.
+
+    Attributes:
+        created: When, ISO 8601 in UTC.
+        mediapipe: Version of MediaPipe, the key by which an older set-up is known.
+        versions: What the client told when it was tried: MediaPipe, numpy, Python.
+        bytes: Size on disk.
+        seconds: How long the set-up took.
+    """
+
+    created: str
+    mediapipe: str
+    versions: dict[str, str]
+    bytes: int = Field(gt=0)
+    seconds: float = Field(ge=0)
+
+
+def setup_folder() -> Path:
+    """Where the set-up lies: in the user's cache."""
+    from train.prepare import default_cache
+
+    return default_cache().absolute() / f"mediapipe-{MEDIAPIPE_VERSION}"
+
+
+def read_setup() -> MediapipeSetup | None:
+    """The description of the complete set-up; None if there is none that this release can use."""
+    try:
+        found = MediapipeSetup.read(setup_folder() / MARKER)
+    except DamagedError:
+        return None
+    return found if found.mediapipe == MEDIAPIPE_VERSION else None
+
+
+def missing() -> str | None:
+    """What is missing for MediaPipe to be asked, and how to get it; None if nothing is."""
+    if read_setup() is None:
+        return f"MediaPipe's environment is not prepared. Run: {SETUP_COMMAND}"
+    return None
+
+
+def command(folder: Path | None = None) -> tuple[str, ...]:
+    """Words that start the client: the environment's Python, seeing nothing but its own packages.
+
+    Args:
+        folder: Of the set-up; None for the one in the user's cache.
+    """
+    return (str(_python(folder or setup_folder())), "-I", str(SCRIPT))
+
+
+def set_up_mediapipe(
+    *, force: bool = False, progress: Callable[[str, int, int], None] | None = None
+) -> MediapipeSetup:
+    """Makes the environment in the user's cache; what is there and complete stays as it is.
+
+    Args:
+        force: Make it anew in any case.
+        progress: Told what is done, how far it is, and how far it will go.
+
+    Returns:
+        What the set-up holds.
+
+    Raises:
+        InputError: MediaPipe cannot be installed, or the disk is too full.
+        MissingDependencyError: There is no pip, or what was installed does not run.
+    """
+    from filelock import FileLock
+
+    from benchmarks.runtimes.arm64.setup import check_disk
+
+    folder = setup_folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        found = read_setup()
+        if found is not None and not force:
+            return found
+        # Left by set-ups that were killed: with the lock held, nobody works in them.
+        for litter in folder.parent.glob(f".{folder.name}.*/"):
+            shutil.rmtree(litter, ignore_errors=True)
+        check_disk(folder.parent, _WORKING_MB)
+        # Without a marker the folder is of nobody's use, so it is replaced unasked.
+        with new_folder(folder, force=True, what="set-up") as new:
+            return _make(new, progress or (lambda _what, _done, _total: None))
+
+
+def _make(folder: Path, progress: Callable[[str, int, int], None]) -> MediapipeSetup:
+    start = time.monotonic()
+    progress("installing MediaPipe", 0, 1)
+    # Links, as the folder is renamed when it is complete; without pip, as ours installs into it.
+    venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False).create(folder)
+    _install(folder)
+    progress("installing MediaPipe", 1, 1)
+    setup = MediapipeSetup(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        mediapipe=MEDIAPIPE_VERSION,
+        versions=_try(folder),
+        bytes=size_of(folder),
+        seconds=round(time.monotonic() - start, 1),
+    )
+    setup.write(folder / MARKER)
+    return setup
+
+
+def _install(folder: Path) -> None:
+    from benchmarks.runtimes.arm64.packages import pip_command
+
+    wanted = f"mediapipe=={MEDIAPIPE_VERSION}"
+    words = (
+        *pip_command(),
+        *("--python", str(_python(folder)), "install", "--quiet"),
+        *("--disable-pip-version-check", "--only-binary", ":all:", wanted),
+    )
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        said = lines[-1] if lines else f"pip ended with exit status {done.returncode}"
+        raise InputError(f"{wanted} cannot be installed ({said}). {_ADVICE} ({sys.version[:6]}).")
+
+
+def _try(folder: Path) -> dict[str, str]:
+    """Starts the client once; this also finds a build that needs another processor or library."""
+    words = command(folder)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        told: dict[str, str] = json.loads(done.stdout)
+    except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
+        last = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            last = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+        raise MissingDependencyError(
+            f"MediaPipe {MEDIAPIPE_VERSION} was installed but does not run on this machine: {last}"
+        ) from None
+    return told
+
+
+def _python(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

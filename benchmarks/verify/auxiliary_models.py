@@ -1,0 +1,166 @@
+"""Checks of the models beside the variants: what they declare, and what they answer here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.runtimes import Pixels, Probabilities
+from benchmarks.runtimes.auxiliary_models import Arrays, Executor, answers, executors
+from benchmarks.verify.checks import Check, Whole, impossible, judged
+from benchmarks.verify.model_files import end_problems, pixel_problems
+from mobile_assets.bundle import OUTPUT_NAME, Bundle, BundleInfo, Companion, TensorInfo, Variant
+from mobile_assets.errors import ArtefactError, DamagedError, InputError
+from mobile_assets.golden import GOLDEN_FOLDER, GoldenVectors
+from mobile_assets.log_suppression import quiet
+from mobile_assets.preprocessing import resize
+from mobile_assets.shortlist import INDICES_NAME, MOST, Shortlist
+
+_SAME = 1e-4
+"""Share of the highest probability that answers may be apart where the same operations work on the
+same weights: kernels add in different orders."""
+
+_SIMILAR = 1e-1
+"""The same where weights or arithmetic are float16 on one side only, or a phone's chip chooses."""
+
+_LIKENESS = 0.99
+"""Least cosine of one photo's embeddings in two formats: float16 moves it by about 1e-5."""
+
+_REFERENCES = ("float16", "float32")
+
+
+def check_companions(whole: Whole) -> Iterator[Check]:
+    """Declarations of every companion, and its answers on the runtimes that are quick and here."""
+    if not whole.bundle.info.companions:
+        return
+    photos = _photos(whole.bundle)
+    embeddings: dict[str, Arrays] = {}
+    for companion in whole.bundle.info.companions:
+        if companion.name in whole.changed:
+            why = "its file is not the one described"
+            yield impossible("structure", why, subject=companion.name)
+            continue
+        structure = _structure(whole.bundle, companion)
+        yield structure
+        if structure.state == "failed":
+            yield impossible("answers", "its structure is wrong", subject=companion.name)
+            continue
+        for executor in executors(companion):
+            yield _answered(whole, companion, photos, executor, embeddings)
+
+
+def _photos(bundle: Bundle) -> Pixels:
+    """The golden tensors, or drawn pictures where there are none, `[N, H, W, 3]` uint8."""
+    try:
+        return GoldenVectors.read(bundle.folder / GOLDEN_FOLDER).tensors
+    except (ArtefactError, OSError):
+        from benchmarks.verify.third_party import drawn_pictures
+
+        return np.stack([resize(one, bundle.info.preprocessing) for one in drawn_pictures()])
+
+
+def _structure(bundle: Bundle, companion: Companion) -> Check:
+    path = bundle.path(companion)
+    try:
+        with quiet():
+            problems = list(_structure_problems(bundle, companion, path))
+    # A damaged file can break its parser in any way; each of them is an answer.
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        problems = [f"it cannot be read ({first})"]
+    return judged("structure", problems, "as described", subject=companion.name)
+
+
+def _structure_problems(bundle: Bundle, companion: Companion, path: Path) -> Iterator[str]:
+    from export.variants import auxiliary, embedding, topk
+
+    info = bundle.info
+    yield from end_problems(auxiliary.declared_ends(path), companion)
+    yield from pixel_problems(companion, info.preprocessing)
+    if not _fits(companion, info):
+        yield f"its outputs are not those of {companion.kind} models"
+    if companion.kind == "shortlist" and auxiliary.labels_fact(path) != info.labels_sha256:
+        yield "its indices are of another label map than labels.json"
+    if companion.format == "coreml":
+        exact = topk.EXACT if companion.kind == "shortlist" else embedding.EXACT
+        yield from auxiliary.package_problems(path, info.preprocessing, exact)
+
+
+def _fits(companion: Companion, info: BundleInfo) -> bool:
+    """Whether the outputs are what an app expects of the kind."""
+    size = companion.outputs[0].shape[-1] if companion.outputs else 0
+    if companion.kind == "embedding":
+        return companion.outputs == (_row("embedding", "float32", size),)
+    wanted = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
+    return companion.outputs == wanted and 1 <= size <= min(MOST, info.objects)
+
+
+def _row(name: str, dtype: str, size: int) -> TensorInfo:
+    return TensorInfo.model_validate({"name": name, "dtype": dtype, "shape": (1, size)})
+
+
+def _answered(
+    whole: Whole,
+    companion: Companion,
+    photos: Pixels,
+    executor: Executor,
+    embeddings: dict[str, Arrays],
+) -> Check:
+    on = {"subject": companion.name, "runtime": executor.name}
+    try:
+        found = answers(whole.bundle, companion, photos, executor)
+        if companion.kind == "embedding":
+            embeddings.setdefault(companion.format, found)
+            problems, good = list(_embedding_problems(found, embeddings)), "rows of length 1"
+        else:
+            reference = _reference(whole, companion)
+            if reference is None:
+                why = f"no {companion.format} variant of float weights has the whole list"
+                return impossible("answers", why, **on)
+            with executor.runtime.open(whole.bundle, reference) as session:
+                lists = session.predict(photos)
+            share = _share(reference, executor)
+            problems = list(_shortlist_problems(found, lists, share))
+            good = f"the best of {reference.name} for {len(photos)} photos"
+    except (InputError, DamagedError) as error:
+        return judged("answers", [str(error)], "", **on)
+    return judged("answers", problems, good, **on)
+
+
+def _reference(whole: Whole, companion: Companion) -> Variant | None:
+    """The variant whose whole list the short one is taken of, or the next to it."""
+    there = {
+        variant.precision: variant
+        for variant in whole.bundle.info.variants
+        if variant.format == companion.format and variant.name not in whole.changed
+    }
+    return next((there[precision] for precision in _REFERENCES if precision in there), None)
+
+
+def _share(reference: Variant, executor: Executor) -> float:
+    """How far answers may be apart, as a share of the highest probability."""
+    same = reference.precision == "float16" and executor.runtime.name != "coreml"
+    return _SAME if same else _SIMILAR
+
+
+def _shortlist_problems(found: Arrays, lists: Probabilities, share: float) -> Iterator[str]:
+    rows = zip(found[INDICES_NAME], found[OUTPUT_NAME], lists, strict=True)
+    for number, (indices, probabilities, whole) in enumerate(rows):
+        wrong = Shortlist(indices, probabilities).problem(whole, share * float(whole.max()))
+        if wrong:
+            yield f"photo {number}: {wrong}"
+
+
+def _embedding_problems(found: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
+    from export.variants.embedding import EMBEDDING_NAME, LENGTH_TOLERANCE
+
+    rows = found[EMBEDDING_NAME]
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+    if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
+        yield f"rows of length {lengths.min():.4f} to {lengths.max():.4f} instead of 1"
+    for of, others in embeddings.items():
+        likeness = (rows * others[EMBEDDING_NAME]).sum(axis=1).min()
+        if not likeness >= _LIKENESS:
+            yield f"cosine {likeness:.3f} with the {of} file's answer to the same photo"

@@ -1,0 +1,138 @@
+"""Checks of what is inside the model files, without executing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.verify.checks import Check, Whole, impossible, judged
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Companion, TensorInfo, Variant
+from mobile_assets.errors import CheckFailedError
+from mobile_assets.labels import LabelMap
+from mobile_assets.log_suppression import quiet
+from mobile_assets.preprocessing import Preprocessing
+
+_AXIS_LABELS = 2
+"""TFLite metadata's number for a file that labels the values of an output."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What was found in one model file.
+
+    Attributes:
+        labels: The object ids inside, in class order.
+        kind: What the format calls its declarations: `metadata` or `structure`.
+        wrong: What differs from the bundle's description.
+    """
+
+    labels: tuple[str, ...]
+    kind: str
+    wrong: tuple[str, ...]
+
+
+def check_formats(whole: Whole) -> Iterator[Check]:
+    """Labels and declarations inside every variant, and that all have one class order."""
+    expected = whole.bundle.labels.object_ids
+    orders: dict[str, tuple[str, ...]] = {}
+    for variant in whole.bundle.info.variants:
+        kind = "metadata" if variant.format == "tflite" else "structure"
+        if variant.name in whole.changed:
+            yield impossible(kind, "its file is not the one described", subject=variant.name)
+            continue
+        try:
+            with quiet():
+                inside = _tflite(whole, variant) if kind == "metadata" else _coreml(whole, variant)
+        # A damaged file can break its parser in any way; each of them is an answer.
+        except Exception as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            yield judged(kind, [f"it cannot be read ({first})"], "", subject=variant.name)
+            continue
+        orders[variant.name] = inside.labels
+        found = _label_problems(inside.labels, expected)
+        good = f"{len(expected)}, as labels.json"
+        yield judged("labels inside", found, good, subject=variant.name)
+        yield judged(inside.kind, inside.wrong, "as described", subject=variant.name)
+    yield _one_order(orders)
+
+
+def _one_order(orders: dict[str, tuple[str, ...]]) -> Check:
+    if not orders:
+        return impossible("class order", "no variant can be read")
+    first = next(iter(orders))
+    others = [name for name, labels in orders.items() if labels != orders[first]]
+    problems = [f"{name} has another order than {first}" for name in others]
+    return judged("class order", problems, f"the same in {len(orders)} variants")
+
+
+def _label_problems(found: tuple[str, ...], expected: tuple[str, ...]) -> Iterator[str]:
+    if len(found) != len(expected):
+        yield f"{len(found)} labels instead of {len(expected)}"
+        return
+    for index, (label, should) in enumerate(zip(found, expected, strict=True)):
+        if label != should:
+            yield f"label {index} is {label!r} instead of {should!r}"
+
+
+def _tflite(whole: Whole, variant: Variant) -> Inside:
+    from export.tflite import flatbuffer
+    from export.tflite.metadata import read_metadata
+
+    content = whole.bundle.path(variant).read_bytes()
+    metadata = read_metadata(content)
+    wrong = end_problems(flatbuffer.inputs_and_outputs(content), variant)
+    wrong += pixel_problems(variant, whole.bundle.info.preprocessing)
+    image = metadata.inputs[0] if len(metadata.inputs) == 1 else None
+    if image is None or image.name != INPUT_NAME or not image.is_rgb_image:
+        wrong.append(f"the metadata do not describe one RGB input {INPUT_NAME!r}")
+    # Raw pixels go in: anything but mean 0, deviation 1 makes MediaPipe normalise them again.
+    elif set(image.mean) != {0.0} or set(image.std) != {1.0}:
+        wrong.append(f"the metadata normalise by mean {image.mean} and deviation {image.std}")
+    outputs = [output for output in metadata.outputs if output.name == OUTPUT_NAME]
+    if len(outputs) != 1 or _AXIS_LABELS not in [kind for _, kind in outputs[0].files]:
+        wrong.append(f"the metadata put no labels to one output {OUTPUT_NAME!r}")
+    return Inside(metadata.labels, "metadata", tuple(wrong))
+
+
+def _coreml(whole: Whole, variant: Variant) -> Inside:
+    from export.coreml.structure import check_coreml, inputs_and_outputs, read_structure
+
+    package, contract = whole.bundle.path(variant), whole.bundle.info.preprocessing
+    found = read_structure(package)
+    wrong = end_problems(inputs_and_outputs(found), variant)
+    wrong += pixel_problems(variant, contract)
+    # Its own labels: whether they are the bundle's is a check apart.
+    own = LabelMap.of([(label, "", "", 0) for label in found.labels])
+    try:
+        check_coreml(package, labels=own, contract=contract, weights=variant.precision)
+    except CheckFailedError as error:
+        wrong.append(str(error))
+    return Inside(found.labels, "structure", tuple(wrong))
+
+
+def end_problems(
+    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | Companion
+) -> list[str]:
+    """How the file's inputs and outputs differ from their description."""
+    wrong = []
+    for side, is_, should in zip(
+        ("inputs", "outputs"), found, (variant.inputs, variant.outputs), strict=True
+    ):
+        if tuple(is_) != tuple(should):
+            wrong.append(f"its {side} are {_told(is_)} instead of {_told(should)}")
+    return wrong
+
+
+def pixel_problems(variant: Variant | Companion, contract: Preprocessing) -> list[str]:
+    """Whether its input takes the pixels of the contract."""
+    shape = (1, contract.height, contract.width, 3)
+    types = ("float32", "uint8") if variant.format == "tflite" else ("image",)
+    if len(variant.inputs) == 1:
+        image = variant.inputs[0]
+        if (image.name, image.shape) == (INPUT_NAME, shape) and image.dtype in types:
+            return []
+    return [f"its input is not {' or '.join(types)} {INPUT_NAME} {list(shape)}"]
+
+
+def _told(tensors: Iterable[TensorInfo]) -> str:
+    return ", ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in tensors)

@@ -1,0 +1,264 @@
+"""Whether programs that are not ours open a bundle's files and answer as our runtime does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.preprocessing.input_pipeline import Resample
+from benchmarks.preprocessing.resampling import mediapipe_cpu
+from benchmarks.runtimes import runtimes
+from benchmarks.runtimes.compiled_model import open_compiled
+from benchmarks.runtimes.interface import Pixels, Probabilities
+from benchmarks.runtimes.mediapipe_tasks import setup
+from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classified, classify
+from benchmarks.verify.checks import Check, Verification, impossible, judged
+from benchmarks.verify.third_party_answers import (
+    RESAMPLED,
+    answer_problems,
+    difference,
+    label_problems,
+)
+from export.golden.tolerances import tolerances
+from mobile_assets.bundle import Bundle, Variant, read_bundle
+from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.photos import decode
+from mobile_assets.preprocessing import resize
+
+MEDIAPIPE = f"MediaPipe {setup.MEDIAPIPE_VERSION}"
+COMPILED = "LiteRT CompiledModel"
+TENSORFLOW = "TensorFlow's interpreter"
+
+DRAWN = 6
+"""How many pictures are drawn where no photos are given."""
+
+_DRAWN_SIZES = ((640, 480), (480, 640), (1000, 750))
+
+
+def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, ...]:
+    """Opens every TFLite variant in the clients that are here, and compares their answers.
+
+    MediaPipe's ImageClassifier is given images of the input size, where scores must be as near as
+    two builds of the same kernels are, and photos at full size, which it resamples itself: there it
+    is held against our runtime on pixels resampled in the same way. LiteRT's CompiledModel and
+    TensorFlow's interpreter are given images of the input size.
+
+    Args:
+        bundle: From `read_bundle`; its files may have changed since.
+        photos: What to show them; training or validation photos. Pictures are drawn if there are
+            none.
+
+    Returns:
+        One check per client, variant and kind of image.
+
+    Raises:
+        PhotoError: A photo cannot be decoded.
+    """
+    shown = _Shown(bundle, tuple(photos))
+    subjects = [
+        _expected(bundle, variant, shown)
+        for variant in bundle.info.variants
+        if variant.format == "tflite"
+    ]
+    return tuple(
+        check
+        for make in (_mediapipe, _compiled_model, _tensorflow)
+        for check in make(subjects, shown)
+    )
+
+
+def with_clients(found: Verification, photos: Sequence[Path] = ()) -> Verification:
+    """A verification with the checks of `client_checks` after its own.
+
+    Args:
+        found: What `verify_bundle` found. A bundle in which something failed is shown to nobody,
+            since a damaged file can bring a client down.
+        photos: As for `client_checks`.
+    """
+    if found.failed:
+        said = "the bundle is damaged or does not fit: see the checks that failed"
+        return replace(found, checks=(*found.checks, impossible("opened by clients", said)))
+    bundle = read_bundle(found.folder)
+    return replace(found, checks=(*found.checks, *client_checks(bundle, photos)))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The photos of one verification."""
+
+    bundle: Bundle
+    paths: tuple[Path, ...]
+
+    def full(self) -> Iterator[Image.Image]:
+        """Each photo at full size, upright, RGB; decoded anew every time, as they may be large."""
+        if self.paths:
+            yield from (decode(path) for path in self.paths)
+        else:
+            yield from drawn_pictures()
+
+    @cached_property
+    def small(self) -> Pixels:
+        """`[photos, height, width, 3]` uint8, resampled as the contract says."""
+        return self._all(resize)
+
+    @cached_property
+    def as_mediapipe(self) -> Pixels:
+        """The same, resampled as MediaPipe does on the CPU."""
+        return self._all(mediapipe_cpu)
+
+    def _all(self, resample: Resample) -> Pixels:
+        return np.stack([resample(photo, self.bundle.info.preprocessing) for photo in self.full()])
+
+
+def drawn_pictures() -> Iterator[Image.Image]:
+    """`DRAWN` smooth coloured pictures of several sizes, always the same ones."""
+    generator = np.random.default_rng(20)
+    for number in range(DRAWN):
+        cells = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        size = _DRAWN_SIZES[number % len(_DRAWN_SIZES)]
+        yield Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One variant, with what our runtime answers.
+
+    Attributes:
+        bundle: Its bundle.
+        variant: The variant.
+        error: Why our own runtime cannot open it; empty if it can.
+        small: Our answers to pixels of the contract.
+        as_mediapipe: Our answers to pixels resampled as MediaPipe does.
+    """
+
+    bundle: Bundle
+    variant: Variant
+    error: str
+    small: Probabilities
+    as_mediapipe: Probabilities
+
+    @property
+    def tolerance(self) -> float:
+        """How far two builds of the same kernels may be apart."""
+        return tolerances(self.variant)[0].share
+
+    def judge(self, name: str, client: str, problems: Sequence[str], good: str) -> Check:
+        """The finished check."""
+        return judged(name, problems, good, subject=self.variant.name, runtime=client)
+
+
+def _expected(bundle: Bundle, variant: Variant, shown: _Shown) -> _Subject:
+    try:
+        with runtimes("litert")[0].open(bundle, variant) as session:
+            answers = session.predict(shown.small), session.predict(shown.as_mediapipe)
+    except DamagedError as error:
+        nothing = np.zeros((0, 0), dtype=np.float32)
+        return _Subject(bundle, variant, str(error), nothing, nothing)
+    return _Subject(bundle, variant, "", *answers)
+
+
+def _mediapipe(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+    lacking = setup.missing()
+    if lacking is not None:
+        yield impossible("opened by MediaPipe", lacking, runtime=MEDIAPIPE)
+        return
+    paths = [subject.bundle.path(subject.variant) for subject in subjects]
+    try:
+        exact = classify(paths, shown.small)
+        full = classify(paths, (np.asarray(photo) for photo in shown.full()))
+    except DamagedError as error:
+        yield judged("opened by MediaPipe", [str(error)], "", runtime=MEDIAPIPE)
+        return
+    for subject, small, large in zip(subjects, exact, full, strict=True):
+        yield from _mediapipe_variant(subject, small, large)
+
+
+def _mediapipe_variant(subject: _Subject, small: Classified, large: Classified) -> Iterator[Check]:
+    error = small.error or large.error
+    opened = f"as an ImageClassifier, {len(small.names)} categories"
+    yield subject.judge("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
+    if error:
+        return
+    labels = subject.bundle.labels.object_ids
+    problems = label_problems(small, labels) + answer_problems(small)
+    yield subject.judge(
+        "labels in MediaPipe",
+        MEDIAPIPE,
+        problems,
+        f"all {len(labels)}, in the order of labels.json",
+    )
+    yield _compare(
+        subject,
+        "scores in MediaPipe",
+        MEDIAPIPE,
+        small.probabilities(len(labels)),
+        subject.small,
+        subject.tolerance,
+    )
+    check = _compare(
+        subject,
+        "scores of full-size photos in MediaPipe",
+        MEDIAPIPE,
+        large.probabilities(len(labels)),
+        subject.as_mediapipe,
+        max(RESAMPLED, subject.tolerance),
+    )
+    if check.state == "ok":
+        # What an app's users see: the same photo, resampled by MediaPipe and by the contract.
+        cost = difference(large.probabilities(len(labels)), subject.small)
+        said = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
+        check = replace(check, said=said)
+    yield check
+
+
+def _compiled_model(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+    name = "scores in CompiledModel"
+    for subject in subjects:
+        try:
+            with open_compiled(subject.bundle, subject.variant) as session:
+                found = session.predict(shown.small)
+        except DamagedError as error:
+            yield subject.judge(name, COMPILED, [str(error)], "")
+        except MissingDependencyError as error:
+            yield impossible(name, str(error), subject=subject.variant.name, runtime=COMPILED)
+        else:
+            yield _compare(subject, name, COMPILED, found, subject.small, subject.tolerance)
+
+
+def _tensorflow(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+    name, runtime = "scores in TensorFlow", runtimes("tensorflow")[0]
+    lacking = runtime.missing()
+    for subject in subjects:
+        if lacking is not None:
+            yield impossible(name, lacking, runtime=TENSORFLOW)
+            return
+        try:
+            with runtime.open(subject.bundle, subject.variant) as session:
+                found = session.predict(shown.small)
+        except DamagedError as error:
+            yield subject.judge(name, TENSORFLOW, [str(error)], "")
+        else:
+            yield _compare(subject, name, TENSORFLOW, found, subject.small, subject.tolerance)
+
+
+def _compare(
+    subject: _Subject,
+    name: str,
+    client: str,
+    found: Probabilities,
+    expected: Probabilities,
+    tolerance: float,
+) -> Check:
+    if subject.error:
+        return subject.judge(name, client, [f"our own runtime: {subject.error}"], "")
+    if found.shape != expected.shape:
+        wrong = f"{found.shape[1]} scores instead of {expected.shape[1]}"
+        return subject.judge(name, client, [wrong], "")
+    apart = difference(found, expected)
+    problems = [] if apart.within(tolerance) else [f"{apart.said}, {tolerance:.0e} allowed"]
+    return subject.judge(name, client, problems, apart.said)

@@ -1,0 +1,156 @@
+"""TODO export/quantise/fake_quantised.py."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from export.network.fold import Deployable
+from export.network.graph import Graph, Node, trace
+from export.quantise.activation_ranges import (
+    Range,
+    before_curve,
+    bounded,
+    extremes,
+    rows_of,
+    scale_and_zero,
+)
+from mobile_assets.errors import CheckFailedError
+
+Ranges = dict[str, Range]
+"""Smallest and largest value of each step's output, by the step's name."""
+
+
+_BATCH = 16
+
+
+class EightBits(nn.Module):
+    """Rounds a tensor to int8 and back, as operations that the converter knows."""
+
+    def __init__(self, span: Range) -> None:
+        """Takes scale and zero point from the smallest and the largest value."""
+        super().__init__()
+        self.span = span
+        self.scale, self.zero = scale_and_zero(span)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """What is left of float values of any shape once they were int8."""
+        with warnings.catch_warnings():
+            # Torch means to give these operations up; the converter knows no others.
+            warnings.simplefilter("ignore", UserWarning)
+            steps = torch.quantize_per_tensor(values, self.scale, self.zero, torch.qint8)
+        return steps.dequantize()
+
+
+def rounded_twin(network: Deployable, photos: NDArray[np.uint8]) -> nn.Module:
+    """A copy of a network that rounds its activations as the package will.
+
+    Every activation from the first layer to the last is rounded to 8 bits. The centred photo, and
+    what the last layer or those of an embedding give, are left as they are.
+
+    Args:
+        network: Its weights lie on 8-bit steps, as `export.quantise.quantised_network.quantise` leaves them.
+        photos: `[N, H, W, 3]` uint8, on which the ranges are taken; N at least 1.
+
+    Raises:
+        CheckFailedError: The network cannot be followed step by step.
+    """
+    graph = trace(network)
+    if graph is None:
+        raise CheckFailedError(
+            "This backbone's layers cannot be followed one by one, so that its activations cannot "
+            "be given 8 bits for Core ML. Leave coreml-w8a8 out with --variants."
+        )
+    ranges = activation_ranges(graph, photos)
+    # What a SiLU or sigmoid reads is not rounded: Core ML has each as one operation, which a
+    # compiler takes together with the layer before it.
+    inside = {node.name for node in graph.nodes if graph.curve(node) is not None}
+    return with_rounding(graph, {name: span for name, span in ranges.items() if name not in inside})
+
+
+def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
+    """Smallest and largest value of every step's output that becomes int8.
+
+    Args:
+        graph: The network.
+        photos: `[N, H, W, 3]` uint8, N at least 1.
+
+    Returns:
+        The ranges over the photos, each with zero inside.
+    """
+    chosen = eight_bit_steps(graph)
+    ranges: Ranges = {}
+    parts = -(-len(photos) // _BATCH)
+    read: dict[Node, list[Tensor]] = {}
+
+    class Measure(fx.Interpreter):
+        def run_node(self, n: Node) -> Any:
+            result = super().run_node(n)
+            if n in chosen:
+                low, high = extremes([result])
+                before = ranges.get(n.name, (low, high))
+                ranges[n.name] = min(low, before[0]), max(high, before[1])
+                if graph.curve(n) is not None:
+                    read.setdefault(n, []).append(rows_of(result.movedim(1, -1), parts))
+            return result
+
+    with torch.inference_mode():
+        for start in range(0, len(photos), _BATCH):
+            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
+            Measure(graph.module).run(batch)
+        for node, rows in read.items():
+            curve = graph.curve(node)
+            assert curve is not None
+            ranges[node.name] = before_curve(
+                torch.cat(rows), ranges[node.name], curve, graph.reach(node)
+            )
+    return _bounded(graph, ranges)
+
+
+def _bounded(graph: Graph, ranges: Ranges) -> Ranges:
+    """Ranges behind a SiLU, and a gate behind that, that end where what it reads does."""
+    made, ends = dict(ranges), set[str]()
+    for node in graph.nodes:
+        names = [used.name for used in node.all_input_nodes]
+        if graph.is_silu(node) and names[0] in made:
+            made[node.name] = bounded(made[node.name], made[names[0]], functional.silu)
+            ends.add(node.name)
+        gated = graph.is_product(node) and any(map(graph.is_sigmoid, node.all_input_nodes))
+        other = next((name for name in names if name in ends), None)
+        if gated and other is not None and node.name in made:
+            made[node.name] = bounded(made[node.name], made[other], torch.clone)
+            ends.add(node.name)
+    return made
+
+
+def eight_bit_steps(graph: Graph) -> set[Node]:
+    """The steps whose outputs are int8 tensors in a Core ML package.
+
+    As in TFLite's full-integer form, but what centres the photo for the first layer stays float16:
+    around a centre of 127.5 all values lie halfway between two steps, and every second one would
+    be lost.
+    """
+    nodes = graph.nodes
+    first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
+    return graph.eight_bit_steps() & set(nodes[first:])
+
+
+def with_rounding(graph: Graph, ranges: Ranges) -> fx.GraphModule:
+    """The network with its steps' outputs rounded to 8 bits; `graph` is changed."""
+    for node in graph.nodes:
+        if node.name not in ranges:
+            continue
+        name = f"eight_bits_{node.name}"
+        graph.module.add_submodule(name, EightBits(ranges[node.name]))
+        with graph.module.graph.inserting_after(node):
+            rounded = graph.module.graph.call_module(name)
+        node.replace_all_uses_with(rounded)
+        rounded.args = (node,)
+    graph.module.recompile()
+    return graph.module.eval()

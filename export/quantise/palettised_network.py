@@ -1,0 +1,90 @@
+"""Networks whose layers' weights are of a few values, ready to be converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.network.fold import Deployable
+from export.network.graph import Graph, trace, with_layers
+from export.quantise.layerwise import RoundedNetwork, round_network
+from export.quantise.mixed_precision import layers_to_keep
+from export.quantise.palette import Palette, Palettised, no_smaller, palettiser
+from export.quantise.quantised_network import Quantised
+from mobile_assets.errors import CheckFailedError
+
+MOST_FLOAT = 0.05
+"""Largest share of the weights that stays in float16: with 10 bits more for each than a palette of
+64 values has, a package is at most 0.22 of a float32 file."""
+
+_FIRST = 32
+"""Photos of the first round, which only tells what the layers' palettes do."""
+
+
+@dataclass(frozen=True)
+class PalettisedNetwork(Quantised):
+    """A network whose weights are of palettes.
+
+    Attributes:
+        palettes: Each layer's, by its name; layers in `kept` have none.
+    """
+
+    palettes: dict[str, Palette] = field(default_factory=dict)
+
+
+def palettise(network: Deployable, photos: NDArray[np.uint8], *, bits: int) -> PalettisedNetwork:
+    """Gives every layer a palette, but for those that do most damage for their size.
+
+    Args:
+        network: The folded network; it is not changed.
+        photos: `[N, H, W, 3]` uint8 calibration photos.
+        bits: A palette has two to the power of them values; at most 8.
+
+    Raises:
+        CheckFailedError: The network cannot be followed step by step.
+    """
+    graph = trace(network)
+    if graph is None:
+        raise CheckFailedError(
+            "This backbone's layers cannot be followed one by one, so that no palettes can be "
+            f"found for their weights. Leave coreml-palette{bits} out with --variants."
+        )
+    work = palettiser(bits)
+    large = frozenset(n for n, layer in graph.layers().items() if no_smaller(layer, bits))
+    first = round_network(graph, photos[:_FIRST], activations=False, kept=large, work=work)
+    kept = large | layers_to_keep(graph, first, photos, most=MOST_FLOAT)
+    rounded = round_network(graph, photos, activations=False, kept=kept, work=work)
+    found = rounded.layers
+    return PalettisedNetwork(
+        network=with_layers(network, {name: (one.weight, one.bias) for name, one in found.items()}),
+        notes=_notes(graph, rounded, kept, bits),
+        kept=kept,
+        palettes={name: one.palette for name, one in found.items() if isinstance(one, Palettised)},
+    )
+
+
+def _notes(
+    graph: Graph, rounded: RoundedNetwork, kept: frozenset[str], bits: int
+) -> tuple[str, ...]:
+    sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
+    share = sum(sizes[name] for name in kept) / sum(sizes.values())
+    named = ", ".join(name for name in sizes if name in kept)
+    worst = rounded.worst
+    notes = [
+        f"The weights of {len(sizes) - len(kept)} layers have {2**bits} values each, found on all "
+        "channels at once and weighed by what they do to the layer's output. Weights take them one "
+        f"after the other, so that outputs for {rounded.photos} calibration photos change least, "
+        "and biases make good what is left on average.",
+        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
+        f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
+        f"{rounded.reports[-1].ratio_db:.1f} dB.",
+    ]
+    if kept:
+        notes.insert(
+            1,
+            f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since they "
+            f"change the logits most for their size or gain nothing: {named}.",
+        )
+    return tuple(notes)

@@ -1,0 +1,41 @@
+"""The models beside the variants of a bundle, as an export is asked for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.quantise.calibration_photos import Say
+from export.variants.auxiliary import Format
+from export.variants.build_context import Material
+from export.variants.embedding import write_embedding
+from export.variants.options import ExportOptions
+from export.variants.topk import write_shortlist
+from mobile_assets.bundle import Companion
+
+_FORMATS: tuple[Format, ...] = ("tflite", "coreml")
+
+
+def write_companions(
+    options: ExportOptions, material: Material, bundle: Path, say: Say
+) -> tuple[Companion, ...]:
+    """Writes those that were asked for into the bundle, in each format that its variants have.
+
+    Args:
+        options: What was asked for.
+        material: What the variants are made of.
+        bundle: The bundle's folder.
+        say: Told, in a sentence each, what is done.
+
+    Raises:
+        CheckFailedError: One does not answer as the network does.
+    """
+    made: list[Companion] = []
+    formats = {name.partition("-")[0] for name in options.checked_variants()}
+    for of in _FORMATS:
+        if of in formats and options.embedding:
+            say(f"Exporting the embedding ({of}).")
+            made.append(write_embedding(material, bundle, of))
+        if of in formats and options.shortlist is not None:
+            say(f"Exporting the short list ({of}).")
+            made.append(write_shortlist(material, bundle, of, options.shortlist))
+    return tuple(made)

@@ -1,0 +1,82 @@
+"""What the variants of a bundle are made of, each part made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.network.description import ModelDescription
+from export.network.fold import Deployable
+from export.quantise.palettised_network import PalettisedNetwork, palettise
+from export.quantise.quantised_network import Quantised, quantise
+from mobile_assets.labels import LabelMap
+from mobile_assets.preprocessing import Preprocessing
+
+Rounding = Literal["none", "weights", "full"]
+"""What of a variant is in 8 bits: nothing, its weights, or its weights and activations."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every variant is made of.
+
+    Attributes:
+        network: The folded network.
+        contract: Its preprocessing contract.
+        labels: The label map.
+        description: The words that go into the files' metadata.
+        user_defined: Facts that go into the Core ML package.
+        calibration: `[N, H, W, 3]` uint8 photos for activation ranges; None without integers.
+        probe: `[N, H, W, 3]` uint8 photos on which every file is compared with the network.
+        expected: The network's probabilities `[N, objects]` of `probe`.
+        learned: The network with 8-bit weights that were fine-tuned, if they were.
+    """
+
+    network: Deployable
+    contract: Preprocessing
+    labels: LabelMap
+    description: ModelDescription
+    user_defined: dict[str, str]
+    calibration: NDArray[np.uint8] | None
+    probe: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+    learned: Quantised | None = None
+    _palettised: dict[int, PalettisedNetwork] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def float32(self) -> bytes:
+        """The float32 TFLite file without metadata, converted once for all variants."""
+        from export.tflite.convert import convert_float32
+
+        return convert_float32(self.network, self.contract, description=self.description.name)
+
+    @cached_property
+    def integer(self) -> Quantised:
+        """The network for 8-bit weights and activations."""
+        return self.learned or self._quantised(activations=True)
+
+    @cached_property
+    def integer_weights(self) -> Quantised:
+        """The network for 8-bit weights and float activations."""
+        return self._quantised(activations=False)
+
+    def palettised(self, bits: int) -> PalettisedNetwork:
+        """The network for weights of so many bits, made once."""
+        if bits not in self._palettised:
+            assert self.calibration is not None, "export_bundle gives rounded variants photos"
+            self._palettised[bits] = palettise(self.network, self.calibration, bits=bits)
+        return self._palettised[bits]
+
+    def source(self, rounding: Rounding) -> Quantised:
+        """The network that a variant is converted from."""
+        if rounding == "none":
+            return Quantised(self.network, ())
+        return self.integer if rounding == "full" else self.integer_weights
+
+    def _quantised(self, *, activations: bool) -> Quantised:
+        assert self.calibration is not None, "export_bundle gives integer variants photos"
+        return quantise(self.network, self.calibration, activations=activations)

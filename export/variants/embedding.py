@@ -1,0 +1,173 @@
+"""The embedding of a network in files of its own, beside the classifier's variants."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.coreml.convert import Array, convert_arrays, save_package
+from export.network.fold import ChannelsLast, Deployable
+from export.tflite import flatbuffer
+from export.tflite.convert import run_tflite, to_float16
+from export.variants import auxiliary
+from export.variants.auxiliary import Format
+from export.variants.build_context import Material
+from export.variants.parity_check import Tolerance, check_probabilities
+from mobile_assets.bundle import INPUT_NAME, Companion
+from mobile_assets.errors import CheckFailedError, InputError
+from mobile_assets.files import write_bytes
+from mobile_assets.log_suppression import quiet
+from mobile_assets.preprocessing import Preprocessing
+from train.heads import UnitLength, embedding_size
+from train.run import Run
+
+EMBEDDING_NAME = "embedding"
+
+LENGTH_TOLERANCE = 1e-4
+"""How far a length may be from 1: float32 sums of some hundred squares are within 1e-6."""
+
+# As of the float16 variant: the same weights in 11 significant bits.
+_TOLERANCE = Tolerance(typical=2e-2)
+
+_WHAT = "The classifier without its last layer: rows of length 1, whose products are cosines."
+_NOTES: dict[str, tuple[str, ...]] = {
+    "tflite": (
+        f"{_WHAT} Weights are stored as float16; input, output and arithmetic on a CPU are "
+        "float32.",
+    ),
+    "coreml": (
+        f"{_WHAT} ML Program for iOS 16 or later with float16 weights and arithmetic; the length "
+        "is taken in float32, since squares may leave float16's range.",
+        "Converted and checked in structure; not run, since Core ML runs on Apple systems only.",
+    ),
+}
+EXACT = {"rsqrt": ("float32",), "reduce_sum": ("float32",)}
+"""Operations of a package that must be there, with the types of what they give."""
+
+
+def check_head(run: Run) -> None:
+    """Refuses a run whose head has no embedding.
+
+    Raises:
+        InputError: It has none.
+    """
+    if embedding_size(run.info.head) is None:
+        raise InputError(
+            f"--embedding was given, and the head {run.info.head!r} of this run has no embedding. "
+            "Leave it out, or train a run with --head embedding."
+        )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A network taken apart before its last layer.
+
+    Attributes:
+        embedding: Raw RGB photo → rows of length 1, `[N, D]`.
+        directions: What rows are multiplied by to make logits, `[objects, D]`.
+    """
+
+    embedding: Deployable
+    directions: Tensor
+
+
+def take_apart(network: Deployable) -> Parts:
+    """Copies a folded network with an embedding without its classifier.
+
+    Raises:
+        ValueError: Its head has no embedding.
+    """
+    made = copy.deepcopy(network)
+    layers: Any = getattr(made.body, "layers", made.body)
+    head = layers[-1] if isinstance(layers, nn.Sequential) else None
+    if not (isinstance(head, nn.Sequential) and isinstance(head[-2], UnitLength)):
+        raise ValueError("the network's head has no embedding")
+    classifier = head[-1]
+    assert isinstance(classifier, nn.Linear)
+    layers[-1] = head[:-1]
+    return Parts(made.eval(), classifier.weight.detach())
+
+
+class _Embedded(ChannelsLast):
+    """Reads `[N, H, W, 3]` as the classifier does and answers with rows of length 1."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """`embedding` `[N, D]` of `[N, H, W, 3]` float RGB 0–255."""
+        padded = functional.pad(image - self.centre, (0, 0, *self.padding))
+        return {EMBEDDING_NAME: self.body(padded.permute(0, 3, 1, 2))}
+
+
+def write_embedding(material: Material, bundle: Path, of: Format) -> Companion:
+    """Writes the embedding's file into the bundle and checks it.
+
+    Args:
+        material: What the variants are made of; its network's head must have an embedding.
+        bundle: The bundle's folder.
+        of: The format.
+
+    Raises:
+        CheckFailedError: Its rows are not of length 1, or their cosines do not make the network's
+            probabilities.
+    """
+    parts = take_apart(material.network)
+    path = bundle / auxiliary.companion_file("embedding", of)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if of == "tflite":
+        description = f"{material.description.name}: embedding"
+        content = to_float16(_convert(parts.embedding, material.contract, description))
+        _check(run_tflite(content, material.probe), parts.directions, material.expected)
+        write_bytes(path, content)
+    else:
+        _write_package(parts, material, path)
+    return auxiliary.recorded("embedding", of, bundle, _NOTES[of])
+
+
+def _write_package(parts: Parts, material: Material, path: Path) -> None:
+    told = Array("float32", "What the photo shows, as a row of length 1; products are cosines.")
+    model = convert_arrays(
+        parts.embedding,
+        material.contract,
+        {EMBEDDING_NAME: told},
+        description=material.description,
+        user_defined=material.user_defined,
+        exact_rows=True,
+    )
+    save_package(model, path)
+    with torch.inference_mode():
+        photos = torch.from_numpy(material.probe).permute(0, 3, 1, 2).float()
+        _check(parts.embedding(photos).numpy(), parts.directions, material.expected)
+    problems = auxiliary.package_problems(path, material.contract, EXACT)
+    auxiliary.refuse("The embedding's package", problems)
+
+
+def _convert(network: Deployable, contract: Preprocessing, description: str) -> bytes:
+    with quiet():
+        import litert_torch
+
+        litert_torch.config.show_progress = False
+        sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
+        wrapped = _Embedded(network).eval()
+        content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
+    return flatbuffer.label_ends(content, description=description, outputs=(EMBEDDING_NAME,))
+
+
+def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:
+    """Whether rows have length 1 and their cosines make the expected probabilities."""
+    lengths = np.linalg.norm(rows, axis=1)
+    if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
+        raise CheckFailedError(
+            f"The embedding has rows of length {lengths.min():.4f} to {lengths.max():.4f} instead "
+            "of 1. Nothing was written. The converter cannot handle this network: export it "
+            "without --embedding."
+        )
+    logits = torch.from_numpy(rows) @ directions.T
+    found = torch.softmax(logits, dim=-1).numpy()
+    check_probabilities("The embedding", found, expected, _TOLERANCE)

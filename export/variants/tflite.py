@@ -1,0 +1,133 @@
+"""The TFLite forms of a model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from export.tflite import flatbuffer
+from export.tflite.metadata import embed
+from export.variants.base import Ends, Exporter
+from export.variants.build_context import Material
+from export.variants.parity_check import Tolerance, check_probabilities
+from mobile_assets.errors import CheckFailedError
+from mobile_assets.files import write_bytes
+
+
+class _TFLite(Exporter):
+    format = "tflite"
+    suffix = "tflite"
+    tolerance: ClassVar[Tolerance]
+    input_type: ClassVar[str] = "float32"
+
+    def write(self, material: Material, path: Path) -> Ends:
+        """Converts, embeds labels and metadata, and compares with the network."""
+        from export.tflite.convert import run_tflite
+
+        content = embed(self.convert(material), material.labels, material.description)
+        found = run_tflite(content, material.probe)
+        check_probabilities(self.name, found, material.expected, self.tolerance)
+        ends = flatbuffer.inputs_and_outputs(content)
+        self._check_ends(ends, material)
+        write_bytes(path, content)
+        return ends
+
+    @abstractmethod
+    def convert(self, material: Material) -> bytes:
+        """The TFLite file without metadata."""
+
+    def _check_ends(self, ends: Ends, material: Material) -> None:
+        contract = material.contract
+        shapes = (1, contract.height, contract.width, 3), (1, len(material.labels))
+        expected = [("image", self.input_type, shapes[0]), ("probabilities", "float32", shapes[1])]
+        found = [(t.name, t.dtype, t.shape) for side in ends for t in side]
+        if found != expected:
+            raise CheckFailedError(
+                f"{self.name} was made with inputs and outputs {found} instead of {expected}. "
+                "The installed converter behaves in another way: install the pinned versions."
+            )
+
+
+class Float32(_TFLite):
+    """Float32 weights and arithmetic."""
+
+    name = "tflite-float32"
+    notes = ("Float32 weights and arithmetic; the reference for the other variants.",)
+    # Kernels sum in another order than torch: 1e-6 is seen, a wrong graph gives more than 1e-2.
+    tolerance = Tolerance(largest=1e-4)
+
+    def convert(self, material: Material) -> bytes:
+        """The converted file as it is."""
+        return material.float32
+
+
+class Float16(_TFLite):
+    """Float16 weights; float32 input, output and, on a CPU, arithmetic."""
+
+    name = "tflite-float16"
+    notes = (
+        "Weights of convolutions and linear layers are stored as float16; input and output are "
+        "float32. On a CPU the arithmetic is float32; GPUs may compute in float16.",
+    )
+    # float16 weights have 11 significant bits: 1e-3 is seen, of networks with SiLU a tenth on one
+    # photo of many; a wrong graph changes all.
+    tolerance = Tolerance(typical=2e-2)
+
+    def convert(self, material: Material) -> bytes:
+        """Casts the float32 file's weights."""
+        from export.tflite.convert import to_float16
+
+        return to_float16(material.float32)
+
+
+class Int8(_TFLite):
+    """Full integer: int8 weights and activations, uint8 input, float32 logits and softmax."""
+
+    name = "tflite-int8"
+    rounding = "full"
+    input_type = "uint8"
+    notes = (
+        "Full integer: int8 weights per channel and int8 activations from the photo to the last "
+        "layer; the input is uint8. Activation ranges are the extremes over the calibration "
+        "photos, but before a SiLU or sigmoid.",
+        "The last layer multiplies int8 features (range taken per photo) by int8 weights and "
+        "gives its sums as float32: rounded to 8 bits, the logits of look-alike objects tie. The "
+        "softmax is float32, since steps of 1/256 say nothing of thousands of objects.",
+    )
+    tolerance = Tolerance(confident_agreement=0.9)
+
+    def convert(self, material: Material) -> bytes:
+        """Converts the network with rounded weights; ranges come from the calibration photos."""
+        from export.tflite.convert import activation_ranges, convert_float32, to_int8
+
+        assert material.calibration is not None, "export_bundle gives integer variants photos"
+        float32 = convert_float32(
+            material.source(self.rounding).network,
+            material.contract,
+            description=material.description.name,
+        )
+        return to_int8(float32, activation_ranges(float32, material.calibration))
+
+
+class Int8Weights(_TFLite):
+    """8-bit weights; float32 input, output and arithmetic."""
+
+    name = "tflite-int8-weights"
+    rounding = "weights"
+    notes = (
+        "Weights are int8 per channel, those of a few layers float16, and become float32 when the "
+        "model is loaded; input, output and arithmetic are float32. About a third of the size, "
+        "not faster.",
+    )
+    tolerance = Tolerance(confident_agreement=0.95)
+
+    def convert(self, material: Material) -> bytes:
+        """Converts the network with rounded weights and stores them in 8 bits."""
+        from export.tflite.convert import convert_float32, to_int8_weights
+
+        source = material.source(self.rounding)
+        float32 = convert_float32(
+            source.network, material.contract, description=material.description.name
+        )
+        return to_int8_weights(float32, source.kept)

@@ -1,0 +1,182 @@
+"""Metrics against cases worked out by hand, and inputs that have no answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.results.classification import (
+    NO_ANSWER,
+    Answers,
+    agreement,
+    confused_pairs,
+    count_flips,
+    expected_calibration_error,
+    join_answers,
+    macro_scores,
+    paired_drop_interval,
+    reduce_answers,
+    select,
+    top_k,
+    wilson_interval,
+)
+
+NONE = np.zeros(0, dtype=np.int64)
+NOTHING = np.zeros(0, dtype=np.bool_)
+
+
+def indices(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def flags(text: str) -> np.ndarray:
+    return np.array([letter == "1" for letter in text], dtype=np.bool_)
+
+
+def answers_of(rows: list[list[float]], truth: list[int], keep: int = 3) -> Answers:
+    return reduce_answers(np.array(rows, dtype=np.float32), indices(*truth), keep=keep)
+
+
+def test_rank_and_best_objects() -> None:
+    answers = answers_of([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]], [1, 1, 0])
+    assert answers.rank.tolist() == [0, 2, 2]
+    assert answers.best.tolist() == [[1, 2, 0], [0, 2, 1], [2, 1, 0]]
+    assert answers.probability[0].tolist() == pytest.approx([0.6, 0.3, 0.1])
+    assert top_k(answers.rank, 1) == pytest.approx(1 / 3)
+    assert top_k(answers.rank, 3) == 1.0
+
+
+def test_of_equal_probabilities_the_lower_index_is_first() -> None:
+    answers = answers_of([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.0, 0.0, 0.0]], [0, 1, 2])
+    assert answers.rank.tolist() == [0, 1, 2]
+    assert answers.top.tolist() == [0, 0, 0]
+
+
+def test_rank_and_best_agree_where_many_are_equal() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 4, (300, 9)).astype(np.float32)
+    truth = generator.integers(0, 9, 300)
+    answers = reduce_answers(rows, truth, keep=9)
+    places = [list(best).index(right) for best, right in zip(answers.best, truth, strict=True)]
+    assert answers.rank.tolist() == places
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_no_number_is_no_answer(bad: float) -> None:
+    answers = answers_of([[bad, 0.9, 0.1], [0.1, 0.9, 0.0]], [1, 1])
+    assert answers.top.tolist() == [NO_ANSWER, 1]
+    assert answers.rank.tolist() == [3, 0]
+    assert answers.invalid == 1
+    assert top_k(answers.rank, 3) == 0.5
+    assert np.isfinite(answers.probability).all()
+    assert agreement(answers.top, answers.top) == 0.5
+
+
+def test_answers_are_joined_and_selected() -> None:
+    first, second = answers_of([[0.9, 0.1]], [0]), answers_of([[0.8, 0.2], [0.3, 0.7]], [1, 1])
+    joined = join_answers([first, second])
+    assert joined.rank.tolist() == [0, 1, 0]
+    assert joined.right.tolist() == [True, False, True]
+    assert select(joined, flags("101")).top.tolist() == [0, 1]
+
+
+def test_agreement_counts_equal_first_answers() -> None:
+    assert agreement(indices(1, 2, 3, 4), indices(1, 2, 4, 3)) == 0.5
+
+
+def test_macro_scores_by_hand() -> None:
+    # Object 0: 2 photos, 1 found, answered 2 times. Object 1: 1 photo, found, answered once.
+    # Object 2 has no photo but is answered once; object 3: 1 photo, never answered.
+    truth, top = indices(0, 0, 1, 3), indices(0, 2, 1, 0)
+    scores = macro_scores(top, truth)
+    assert scores is not None
+    assert scores.precision == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert scores.recall == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert scores.f1 == pytest.approx((2 / 4 + 1 + 0) / 3)
+
+
+def test_macro_scores_weigh_objects_alike() -> None:
+    truth, top = indices(*[0] * 99, 1), indices(*[0] * 100)
+    scores = macro_scores(top, truth)
+    assert scores is not None
+    assert scores.recall == pytest.approx(0.5)
+    assert scores.precision == pytest.approx(0.99 / 2)
+
+
+def test_macro_scores_without_any_answer() -> None:
+    scores = macro_scores(indices(NO_ANSWER, NO_ANSWER), indices(0, 1))
+    assert scores is not None
+    assert (scores.precision, scores.recall, scores.f1) == (0.0, 0.0, 0.0)
+
+
+def test_wilson_interval_matches_published_values() -> None:
+    # Newcombe, Statistics in Medicine 17, 857 (1998), table I, method 3.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+def test_wilson_interval_keeps_within_bounds() -> None:
+    assert wilson_interval(7, 7) is not None
+    for photos in (1, 7, 10_000):
+        low, high = wilson_interval(photos, photos) or (0, 0)
+        assert 0 < low < high == 1.0
+        low, high = wilson_interval(0, photos) or (1, 1)
+        assert 0.0 == low < high < 1
+
+
+def test_bootstrap_interval_is_zero_where_nothing_changed() -> None:
+    same = flags("1100")
+    assert paired_drop_interval(same, same, resamples=200, seed=0) == (0.0, 0.0)
+
+
+def test_bootstrap_interval_matches_theory() -> None:
+    generator = np.random.default_rng(5)
+    reference = generator.random(2000) < 0.9
+    variant = reference.copy()
+    variant[np.flatnonzero(reference)[:60]] = False
+    variant[np.flatnonzero(~reference)[:20]] = True
+    interval = paired_drop_interval(reference, variant, resamples=20_000, seed=0)
+    # Variance of a paired difference: (lost + won - (lost - won)² / n) / n².
+    error = 196.0 * np.sqrt(80 - 40**2 / 2000) / 2000
+    assert interval == pytest.approx((2.0 - error, 2.0 + error), abs=0.06)
+    assert interval == paired_drop_interval(reference, variant, resamples=20_000, seed=0)
+
+
+def test_bootstrap_is_paired() -> None:
+    # Half of the photos are hard, for both alike: an unpaired interval would be 19 points wide.
+    reference = np.arange(200) % 2 == 0
+    variant = reference.copy()
+    variant[0] = False
+    low, high = paired_drop_interval(reference, variant, resamples=5000, seed=0) or (0.0, 99.0)
+    assert 0.0 <= low < high <= 2.0
+
+
+def test_flips() -> None:
+    flips = count_flips(flags("1101"), flags("1010"))
+    assert (flips.lost, flips.won) == (2, 1)
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.55, 0.55])
+    assert expected_calibration_error(confidence, flags("1110"), bins=10) == pytest.approx(0.05)
+    assert expected_calibration_error(np.array([1.0]), flags("0"), bins=10) == pytest.approx(1.0)
+
+
+def test_confused_pairs() -> None:
+    truth = indices(0, 0, 0, 1, 2, 2)
+    top = indices(1, 1, 0, 0, NO_ANSWER, 2)
+    assert confused_pairs(top, truth, limit=5) == [(0, 1, 2), (1, 0, 1)]
+    assert confused_pairs(top, truth, limit=1) == [(0, 1, 2)]
+    assert confused_pairs(truth, truth, limit=5) == []
+
+
+def test_without_photos_nothing_is_a_number() -> None:
+    assert top_k(NONE, 1) is None
+    assert agreement(NONE, NONE) is None
+    assert macro_scores(NONE, NONE) is None
+    assert wilson_interval(0, 0) is None
+    assert paired_drop_interval(NOTHING, NOTHING, resamples=10, seed=0) is None
+    assert expected_calibration_error(np.zeros(0), NOTHING) is None
+    assert confused_pairs(NONE, NONE, limit=3) == []

@@ -1,0 +1,135 @@
+"""What the report says of the files: how each was made, who executes it, which is slower."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from test_report import make_case, measured_with, results_of
+
+from benchmarks.pipeline.terminal import Terminal
+from benchmarks.report.csv_tables import csv_table
+from benchmarks.report.html import render_report
+from benchmarks.report.html.model_files import accelerators_of, made_files
+from benchmarks.report.html.verdict import make_verdict
+from benchmarks.report.markdown import markdown_report
+from benchmarks.report.slowdowns import pace_sentence
+from benchmarks.results.schema import REFERENCE_VARIANT, Latency, LatencyRatio, Results, Row
+from export.bundle.delegates import delegate_views
+from mobile_assets.bundle import Bundle
+
+SLOWER = "tflite-int8 takes 1.23 times as long (10–90 % of 40 rounds: 1.10 to 1.40)"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return results_of(measured_with(make_case(tmp_path_factory.mktemp("squares")), [3], [3]))
+
+
+def with_ratio(results: Results, median: float, low: float, high: float) -> Results:
+    ratio = LatencyRatio(median=median, p10=low, p90=high, rounds=40)
+    *others, last = results.rows
+    latency = Latency(p50=12.0, p90=14.0, p99=21.5, threads=1, runs=40)
+    timed = {"latency_ratio": ratio, "latency_ms": latency}
+    rows = (*others, last.model_copy(update=timed))
+    return results.model_copy(update={"rows": rows})
+
+
+def test_a_slower_variant_is_named_with_its_spread(results: Results) -> None:
+    found = pace_sentence(with_ratio(results, 1.23, 1.1, 1.4).rows)
+    assert found == f"Slower than float32 in this run: {SLOWER}."
+    unsure = pace_sentence(with_ratio(results, 1.02, 0.97, 1.1).rows)
+    assert "1.02 times as long" in unsure and "within the spread of the rounds" in unsure
+
+
+def test_that_none_is_slower_is_said_with_the_slowest(results: Results) -> None:
+    found = pace_sentence(with_ratio(results, 0.62, 0.6, 0.7).rows)
+    assert found.startswith("No variant is slower than float32 in this run; the slowest, tflite-i")
+    assert "takes 0.62 times as long (10–90 % of 40 rounds: 0.60 to 0.70)" in found
+    assert pace_sentence(results.rows) == ""
+    assert not any("float32" in one for one in make_verdict(results).caveats)
+
+
+def test_the_network_in_torch_is_no_variant(results: Results) -> None:
+    row = with_ratio(results, 4.2, 4.0, 4.4).rows[-1]
+    torch_row = row.model_copy(update={"variant": REFERENCE_VARIANT, "runtime": "torch"})
+    assert pace_sentence([torch_row]) == ""
+    assert "4.20" in pace_sentence([torch_row, row])
+
+
+def test_a_variant_is_named_once_where_it_is_slowest(results: Results) -> None:
+    slow = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
+    slower = with_ratio(results, 1.31, 1.2, 1.5).rows[-1].model_copy(update={"min_photos": 4})
+    for rows in ([slow, slower], [slower, slow]):
+        found = pace_sentence(rows)
+        assert "tflite-int8 at 4 photos takes 1.31" in found
+        assert "1.23" not in found
+
+
+def test_thresholds_and_phones_are_told_apart(results: Results) -> None:
+    row = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
+    phone = {"runtime": "android", "min_photos": 4}
+    rows: list[Row] = [row, row.model_copy(update=phone)]
+    found = pace_sentence(rows)
+    assert "tflite-int8 at 3 photos takes" in found
+    assert "tflite-int8 on Android phone at 4 photos takes" in found
+
+
+def test_every_form_of_the_report_names_the_slower_one(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = with_ratio(results, 1.23, 1.1, 1.4)
+    assert SLOWER in markdown_report(slow)
+    assert any(SLOWER in caveat for caveat in make_verdict(slow).caveats)
+    (line,) = [one for one in csv.DictReader(io.StringIO(csv_table(slow))) if one["latency_ratio"]]
+    assert (line["latency_ratio_p10"], line["latency_ratio_p90"]) == ("1.1", "1.4")
+    assert line["latency_ratio_rounds"] == "40"
+    terminal = Terminal()
+    terminal._err = Console(stderr=True, highlight=False, width=300)
+    terminal.results(slow, tmp_path)
+    assert SLOWER in capsys.readouterr().err
+
+
+def test_the_notes_of_each_file_are_told_and_the_main_one_is_open(golden_bundle: Bundle) -> None:
+    made = made_files(golden_bundle, (), main="tflite-int8")
+    variants = golden_bundle.info.variants
+    assert [(one.name, one.notes) for one in made] == [(v.name, v.notes) for v in variants]
+    assert [one.name for one in made if one.opened] == ["tflite-int8"]
+    assert all(one.notes for one in made)
+    int8 = next(one for one in made if one.opened)
+    assert int8.facts.endswith(" bytes, uint8 in, float32 out")
+
+
+def test_accelerators_are_counted_as_in_the_model_card(golden_bundle: Bundle) -> None:
+    tflite, coreml = accelerators_of(golden_bundle, ())
+    assert (tflite.format, coreml.format) == ("TFLite", "Core ML")
+    names = [head for head, _, _ in tflite.heads]
+    assert {"CPU", "GPU", "Edge TPU"} < set(names)
+    assert coreml.heads[0][0] == "Apple Neural Engine"
+    cells = {variant: dict(zip(names, row, strict=True)) for _, variant, row in tflite.lines}
+    for variant in ("tflite-float32", "tflite-int8"):
+        for view in delegate_views(golden_bundle.path(golden_bundle.info.variant(variant))):
+            cell = cells[variant][view.name.split(" (")[0]]
+            whole = view.taken == view.total
+            nothing = "none" if sum(view.refused.values()) >= view.total / 2 else "unknown"
+            assert cell.reach == ("all" if whole else "some" if view.taken else nothing)
+            assert cell.words == nothing or str(view.taken) in cell.words
+    assert cells["tflite-float32"]["Edge TPU"].words == "none"
+    assert any(line[:2] == ("tflite-float32", "Edge TPU") for line in tflite.refusals)
+    # No list of operations is published, so that nothing is known to be taken or refused.
+    assert [row[0].words for _, _, row in coreml.lines] == ["unknown"]
+
+
+def test_the_page_has_both_sections(results: Results, golden_bundle: Bundle) -> None:
+    measured = measured_with(make_case(golden_bundle.folder.parent), [3], [3])
+    case = replace(measured.case, bundle=golden_bundle)
+    text = render_report(with_ratio(results, 1.23, 1.1, 1.4), [replace(measured, case=case)])
+    assert "What was done to each file, and why" in text
+    assert "What accelerators take of each file" in text
+    assert all(f"of each {kind} file that" in text for kind in ("TFLite", "Core ML"))
+    assert SLOWER.replace(" %", "\u00a0%") in text
+    assert text.count('<details class="made-file" open>') == 1

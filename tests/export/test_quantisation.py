@@ -1,0 +1,529 @@
+"""Integer forms: what rounding, equalising and sharing do, on small real networks."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.network.fold import Deployable, _Padded, deployable
+from export.network.graph import Graph, trace, with_layers
+from export.quantise import mixed_precision
+from export.quantise.activation_ranges import extremes, in_8_bits, ratio_db
+from export.quantise.channel_equalisation import equalise
+from export.quantise.gptq import Moments, Rounded, round_layer
+from export.quantise.layerwise import round_network
+from export.quantise.mixed_precision import MOST_FLOAT, layers_to_keep
+from export.quantise.quantised_network import Quantised, quantise
+from export.tflite import flatbuffer
+from export.tflite.convert import (
+    activation_ranges,
+    convert_float32,
+    interpreter,
+    run_one,
+    run_tflite,
+    to_int8,
+    to_int8_weights,
+)
+from mobile_assets.preprocessing import Preprocessing
+from train.model import build_model
+
+SIDE = 32
+OBJECTS = 10
+CONTRACT = Preprocessing(height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+class Block(nn.Module):
+    """An inverted residual without batch normalisation, as MobileNets and EfficientNets have."""
+
+    def __init__(self, width: int) -> None:
+        """Makes a block of `width` channels, six times as many inside."""
+        super().__init__()
+        self.expand = nn.Conv2d(width, 6 * width, 1)
+        self.depthwise = nn.Conv2d(6 * width, 6 * width, 3, padding=1, groups=6 * width)
+        self.project = nn.Conv2d(6 * width, width, 1)
+        self.relu = nn.ReLU6()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, width, H, W]` to the same."""
+        inner: Tensor = self.project(self.relu(self.depthwise(self.relu(self.expand(x)))))
+        return x + inner
+
+
+def small_network() -> Deployable:
+    """Three blocks whose channels' ranges differ by up to eight, as in trained networks."""
+    torch.manual_seed(0)
+    width = 8
+    stem, narrow = nn.Conv2d(3, 24, 3, stride=2), nn.Conv2d(24, width, 1)
+    blocks = [Block(width) for _ in range(3)]
+    spread = torch.logspace(-1.5, 1.5, width, base=2).reshape(-1, 1, 1, 1)
+    with torch.no_grad():
+        for layer in (stem, narrow, *blocks):
+            for conv in [m for m in layer.modules() if isinstance(m, nn.Conv2d)]:
+                conv.weight *= torch.exp(torch.randn_like(conv.weight))  # a few are much larger
+        stem.weight *= 0.03
+        narrow.weight *= 4 * spread
+        for block in blocks:
+            block.project.weight *= spread
+            block.depthwise.weight *= 2
+    head = [nn.Conv2d(width, 64, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    body = nn.Sequential(stem, nn.ReLU6(), narrow, *blocks, *head, nn.Linear(64, OBJECTS))
+    with torch.no_grad():
+        body[-1].weight *= 4  # type: ignore[assignment, operator]
+    network = Deployable(torch.full((1, 3, 1, 1), 127.5), (0, 1, 0, 1), body)
+    return network.eval().requires_grad_(False)
+
+
+def pictures(count: int, seed: int) -> NDArray[np.uint8]:
+    """Smooth coloured pictures `[count, SIDE, SIDE, 3]`."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((count, 3, 5, 5), generator=generator) * 255
+    smooth = nn.functional.interpolate(coarse, size=SIDE, mode="bicubic").clamp(0, 255)
+    return smooth.permute(0, 2, 3, 1).byte().numpy()
+
+
+@pytest.fixture(scope="module")
+def network() -> Deployable:
+    """The small network."""
+    return small_network()
+
+
+@pytest.fixture(scope="module")
+def calibration() -> NDArray[np.uint8]:
+    """Pictures to calibrate on."""
+    return pictures(48, seed=1)
+
+
+@pytest.fixture(scope="module")
+def others() -> NDArray[np.uint8]:
+    """Pictures that calibration has not seen."""
+    return pictures(64, seed=2)
+
+
+@pytest.fixture(scope="module")
+def quantised(network: Deployable, calibration: NDArray[np.uint8]) -> dict[bool, Quantised]:
+    """The network for 8-bit weights, without and with 8-bit activations."""
+    return {on: quantise(network, calibration, activations=on) for on in (False, True)}
+
+
+@pytest.fixture(scope="module")
+def files(
+    network: Deployable, quantised: dict[bool, Quantised], calibration: NDArray[np.uint8]
+) -> dict[str, bytes]:
+    """Both integer files, rounded with care and to the nearest step."""
+
+    def make(source: Deployable, activations: bool, kept: frozenset[str] = frozenset()) -> bytes:
+        float32 = convert_float32(source, CONTRACT, description="small")
+        if activations:
+            return to_int8(float32, activation_ranges(float32, calibration))
+        return to_int8_weights(float32, kept)
+
+    return {
+        "nearest weights": make(network, False),
+        "nearest": make(network, True),
+        "weights": make(quantised[False].network, False, quantised[False].kept),
+        "full": make(quantised[True].network, True),
+    }
+
+
+def to_torch(photos: NDArray[np.uint8]) -> Tensor:
+    """`[N, 3, H, W]` float32 of `[N, H, W, 3]` uint8."""
+    return torch.from_numpy(photos).permute(0, 3, 1, 2).float()
+
+
+def ratio(content: bytes, network: Deployable, photos: NDArray[np.uint8]) -> float:
+    """Signal-to-noise ratio of a file's logits, whose mean the softmax takes away."""
+    found = torch.log(torch.from_numpy(run_tflite(content, photos)).clamp_min(1e-12))
+    wanted = network(to_torch(photos))
+    centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, found)]
+    return ratio_db([(centred[0], centred[1])])
+
+
+def correlated(count: int, width: int) -> Tensor:
+    """Inputs `[count, width]` that go together, as neighbouring channels do."""
+    generator = torch.Generator().manual_seed(3)
+    mixing = torch.randn((width // 4, width), generator=generator)
+    return (torch.randn((count, width // 4), generator=generator) @ mixing).relu() + 0.1
+
+
+def test_rounding_minds_what_goes_together() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(64, 32).requires_grad_(False)
+    inputs, unseen = torch.split(correlated(4096, 64), 2048)
+    moments = Moments.of(layer)
+    moments.add(layer, inputs, layer(inputs), seed=0)
+    found = round_layer(layer, moments)
+    scale = layer.weight.abs().amax(dim=1, keepdim=True) / 127
+    nearest = (layer.weight / scale).round() * scale
+    assert found.bias is not None
+    careful = ratio_db([(layer(unseen), nn.functional.linear(unseen, found.weight, found.bias))])
+    plain = ratio_db([(layer(unseen), nn.functional.linear(unseen, nearest, layer.bias))])
+    assert careful > plain + 6
+
+
+def test_rounded_weights_are_steps_that_everyone_finds() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 12, 3, groups=2).requires_grad_(False)
+    moments = Moments.of(layer)
+    inputs = torch.rand(4, 6, 9, 9)
+    moments.add(layer, inputs, layer(inputs), seed=0)
+    weight = round_layer(layer, moments).weight.flatten(1)
+    steps = weight / (weight.abs().amax(dim=1, keepdim=True) / 127)
+    torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
+    assert not torch.equal(weight, layer.weight.flatten(1))
+
+
+def test_bias_makes_good_a_shift_of_the_inputs() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(16, 8).requires_grad_(False)
+    inputs = torch.randn(512, 16)
+    shifted = inputs + 0.3
+    moments = Moments.of(layer)
+    moments.add(layer, shifted, layer(inputs), seed=0)
+    error = {}
+    for on in (False, True):
+        found = round_layer(layer, moments, correct_bias=on)
+        answers = nn.functional.linear(shifted, found.weight, found.bias)
+        error[on] = float((answers - layer(inputs)).mean(dim=0).abs().max())
+    assert error[True] < 1e-5 and error[False] > 0.05
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(4, 6, 1),
+        nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(1, 2)),
+        nn.Conv2d(4, 4, 3, stride=2, groups=4),
+        nn.Conv2d(4, 8, 3, dilation=2, groups=2, padding=2),
+        _Padded(4, 6, 3, stride=2),
+        nn.Linear(4, 6),
+    ],
+    ids=str,
+)
+def test_inputs_are_those_that_the_layer_reads(conv: Any) -> None:
+    conv.requires_grad_(False)
+    if isinstance(conv, _Padded):
+        conv.widths = (0, 1, 2, 0)
+    inputs = torch.randn((300, 4) if isinstance(conv, nn.Linear) else (3, 4, 11, 13))
+    moments = Moments.of(conv)
+    moments.add(conv, inputs, conv(inputs), seed=0)
+    # A linear answer's mean is the answer to the mean.
+    mean, wanted = moments.means()
+    weight = conv.weight.double().reshape(moments.groups, -1, mean.shape[1])
+    answer = (weight @ mean[:, :, None])[..., 0].flatten() + conv.bias.double()
+    torch.testing.assert_close(answer, wanted.flatten(), atol=1e-5, rtol=1e-5)
+
+
+def test_8_bits() -> None:
+    values = [torch.linspace(-1, 3, 2000)]
+    span = extremes(values)
+    error = (in_8_bits(values[0], span) - values[0]).abs().max()
+    assert span == (-1, 3) and error <= 4 / 255 / 2 * 1.01
+    assert in_8_bits(torch.zeros(1), span) == 0
+    assert extremes([torch.ones(3)]) == (0, 1)
+    clipped = in_8_bits(torch.tensor([9.0]), span)
+    assert clipped == pytest.approx(3, abs=0.02)
+
+
+def test_equalising_changes_no_answer_and_evens_channels(
+    network: Deployable, calibration: NDArray[np.uint8]
+) -> None:
+    graph = trace(network)
+    assert graph is not None
+    before = _spread(graph, calibration)
+    assert equalise(graph, calibration) == 1  # the tensors that the blocks' sums join
+    after = _spread(graph, calibration)
+    assert before > 4 and after < 1.5
+    photos = to_torch(calibration)
+    torch.testing.assert_close(graph.module(photos), network(photos), rtol=1e-4, atol=1e-4)
+    stem, plain = graph.layers()["body.0"], network.get_submodule("body.0")
+    assert torch.equal(stem.weight, plain.weight)  # type: ignore[arg-type]
+
+
+def _spread(graph: Graph, photos: NDArray[np.uint8]) -> float:
+    """Largest channel of the blocks' output over the smallest."""
+    values: dict[str, Tensor] = {}
+
+    class Keep(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            values[n.name] = super().run_node(n)
+            return values[n.name]
+
+    Keep(graph.module).run(to_torch(photos))
+    last = [values[node.name] for node in graph.nodes if graph.is_addition(node)]
+    largest = torch.stack(last).abs().amax(dim=(0, 1, 3, 4))
+    return float(largest.max() / largest.min())
+
+
+def test_equalising_leaves_alone_what_it_does_not_know(calibration: NDArray[np.uint8]) -> None:
+    class Shuffled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
+            self.last = nn.Linear(4 * 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = nn.functional.adaptive_avg_pool2d(torch.tanh(self.first(x)), 2)
+            result: Tensor = self.last(self.second(x).flatten(1))
+            return result
+
+    torch.manual_seed(0)
+    plain = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Shuffled()).requires_grad_(False)
+    graph = trace(plain)
+    assert graph is not None
+    equalise(graph, calibration)
+    photos = to_torch(calibration)
+    torch.testing.assert_close(graph.module(photos), plain(photos))
+
+
+def test_better_than_nearest_on_other_photos(
+    network: Deployable, files: dict[str, bytes], others: NDArray[np.uint8]
+) -> None:
+    found = {name: ratio(content, network, others) for name, content in files.items()}
+    assert found["weights"] > found["nearest weights"] + 3
+    assert found["full"] > found["nearest"] + 2
+
+
+def _layers(content: bytes) -> dict[str, NDArray[np.float32]]:
+    """Weights of every convolution and linear layer as float32, first axis its channels."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = flatbuffer.read(content)
+    found = {}
+    for tensor in model.subgraphs[0].tensors:
+        raw = model.buffers[tensor.buffer].data
+        if raw is not None and tensor.type == schema.TensorType.FLOAT16:
+            values = np.asarray(raw).view(np.float16).reshape(tensor.shape).astype(np.float32)
+            # Depthwise weights are [1, h, w, channels].
+            axis = 3 if len(tensor.shape) == 4 and tensor.shape[0] == 1 else 0
+            found[tensor.name.decode()] = np.moveaxis(values, axis, 0)
+            continue
+        if raw is None or tensor.quantization is None or len(tensor.shape) not in (2, 4):
+            continue
+        axis = tensor.quantization.quantizedDimension
+        scales = np.asarray(tensor.quantization.scale)
+        if len(scales) < 2:
+            continue
+        steps = np.asarray(raw).view(np.int8).reshape(tensor.shape)
+        values = np.moveaxis(steps, axis, 0) * scales.reshape(-1, *[1] * (steps.ndim - 1))
+        found[tensor.name.decode()] = values
+    return found
+
+
+@pytest.mark.parametrize(("name", "activations"), [("weights", False), ("full", True)])
+def test_files_hold_the_very_weights(
+    files: dict[str, bytes], quantised: dict[bool, Quantised], name: str, activations: bool
+) -> None:
+    kept = quantised[activations].kept
+    stored = sorted(_layers(files[name]).values(), key=lambda values: values.shape)
+    graph = trace(quantised[activations].network)
+    assert graph is not None
+    layers = graph.layers()
+    assert len(stored) == len(layers) == 13
+    for layer_name, layer in layers.items():
+        weight = layer.weight.numpy()
+        if weight.ndim == 4:
+            weight = weight.transpose(0, 2, 3, 1)
+        twins = [
+            values
+            for values in stored
+            if len(values) == len(weight)
+            and values.size == weight.size
+            and np.allclose(
+                values.ravel(), weight.ravel(), rtol=1e-3 if layer_name in kept else 1e-5, atol=1e-7
+            )
+        ]
+        assert twins, weight.shape
+
+
+def test_notes_say_what_was_done(quantised: dict[bool, Quantised]) -> None:
+    full, weights = " ".join(quantised[True].notes), " ".join(quantised[False].notes)
+    assert "13 layers" in full and "float16" not in full and "48 calibration photos" in full
+    assert "1 sets" in full and "sets" not in weights
+    assert "dB" in full and "body." in full
+
+
+def test_rounding_does_not_change_its_source(
+    network: Deployable, calibration: NDArray[np.uint8]
+) -> None:
+    before = copy.deepcopy(network.state_dict())
+    first = quantise(network, calibration[:16], activations=True)
+    again = quantise(network, calibration[:16], activations=True)
+    for name, values in network.state_dict().items():
+        assert torch.equal(values, before[name])
+    for name, values in first.network.state_dict().items():
+        assert torch.equal(values, again.network.state_dict()[name])
+    assert first.notes == again.notes
+
+
+def test_damage_is_found_where_it_is(network: Deployable, calibration: NDArray[np.uint8]) -> None:
+    graph = trace(network)
+    assert graph is not None
+    before = round_network(graph, calibration, activations=False)
+    silent, last = graph.layers()["body.6"], graph.layers()["body.10"]
+    with torch.no_grad():  # weights of an input that is never seen take all steps of the others
+        assert silent.bias is not None
+        silent.bias[0] = -1e3
+        last.weight[:, 0] = 100.0
+    after = round_network(graph, calibration, activations=False)
+    assert before.reports[-1].name == after.reports[-1].name == "body.10"
+    assert after.reports[-1].ratio_db < before.reports[-1].ratio_db - 6
+    assert after.worst.ratio_db == min(report.ratio_db for report in after.reports)
+
+
+def test_the_most_damaging_weights_stay_in_float16(
+    network: Deployable,
+    calibration: NDArray[np.uint8],
+    others: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mixed_precision, "TARGET_DB", 90.0)  # until there is no room left
+    graph = trace(network)
+    assert graph is not None
+    layers = graph.layers()
+    sizes = {name: layer.weight.numel() for name, layer in layers.items()}
+    plain = round_network(graph, calibration, activations=False)
+    kept = layers_to_keep(graph, plain, calibration)
+    assert kept and sum(sizes[name] for name in kept) <= MOST_FLOAT * sum(sizes.values())
+    mixed = round_network(graph, calibration, activations=False, kept=kept)
+    for name, layer in layers.items():
+        assert torch.equal(mixed.layers[name].weight, layer.weight) == (name in kept)
+    # The bytes are better spent on these layers than on as many others.
+    rest = sorted((name for name in layers if name not in kept), key=lambda name: sizes[name])
+    others_kept = frozenset(rest[: len(kept)])
+    found = {}
+    for case, names in {"none": frozenset[str](), "best": kept, "others": others_kept}.items():
+        made = round_network(graph, calibration, activations=False, kept=names).layers
+        twin = with_layers(network, {n: (layer.weight, layer.bias) for n, layer in made.items()})
+        wanted, answers = (part(to_torch(others)) for part in (network, twin))
+        centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, answers)]
+        found[case] = ratio_db([(centred[0], centred[1])])
+    assert found["best"] > found["none"] + 3 and found["best"] > found["others"] + 2
+
+
+def test_measuring_damage_changes_nothing_and_finds_it(
+    network: Deployable, calibration: NDArray[np.uint8]
+) -> None:
+    work = copy.deepcopy(network)
+    for module in work.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True  # as timm's networks have them
+    graph = trace(work)
+    assert graph is not None
+    plain = round_network(graph, calibration, activations=False)
+    exact = {n: Rounded(layer.weight, layer.bias) for n, layer in graph.layers().items()}
+    before = {n: layer.weight.clone() for n, layer in graph.layers().items()}
+    assert layers_to_keep(graph, replace(plain, layers=exact), calibration) == frozenset()
+    one = "body.4.depthwise"
+    shaken = Rounded(before[one] * torch.linspace(0.8, 1.2, 3), exact[one].bias)
+    worse = exact | {one: shaken}
+    assert layers_to_keep(graph, replace(plain, layers=worse), calibration) == {one}
+    assert all(torch.equal(layer.weight, before[n]) for n, layer in graph.layers().items())
+
+
+def test_kept_layers_are_float16_and_no_others(
+    network: Deployable, quantised: dict[bool, Quantised], others: NDArray[np.uint8]
+) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    float32 = convert_float32(quantised[False].network, CONTRACT, description="small")
+    kept = frozenset({"body.0", "body.4.depthwise", "body.10"})
+    content = to_int8_weights(float32, kept)
+    tensors = flatbuffer.read(content).subgraphs[0].tensors
+    half = {
+        tensor.name.decode().split("~")[0]
+        for tensor in tensors
+        if tensor.type == schema.TensorType.FLOAT16
+    }
+    whole = sum(tensor.type == schema.TensorType.INT8 for tensor in tensors)
+    assert half == kept and whole == 13 - len(kept)
+    names = {detail["op_name"] for detail in interpreter(content)._get_ops_details()}
+    assert "DELEGATE" in names
+    assert run_one(interpreter(content), others[0]).dtype == np.float32
+
+
+def test_large_photos_are_fewer(network: Deployable, monkeypatch: pytest.MonkeyPatch) -> None:
+    from export.quantise import layerwise
+
+    graph = trace(network)
+    assert graph is not None
+    monkeypatch.setattr(layerwise, "_MOST_VALUES", 2 * 64 * 16 * 16)
+    assert round_network(graph, pictures(9, seed=0), activations=True).photos == 2
+
+
+@pytest.mark.parametrize("head", ["paper", "embedding"])
+def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
+    torch.manual_seed(0)
+    model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT)
+    network = deployable(model, CONTRACT)
+    graph = trace(network)
+    assert graph is not None
+    tail = flatbuffer.float_tail(convert_float32(network, CONTRACT, description="x"))
+    dense = [node for node in graph.nodes if node in graph.tail() and graph.layer(node)]
+    assert len(dense) == len(tail.layers)
+    found = quantise(network, pictures(4, seed=0), activations=True)
+    assert len(found.notes) > 1
+
+
+def test_a_network_that_cannot_be_followed_is_left_as_it_is(calibration: NDArray[np.uint8]) -> None:
+    class Fickle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x) if x.sum() > 0 else x
+
+    plain = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Fickle())
+    found = quantise(plain, calibration, activations=True)
+    assert found.network is plain and "nearest" in found.notes[0]
+
+    class Twice(Fickle):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.layer(x), self.layer(x + 1)], dim=1)
+
+    assert trace(Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Twice())) is None
+
+
+def test_equal_vectors_are_stored_once(files: dict[str, bytes]) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(files["full"], 0).Subgraphs(0)
+    places: dict[int, set[int]] = {}
+    for index in range(graph.TensorsLength()):
+        parameters = graph.Tensors(index).Quantization()
+        if parameters is None or not parameters.ZeroPointLength():
+            continue
+        assert parameters.ZeroPointLength() == parameters.ScaleLength()
+        if parameters.ZeroPointLength() > 1:
+            assert not parameters.ZeroPointAsNumpy().any()
+            at = parameters._tab.Vector(parameters._tab.Offset(10))
+            places.setdefault(parameters.ZeroPointLength(), set()).add(at)
+    assert len(places) >= 4 and all(len(found) == 1 for found in places.values())
+
+
+def test_names_are_short_and_unlike(files: dict[str, bytes]) -> None:
+    for content in files.values():
+        tensors = flatbuffer.read(content).subgraphs[0].tensors
+        names = [tensor.name.decode() for tensor in tensors]
+        assert len(set(names)) == len(names)
+        assert any(name.startswith("body.3.depthwise") for name in names)
+        assert max(map(len, names)) < 60
+
+
+def test_weights_are_unpacked_once(files: dict[str, bytes], others: NDArray[np.uint8]) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = flatbuffer.read(files["weights"]).subgraphs[0]
+    types = {graph.tensors[int(op.outputs[0])].type for op in graph.operators}
+    assert types == {schema.TensorType.FLOAT32}
+    runner = interpreter(files["weights"])
+    assert run_one(runner, others[0]).dtype == np.float32
+    names = {detail["op_name"] for detail in runner._get_ops_details()}
+    assert "DELEGATE" in names

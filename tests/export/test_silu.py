@@ -1,0 +1,143 @@
+"""Networks with SiLU and squeeze-and-excite in 8 bits, and the published page of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from telling import CONTRACT, OBJECTS, photos
+from torch import nn
+
+from benchmarks.studies.silu_quantisation import ask_tflite, naive_int8
+from benchmarks.studies.silu_quantisation_page import Published, asked, page
+from export.network.fold import Deployable, deployable
+from export.network.graph import Graph, trace
+from export.quantise.activation_ranges import before_curve, extremes, in_8_bits, rows_of
+from export.quantise.quantised_network import Quantised, quantise
+from export.tflite.activation_functions import CurvedFile
+from export.tflite.convert import activation_ranges, convert_float32, to_int8
+from train.model import build_model
+
+ROOT = Path(__file__).parents[2] / "benchmarks/studies"
+
+
+@pytest.fixture(scope="module")
+def network() -> Deployable:
+    """A real network whose first channels differ in size, as those of trained ones do."""
+    torch.manual_seed(0)
+    model = build_model("test_efficientnet", "linear", objects=OBJECTS, preprocessing=CONTRACT)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module in norms:
+        module.momentum = 1.0
+    with torch.no_grad():
+        for module in norms[:4]:
+            module.weight.copy_(torch.logspace(-1, 1.3, len(module.weight)))
+        model.train()(torch.from_numpy(photos(3)).permute(0, 3, 1, 2).float())
+    return deployable(model.eval(), CONTRACT)
+
+
+@pytest.fixture(scope="module")
+def quantised(network: Deployable) -> Quantised:
+    return quantise(network, photos(3), activations=True)
+
+
+@pytest.fixture(scope="module")
+def float32(network: Deployable) -> bytes:
+    return convert_float32(network, CONTRACT, description="silu")
+
+
+@pytest.fixture(scope="module")
+def int8(quantised: Quantised) -> bytes:
+    content = convert_float32(quantised.network, CONTRACT, description="silu")
+    return to_int8(content, activation_ranges(content, photos(3)))
+
+
+def traced(network: Deployable) -> Graph:
+    graph = trace(network)
+    assert graph is not None
+    return graph
+
+
+def divergence(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Mean divergence in nats of answers from those that were wanted."""
+    logs = np.log(np.maximum(wanted, 1e-9)) - np.log(np.maximum(found, 1e-9))
+    return float((wanted * logs).sum(axis=1).mean())
+
+
+def test_closer_to_the_network_than_the_naive_conversion(
+    network: Deployable, float32: bytes, int8: bytes
+) -> None:
+    unseen = photos(6, first=3)
+    wanted = network.probabilities(unseen)
+    naive = (ask_tflite(naive_int8(float32, photos(3)))(unseen) + np.float32(128)) / np.float32(256)
+    careful = ask_tflite(int8)(unseen)
+    assert divergence(careful, wanted) < 0.42 * divergence(naive, wanted)
+
+
+def test_a_file_says_the_same_as_its_network(network: Deployable, float32: bytes) -> None:
+    graph, file = traced(network), CurvedFile(float32)
+    curves = [node for node in graph.nodes if graph.curve(node) is not None]
+    assert len(file.curved()) == len(curves) > 5
+    silus = [node for node in curves if isinstance(graph.curve(node), nn.SiLU)]
+    wanted = sorted(float(r.sum()) for n in silus if (r := graph.reach(n)) is not None)
+    before = [one for one in file.curved().values() if one.curve is nn.functional.silu]
+    reached = [one.reach for one in before if one.reach is not None]
+    assert sorted(float(reach.sum()) for reach in reached) == pytest.approx(wanted, rel=1e-4)
+    assert len(wanted) > 5
+    layers = [one for one in file.beginning() if "CONV" in one.kind]
+    assert len(layers) == len(graph.beginning_layers()) > 1
+
+
+def test_what_a_network_begins_with_is_float(int8: bytes, quantised: Quantised) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=int8)
+    types = {one["index"]: one["dtype"] for one in runner.get_tensor_details()}
+    layers = [one for one in runner._get_ops_details() if "CONV" in one["op_name"]]
+    kinds = [types[one["outputs"][0]] for one in layers]
+    begin = len(quantised.kept)
+    assert begin > 1
+    assert kinds[:begin] == [np.float32] * begin
+    assert set(kinds[begin:]) == {np.int8}
+    assert runner.get_input_details()[0]["dtype"] == np.uint8
+
+
+def test_a_relu_network_has_no_such_beginning() -> None:
+    torch.manual_seed(0)
+    model = build_model(
+        "tf_efficientnet_lite0", "linear", objects=OBJECTS, preprocessing=CONTRACT
+    ).eval()
+    graph = traced(deployable(model, CONTRACT))
+    assert graph.beginning() == set()
+    assert graph.beginning_layers() == frozenset()
+    assert not any(graph.curve(node) for node in graph.nodes)
+
+
+def test_a_range_before_a_silu_minds_what_follows() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(4, 8, 8, 16)
+    values[..., 0] *= 40
+    span = extremes([values])
+    silu = nn.functional.silu
+    rows = rows_of(values, 1)
+    reach = torch.ones(16)
+    reach[0] = 1e-4  # the large channel does little
+    low, high = before_curve(rows, span, silu, reach)
+    assert span[0] < low < 0 < high < span[1]
+    small = silu(values[..., 1:])
+
+    def error(chosen: tuple[float, float]) -> float:
+        found = silu(in_8_bits(values.clone(), chosen))[..., 1:]
+        return float((found - small).square().mean())
+
+    assert error((low, high)) < 0.25 * error(span)
+
+
+def test_the_published_page_is_its_rows() -> None:
+    raw = Published.read(ROOT / "silu_quantisation.json")
+    assert (ROOT / "silu_quantisation.md").read_text(encoding="utf-8") == page(raw)
+    assert all(one.met is not None for one in asked(raw))
+    assert raw.photos >= 1000

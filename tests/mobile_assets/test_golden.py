@@ -1,0 +1,419 @@
+"""Golden vectors: what they hold, and that planted mistakes are found at their stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import export.golden.vectors
+from artefact_id.main import main
+from benchmarks.runtimes.litert_runtime import open_litert
+from benchmarks.verify.golden_predictor import golden_plan
+from export.golden.synthetic_photos import drawn_photos
+from export.golden.vectors import GoldenPlan, Predicted, write_golden
+from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.errors import DamagedError, InputError
+from mobile_assets.files import new_folder, sha256_file
+from mobile_assets.golden import Difference, GoldenPhoto, GoldenVectors, Pixels, Probabilities
+from mobile_assets.golden_diagnosis import find_stage
+from mobile_assets.photos import decode
+from mobile_assets.preprocessing import resize
+from train.run import Run
+
+VARIANTS = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
+TURNED = tuple(f"orientation-{n}" for n in range(2, 9))
+
+
+@pytest.fixture(scope="module")
+def golden(golden_bundle: Bundle) -> GoldenVectors:
+    return GoldenVectors.read(golden_bundle.folder / "golden")
+
+
+def stored(golden: GoldenVectors, photo: str) -> Pixels:
+    """The photo as a decoder gives it that heeds neither EXIF nor profile."""
+    with Image.open(golden.path(golden.photo(photo))) as opened:
+        return np.asarray(opened.convert("RGB"), dtype=np.uint8)
+
+
+def decoded(golden: GoldenVectors, photo: str) -> Pixels:
+    pixels = golden.decoded(golden.photo(photo))
+    assert pixels is not None
+    return pixels
+
+
+def expected(golden: GoldenVectors, photo: str, variant: str) -> Probabilities:
+    row = golden.info.photos.index(golden.photo(photo))
+    return golden.expected(golden.variant(variant))[row]
+
+
+def test_the_photos_that_phones_get_wrong_are_there(golden: GoldenVectors) -> None:
+    names = {photo.name for photo in golden.info.photos}
+    assert names == {
+        "orientation-1", *TURNED, "wide-gamut", "grey", "transparent", "cmyk", "subsampled",
+        "large-reduction", "enlargement", "held-out-1", "held-out-2",
+    }  # fmt: skip
+    assert [variant.variant for variant in golden.info.variants] == list(VARIANTS)
+    assert golden.info.left_out == {}
+
+
+def test_the_model_card_tells_of_them(golden_bundle: Bundle) -> None:
+    assert "## Testing an app" in (golden_bundle.folder / "README.md").read_text()
+
+
+def test_raw_files_are_read_without_a_library(golden_bundle: Bundle) -> None:
+    folder = golden_bundle.folder / "golden"
+    info = json.loads((folder / "golden.json").read_text())
+    for photo in info["photos"]:
+        raw = (folder / photo["tensor"]).read_bytes()
+        assert len(raw) == info["width"] * info["height"] * 3
+        with Image.open(folder / photo["resized"]) as opened:
+            assert raw == opened.tobytes()
+    answers = (folder / info["variants"][0]["probabilities"]).read_bytes()
+    assert len(answers) == 4 * info["objects"] * len(info["photos"])
+    best = info["variants"][0]["best"][0]
+    first = np.frombuffer(answers[: 4 * info["objects"]], dtype="<f4")
+    assert best["indices"] == np.argsort(-first).tolist()
+
+
+def test_decoded_pixels_carry_no_profile(golden: GoldenVectors) -> None:
+    for path in golden.folder.rglob("*.png"):
+        if path.name != "photo.png":
+            with Image.open(path) as opened:
+                assert opened.mode == "RGB" and not opened.info
+
+
+def test_orientations_give_one_upright_picture(golden: GoldenVectors) -> None:
+    upright = decoded(golden, "orientation-1").astype(int)
+    for name in TURNED:
+        assert np.abs(decoded(golden, name) - upright).mean() < 1.0
+        seen = stored(golden, name)
+        assert seen.shape != upright.shape or np.abs(seen - upright).mean() > 20
+
+
+def test_answers_are_those_of_the_variants(golden_bundle: Bundle, golden: GoldenVectors) -> None:
+    for name in ("tflite-float32", "tflite-int8"):
+        with open_litert(golden_bundle, name) as session:
+            found = session.predict(golden.tensors)
+        assert np.array_equal(found, golden.expected(golden.variant(name)))
+    # Worth comparing: the answers differ between photos and between variants.
+    values = golden.expected(golden.variant("tflite-float32"))
+    assert len(set(values.argmax(1))) > 1 and np.ptp(values, axis=1).min() > 0.05
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_app_that_is_right_differs_nowhere(
+    golden_bundle: Bundle, golden: GoldenVectors, variant: str
+) -> None:
+    for photo in golden.info.photos:
+        pixels = decode(golden.path(photo))
+        labels = golden_bundle.labels.object_ids
+        assert (
+            find_stage(
+                golden,
+                photo.name,
+                variant,
+                pixels=np.asarray(pixels),
+                tensor=resize(pixels, golden_bundle.info.preprocessing),
+                probabilities=expected(golden, photo.name, variant),
+                labels=labels,
+                expected_labels=labels,
+            )
+            is None
+        )
+
+
+def test_another_good_resampler_is_allowed(golden_bundle: Bundle, golden: GoldenVectors) -> None:
+    with open_litert(golden_bundle, "tflite-float32") as session:
+        for photo in golden.info.photos:
+            upright = decode(golden.path(photo))
+            size = (golden.info.width, golden.info.height)
+            tensor = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
+            answer = session.predict(tensor[None])[0]
+            assert find_stage(golden, photo.name, "tflite-float32", tensor=tensor) is None
+            # The tight tolerance holds for the golden tensor only, and would not for this one.
+            assert (
+                find_stage(
+                    golden, photo.name, "tflite-float32", tensor=tensor, probabilities=answer
+                )
+                is None
+            )
+
+
+@pytest.mark.parametrize("photo", TURNED)
+def test_ignored_exif_is_found(golden: GoldenVectors, photo: str) -> None:
+    found = find_stage(golden, photo, "tflite-float32", pixels=stored(golden, photo))
+    assert found is not None and found.stage == "decoding" and "EXIF" in found.likely
+
+
+def test_an_ignored_profile_is_found(golden: GoldenVectors) -> None:
+    pixels = stored(golden, "wide-gamut")
+    found = find_stage(golden, "wide-gamut", "tflite-float32", pixels=pixels)
+    assert found is not None and found.stage == "decoding" and "profile" in found.likely
+
+
+def test_black_under_transparency_is_found(golden: GoldenVectors) -> None:
+    pixels = stored(golden, "transparent")
+    found = find_stage(golden, "transparent", "tflite-float32", pixels=pixels)
+    assert found is not None and found.stage == "decoding"
+
+
+def test_exchanged_channels_are_found(golden: GoldenVectors) -> None:
+    pixels = decoded(golden, "orientation-1")
+    tensor = golden.tensor(golden.photo("orientation-1"))
+    found = find_stage(golden, "orientation-1", "tflite-int8", pixels=pixels[..., ::-1])
+    assert found is not None and found.stage == "decoding" and "Red and blue" in found.likely
+    found = find_stage(
+        golden, "orientation-1", "tflite-int8", pixels=pixels, tensor=tensor[..., ::-1]
+    )
+    assert found is not None and found.stage == "resizing" and "Red and blue" in found.likely
+
+
+def test_a_crop_and_a_frame_are_found(golden: GoldenVectors) -> None:
+    upright = Image.fromarray(decoded(golden, "orientation-1"))
+    side = min(upright.size)
+    left = (upright.width - side) // 2
+    cropped = upright.crop((left, 0, left + side, side)).resize((64, 64), Image.Resampling.BILINEAR)
+    found = find_stage(golden, "orientation-1", "tflite-int8", tensor=np.asarray(cropped))
+    assert found is not None and found.stage == "resizing" and "cropped" in found.likely
+    framed = Image.new("RGB", (64, 64))
+    height = round(64 * upright.height / upright.width)
+    framed.paste(upright.resize((64, height), Image.Resampling.BILINEAR), (0, (64 - height) // 2))
+    found = find_stage(golden, "orientation-1", "tflite-int8", tensor=np.asarray(framed))
+    assert found is not None and found.stage == "resizing" and "padded" in found.likely
+
+
+def test_missing_antialiasing_is_found(golden: GoldenVectors) -> None:
+    upright = Image.fromarray(decoded(golden, "large-reduction"))
+    nearest = np.asarray(upright.resize((64, 64), Image.Resampling.NEAREST))
+    found = find_stage(golden, "large-reduction", "tflite-int8", tensor=nearest)
+    assert found is not None and found.stage == "resizing" and "antialiasing" in found.likely
+
+
+@pytest.mark.parametrize(("scale", "words"), [(lambda v: v / 255, "0 to 1"),
+                                              (lambda v: v / 127.5 - 1, "-1 to 1")])  # fmt: skip
+def test_normalised_values_are_found(golden: GoldenVectors, scale: object, words: str) -> None:
+    assert callable(scale)
+    tensor = scale(golden.tensor(golden.photo("grey")).astype(np.float32))
+    found = find_stage(golden, "grey", "tflite-float32", tensor=tensor)
+    assert found is not None and found.stage == "resizing" and words in found.likely
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_shifted_classes_are_found(golden: GoldenVectors, variant: str) -> None:
+    answer = expected(golden, "orientation-1", variant)
+    found = find_stage(golden, "orientation-1", variant, probabilities=np.roll(answer, 1))
+    assert found is not None and found.stage == "network" and "shifted by 1" in found.likely
+    found = find_stage(golden, "orientation-1", variant, probabilities=answer[::-1])
+    assert found is not None and found.stage == "network" and "order" in found.likely
+
+
+def test_shifted_labels_are_found(golden_bundle: Bundle, golden: GoldenVectors) -> None:
+    right = golden_bundle.labels.object_ids
+
+    def found(labels: list[str]) -> Difference | None:
+        answer = expected(golden, "grey", "tflite-int8")
+        return find_stage(
+            golden, "grey", "tflite-int8",
+            probabilities=answer, labels=labels, expected_labels=right,
+        )  # fmt: skip
+
+    assert found(list(right)) is None
+    shifted = found([*right[1:], right[0]])
+    assert shifted is not None and shifted.stage == "labels" and "shifted" in shifted.likely
+    longer = found(["background", *right])
+    assert longer is not None and longer.stage == "labels" and "too many" in longer.likely
+    swapped = found([right[1], right[0], *right[2:]])
+    assert swapped is not None and "Class 0" in swapped.found
+
+
+def test_another_models_answer_is_found(golden: GoldenVectors) -> None:
+    tensor = golden.tensor(golden.photo("grey"))
+    other = expected(golden, "grey", "tflite-int8")
+    found = find_stage(golden, "grey", "tflite-float32", tensor=tensor, probabilities=other)
+    assert found is not None and found.stage == "network" and not found.likely
+    nothing = np.full_like(other, np.nan)
+    assert find_stage(golden, "grey", "tflite-float32", probabilities=nothing) is not None
+
+
+def test_unknown_names_and_damage_are_refused(golden: GoldenVectors, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="orientation-1"):
+        find_stage(golden, "sunset", "tflite-float32")
+    with pytest.raises(InputError, match="tflite-float32"):
+        golden.variant("tflite-int4")
+    (tmp_path / "grey").mkdir()
+    (tmp_path / "grey/tensor.rgb").write_bytes(b"123")
+    with pytest.raises(DamagedError, match="3 bytes"):
+        GoldenVectors(tmp_path, golden.info).tensor(golden.photo("grey"))
+    with pytest.raises(DamagedError, match=r"decoded\.png"):
+        GoldenVectors(tmp_path, golden.info).decoded(golden.photo("grey"))
+
+
+def test_photos_are_drawn_alike_each_time() -> None:
+    first = [(photo.name, photo.content) for photo in drawn_photos(64, 48)]
+    assert first == [(photo.name, photo.content) for photo in drawn_photos(64, 48)]
+
+
+def test_held_out_photos_are_validation_photos(
+    golden_bundle: Bundle, golden_run: Run, golden: GoldenVectors
+) -> None:
+    validation = {photo.sha256 for photo in golden_run.split.of("val")}
+    training = {photo.sha256 for photo in golden_run.split.of("train")}
+    for name in ("held-out-1", "held-out-2"):
+        digest = sha256_file(golden.path(golden.photo(name)))
+        assert digest in validation and digest not in training
+
+
+def uniform(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predicted | str:
+    """Executes TFLite as something that knows nothing; Core ML not at all."""
+    if variant.format == "coreml":
+        return "there is nothing to execute it with"
+    row = np.full((len(tensors), bundle.info.objects), 1 / bundle.info.objects, dtype=np.float32)
+    return Predicted("uniform", row)
+
+
+def test_large_photos_and_variants_that_cannot_be_executed(
+    golden_bundle: Bundle,
+    golden_run: Run,
+    register_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(export.golden.vectors, "MOST_DECODED", 3000)
+    chosen = tmp_path / "my photo.PNG"
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(chosen)
+    bundle = Bundle(tmp_path / "out", golden_bundle.info, golden_bundle.labels)
+    write_golden(GoldenPlan(uniform, chosen=(chosen,)), bundle, golden_run, register_folder)
+    made = GoldenVectors.read(bundle.folder / "golden")
+    assert made.info.left_out == {"coreml-float16": "there is nothing to execute it with"}
+    mine: GoldenPhoto = made.info.photos[-1]
+    assert (mine.name, mine.photo, mine.decoded) == (
+        "chosen-1", "chosen-1/photo.png", "chosen-1/decoded.png",
+    )  # fmt: skip
+    large = made.photo("large-reduction")
+    assert large.decoded is None and made.decoded(large) is None
+    assert not (bundle.folder / "golden/large-reduction/decoded.png").exists()
+    found = find_stage(made, large.name, "tflite-int8", pixels=np.zeros((5, 5, 3)))
+    assert found is not None and found.stage == "decoding"
+
+
+def test_what_cannot_be_made_is_refused_before_the_export(
+    golden_run: Run, register_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--photos"):
+        golden_plan(["3"]).check(golden_run, None)
+    with pytest.raises(InputError, match="validation photos"):
+        golden_plan(["300"]).check(golden_run, register_folder)
+    with pytest.raises(InputError, match="validation photos"):
+        golden_plan(["-1"]).check(golden_run, register_folder)
+    with pytest.raises(InputError, match="missing or changed"):
+        golden_plan(["1"]).check(golden_run, tmp_path)
+    words = ["export", str(golden_run.folder), "--out", str(tmp_path / "out")]
+    assert main([*words, "--golden", "1", "--no-golden"]) == 2
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        golden_plan([str(tmp_path / "broken.jpg")]).check(golden_run, None)
+
+
+BLOWS = """
+import json, os, resource, signal, sys
+import export.bundle.writer, export.golden.vectors, export.variants.registry
+import benchmarks.pipeline.terminal
+import benchmarks.runtimes.litert_runtime, pillow_heif, timm, torch, ai_edge_litert.interpreter
+from artefact_id.main import main
+
+def strike(what):
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+def arm(place, count, what):
+    owner = export.golden.vectors if place == "write_bytes" else export.bundle.writer
+    real, calls = getattr(owner, place), 0
+    def struck(*words, **named):
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            strike(what)
+        return real(*words, **named)
+    setattr(owner, place, struck)
+
+plan, words, codes = json.loads(sys.argv[1]), sys.argv[2:], []
+for out, blow in plan:
+    child = os.fork()
+    if not child:
+        if blow:
+            arm(*blow)
+        os._exit(main([*words, "--out", out]))
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
+    golden_run: Run, register_folder: Path, tmp_path: Path
+) -> None:
+    killed, full, first = (tmp_path / name / "bundle" for name in ("killed", "full", "first"))
+    plan = [
+        (str(killed), ("write_bytes", 20, "kill")),
+        (str(full), ("write_golden", 1, "full disk")),
+        (str(first), None),
+        (str(tmp_path / "second/bundle"), None),
+    ]
+    words = [
+        "export", str(golden_run.folder), "--photos", str(register_folder),
+        "--variants", "tflite-float32", "--golden", "2",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", BLOWS, json.dumps(plan), *words],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"},
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    codes = json.loads(done.stdout.splitlines()[-1])
+    assert codes == [-9, 2, 0, 0], done.stderr
+    # What a killed process could not remove is hidden, and no bundle by name.
+    assert not killed.exists()
+    assert all(path.name.endswith(".unfinished") for path in killed.parent.iterdir())
+    assert "space on the disk" in done.stderr and list(full.parent.iterdir()) == []
+    assert list(first.parent.iterdir()) == [first]
+    assert len(contents(first)) > 70
+    assert contents(first) == contents(tmp_path / "second/bundle")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    left, young, other = (
+        tmp_path / name
+        for name in (".out.abc.unfinished", ".out.def.unfinished", ".outer.abc.unfinished")
+    )
+    for folder in (left, young, other):
+        folder.mkdir()
+        (folder / "part").write_bytes(b"half")
+    for folder in (left, other):
+        os.utime(folder, (1, 1))
+    with new_folder(tmp_path / "out", force=False, what="bundle") as mine:
+        assert not left.exists() and young.exists() and other.exists()
+        os.utime(mine, (1, 1))
+        # Another process for the same path leaves alone what is being written.
+        with new_folder(tmp_path / "out", force=False, what="bundle") as theirs:
+            (theirs / "file").write_bytes(b"theirs")
+            assert mine.exists()
+        (mine / "file").write_bytes(b"mine")
+        shutil.rmtree(tmp_path / "out")
+    assert (tmp_path / "out/file").read_bytes() == b"mine"

@@ -1,0 +1,118 @@
+"""What a decoding process does: one photo at a time, from a request to a fact sheet with pixels.
+
+Run by `train.decode_pool` as a process of its own, so that a photo that brings its decoder down (a defect
+in a C library, no memory left) costs one photo and not the training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobile_assets.files import sha256_file
+from mobile_assets.photos import REDUCED_AT_LEAST, PhotoError, opened_photo, upright_srgb
+from mobile_assets.schema import Record
+from train.near_duplicates import picture_hash
+
+_ORIENTATION = 0x0112
+
+
+class Request(Record):
+    """Which photo, and how many pixels of it are wanted.
+
+    Attributes:
+        file: The photo.
+        height: Height to squash to, pixels.
+        width: Width to squash to, pixels.
+        pixels: False where only the facts are wanted.
+    """
+
+    file: str
+    height: int
+    width: int
+    pixels: bool
+
+
+class Facts(Record):
+    """What decoding found out about a photo.
+
+    Attributes:
+        sha256: Of the file.
+        picture_hash: `train.near_duplicates.picture_hash` in hexadecimal.
+        size: Width and height of the file's picture, pixels, before it is turned upright.
+        mode: Pillow's name of the way in which the colours are stored.
+        format: Pillow's name of the format.
+        turned: Whether EXIF says that the picture does not stand upright in the file.
+        error: Why the photo cannot be read; all else is empty then.
+    """
+
+    sha256: str = ""
+    picture_hash: str = "0"
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
+    format: str = ""
+    turned: bool = False
+    error: str | None = None
+
+
+def examine(request: Request) -> tuple[Facts, NDArray[np.uint8] | None]:
+    """Decodes one photo.
+
+    Returns:
+        The facts, and `[height, width, 3]` uint8 RGB pixels where they are wanted.
+    """
+    path = Path(request.file)
+    # The hash looks at 64 pixels a side, however few the model asks for.
+    at_least = REDUCED_AT_LEAST * max(request.height, request.width, 64)
+    try:
+        with opened_photo(path) as opened:
+            size, mode, kind = opened.size, opened.mode, opened.format or ""
+            turned = opened.getexif().get(_ORIENTATION, 1) not in (0, 1)
+            upright = upright_srgb(opened, at_least=at_least)
+        shape = (request.width, request.height)
+        pixels = np.asarray(upright.resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
+        facts = Facts(
+            sha256=sha256_file(path),
+            picture_hash=f"{picture_hash(pixels):x}",
+            size=size,
+            mode=mode,
+            format=kind,
+            turned=turned,
+        )
+    except PhotoError as error:
+        return Facts(error=error.reason), None
+    except OSError as error:
+        return Facts(error=f"cannot be read ({error.strerror or error})"), None
+    return facts, pixels if request.pixels else None
+
+
+def serve() -> None:
+    """Answers requests from standard input until it ends: a line of JSON each, then pixels."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    answers = os.fdopen(os.dup(1), "wb")
+    # What C libraries print about a photo must not get between the answers.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    _answer(answers, Facts(), None)
+    os.dup2(nowhere, 2)
+    with contextlib.suppress(BrokenPipeError):
+        for line in sys.stdin.buffer:
+            _answer(answers, *examine(Request.model_validate(json.loads(line))))
+
+
+def _answer(answers: BinaryIO, facts: Facts, pixels: NDArray[np.uint8] | None) -> None:
+    data = b"" if pixels is None else pixels.tobytes()
+    answers.write(f"{len(data)} {json.dumps(facts.model_dump())}\n".encode("ascii"))
+    answers.write(data)
+    answers.flush()
