@@ -78,10 +78,10 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-speed", dest="measure_speed", action="store_false", help="accuracy only"
     )
-    add_judging(parser)
+    add_acceptance(parser)
 
 
-def add_judging(parser: argparse.ArgumentParser) -> None:
+def add_acceptance(parser: argparse.ArgumentParser) -> None:
     """What the results are held against."""
     group = parser.add_argument_group("judging")
     group.add_argument(
@@ -104,13 +104,13 @@ def add_judging(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def asked_of(options: argparse.Namespace) -> Any:
+def acceptance_criteria(options: argparse.Namespace) -> Any:
     """What is asked of the results, its files read before anything is measured."""
     from benchmarks.gates.rules import DEFAULT_GATES
-    from benchmarks.pipeline.acceptance import Asked
+    from benchmarks.pipeline.acceptance import AcceptanceCriteria
 
     gate = options.gate and (DEFAULT_GATES if options.gate == DEFAULT_GATE else Path(options.gate))
-    return Asked.read(gate, options.junit, options.against)
+    return AcceptanceCriteria.read(gate, options.junit, options.against)
 
 
 def benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
@@ -146,7 +146,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from benchmarks.pipeline.terminal import Terminal
 
     register_heif()
-    asked = asked_of(options)
+    asked = acceptance_criteria(options)
     with Terminal() as terminal:
         results = benchmark_bundles(
             options.bundles,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from artefact_id.benchmark import DEFAULT_GATE, add_judging, asked_of
+from artefact_id.benchmark import DEFAULT_GATE, acceptance_criteria, add_acceptance
 from artefact_id.options import command
 from mobile_assets.errors import InputError
 
@@ -26,7 +26,7 @@ def add_gate(commands: Any) -> None:
     parser.add_argument(
         "results", type=Path, metavar="RESULTS", help="results.json, or the report's folder"
     )
-    add_judging(parser)
+    add_acceptance(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
@@ -35,7 +35,7 @@ def _gate(options: argparse.Namespace) -> None:
 
     if options.gate is None and options.against is None:
         options.gate = DEFAULT_GATE
-    asked = asked_of(options)
+    asked = acceptance_criteria(options)
     asked.answer(read_results(options.results), report=None, json=options.json)
 
 
@@ -64,7 +64,7 @@ def add_explain(commands: Any) -> None:
 
 def _explain(options: argparse.Namespace) -> None:
     from benchmarks.gates.comparison import read_results
-    from benchmarks.gates.diagnosis import recognise
+    from benchmarks.gates.diagnosis import matching_pipelines
     from benchmarks.pipeline.terminal import Terminal
 
     costs = read_results(options.results).preprocessing
@@ -73,6 +73,6 @@ def _explain(options: argparse.Namespace) -> None:
             f"{options.results} does not hold what ways of making the input cost. "
             "Measure again without --preprocessing 0."
         )
-    found = recognise(costs, options.top1, options.photos)
+    found = matching_pipelines(costs, options.top1, options.photos)
     with Terminal() as terminal:
         terminal.explained(found, json=options.json)

@@ -130,4 +130,3 @@ def _version() -> str:
         return f"artefact-id {version('artefact-id')}"
     except PackageNotFoundError:
         return "artefact-id (not installed)"
-

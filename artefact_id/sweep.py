@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from artefact_id.benchmark import add_measuring, asked_of, benchmark_options
+from artefact_id.benchmark import acceptance_criteria, add_measuring, benchmark_options
 from artefact_id.options import (
     add_out,
     add_photos,
@@ -55,7 +55,7 @@ def _sweep(options: argparse.Namespace) -> None:
         thresholds = tuple(int(word) for word in options.thresholds.split(","))
     except ValueError:
         raise InputError(f"--thresholds {options.thresholds}: give numbers such as 3,4.") from None
-    asked = asked_of(options)
+    asked = acceptance_criteria(options)
     with Terminal() as terminal:
         results = run_sweep(
             options.photos,

@@ -53,7 +53,7 @@ class Variant(Record):
     notes: tuple[str, ...] = ()
 
 
-class Companion(Record):
+class AuxiliaryModel(Record):
     """A model beside the variants that answers with numbers and names no object.
 
     Attributes:
@@ -176,7 +176,7 @@ class BundleInfo(Document):
     calibration: Calibration | None
     versions: dict[str, str]
     recommended: tuple[Recommendation, ...] = ()
-    companions: tuple[Companion, ...] = ()
+    companions: tuple[AuxiliaryModel, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -193,7 +193,7 @@ class BundleInfo(Document):
         return kept
 
     @property
-    def models(self) -> tuple[Variant | Companion, ...]:
+    def models(self) -> tuple[Variant | AuxiliaryModel, ...]:
         """Everything that can be executed: the variants, and what stands beside them."""
         return (*self.variants, *self.companions)
 
@@ -218,7 +218,7 @@ class Bundle:
     info: BundleInfo
     labels: LabelMap
 
-    def path(self, variant: Variant | Companion) -> Path:
+    def path(self, variant: Variant | AuxiliaryModel) -> Path:
         """Where the file or package lies."""
         return self.folder / variant.file
 
@@ -309,7 +309,7 @@ def _read_labels(folder: Path, info: BundleInfo) -> LabelMap:
     return labels
 
 
-def _check_model(folder: Path, model: Variant | Companion) -> None:
+def _check_model(folder: Path, model: Variant | AuxiliaryModel) -> None:
     path = folder / model.file
     if not path.exists():
         raise DamagedError(f"{path} is missing from the bundle: export it again.")

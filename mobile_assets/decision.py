@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mobile_assets.labels import Label, LabelMap
 from mobile_assets.schema import Record
-from mobile_assets.shortlist import best
+from mobile_assets.shortlist import top_objects
 
 Verdict = Literal["match", "shortlist", "not in the register"]
 
@@ -79,15 +79,15 @@ def choose_thresholds(
     photos = len(truth)
     if photos == 0:
         return DecisionThresholds(match=1.0, reject=0.0, validation_photos=0)
-    best = probabilities.max(axis=1)
+    confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
-    order = np.argsort(-best, kind="stable")
+    order = np.argsort(-confidence, kind="stable")
     asked = np.arange(1, photos + 1)
     precision = np.cumsum(right[order]) / asked
     certain = lower_bound(precision, asked) >= MATCH_CERTAINTY
     good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
-    match = float(best[order[good[-1]]]) if len(good) else 1.0
-    reject = float(np.quantile(best[right], REJECT_QUANTILE)) if right.any() else 0.0
+    match = float(confidence[order[good[-1]]]) if len(good) else 1.0
+    reject = float(np.quantile(confidence[right], REJECT_QUANTILE)) if right.any() else 0.0
     return DecisionThresholds(
         match=min(match, 1.0), reject=min(reject, match), validation_photos=photos
     )
@@ -125,7 +125,9 @@ def answer(
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(labels),):
         raise ValueError(f"{values.shape} probabilities for {len(labels)} labels")
-    candidates = tuple(Candidate(labels[int(i)], float(values[i])) for i in best(values, top))
+    candidates = tuple(
+        Candidate(labels[int(i)], float(values[i])) for i in top_objects(values, top)
+    )
     return Answer(_verdict(candidates[0].probability, thresholds), candidates)
 
 

@@ -86,7 +86,7 @@ class GoldenPhoto(Record):
     answering: AnswerTolerance
 
 
-class Best(Record):
+class TopObjects(Record):
     """The best objects of one photo: class indices and probabilities, best first."""
 
     photo: str
@@ -112,7 +112,7 @@ class GoldenVariant(Record):
     probabilities: str
     from_tensor: AnswerTolerance
     on_accelerator: AnswerTolerance
-    best: tuple[Best, ...]
+    best: tuple[TopObjects, ...]
 
 
 class Golden(Document):

@@ -29,7 +29,7 @@ class Shortlist:
     @classmethod
     def of(cls, probabilities: NDArray[np.float32], top: int) -> Shortlist:
         """What a short-list model answers where the classifier answers with `[objects]`."""
-        chosen = best(probabilities, top)
+        chosen = top_objects(probabilities, top)
         return cls(chosen.astype(np.int32), probabilities[chosen])
 
     def problem(self, whole: NDArray[np.float32], allowed: float) -> str | None:
@@ -62,7 +62,7 @@ class Shortlist:
         return None if (np.diff(self.probabilities) <= 0).all() else "it is not sorted"
 
 
-def best(probabilities: NDArray[np.floating], top: int) -> NDArray[np.intp]:
+def top_objects(probabilities: NDArray[np.floating], top: int) -> NDArray[np.intp]:
     """Class indices of the best probabilities, best first.
 
     One pass finds the value that the last of them has; only what reaches it is sorted. An app does

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.network.description import ModelDescription
-from export.network.fold import Deployable, deployable
+from export.network.fold import FoldedNetwork, fold_network
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
@@ -35,7 +35,7 @@ def photos(views: int, first: int = 0) -> Pixels:
     )
 
 
-def telling_network() -> Deployable:
+def telling_network() -> FoldedNetwork:
     """A network, folded, that was given the directions of the objects' own embeddings."""
     torch.manual_seed(0)
     model = build_model(
@@ -50,7 +50,7 @@ def telling_network() -> Deployable:
         head: Any = model.eval().head
         rows = head.embedding(model.features(images)).reshape(OBJECTS, 3, -1).mean(1)
         head[2].weight.copy_(rows - rows.mean(0))
-    return deployable(model, CONTRACT)
+    return fold_network(model, CONTRACT)
 
 
 class Restless(nn.Module):
@@ -61,6 +61,6 @@ class Restless(nn.Module):
         return x.mean((2, 3))[:, :2] if x.sum() > 0 else x.amax((2, 3))[:, :2]
 
 
-def restless_network() -> Deployable:
+def restless_network() -> FoldedNetwork:
     """A network that cannot be followed step by step."""
-    return Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Restless())
+    return FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Restless())

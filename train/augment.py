@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.background_replacement import SIDE, object_masks, swap_grounds
+from train.background_replacement import SIDE, object_masks, replace_background
 from train.recipes import Augmentation
 
 
@@ -48,7 +48,7 @@ def _regrounded(images: Tensor, wanted: Tensor, generator: torch.Generator) -> T
     masks = images.new_zeros(len(images), 1, SIDE, SIDE)
     chosen = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     masks[rows], chosen[rows] = object_masks(images[rows])
-    return swap_grounds(images, masks, chosen, own)
+    return replace_background(images, masks, chosen, own)
 
 
 def _draw(count: int, span: float, generator: torch.Generator) -> Tensor:

@@ -45,7 +45,7 @@ def object_masks(images: Tensor) -> tuple[Tensor, Tensor]:
     return soft, plain & (area > 0.03) & (area < 0.85)
 
 
-def swap_grounds(
+def replace_background(
     images: Tensor, masks: Tensor, chosen: Tensor, generator: torch.Generator
 ) -> Tensor:
     """Puts objects on grounds that they were not photographed on.

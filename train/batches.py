@@ -14,7 +14,7 @@ from torch import Tensor
 from train.augment import augment
 from train.device import Compute
 from train.model import ArtefactModel
-from train.parallel import Alone
+from train.parallel import SingleProcess
 from train.pixel_file import Pixels
 from train.recipes import Recipe
 
@@ -71,13 +71,13 @@ def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Ten
     return augment(images, recipe.augmentation, generator)
 
 
-def predict(
+def predict_batches(
     model: ArtefactModel,
     pixels: Pixels,
     compute: Compute,
     *,
     batch: int = 32,
-    processes: Alone | None = None,
+    processes: SingleProcess | None = None,
     on_batch: Callable[[int], object] | None = None,
 ) -> Tensor:
     """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode.
@@ -91,7 +91,7 @@ def predict(
         on_batch: Called with the number of photos after each batch.
     """
     model.eval()
-    processes = processes or Alone()
+    processes = processes or SingleProcess()
     parts: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch):

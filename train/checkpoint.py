@@ -17,7 +17,7 @@ from torch import Tensor
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, write_bytes
 from train.run import EpochRecord
-from train.training_state import Best, Midway, State
+from train.training_state import BestWeights, EpochProgress, TrainingState
 
 STATE_FILE = "state.safetensors"
 PAUSE_SECONDS = 30.0
@@ -61,7 +61,7 @@ class Checkpoint:
         """Whether enough time has passed since the last writing."""
         return time.monotonic() >= self._next
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Replaces the stored state.
 
         Raises:
@@ -109,7 +109,7 @@ class Checkpoint:
         except OSError:
             return None
 
-    def parse(self, data: bytes | None) -> State | None:
+    def parse(self, data: bytes | None) -> TrainingState | None:
         """The state in `data`, or None where it is of another training or damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load
@@ -126,7 +126,7 @@ class Checkpoint:
         self._saved = state.place()
         return state
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The stored state, or None where there is none of this training or it is damaged."""
         return self.parse(self.read())
 
@@ -164,17 +164,17 @@ def _metadata(data: bytes) -> dict[str, Any]:
     return about
 
 
-def _named(state: State) -> dict[str, Tensor]:
+def _named(state: TrainingState) -> dict[str, Tensor]:
     tensors = {f"model.{k}": v for k, v in state.model.items()}
     tensors |= {f"best.{k}": v for k, v in state.best.weights.items()}
     for index, values in state.optimiser.items():
         tensors |= {f"optimiser.{index}.{k}": v for k, v in values.items()}
     if state.midway is not None:
-        tensors |= {f"chance.{k}": v for k, v in state.midway.chance.items()}
+        tensors |= {f"random_state.{k}": v for k, v in state.midway.random_state.items()}
     return tensors
 
 
-def _about(state: State) -> dict[str, Any]:
+def _about(state: TrainingState) -> dict[str, Any]:
     midway = state.midway
     return {
         "stage": state.stage,
@@ -182,13 +182,13 @@ def _about(state: State) -> dict[str, Any]:
         "cpu_seconds": state.cpu_seconds,
         "best": {k: v for k, v in vars(state.best).items() if k != "weights"},
         "history": [record.model_dump() for record in state.history],
-        "midway": None if midway is None else asdict(midway) | {"chance": None},
+        "midway": None if midway is None else asdict(midway) | {"random_state": None},
     }
 
 
-def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> State:
+def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
     optimiser: dict[int, dict[str, Tensor]] = {}
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "chance": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "random_state": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)
         if part == "optimiser":
@@ -197,14 +197,16 @@ def _state(about: dict[str, Any], tensors: dict[str, Tensor]) -> State:
         else:
             parts[part][rest] = tensor
     midway = about["midway"]
-    return State(
+    return TrainingState(
         stage=about["stage"],
         model=parts["model"],
         optimiser=optimiser,
-        best=Best(**about["best"], weights=parts["best"]),
+        best=BestWeights(**about["best"], weights=parts["best"]),
         # JSON spells a missing measurement NaN; Python reads it back as such.
         history=[EpochRecord.model_construct(**record) for record in about["history"]],
         seconds=about["seconds"],
         cpu_seconds=about["cpu_seconds"],
-        midway=None if midway is None else Midway(**(midway | {"chance": parts["chance"]})),
+        midway=None
+        if midway is None
+        else EpochProgress(**(midway | {"random_state": parts["random_state"]})),
     )

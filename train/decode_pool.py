@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_assets.errors import MissingDependencyError
-from train.decode_worker import Facts, Request
+from train.decode_worker import PhotoFacts, Request
 
 Progress = Callable[[int, int], None]
 """Called with (photos done, photos in all)."""
 
-Answer = tuple[Facts, NDArray[np.uint8] | None]
+Answer = tuple[PhotoFacts, NDArray[np.uint8] | None]
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from train.decode_worker import serve; serve()"
@@ -93,7 +93,7 @@ class DecoderPool:
                 answer = decoder.ask(request)
                 if answer is not None:
                     return answer
-            return Facts(error=CRASHED), None
+            return PhotoFacts(error=CRASHED), None
         finally:
             self._idle.put(decoder)
 
@@ -171,7 +171,7 @@ def _read_answer(process: subprocess.Popen[bytes], shape: tuple[int, ...]) -> An
     if len(data) != wanted:
         raise OSError("the process ended in the middle of an answer")
     pixels = np.frombuffer(data, np.uint8).reshape(shape) if wanted else None
-    return Facts.model_validate_json(facts), pixels
+    return PhotoFacts.model_validate_json(facts), pixels
 
 
 def _cores() -> int:

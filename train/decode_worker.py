@@ -20,7 +20,7 @@ from PIL import Image
 from mobile_assets.files import sha256_file
 from mobile_assets.photos import REDUCED_AT_LEAST, PhotoError, opened_photo, upright_srgb
 from mobile_assets.schema import Record
-from train.near_duplicates import picture_hash
+from train.near_duplicates import perceptual_hash
 
 _ORIENTATION = 0x0112
 
@@ -41,12 +41,12 @@ class Request(Record):
     pixels: bool
 
 
-class Facts(Record):
+class PhotoFacts(Record):
     """What decoding found out about a photo.
 
     Attributes:
         sha256: Of the file.
-        picture_hash: `train.near_duplicates.picture_hash` in hexadecimal.
+        picture_hash: `train.near_duplicates.perceptual_hash` in hexadecimal.
         size: Width and height of the file's picture, pixels, before it is turned upright.
         mode: Pillow's name of the way in which the colours are stored.
         format: Pillow's name of the format.
@@ -63,7 +63,7 @@ class Facts(Record):
     error: str | None = None
 
 
-def examine(request: Request) -> tuple[Facts, NDArray[np.uint8] | None]:
+def examine(request: Request) -> tuple[PhotoFacts, NDArray[np.uint8] | None]:
     """Decodes one photo.
 
     Returns:
@@ -79,18 +79,18 @@ def examine(request: Request) -> tuple[Facts, NDArray[np.uint8] | None]:
             upright = upright_srgb(opened, at_least=at_least)
         shape = (request.width, request.height)
         pixels = np.asarray(upright.resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
-        facts = Facts(
+        facts = PhotoFacts(
             sha256=sha256_file(path),
-            picture_hash=f"{picture_hash(pixels):x}",
+            picture_hash=f"{perceptual_hash(pixels):x}",
             size=size,
             mode=mode,
             format=kind,
             turned=turned,
         )
     except PhotoError as error:
-        return Facts(error=error.reason), None
+        return PhotoFacts(error=error.reason), None
     except OSError as error:
-        return Facts(error=f"cannot be read ({error.strerror or error})"), None
+        return PhotoFacts(error=f"cannot be read ({error.strerror or error})"), None
     return facts, pixels if request.pixels else None
 
 
@@ -104,14 +104,14 @@ def serve() -> None:
     # What C libraries print about a photo must not get between the answers.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
-    _answer(answers, Facts(), None)
+    _answer(answers, PhotoFacts(), None)
     os.dup2(nowhere, 2)
     with contextlib.suppress(BrokenPipeError):
         for line in sys.stdin.buffer:
             _answer(answers, *examine(Request.model_validate(json.loads(line))))
 
 
-def _answer(answers: BinaryIO, facts: Facts, pixels: NDArray[np.uint8] | None) -> None:
+def _answer(answers: BinaryIO, facts: PhotoFacts, pixels: NDArray[np.uint8] | None) -> None:
     data = b"" if pixels is None else pixels.tobytes()
     answers.write(f"{len(data)} {json.dumps(facts.model_dump())}\n".encode("ascii"))
     answers.write(data)

@@ -11,33 +11,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.batches import Photos, augmented, class_weights, predict, seed_for, to_images
+from train.batches import Photos, augmented, class_weights, predict_batches, seed_for, to_images
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
 from train.freezing import early_parameters
 from train.model import ArtefactModel
-from train.parallel import Alone
-from train.progress import Clock, OnProgress
+from train.parallel import SingleProcess
+from train.progress import OnProgress, StageTimer
 from train.recipes import Recipe
 from train.run import EpochRecord
 from train.schedule import (
-    first_settled,
+    first_settled_epoch,
     head_optimiser,
     is_validated,
     next_epoch,
     optimiser_of,
     set_rate,
 )
-from train.signals import Interrupts, TrainingInterrupted
+from train.signals import InterruptHandler, TrainingInterrupted
 from train.training_state import (
-    Best,
-    Midway,
-    State,
-    chance,
+    BestWeights,
+    EpochProgress,
+    TrainingState,
     optimiser_tensors,
-    restore_chance,
+    random_state,
     restore_optimiser,
+    restore_random_state,
 )
 from train.training_state import tensors_of as copied
 
@@ -79,8 +79,8 @@ class Trainer:
         on_epoch: EpochCallback | None = None,
         on_progress: OnProgress | None = None,
         checkpoint: Checkpoint | None = None,
-        interrupts: Interrupts | None = None,
-        processes: Alone | None = None,
+        interrupts: InterruptHandler | None = None,
+        processes: SingleProcess | None = None,
     ) -> None:
         """Moves the model to the device; nothing is trained yet.
 
@@ -105,18 +105,18 @@ class Trainer:
         self.val = val
         self.compute = compute
         self.seed = seed
-        self.best = Best()
+        self.best = BestWeights()
         self.history: list[EpochRecord] = []
         self.weights = class_weights(train.truth, self._objects()).to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
         self.checkpoint = checkpoint
-        self.interrupts = interrupts or Interrupts()
-        self.processes = processes or Alone()
+        self.interrupts = interrupts or InterruptHandler()
+        self.processes = processes or SingleProcess()
         self.seconds = 0.0
         self.cpu_seconds = 0.0
         self._generator = torch.Generator()
-        self._clock = Clock(
+        self._clock = StageTimer(
             train=len(train),
             val=len(val),
             views=max(1, recipe.head_views),
@@ -132,7 +132,7 @@ class Trainer:
 
     # --- the stages -----------------------------------------------------------------------------
 
-    def fit(self, resume: State | None = None) -> Best:
+    def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains the head, then all weights, and returns the best checkpoint.
 
         Args:
@@ -157,7 +157,7 @@ class Trainer:
         )
         return self.best
 
-    def _fit_head(self, resume: State | None) -> None:
+    def _fit_head(self, resume: TrainingState | None) -> None:
         """Trains the head on features that are computed once."""
         train = self._features(self.train, self.recipe, "train")
         once = replace(self.recipe, head_views=1)
@@ -200,7 +200,7 @@ class Trainer:
             on_batch=batch,
         )
 
-    def _fit_all(self, resume: State | None) -> None:
+    def _fit_all(self, resume: TrainingState | None) -> None:
         self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
         self._fit(self.all_weights(), resume)
 
@@ -216,7 +216,7 @@ class Trainer:
         def validate() -> Tensor | None:
             if not len(self.val):
                 return None
-            return predict(
+            return predict_batches(
                 self.model,
                 self.val.pixels,
                 self.compute,
@@ -237,7 +237,7 @@ class Trainer:
 
     # --- the loop -------------------------------------------------------------------------------
 
-    def _fit(self, stage: Stage, resume: State | None) -> None:
+    def _fit(self, stage: Stage, resume: TrainingState | None) -> None:
         midway = None
         if resume is not None:
             restore_optimiser(stage.optimiser, resume.optimiser)
@@ -259,7 +259,7 @@ class Trainer:
         done = sum(record.stage == "head" for record in self.history)
         return done + 1 if done < stage.epochs else None
 
-    def run_epoch(self, stage: Stage, epoch: int, midway: Midway | None = None) -> None:
+    def run_epoch(self, stage: Stage, epoch: int, midway: EpochProgress | None = None) -> None:
         """One pass over all training photos, its validation and its record.
 
         Args:
@@ -283,16 +283,18 @@ class Trainer:
         )
         self._pause_between(stage, None)
 
-    def train_epoch(self, stage: Stage, epoch: int, midway: Midway | None = None) -> Midway:
+    def train_epoch(
+        self, stage: Stage, epoch: int, midway: EpochProgress | None = None
+    ) -> EpochProgress:
         """One pass over all training photos, or the rest of one; returns its sums."""
         started = time.perf_counter()
-        done = midway or Midway(epoch)
+        done = midway or EpochProgress(epoch)
         self._train_mode(stage)
         self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
         truth = self.train.truth.to(self.compute.device)
         batches = list(self._batches(stage.name, epoch))
-        if done.chance:
-            restore_chance(done.chance, self.compute.device, self._generator)
+        if done.random_state:
+            restore_random_state(done.random_state, self.compute.device, self._generator)
         total, count = done.loss, done.photos
         # The rate of the last step done is set again: it is told even if no other step follows.
         for step in range(max(0, done.step - 1), len(batches)):
@@ -306,8 +308,8 @@ class Trainer:
             self._clock.work(stage.name, len(rows), trained=True)
             self._report(stage.name, epoch, stage.epochs)
             seconds = time.perf_counter() - started + done.seconds
-            self._pause_between(stage, Midway(epoch, step + 1, total, count, seconds))
-        return Midway(epoch, len(batches), total, count, done.seconds)
+            self._pause_between(stage, EpochProgress(epoch, step + 1, total, count, seconds))
+        return EpochProgress(epoch, len(batches), total, count, done.seconds)
 
     def _step(self, stage: Stage, rows: Tensor, truth: Tensor, epoch: int) -> float:
         stage.optimiser.zero_grad(set_to_none=True)
@@ -337,13 +339,13 @@ class Trainer:
 
     # --- what is kept and told ------------------------------------------------------------------
 
-    def _start_clocks(self, resume: State | None) -> None:
+    def _start_clocks(self, resume: TrainingState | None) -> None:
         self._started, self._cpu_started = time.perf_counter(), time.process_time()
         self._cpu_before = resume.cpu_seconds if resume is not None else 0.0
         if resume is not None:
             self._started -= resume.seconds
 
-    def _count_as_done(self, stage: Stage, midway: Midway | None) -> None:
+    def _count_as_done(self, stage: Stage, midway: EpochProgress | None) -> None:
         if stage.name == "all":
             self._clock.skip("features")
             self._clock.skip("head")
@@ -371,10 +373,10 @@ class Trainer:
                 + "give the same command again to go on."
             )
 
-    def _pause_between(self, stage: Stage, midway: Midway | None) -> None:
-        def state() -> State:
-            chances = chance(self.compute.device, self._generator) if midway else {}
-            return State(
+    def _pause_between(self, stage: Stage, midway: EpochProgress | None) -> None:
+        def state() -> TrainingState:
+            chances = random_state(self.compute.device, self._generator) if midway else {}
+            return TrainingState(
                 stage=stage.name,
                 model=self.model.state_dict(),
                 optimiser=optimiser_tensors(stage.optimiser),
@@ -383,7 +385,7 @@ class Trainer:
                 seconds=time.perf_counter() - self._started,
                 cpu_seconds=self._cpu_before
                 + (time.process_time() - self._cpu_started) * self.processes.size,
-                midway=replace(midway, chance=chances) if midway else None,
+                midway=replace(midway, random_state=chances) if midway else None,
             )
 
         def keep() -> None:
@@ -429,8 +431,8 @@ class Trainer:
         if record.stage == "head":
             self.best.offer(record, self.model.head, "head.")
             return
-        first = first_settled(self.recipe)
+        first = first_settled_epoch(self.recipe)
         if record.epoch == first and self.recipe.settled < 1:
-            self.best = Best()  # the head alone no longer stands against them
+            self.best = BestWeights()  # the head alone no longer stands against them
         if record.epoch >= first:
             self.best.offer(record, self.model)

@@ -11,7 +11,7 @@ from train.batches import Photos, augmented, seed_for, to_images
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.model import ArtefactModel
-from train.parallel import Alone
+from train.parallel import SingleProcess
 from train.recipes import Recipe
 
 OnBatch = Callable[[int, Callable[[], None] | None], None]
@@ -76,7 +76,7 @@ def cached_features(
     compute: Compute,
     *,
     seed: int,
-    processes: Alone | None = None,
+    processes: SingleProcess | None = None,
     store: FeatureStore | None = None,
     on_batch: OnBatch | None = None,
 ) -> Tensor:
@@ -93,7 +93,7 @@ def cached_features(
         on_batch: Called after each batch.
     """
     model.eval()
-    processes = processes or Alone()
+    processes = processes or SingleProcess()
     generator = torch.Generator()
     parts = [part.to(compute.device) for part in (store.load(generator) if store else [])]
     done, stored = sum(len(part) for part in parts), len(parts)

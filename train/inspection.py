@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.decode_pool import DecoderPool, Progress
-from train.decode_worker import Facts, Request
+from train.decode_worker import PhotoFacts, Request
 from train.near_duplicates import SAME_OBJECT_BITS, across_objects, alike
 from train.prepare import same_picture
 from train.readers import Layout, read_register
@@ -127,13 +127,13 @@ def _threshold(register: Register, minimum: int) -> Row:
     return Row(f"at least {minimum}", len(dataset.object_ids), len(dataset.photos))
 
 
-def _examined(register: Register, progress: Progress | None) -> list[Facts]:
+def _examined(register: Register, progress: Progress | None) -> list[PhotoFacts]:
     """Decodes every photo; pixels are dropped, facts are kept."""
     requests = (
         Request(file=str(register.path(photo)), height=_SIDE, width=_SIDE, pixels=False)
         for photo in register.photos
     )
-    found: list[Facts] = []
+    found: list[PhotoFacts] = []
     with DecoderPool(len(register.photos)) as pool:
         for facts, _ in pool.examine(requests):
             found.append(facts)
@@ -142,7 +142,7 @@ def _examined(register: Register, progress: Progress | None) -> list[Facts]:
     return found
 
 
-def _kinds(facts: Sequence[Facts]) -> dict[str, int]:
+def _kinds(facts: Sequence[PhotoFacts]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for fact in facts:
         counts[f"format {fact.format}"] += 1

@@ -44,7 +44,7 @@ _FREQUENCIES = np.cos(
 )
 
 
-def picture_hash(photo: NDArray[np.uint8]) -> int:
+def perceptual_hash(photo: NDArray[np.uint8]) -> int:
     """256-bit perceptual hash of a picture, near for nearly the same picture.
 
     Args:
@@ -60,7 +60,7 @@ def picture_hash(photo: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
 
 
-def bits_apart(one: int, other: int) -> int:
+def hamming_distance(one: int, other: int) -> int:
     """In how many bits two hashes differ."""
     return (one ^ other).bit_count()
 
@@ -111,7 +111,7 @@ def across_objects(
     Args:
         photos: Readable photos.
         digests: SHA-256 of the file by path; files that are equal are one picture.
-        hashes: `picture_hash` by path.
+        hashes: `perceptual_hash` by path.
     """
     first: dict[str, int] = {}
     for photo in photos:

@@ -33,7 +33,7 @@ class PeerLostError(ArtefactError):
     """Another process of the same training has ended."""
 
 
-class Alone:
+class SingleProcess:
     """One process that does everything; also the interface of several.
 
     Attributes:
@@ -75,7 +75,7 @@ class Alone:
         return model.features(images)
 
 
-class Processes(Alone):
+class DistributedProcesses(SingleProcess):
     """The processes of torchrun, joined by torch's DistributedDataParallel."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class Processes(Alone):
 
             model.backbone = convert_sync_batchnorm(model.backbone)
         trained = any(p.requires_grad for p in model.backbone.parameters())
-        body = _Body(model)
+        body = _DistributedBody(model)
         self._wrapped = body
         if trained:
             self._wrapped = nn.parallel.DistributedDataParallel(body, forward_sync_buffers=False)
@@ -170,7 +170,7 @@ class Processes(Alone):
         return apply(images[first : first + count])
 
 
-class _Body(nn.Module):
+class _DistributedBody(nn.Module):
     """What the processes divide: everything up to the pooled features."""
 
     def __init__(self, model: ArtefactModel) -> None:
@@ -229,7 +229,7 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def processes() -> Iterator[Alone]:
+def processes() -> Iterator[SingleProcess]:
     """Joins the processes that torchrun started, or gives the one there is.
 
     Raises:
@@ -237,7 +237,7 @@ def processes() -> Iterator[Alone]:
         SystemExit: In the others then.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield Alone()
+        yield SingleProcess()
         return
     backend = "gloo"
     if torch.cuda.is_available():
@@ -245,7 +245,7 @@ def processes() -> Iterator[Alone]:
         backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=PATIENCE)
     try:
-        yield Processes()
+        yield DistributedProcesses()
     except RuntimeError as error:
         if not _is_lost_connection(error):
             raise

@@ -26,8 +26,8 @@ from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.schema import Document, Record
 from train.pixel_file import Header, PixelFile, create, read_header
 
-PIXELS = "pixels.npy"
-INDEX = "index.json"
+PIXELS_FILE = "pixels.npy"
+INDEX_FILE = "index.json"
 _JOURNAL = "journal.jsonl"
 _SAVE_SECONDS = 2.0
 _ENTRY_BYTES = 1024  # more than an entry of index and journal takes, with a long path
@@ -72,7 +72,7 @@ class PreparedIndex(Document):
     photos: tuple[PreparedPhoto, ...]
 
 
-class Store:
+class PhotoCache:
     """The cache of one register and contract; its methods are called under the caller's lock."""
 
     def __init__(self, folder: Path, decoder: str) -> None:
@@ -88,7 +88,7 @@ class Store:
         index = _read_index(self.folder)
         return index if index is not None and index.key == key else None
 
-    def start(self, key: str, shape: tuple[int, int, int, int]) -> Work:
+    def start(self, key: str, shape: tuple[int, int, int, int]) -> PartialCache:
         """Opens the work for that key, continued where it was broken off.
 
         Raises:
@@ -104,10 +104,10 @@ class Store:
         if not done:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work.mkdir(parents=True)
-            create(self._work / PIXELS, shape)
+            create(self._work / PIXELS_FILE, shape)
             head = json.dumps({"key": key, "decoder": self.decoder})
             journal.write_text(head + "\n", encoding="ascii")
-        return Work(self._work, done)
+        return PartialCache(self._work, done)
 
     def known(self) -> Iterator[tuple[PixelFile, dict[tuple[str, int, int], tuple[int, str, str]]]]:
         """Yields the files with rows of earlier work: row, SHA-256 and hash by stamp."""
@@ -119,7 +119,7 @@ class Store:
                 rows = _read_journal(folder)
             else:
                 continue
-            file = PixelFile(folder / PIXELS)
+            file = PixelFile(folder / PIXELS_FILE)
             try:
                 yield (
                     file,
@@ -132,11 +132,13 @@ class Store:
             finally:
                 file.close()
 
-    def finish(self, work: Work, key: str, photos: tuple[PreparedPhoto, ...]) -> PreparedIndex:
+    def finish(
+        self, work: PartialCache, key: str, photos: tuple[PreparedPhoto, ...]
+    ) -> PreparedIndex:
         """Puts the finished work in the place of the cache, and removes all that it replaces."""
         work.close()
         index = PreparedIndex(key=key, decoder=self.decoder, photos=photos)
-        index.write(self._work / INDEX)
+        index.write(self._work / INDEX_FILE)
         (self._work / _JOURNAL).unlink()
         shutil.rmtree(self._old, ignore_errors=True)
         if self.folder.exists():
@@ -147,15 +149,15 @@ class Store:
         return index
 
 
-class Work:
+class PartialCache:
     """A cache that is being made; rows count as done once they are safe on disk."""
 
     def __init__(self, folder: Path, done: dict[int, PreparedPhoto]) -> None:
         """Opens the files of a work folder; `done` are the rows that it holds already."""
         self.done = done
-        self.header: Header = read_header(folder / PIXELS)
+        self.header: Header = read_header(folder / PIXELS_FILE)
         self._folder = folder
-        self._pixels: BinaryIO = (folder / PIXELS).open("r+b")
+        self._pixels: BinaryIO = (folder / PIXELS_FILE).open("r+b")
         self._journal: BinaryIO = (folder / _JOURNAL).open("r+b")
         self._journal.truncate(_sound(folder / _JOURNAL))
         self._journal.seek(0, os.SEEK_END)
@@ -207,8 +209,8 @@ class Work:
 
 def _read_index(folder: Path) -> PreparedIndex | None:
     try:
-        index = PreparedIndex.read(folder / INDEX)
-        header = read_header(folder / PIXELS)
+        index = PreparedIndex.read(folder / INDEX_FILE)
+        header = read_header(folder / PIXELS_FILE)
     except (DamagedError, OSError, ValueError):
         return None  # a cache is only ever a copy: make it again
     return index if header.shape[0] == len(index.photos) else None
@@ -226,7 +228,7 @@ def _journal_key(journal: Path) -> tuple[str, str]:
 def _read_journal(folder: Path) -> dict[int, PreparedPhoto]:
     """Rows that were safe on disk when the work was broken off."""
     try:
-        header = read_header(folder / PIXELS)
+        header = read_header(folder / PIXELS_FILE)
         lines = (folder / _JOURNAL).read_bytes()[: _sound(folder / _JOURNAL)].splitlines()[1:]
         pairs = [json.loads(line) for line in lines]
         rows = {row: PreparedPhoto.model_validate(photo) for row, photo in pairs}

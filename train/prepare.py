@@ -18,7 +18,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.decode_pool import DecoderPool, Progress
 from train.decode_worker import Request
 from train.near_duplicates import across_objects
-from train.photo_cache import PIXELS, PreparedIndex, PreparedPhoto, Store, Work
+from train.photo_cache import PIXELS_FILE, PartialCache, PhotoCache, PreparedIndex, PreparedPhoto
 from train.pixel_file import PixelFile, PixelRows
 from train.register import Photo, Problem, Register
 
@@ -98,7 +98,7 @@ def prepare(
     folder = cache / f"{register.name[:40]}-{base[:16]}"
     decoder = _decoder()
     key = sha256_bytes(repr((base, decoder, [stamp.stamp for stamp in stamps])).encode("utf-8"))
-    store = Store(folder, decoder)
+    store = PhotoCache(folder, decoder)
     with _alone(folder, said):
         index = store.whole(key)
         if index is None:
@@ -137,12 +137,12 @@ def _prepared(register: Register, folder: Path, index: PreparedIndex) -> Prepare
     shared = across_objects(kept.photos, digests, hashes)
     return Prepared(
         register=register.without(bad, [*problems, *same_picture(shared)]),
-        pixels=np.load(folder / PIXELS, mmap_mode="r"),
+        pixels=np.load(folder / PIXELS_FILE, mmap_mode="r"),
         rows={photo.path: row for row, photo in enumerate(index.photos)},
         digests=digests,
         hashes=hashes,
         shared=tuple(tuple(group) for group in shared),
-        file=PixelFile(folder / PIXELS),
+        file=PixelFile(folder / PIXELS_FILE),
     )
 
 
@@ -188,7 +188,7 @@ def _alone(folder: Path, said: Said) -> Iterator[None]:
 
 
 def _make(
-    store: Store,
+    store: PhotoCache,
     key: str,
     stamps: list[PreparedPhoto],
     root: Path,
@@ -205,7 +205,7 @@ def _make(
     return store.finish(work, key, photos)
 
 
-def _copy_known(store: Store, work: Work, stamps: list[PreparedPhoto]) -> None:
+def _copy_known(store: PhotoCache, work: PartialCache, stamps: list[PreparedPhoto]) -> None:
     """Copies the rows of photos that were prepared before and have not changed."""
     for file, known in store.known():
         if file.header.shape[1:] != work.header.shape[1:]:
@@ -219,7 +219,7 @@ def _copy_known(store: Store, work: Work, stamps: list[PreparedPhoto]) -> None:
 
 
 def _decode_missing(
-    work: Work,
+    work: PartialCache,
     stamps: list[PreparedPhoto],
     root: Path,
     contract: Preprocessing,

@@ -56,7 +56,7 @@ class _Stage:
         return self.seconds / self.measured if self.measured else math.nan
 
 
-class Clock:
+class StageTimer:
     """Measures each stage's pace, and from it what is left of all.
 
     Work is counted in passes of a photo through the backbone, so that the pace of the features

@@ -47,7 +47,7 @@ def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epochs_done: floa
         group["lr"] = recipe.rate * group["factor"] * factor
 
 
-def first_settled(recipe: Recipe) -> int:
+def first_settled_epoch(recipe: Recipe) -> int:
     """The first epoch of all weights whose weights validation may choose."""
     return recipe.epochs - max(1, round(recipe.settled * recipe.epochs)) + 1
 
@@ -58,7 +58,7 @@ def is_validated(recipe: Recipe, epoch: int) -> bool:
     Every one that validation may choose or end training by; of the others every fourth, which is
     enough to see how it goes.
     """
-    return bool(recipe.patience) or epoch >= first_settled(recipe) or epoch % 4 == 0
+    return bool(recipe.patience) or epoch >= first_settled_epoch(recipe) or epoch % 4 == 0
 
 
 def next_epoch(recipe: Recipe, history: Sequence[EpochRecord]) -> int | None:
@@ -76,7 +76,7 @@ def next_epoch(recipe: Recipe, history: Sequence[EpochRecord]) -> int | None:
     """
     done = [record for record in history if record.stage == "all"]
     last = done[-1].epoch if done else 0
-    settled = first_settled(recipe)
+    settled = first_settled_epoch(recipe)
     if recipe.patience and last < settled and _stands_still(done, recipe.patience):
         return settled
     ended = [record for record in done if record.epoch >= settled]

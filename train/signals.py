@@ -18,7 +18,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """The training was interrupted; the message says what is kept and how to go on."""
 
 
-class Interrupts:
+class InterruptHandler:
     """Remembers a first Ctrl-C or SIGTERM for the next good moment; a second one ends at once.
 
     A context manager; outside of it, and in any thread but the main one, signals do what they

@@ -22,14 +22,14 @@ from train.run import (
     TemperatureInfo,
     read_run,
 )
-from train.training_plan import Plan, Reporter, TrainOptions, plan_run, say_what_is_learned
+from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run, report_plan
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
     from train.batches import Photos
     from train.engine import Trainer
     from train.model import ArtefactModel
-    from train.parallel import Alone
+    from train.parallel import SingleProcess
     from train.tensorboard import EventLog
 
 
@@ -39,7 +39,7 @@ def train_run(
     options: TrainOptions,
     reporter: Reporter | None = None,
     *,
-    plan: Plan | None = None,
+    plan: TrainingPlan | None = None,
 ) -> Run:
     """Fine-tunes one model and writes its run folder.
 
@@ -60,23 +60,23 @@ def train_run(
 
     reporter = reporter if reporter and is_first_process() else Reporter()
 
-    def made_plan() -> Plan:
+    def made_plan() -> TrainingPlan:
         check_output(out, force=options.force, what="run")
         return plan or plan_run(photos, options, reporter)
 
     with processes() as several:
         settled = several.together(made_plan)
-        say_what_is_learned(reporter, settled)
+        report_plan(reporter, settled)
         _train(settled, out, options, reporter, several)
     return read_run(out)
 
 
 def _train(
-    plan: Plan, out: Path, options: TrainOptions, reporter: Reporter, several: Alone
+    plan: TrainingPlan, out: Path, options: TrainOptions, reporter: Reporter, several: SingleProcess
 ) -> None:
     """Trains, or goes on with, what is planned, and writes the run in the first process."""
     from train.checkpoint import Checkpoint
-    from train.signals import Interrupts
+    from train.signals import InterruptHandler
     from train.tensorboard import LOGS_FOLDER, EventLog
 
     trainer, weights = several.together(lambda: _trainer(plan, options, reporter))
@@ -89,7 +89,7 @@ def _train(
     trainer.checkpoint, trainer.processes = checkpoint, several
     if several.first:
         trainer.on_epoch = _logged(log, resume.history if resume else [], reporter)
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
         trainer.interrupts = interrupts
         with checkpoint.kept_if_disk_is_full(checkpoint.folder):
             best = trainer.fit(resume)
@@ -132,7 +132,7 @@ def _logged(
     return epoch
 
 
-def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Trainer, str]:
+def _trainer(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> tuple[Trainer, str]:
     import torch
 
     from train.batches import seed_for
@@ -165,7 +165,7 @@ def _trainer(plan: Plan, options: TrainOptions, reporter: Reporter) -> tuple[Tra
     return trainer, weights
 
 
-def _photos(plan: Plan, side: str) -> Photos:
+def _photos(plan: TrainingPlan, side: str) -> Photos:
     """Pixels and class indices of one side; objects unseen in training are left out."""
     import torch
 
@@ -185,12 +185,12 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
     Label smoothing leaves a network less sure than it is right, and an officer should be able to
     take a probability at its word.
     """
-    from train.batches import predict
+    from train.batches import predict_batches
     from train.temperature import fitted
 
     if not len(trainer.val):
         return None
-    logits = predict(
+    logits = predict_batches(
         trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
     )
     found = fitted(logits.numpy(), trainer.val.truth.numpy())
@@ -202,7 +202,7 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
 def _write(
     folder: Path,
     trainer: Trainer,
-    plan: Plan,
+    plan: TrainingPlan,
     options: TrainOptions,
     *,
     name: str,

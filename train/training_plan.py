@@ -75,7 +75,7 @@ class Reporter:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Everything that is settled before the first step of training.
 
     Attributes:
@@ -93,7 +93,7 @@ class Plan:
     split: Split
 
 
-def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> Plan:
+def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> TrainingPlan:
     """Reads and divides the photos; the same photos and options give the same plan.
 
     Args:
@@ -106,17 +106,19 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
     """
     reporter = reporter or Reporter()
     recipe = _recipe(options)
-    contract = contract_of(options.backbone, options.input_size, paper_input=recipe.paper_input)
+    contract = preprocessing_of(
+        options.backbone, options.input_size, paper_input=recipe.paper_input
+    )
     register = read_register(photos, layout=options.layout)
     cache = options.cache or default_cache()
     prepared = prepare(register, contract, cache, progress=reporter.prepared, said=reporter.said)
     dataset = threshold_dataset(prepared.register, options.min_photos)
     split = _split(dataset, prepared, options, recipe)
     recipe = recipe.for_photos(len(split.of("train")))
-    return Plan(recipe, contract, prepared, dataset, split)
+    return TrainingPlan(recipe, contract, prepared, dataset, split)
 
 
-def contract_of(
+def preprocessing_of(
     backbone: str, input_size: int | None, *, paper_input: bool = False
 ) -> Preprocessing:
     """The preprocessing contract of a backbone: its ImageNet weights' input size, mean and std.
@@ -195,7 +197,7 @@ def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe:
     )
 
 
-def say_what_is_learned(reporter: Reporter, plan: Plan) -> None:
+def report_plan(reporter: Reporter, plan: TrainingPlan) -> None:
     """Says what will be trained on, and what is wrong with it."""
     dataset, split = plan.dataset, plan.split
     left = len(plan.prepared.register.object_ids) - len(dataset.object_ids)

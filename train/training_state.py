@@ -12,7 +12,7 @@ from train.run import EpochRecord
 
 
 @dataclass
-class Best:
+class BestWeights:
     """The best weights so far by validation accuracy, then by validation loss."""
 
     stage: str = ""
@@ -32,7 +32,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Midway:
+class EpochProgress:
     """How far an epoch is that is not yet done.
 
     Attributes:
@@ -41,7 +41,7 @@ class Midway:
         loss: Sum of the losses of the photos so far.
         photos: Number of these photos.
         seconds: Time that they took.
-        chance: States of the random generators by name, uint8.
+        random_state: States of the random generators by name, uint8.
     """
 
     epoch: int
@@ -49,11 +49,11 @@ class Midway:
     loss: float = 0.0
     photos: int = 0
     seconds: float = 0.0
-    chance: dict[str, Tensor] = field(default_factory=dict)
+    random_state: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """Everything that a training needs to go on as if it had not been interrupted.
 
     Attributes:
@@ -70,11 +70,11 @@ class State:
     stage: str
     model: dict[str, Tensor]
     optimiser: dict[int, dict[str, Tensor]]
-    best: Best
+    best: BestWeights
     history: list[EpochRecord]
     seconds: float
     cpu_seconds: float
-    midway: Midway | None = None
+    midway: EpochProgress | None = None
 
     def place(self) -> str:
         """Where it stands, for a person: `in` or `after epoch 3 of all weights`."""
@@ -103,7 +103,7 @@ def restore_optimiser(
     optimiser.load_state_dict({"state": tensors, "param_groups": groups})
 
 
-def chance(device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
+def random_state(device: torch.device, generator: torch.Generator) -> dict[str, Tensor]:
     """States of all generators that a training step draws from."""
     states = {"global": torch.get_rng_state(), "augment": generator.get_state()}
     if device.type == "cuda":
@@ -113,7 +113,7 @@ def chance(device: torch.device, generator: torch.Generator) -> dict[str, Tensor
     return states
 
 
-def restore_chance(
+def restore_random_state(
     states: dict[str, Tensor], device: torch.device, generator: torch.Generator
 ) -> None:
     """Puts all generators where they stood."""

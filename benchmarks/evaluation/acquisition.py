@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import betaln, expit, logit
 from scipy.stats import beta as beta_distribution
 
-from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Confusion, Curve, Outlook
 from benchmarks.results.classification import Interval
 from benchmarks.results.clustered import resample_objects
@@ -36,7 +36,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ObjectEvidence:
     """What was seen of each object on held-out photos.
 
     Attributes:
@@ -50,7 +50,7 @@ class Evidence:
     own: Shares
 
 
-def evidence_of(answered: Answered, model: str, objects: int) -> Evidence:
+def evidence_of(answered: Predictions, model: str, objects: int) -> ObjectEvidence:
     """Counts a model's answers to held-out photos by object."""
     truth = answered.truth
     held_out = np.bincount(truth, minlength=objects)
@@ -58,10 +58,10 @@ def evidence_of(answered: Answered, model: str, objects: int) -> Evidence:
     own = np.bincount(truth, weights=answered.own[model], minlength=objects)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = own / held_out
-    return Evidence(held_out, right, mean)
+    return ObjectEvidence(held_out, right, mean)
 
 
-def fit_curve(photos: Counts, evidence: Evidence, *, resamples: int, seed: int) -> Curve:
+def fit_curve(photos: Counts, evidence: ObjectEvidence, *, resamples: int, seed: int) -> Curve:
     """Fits top-1 against the logarithm of the photos per object, and how far objects scatter.
 
     Args:
@@ -133,7 +133,7 @@ def _prior_photos(expected: Shares, right: Shares, held: Shares) -> float:
 def outlooks(
     labels: LabelMap,
     training_photos: Counts,
-    evidence: Evidence,
+    evidence: ObjectEvidence,
     curve: Curve,
     nearest: Mapping[int, Sequence[Confusion]],
 ) -> tuple[Outlook, ...]:
@@ -185,7 +185,9 @@ def _urgency(outlook: Outlook) -> tuple[float, float, float, str]:
     return (-(outlook.gain or 0.0), outlook.expected, own, outlook.object_id)
 
 
-def _posterior(photos: int, curve: Curve, evidence: Evidence, place: int) -> tuple[float, float]:
+def _posterior(
+    photos: int, curve: Curve, evidence: ObjectEvidence, place: int
+) -> tuple[float, float]:
     prior = float(expit(curve.intercept + (curve.slope or 0.0) * np.log(max(photos, 1))))
     right, held = int(evidence.right[place]), int(evidence.held_out[place])
     return curve.prior_photos * prior + right, curve.prior_photos * (1 - prior) + held - right
@@ -209,7 +211,7 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
 
 
 def nearest_confusions(
-    answered: Answered, model: str, means: NDArray[np.float32], labels: LabelMap
+    answered: Predictions, model: str, means: NDArray[np.float32], labels: LabelMap
 ) -> dict[int, list[Confusion]]:
     """What each object is taken for, by probability and by look.
 

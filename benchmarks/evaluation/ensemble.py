@@ -16,7 +16,7 @@ from train.run import Run, RunMetrics, read_run
 
 
 @dataclass(frozen=True)
-class Team:
+class Ensemble:
     """Runs over the same register, with names of their own.
 
     Attributes:
@@ -44,7 +44,7 @@ class Team:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class PhotoSelection:
     """Photos to answer.
 
     Attributes:
@@ -58,7 +58,7 @@ class Chosen:
     left_out: tuple[Skipped, ...]
 
 
-def gather(folders: Sequence[Path], photos: Path) -> Team:
+def read_ensemble(folders: Sequence[Path], photos: Path) -> Ensemble:
     """Reads the runs and checks that they know the same objects by the same numbers.
 
     Args:
@@ -85,7 +85,7 @@ def gather(folders: Sequence[Path], photos: Path) -> Team:
         twice = next(run for n, run in enumerate(runs) if models[n] in models[:n])
         raise InputError(f"{twice.folder} was given twice: it would vote twice. Give it once.")
     root = photos.parent if photos.is_file() else photos
-    return Team(runs, _names(runs), tuple(_val_top1(run) for run in runs), root)
+    return Ensemble(runs, _names(runs), tuple(_val_top1(run) for run in runs), root)
 
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def _val_top1(run: Run) -> float | None:
         return None
 
 
-def choose_photos(team: Team, further: Path | None, layout: Layout = "auto") -> Chosen:
+def choose_photos(team: Ensemble, further: Path | None, layout: Layout = "auto") -> PhotoSelection:
     """The photos that every member may be judged on.
 
     Args:
@@ -129,11 +129,11 @@ def choose_photos(team: Team, further: Path | None, layout: Layout = "auto") -> 
             "Give runs with the same --split and --seed, or photos of the same objects with "
             "--test-photos FOLDER."
         )
-    return Chosen(_seen_by_all(photos, team), _validation(team), tuple(left_out))
+    return PhotoSelection(_seen_by_all(photos, team), _validation(team), tuple(left_out))
 
 
 def _candidates(
-    team: Team, further: Path | None, layout: Layout
+    team: Ensemble, further: Path | None, layout: Layout
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     first = team.runs[0]
     found: tuple[TestPhoto, ...] = ()
@@ -149,7 +149,7 @@ def _candidates(
     return found, skipped
 
 
-def _seen_by_all(photos: Sequence[TestPhoto], team: Team) -> tuple[TestPhoto, ...]:
+def _seen_by_all(photos: Sequence[TestPhoto], team: Ensemble) -> tuple[TestPhoto, ...]:
     """Marks photos of objects that some member has no training photo of as unseen."""
     known = set(team.labels.object_ids)
     for run in team.runs:
@@ -157,7 +157,7 @@ def _seen_by_all(photos: Sequence[TestPhoto], team: Team) -> tuple[TestPhoto, ..
     return tuple(replace(photo, seen=photo.object_id in known) for photo in photos)
 
 
-def _validation(team: Team) -> tuple[TestPhoto, ...]:
+def _validation(team: Ensemble) -> tuple[TestPhoto, ...]:
     """The first run's validation photos that no member trained on and that are as they were."""
     trained = {p.sha256 for run in team.runs for p in run.split.of("train")}
     index = {label.object_id: label for label in team.labels.labels}

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.acquisition import evidence_of, fit_curve, nearest_confusions, outlooks
-from benchmarks.evaluation.ensemble import Chosen, Team, choose_photos, gather
+from benchmarks.evaluation.ensemble import Ensemble, PhotoSelection, choose_photos, read_ensemble
 from benchmarks.evaluation.findings import Findings, Progress
-from benchmarks.evaluation.inference import Answered, Network, answer_photos
+from benchmarks.evaluation.inference import Network, Predictions, answer_photos
 from benchmarks.evaluation.latency import measure_latency
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
 from benchmarks.evaluation.score_rows import (
@@ -89,7 +89,7 @@ def evaluate_runs(
         check_output(out, force=chosen.force, what="evaluation")
         if chosen.figures:
             check_libraries()
-    team = gather(folders, photos)
+    team = read_ensemble(folders, photos)
     found = find(team, choose_photos(team, further, chosen.layout), chosen, progress)
     if out is None:
         return found.evaluation
@@ -110,7 +110,10 @@ def check_libraries() -> None:
 
 
 def find(
-    team: Team, photos: Chosen, options: EvaluateOptions, progress: Progress | None = None
+    team: Ensemble,
+    photos: PhotoSelection,
+    options: EvaluateOptions,
+    progress: Progress | None = None,
 ) -> Findings:
     """Answers the photos and computes every table, without writing anything."""
     networks = tuple(
@@ -144,7 +147,7 @@ def find(
 
 
 def _training_means(
-    team: Team, network: Network, progress: Callable[[int, int], None] | None
+    team: Ensemble, network: Network, progress: Callable[[int, int], None] | None
 ) -> NDArray[np.float32]:
     """`[objects, features]` mean features of each object's training photos, or of some of them."""
     objects = len(team.labels)
@@ -166,11 +169,11 @@ def _training_means(
 
 
 def _document(
-    team: Team,
+    team: Ensemble,
     networks: Sequence[Network],
-    photos: Chosen,
-    answered: Answered,
-    test: Answered,
+    photos: PhotoSelection,
+    answered: Predictions,
+    test: Predictions,
     means: NDArray[np.float32],
     options: EvaluateOptions,
 ) -> Evaluation:
@@ -232,13 +235,13 @@ def _document(
     )
 
 
-def _training_counts(team: Team) -> NDArray[np.int64]:
+def _training_counts(team: Ensemble) -> NDArray[np.int64]:
     """`[objects]` training photos in the lead member's split."""
     counts = Counter(photo.object_id for photo in team.runs[team.lead].split.of("train"))
     return np.array([counts[name] for name in team.labels.object_ids], dtype=np.int64)
 
 
-def _member(team: Team, place: int, network: Network, times: dict[str, float]) -> Member:
+def _member(team: Ensemble, place: int, network: Network, times: dict[str, float]) -> Member:
     run = team.runs[place]
     info = run.info
     return Member(

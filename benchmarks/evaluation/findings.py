@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.ensemble import Team
-from benchmarks.evaluation.inference import Answered, Network
+from benchmarks.evaluation.ensemble import Ensemble
+from benchmarks.evaluation.inference import Network, Predictions
 from benchmarks.evaluation.schema import Evaluation
 
 
@@ -26,9 +26,9 @@ class Findings:
     """
 
     evaluation: Evaluation
-    team: Team
+    team: Ensemble
     networks: tuple[Network, ...]
-    test: Answered
+    test: Predictions
     means: NDArray[np.float32]
 
 

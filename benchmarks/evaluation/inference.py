@@ -64,7 +64,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Answered:
+class Predictions:
     """All answers to a list of photos.
 
     Attributes:
@@ -91,9 +91,9 @@ class Answered:
         """`[photos]` whether the object has a training photo."""
         return np.array([photo.seen for photo in self.photos], dtype=np.bool_)
 
-    def select(self, photos: NDArray[np.bool_]) -> Answered:
+    def select(self, photos: NDArray[np.bool_]) -> Predictions:
         """The answers to some of the photos."""
-        return Answered(
+        return Predictions(
             tuple(p for p, chosen in zip(self.photos, photos, strict=True) if chosen),
             self.unreadable,
             {name: select(answers, photos) for name, answers in self.answers.items()},
@@ -109,7 +109,7 @@ def answer_photos(
     objects: int,
     lead: int,
     progress: Step | None = None,
-) -> Answered:
+) -> Predictions:
     """Lets all networks answer; more than one also vote by the mean of their probabilities.
 
     A photo is decoded once, and squashed once for each input size among the networks. Memory does
@@ -145,7 +145,7 @@ def answer_photos(
         if progress is not None:
             progress(len(kept) + len(unreadable), len(photos))
     none = np.zeros(0, np.float32)
-    return Answered(
+    return Predictions(
         tuple(kept),
         tuple(unreadable),
         {name: join_answers(part) for name, part in parts.items()},

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Accuracy, Comparison, Estimate, PhotoGroup, Scores
 from benchmarks.results.classification import (
     NO_ANSWER,
@@ -17,22 +17,22 @@ from benchmarks.results.classification import (
     paired_drop_interval,
     wilson_interval,
 )
-from benchmarks.results.clustered import Graded, measure, object_difference, object_intervals
+from benchmarks.results.clustered import GradedAnswers, measure, object_difference, object_intervals
 from mobile_assets.labels import LabelMap
 
 MANY_PHOTOS = 10
 """Objects with so many photos or more are one group, as in the paper's Fig. 4."""
 
 
-def graded(answered: Answered, model: str) -> Graded:
+def graded(answered: Predictions, model: str) -> GradedAnswers:
     """One model's answers with the truth."""
     answers = answered.answers[model]
-    return Graded(answers.rank, answers.top, answered.truth, answered.seen)
+    return GradedAnswers(answers.rank, answers.top, answered.truth, answered.seen)
 
 
 def score_row(
     model: str,
-    given: Graded,
+    given: GradedAnswers,
     *,
     objects: int,
     resamples: int,
@@ -55,7 +55,7 @@ def score_row(
     )
     seen = given.select(given.seen)
 
-    def accuracy(name: str, of: Graded, k: int) -> Accuracy:
+    def accuracy(name: str, of: GradedAnswers, k: int) -> Accuracy:
         return make_accuracy(of.rank < k, intervals[name])
 
     def estimate(name: str) -> Estimate:
@@ -102,7 +102,7 @@ def make_accuracy(right: NDArray[np.bool_], by_objects: Interval | None = None) 
 
 
 def collection_rows(
-    answered: Answered, model: str, labels: LabelMap, *, resamples: int, seed: int
+    answered: Predictions, model: str, labels: LabelMap, *, resamples: int, seed: int
 ) -> list[Scores]:
     """Rows of Table 4: one per collection that has test photos, the largest first."""
     sizes: dict[str, int] = {}
@@ -129,7 +129,7 @@ def collection_rows(
 
 
 def photo_groups(
-    answered: Answered,
+    answered: Predictions,
     model: str,
     counts: NDArray[np.int64],
     basis: Literal["register", "training"],
@@ -171,7 +171,7 @@ def photo_groups(
 
 
 def compare(
-    answered: Answered, model: str, others: Sequence[str], *, resamples: int, seed: int
+    answered: Predictions, model: str, others: Sequence[str], *, resamples: int, seed: int
 ) -> list[Comparison]:
     """Top-1 of `model` against each of the others, on the same photos of seen objects."""
     ours = graded(answered, model)

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from benchmarks.evaluation.inference import Answered
+from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Accuracy, Evaluation, Outlook, PhotoGroup, Scores
 from benchmarks.report.formatting import MISSING, percent, points
 from mobile_assets.labels import LabelMap
@@ -132,7 +132,7 @@ def groups_csv(groups: Sequence[PhotoGroup]) -> str:
     )
 
 
-def answers_csv(answered: Answered, model: str, labels: LabelMap) -> str:
+def answers_csv(answered: Predictions, model: str, labels: LabelMap) -> str:
     """`answers.csv`: every test photo with the truth and the first answer."""
     answers = answered.answers[model]
     return _csv(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.gates.regression import Change, Pair, Verdict, changes
+from benchmarks.gates.regression import QuantityChange, RowPair, Verdict, changes
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row, Status
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.schema import Document, Record
@@ -16,7 +16,7 @@ AGAINST_FILE = "against.md"
 """The page that is written beside the report."""
 
 
-class Origin(Record):
+class ResultsOrigin(Record):
     """Where a set of results came from.
 
     Attributes:
@@ -30,7 +30,7 @@ class Origin(Record):
     versions: dict[str, str]
 
 
-class Subject(Record):
+class RowKey(Record):
     """What a row is about, as far as rows are matched by it."""
 
     register_name: str
@@ -49,7 +49,7 @@ class Subject(Record):
         return f"min {self.min_photos}, {self.variant} on {self.runtime}{unit}"
 
 
-class Compared(Record):
+class RowComparison(Record):
     """One row and what became of it.
 
     Attributes:
@@ -62,15 +62,15 @@ class Compared(Record):
         changes: Its quantities.
     """
 
-    subject: Subject
+    subject: RowKey
     old_head: str | None = None
     same_file: bool
     status: tuple[Status, Status]
     latency_ms: tuple[float | None, float | None]
-    changes: tuple[Change, ...]
+    changes: tuple[QuantityChange, ...]
 
 
-class Against(Document):
+class ResultsComparison(Document):
     """A comparison of two sets of results.
 
     Attributes:
@@ -82,12 +82,12 @@ class Against(Document):
         ambiguous: What stands in one of them more than once, and is not compared.
     """
 
-    old: Origin
-    new: Origin
-    rows: tuple[Compared, ...]
-    appeared: tuple[Subject, ...]
-    vanished: tuple[Subject, ...]
-    ambiguous: tuple[Subject, ...] = ()
+    old: ResultsOrigin
+    new: ResultsOrigin
+    rows: tuple[RowComparison, ...]
+    appeared: tuple[RowKey, ...]
+    vanished: tuple[RowKey, ...]
+    ambiguous: tuple[RowKey, ...] = ()
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
@@ -115,7 +115,7 @@ def read_results(path: Path) -> Results:
     return Results.read(file)
 
 
-def compare(new: Results, old: Results) -> Against:
+def compare(new: Results, old: Results) -> ResultsComparison:
     """Compares what both sets of results measured.
 
     Rows are matched by register, threshold, backbone, head, seed, variant, runtime and unit; where
@@ -137,7 +137,7 @@ def compare(new: Results, old: Results) -> Against:
         for subject in now
         if subject in matched
     ]
-    return Against(
+    return ResultsComparison(
         old=_origin(old),
         new=_origin(new),
         rows=tuple(sorted(rows, key=lambda row: row.subject.min_photos)),
@@ -147,38 +147,36 @@ def compare(new: Results, old: Results) -> Against:
     )
 
 
-def _origin(results: Results) -> Origin:
-    return Origin(created=results.created, host=results.host, versions=results.versions)
+def _origin(results: Results) -> ResultsOrigin:
+    return ResultsOrigin(created=results.created, host=results.host, versions=results.versions)
 
 
-def _subject(row: Row) -> Subject:
-    return Subject.model_validate({name: getattr(row, name) for name in Subject.model_fields})
+def _subject(row: Row) -> RowKey:
+    return RowKey.model_validate({name: getattr(row, name) for name in RowKey.model_fields})
 
 
 Key = TypeVar("Key")
 
 
-def _grouped(
-    subjects: Iterable[Subject], key: Callable[[Subject], Key]
-) -> dict[Key, list[Subject]]:
-    groups: dict[Key, list[Subject]] = defaultdict(list)
+def _grouped(subjects: Iterable[RowKey], key: Callable[[RowKey], Key]) -> dict[Key, list[RowKey]]:
+    groups: dict[Key, list[RowKey]] = defaultdict(list)
     for subject in subjects:
         groups[key(subject)].append(subject)
     return groups
 
 
-def _by_subject(results: Results) -> dict[Subject, list[Row]]:
-    rows: dict[Subject, list[Row]] = defaultdict(list)
+def _by_subject(results: Results) -> dict[RowKey, list[Row]]:
+    rows: dict[RowKey, list[Row]] = defaultdict(list)
     for row in results.rows:
         if row.status != "given":
             rows[_subject(row)].append(row)
     return dict(rows)
 
 
-def _other_head(now: Iterable[Subject], before: Iterable[Subject]) -> dict[Subject, Subject]:
+def _other_head(now: Iterable[RowKey], before: Iterable[RowKey]) -> dict[RowKey, RowKey]:
     """Pairs that differ in the head alone, where just one stands on either side."""
 
-    def rest(subject: Subject) -> Subject:
+    def rest(subject: RowKey) -> RowKey:
         return subject.model_copy(update={"head": ""})
 
     later, earlier = _grouped(now, rest), _grouped(before, rest)
@@ -190,9 +188,9 @@ def _other_head(now: Iterable[Subject], before: Iterable[Subject]) -> dict[Subje
 
 
 def _compared(
-    subject: Subject, old_subject: Subject, row: Row, old_row: Row, new: Results, old: Results
-) -> Compared:
-    pair = Pair(
+    subject: RowKey, old_subject: RowKey, row: Row, old_row: Row, new: Results, old: Results
+) -> RowComparison:
+    pair = RowPair(
         old=old_row,
         new=row,
         old_results=old,
@@ -207,7 +205,7 @@ def _compared(
         found = tuple(changes(pair))
     except DamagedError as error:
         raise DamagedError(f"{subject.words}: {error}") from None
-    return Compared(
+    return RowComparison(
         subject=subject,
         old_head=old_subject.head if old_subject.head != subject.head else None,
         same_file=files[0] is not None and files[0] == files[1],
@@ -235,7 +233,9 @@ def _reference(row: Row, results: Results) -> Row | None:
     return None
 
 
-def notable(against: Against, verdict: Verdict) -> Sequence[tuple[Compared, Change]]:
+def notable(
+    against: ResultsComparison, verdict: Verdict
+) -> Sequence[tuple[RowComparison, QuantityChange]]:
     """Every change with that verdict, with its row."""
     return [
         (row, change) for row in against.rows for change in row.changes if change.verdict == verdict

@@ -9,7 +9,7 @@ from benchmarks.results.schema import PreprocessingCost
 from mobile_assets.errors import InputError
 
 
-def recognise(
+def matching_pipelines(
     costs: Sequence[PreprocessingCost], top1: float, photos: int
 ) -> tuple[PreprocessingCost, ...]:
     """Which ways make about this accuracy: what may be wrong with an app that has it.
@@ -48,7 +48,7 @@ def _holds(interval: Interval | None, share: float) -> bool:
     return interval is not None and interval[0] <= share <= interval[1]
 
 
-def table(costs: Sequence[PreprocessingCost]) -> str:
+def preprocessing_table(costs: Sequence[PreprocessingCost]) -> str:
     """A Markdown table of what each way costs, the dearest first, for a person to look up."""
     lines = [
         "| way | right | 95 % | lost, points | 95 % | same answer | what |",

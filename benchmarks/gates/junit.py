@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from benchmarks.gates.rules import Judgement
+from benchmarks.gates.rules import GateVerdict
 from benchmarks.results.schema import GateOutcome, Results, Row
 from mobile_assets.files import write_bytes
 
@@ -22,7 +22,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 Case = tuple[int, ET.Element]
 
 
-def junit_xml(judgement: Judgement, results: Results) -> bytes:
+def junit_xml(judgement: GateVerdict, results: Results) -> bytes:
     """One suite per threshold, one case per requirement that was judged or excused.
 
     Args:
@@ -49,10 +49,10 @@ def junit_xml(judgement: Judgement, results: Results) -> bytes:
                 properties=results.host | results.versions,
             )
         )
-    return as_file(root)
+    return junit_bytes(root)
 
 
-def as_file(root: ET.Element) -> bytes:
+def junit_bytes(root: ET.Element) -> bytes:
     """The content of a file with this root, UTF-8."""
     ET.indent(root)
     # The declaration is written here since ElementTree quotes it in its own way.
@@ -60,7 +60,7 @@ def as_file(root: ET.Element) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
 
 
-def write_junit(path: Path, judgement: Judgement, results: Results) -> None:
+def write_junit(path: Path, judgement: GateVerdict, results: Results) -> None:
     """Writes `junit_xml` by an atomic rename."""
     write_bytes(path, junit_xml(judgement, results))
 

@@ -14,7 +14,7 @@ Judge = Literal["value", "interval"]
 
 
 @dataclass(frozen=True)
-class Held:
+class RowInResults:
     """A row with the results that it stands in."""
 
     row: Row
@@ -34,7 +34,7 @@ def _bundle(row: Row) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Observation:
     """What a row says on one quantity.
 
     Attributes:
@@ -66,7 +66,7 @@ class Limit:
     key: str
     words: str
     shown: Callable[[float], str]
-    read: Callable[[Held], Reading]
+    read: Callable[[RowInResults], Observation]
     most: bool
     executed: bool = True
     interval: str = ""
@@ -76,7 +76,7 @@ class Limit:
         asked = self.words.format(self.shown(bound))
         return f"{asked}, {self.interval}" if judge == "interval" and self.interval else asked
 
-    def holds(self, bound: float, judge: Judge, held: Held) -> tuple[str, bool]:
+    def holds(self, bound: float, judge: Judge, held: RowInResults) -> tuple[str, bool]:
         """What was found, in words, and whether the requirement holds.
 
         Args:
@@ -111,104 +111,108 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}".replace("-", "−")
 
 
-def _drop(held: Held) -> Reading:
+def _drop(held: RowInResults) -> Observation:
     row = held.row
     if row.drop_points is None:
-        return Reading(None, "not measured")
+        return Observation(None, "not measured")
     words = f"{_signed(row.drop_points)} points"
     if row.drop_ci95 is not None:
         low, high = row.drop_ci95
         words += f" (95 % interval {_signed(low)} to {_signed(high)})"
-    return Reading(row.drop_points, f"{words} over {row.photos:,} photos", row.drop_ci95)
+    return Observation(row.drop_points, f"{words} over {row.photos:,} photos", row.drop_ci95)
 
 
-def _share_of_photos(share: float | None, photos: int) -> Reading:
+def _share_of_photos(share: float | None, photos: int) -> Observation:
     if share is None:
-        return Reading(None, "not measured")
+        return Observation(None, "not measured")
     count = round(share * photos)
     bounds = wilson_interval(count, photos)
     words = f"{_share(share)}, {count:,} of {photos:,} photos"
     if bounds is not None:
         words += f" (95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %)"
-    return Reading(share, words, bounds)
+    return Observation(share, words, bounds)
 
 
-def _agreement(held: Held) -> Reading:
+def _agreement(held: RowInResults) -> Observation:
     return _share_of_photos(held.row.agreement, held.row.photos)
 
 
-def _top1(held: Held) -> Reading:
+def _top1(held: RowInResults) -> Observation:
     return _share_of_photos(held.row.top1, held.row.photos)
 
 
-def _size_ratio(held: Held) -> Reading:
+def _size_ratio(held: RowInResults) -> Observation:
     kind = held.row.variant.split("-", maxsplit=1)[0]
     whole = held.beside(f"{kind}-float32")
     if whole is None or not whole.bytes:
         words = f"the bundle has no {kind}-float32 to compare with: export it, or leave this out"
-        return Reading(None, words)
+        return Observation(None, words)
     if held.row.bytes is None:
-        return Reading(None, "not measured")
+        return Observation(None, "not measured")
     ratio = held.row.bytes / whole.bytes
-    return Reading(ratio, f"{ratio:.4f} ({held.row.bytes:,} of {whole.bytes:,} bytes)")
+    return Observation(ratio, f"{ratio:.4f} ({held.row.bytes:,} of {whole.bytes:,} bytes)")
 
 
-def _bytes(held: Held) -> Reading:
+def _bytes(held: RowInResults) -> Observation:
     size = held.row.bytes
-    return Reading(None, "not measured") if size is None else Reading(size, f"{size:,} bytes")
+    return (
+        Observation(None, "not measured") if size is None else Observation(size, f"{size:,} bytes")
+    )
 
 
-def _latency_ratio(held: Held) -> Reading:
+def _latency_ratio(held: RowInResults) -> Observation:
     ratio = held.row.latency_ratio
     if ratio is not None:
         words = (
             f"{ratio.median:.3f} (10 % to 90 % of {ratio.rounds} rounds: "
             f"{ratio.p10:.3f} to {ratio.p90:.3f})"
         )
-        return Reading(ratio.median, words, (ratio.p10, ratio.p90))
+        return Observation(ratio.median, words, (ratio.p10, ratio.p90))
     if not held.results.settings.measure_speed:
-        return Reading(None, "speed was not measured: leave out --no-speed, or the limit")
-    return Reading(None, "not timed beside tflite-float32 of the same bundle")
+        return Observation(None, "speed was not measured: leave out --no-speed, or the limit")
+    return Observation(None, "not timed beside tflite-float32 of the same bundle")
 
 
-def _calibration_rise(held: Held) -> Reading:
+def _calibration_rise(held: RowInResults) -> Observation:
     reference = held.beside(REFERENCE_VARIANT)
     if held.row.calibration_error is None:
-        return Reading(None, "not measured")
+        return Observation(None, "not measured")
     if reference is None or reference.calibration_error is None:
-        return Reading(None, f"no calibration error of {REFERENCE_VARIANT} to compare with")
+        return Observation(None, f"no calibration error of {REFERENCE_VARIANT} to compare with")
     if reference.photos != held.row.photos:
         words = f"measured on {held.row.photos:,} photos, the reference on {reference.photos:,}"
-        return Reading(None, words)
+        return Observation(None, words)
     before, now = reference.calibration_error, held.row.calibration_error
-    return Reading(now - before, f"{_signed(100 * (now - before))} points, {_share(now)} in all")
+    return Observation(
+        now - before, f"{_signed(100 * (now - before))} points, {_share(now)} in all"
+    )
 
 
-def _drift(held: Held) -> Reading:
+def _drift(held: RowInResults) -> Observation:
     drift = held.row.max_probability_drift
     if drift is not None:
-        return Reading(drift, f"{drift:.2g} at most")
+        return Observation(drift, f"{drift:.2g} at most")
     if held.row.invalid_answers:
-        return Reading(None, "some probabilities are not finite numbers")
-    return Reading(None, "not measured")
+        return Observation(None, "some probabilities are not finite numbers")
+    return Observation(None, "not measured")
 
 
-def _mean_drift(held: Held) -> Reading:
+def _mean_drift(held: RowInResults) -> Observation:
     drift = held.row.drift
     if drift is not None:
-        return Reading(drift.mean, f"{drift.mean:.4f} (99 % of photos at most {drift.p99:.4f})")
-    return Reading(None, _drift(held).words if held.row.invalid_answers else "not measured")
+        return Observation(drift.mean, f"{drift.mean:.4f} (99 % of photos at most {drift.p99:.4f})")
+    return Observation(None, _drift(held).words if held.row.invalid_answers else "not measured")
 
 
-def _invalid(held: Held) -> Reading:
+def _invalid(held: RowInResults) -> Observation:
     count = held.row.invalid_answers
     if count is None:
-        return Reading(None, "not measured")
-    return Reading(count, f"{count:,} of {held.row.photos + held.row.unseen_photos:,} photos")
+        return Observation(None, "not measured")
+    return Observation(count, f"{count:,} of {held.row.photos + held.row.unseen_photos:,} photos")
 
 
-def _photos(held: Held) -> Reading:
-    return Reading(held.row.photos, f"{held.row.photos:,} photos")
+def _photos(held: RowInResults) -> Observation:
+    return Observation(held.row.photos, f"{held.row.photos:,} photos")
 
 
 _WHOLE = "its whole 95 % interval"

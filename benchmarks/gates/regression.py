@@ -28,7 +28,7 @@ POINTS = 100.0
 """Percentage points of a share of 1."""
 
 
-class Change(Record):
+class QuantityChange(Record):
     """One quantity of one variant, before and now.
 
     Attributes:
@@ -53,7 +53,7 @@ class Change(Record):
 
 
 @dataclass(frozen=True)
-class Pair:
+class RowPair:
     """The same variant before and now.
 
     Attributes:
@@ -98,7 +98,7 @@ class Pair:
         return [before.get(key) for key in keys] == [now.get(key) for key in keys]
 
 
-def changes(pair: Pair) -> Iterator[Change]:
+def changes(pair: RowPair) -> Iterator[QuantityChange]:
     """Every quantity that one of the two rows has."""
     made = [_top1, _agreement, _drop, _calibration, _size, _latency_ratio, _memory]
     if pair.new.variant == REFERENCE_VARIANT:  # it agrees with itself
@@ -125,7 +125,7 @@ def _in_points(value: float | None) -> float | None:
     return None if value is None else POINTS * value
 
 
-def _top1(pair: Pair) -> Change:
+def _top1(pair: RowPair) -> QuantityChange:
     old, new = _bits(pair.old), _bits(pair.new)
     paired = None if old is None or new is None or len(old) != len(new) else new - old
     return _of_photos(
@@ -138,7 +138,7 @@ def _top1(pair: Pair) -> Change:
     )
 
 
-def _agreement(pair: Pair) -> Change:
+def _agreement(pair: RowPair) -> QuantityChange:
     def read(row: Row) -> tuple[float | None, Bounds | None]:
         if row.agreement is None:
             return None, None
@@ -150,7 +150,7 @@ def _agreement(pair: Pair) -> Change:
     )
 
 
-def _drop(pair: Pair) -> Change:
+def _drop(pair: RowPair) -> QuantityChange:
     parts = [_bits(row) for row in (pair.old_reference, pair.old, pair.new_reference, pair.new)]
     paired = None
     if all(part is not None and len(part) == pair.new.photos for part in parts):
@@ -174,14 +174,14 @@ Measured = tuple[float | None, Bounds | None]
 
 
 def _of_photos(
-    pair: Pair,
+    pair: RowPair,
     quantity: str,
     old: Measured,
     new: Measured,
     *,
     paired: NDArray[np.int64] | None,
     more_is_better: bool,
-) -> Change:
+) -> QuantityChange:
     """A quantity in percentage points that depends on which photos were asked."""
     (before, before_ci), (now, now_ci) = old, new
     if before is None or now is None:
@@ -197,7 +197,7 @@ def _of_photos(
         why = "the same photos, but from the shares alone: a wider interval than photo by photo"
     else:
         return _not_comparable(quantity, "points", before, now, "no interval was measured")
-    return Change(
+    return QuantityChange(
         quantity=quantity,
         unit="points",
         old=before,
@@ -209,7 +209,7 @@ def _of_photos(
     )
 
 
-def _calibration(pair: Pair) -> Change:
+def _calibration(pair: RowPair) -> QuantityChange:
     quantity, old, new = "calibration error", pair.old, pair.new
     before, now = _in_points(old.calibration_error), _in_points(new.calibration_error)
     if before is None or now is None:
@@ -223,7 +223,7 @@ def _calibration(pair: Pair) -> Change:
         calibration_deviation(old.calibration), calibration_deviation(new.calibration)
     )
     interval = now - before - half, now - before + half
-    return Change(
+    return QuantityChange(
         quantity=quantity,
         unit="points",
         old=before,
@@ -235,20 +235,22 @@ def _calibration(pair: Pair) -> Change:
     )
 
 
-def _size(pair: Pair) -> Change:
+def _size(pair: RowPair) -> QuantityChange:
     before, now = pair.old.bytes, pair.new.bytes
     if before is None or now is None or before == 0:
         return _unmeasured("size", "bytes", before, now)
     return _relative("size", "bytes", before, now, SAME_SIZE, "exact")
 
 
-def _relative(quantity: str, unit: str, before: float, now: float, same: float, why: str) -> Change:
+def _relative(
+    quantity: str, unit: str, before: float, now: float, same: float, why: str
+) -> QuantityChange:
     """A quantity of which less is better and small relative changes mean nothing."""
     ratio = now / before
     verdict: Verdict = "no difference"
     if abs(ratio - 1) > same:
         verdict = "better" if ratio < 1 else "worse"
-    return Change(
+    return QuantityChange(
         quantity=quantity,
         unit=unit,
         old=before,
@@ -259,7 +261,7 @@ def _relative(quantity: str, unit: str, before: float, now: float, same: float, 
     )
 
 
-def _latency_ratio(pair: Pair) -> Change:
+def _latency_ratio(pair: RowPair) -> QuantityChange:
     quantity, before, now = "latency ratio", pair.old.latency_ratio, pair.new.latency_ratio
     if before is None or now is None:
         medians = [None if ratio is None else ratio.median for ratio in (before, now)]
@@ -274,7 +276,7 @@ def _latency_ratio(pair: Pair) -> Change:
         verdict = "better"
     elif now.p10 > before.p90:
         verdict = "worse"
-    return Change(
+    return QuantityChange(
         quantity=quantity,
         unit="of float32's",
         old=before.median,
@@ -288,7 +290,7 @@ def _latency_ratio(pair: Pair) -> Change:
     )
 
 
-def _memory(pair: Pair) -> Change:
+def _memory(pair: RowPair) -> QuantityChange:
     (before, before_metric), (now, now_metric) = _memory_of(pair.old), _memory_of(pair.new)
     if before is None or now is None or before == 0:
         return _unmeasured("memory", "bytes", before, now)
@@ -308,12 +310,14 @@ def _memory_of(row: Row) -> tuple[float | None, str]:
     return None, ""
 
 
-def _unmeasured(quantity: str, unit: str, old: float | None, new: float | None) -> Change:
+def _unmeasured(quantity: str, unit: str, old: float | None, new: float | None) -> QuantityChange:
     side = "before" if old is None else "now"
     return _not_comparable(quantity, unit, old, new, f"not measured {side}")
 
 
 def _not_comparable(
     quantity: str, unit: str, old: float | None, new: float | None, why: str
-) -> Change:
-    return Change(quantity=quantity, unit=unit, old=old, new=new, verdict="not comparable", why=why)
+) -> QuantityChange:
+    return QuantityChange(
+        quantity=quantity, unit=unit, old=old, new=new, verdict="not comparable", why=why
+    )

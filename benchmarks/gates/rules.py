@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from benchmarks.gates.limits import LIMITS, Held, Judge, Limit
+from benchmarks.gates.limits import LIMITS, Judge, Limit, RowInResults
 from benchmarks.results.schema import GateOutcome, Results, Row
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.schema import SCHEMA_VERSION, Document, Record
@@ -108,7 +108,7 @@ class Gates(Document):
 
 
 @dataclass(frozen=True)
-class Excused:
+class WaivedRequirement:
     """A requirement that a row was not held against, since the rule allows it not to be executed.
 
     Attributes:
@@ -123,7 +123,7 @@ class Excused:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateVerdict:
     """What came of holding gates against results.
 
     Attributes:
@@ -133,7 +133,7 @@ class Judgement:
     """
 
     outcomes: tuple[GateOutcome, ...]
-    excused: tuple[Excused, ...] = ()
+    excused: tuple[WaivedRequirement, ...] = ()
     unmatched: tuple[str, ...] = ()
 
     @property
@@ -193,7 +193,7 @@ def _mistakes(error: ValidationError) -> str:
     return "; ".join(found)
 
 
-def judge(results: Results, gates: Gates) -> Judgement:
+def judge(results: Results, gates: Gates) -> GateVerdict:
     """Holds gates against every row that was measured or made here.
 
     Rows given by a caller are no work of the toolkit and are passed over. A row whose structure
@@ -202,7 +202,7 @@ def judge(results: Results, gates: Gates) -> Judgement:
     rows = [row for row in results.rows if row.status != "given"]
     # Rules may ask the same of the same row; it is told once.
     outcomes: dict[GateOutcome, None] = {}
-    excused: list[Excused] = []
+    excused: list[WaivedRequirement] = []
     for row in rows:
         if row.status == "check-failed":
             outcomes[_outcome(row, "a sound file or package", row.note or "it is not", False)] = (
@@ -211,8 +211,8 @@ def judge(results: Results, gates: Gates) -> Judgement:
             continue
         for rule in (rule for rule in gates.rules if rule.matches(row)):
             for limit, bound in rule.asked():
-                found = _held(rule, limit, bound, Held(row, results))
-                if isinstance(found, Excused):
+                found = _held(rule, limit, bound, RowInResults(row, results))
+                if isinstance(found, WaivedRequirement):
                     excused.append(found)
                 else:
                     outcomes[found] = None
@@ -222,16 +222,18 @@ def judge(results: Results, gates: Gates) -> Judgement:
         outcomes[_nothing(rows)] = None
     unmatched = [r.name for r in gates.rules if not r.require and not any(map(r.matches, rows))]
     ordered = sorted(outcomes, key=lambda outcome: outcome.min_photos)
-    return Judgement(tuple(ordered), tuple(excused), tuple(unmatched))
+    return GateVerdict(tuple(ordered), tuple(excused), tuple(unmatched))
 
 
-def _held(rule: Rule, limit: Limit, bound: float, held: Held) -> GateOutcome | Excused:
+def _held(
+    rule: Rule, limit: Limit, bound: float, held: RowInResults
+) -> GateOutcome | WaivedRequirement:
     requirement = limit.requirement(bound, rule.judge)
     if held.row.status == "converted-only" and limit.executed:
         why = f"not executed here: {held.row.note or 'no runtime for it'}"
         if rule.require_measured:
             return _outcome(held.row, requirement, why, False)
-        return Excused(held.row, requirement, why)
+        return WaivedRequirement(held.row, requirement, why)
     measured, passed = limit.holds(bound, rule.judge, held)
     return _outcome(held.row, requirement, measured, passed)
 
@@ -288,14 +290,14 @@ def _nothing(rows: Sequence[Row]) -> GateOutcome:
 def failure_lines(outcomes: Sequence[GateOutcome]) -> list[str]:
     """A line for every requirement that does not hold."""
     return [
-        f"min {outcome.min_photos}, {subject_words(outcome)}: {outcome.requirement}: "
+        f"min {outcome.min_photos}, {target_label(outcome)}: {outcome.requirement}: "
         f"{outcome.measured}"
         for outcome in outcomes
         if not outcome.passed
     ]
 
 
-def subject_words(found: GateOutcome | Row) -> str:
+def target_label(found: GateOutcome | Row) -> str:
     """What was judged, such as `tflite-int8 on litert`."""
     unit = f" ({found.unit})" if found.unit else ""
     return f"{found.variant} on {found.runtime}{unit}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure.parity import Candidate
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,9 @@ def with_answers(chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(one for one in chosen if getattr(one.runtime, "answers", True))
 
 
-def measure_phones(case: BenchmarkCase, chosen: Sequence[Candidate]) -> dict[Subject, PhoneReply]:
+def measure_phones(
+    case: BenchmarkCase, chosen: Sequence[Candidate]
+) -> dict[BenchmarkTarget, PhoneReply]:
     """Latency, memory and placement of the chosen variants on the phone, by subject.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wilson_interval
-from benchmarks.results.measurement import Measured, TestPhoto
+from benchmarks.results.measurement import Measurement, TestPhoto
 from benchmarks.results.schema import CollectionBin, FlippedAnswer, PhotoBin
 from mobile_assets.labels import LabelMap
 
@@ -21,7 +21,7 @@ def short_path(path: str) -> str:
 
 
 def photo_bins(
-    measured: Measured, photos: Sequence[TestPhoto], answers: Answers
+    measured: Measurement, photos: Sequence[TestPhoto], answers: Answers
 ) -> tuple[PhotoBin, ...]:
     """Accuracy by how many photos the register holds of the object.
 
@@ -70,7 +70,7 @@ def _grouped(keys: Sequence[Key], answers: Answers) -> Iterator[tuple[Key, int, 
         yield key, photos, right / photos, interval
 
 
-def flipped_answers(measured: Measured) -> Iterator[FlippedAnswer]:
+def flipped_answers(measured: Measurement) -> Iterator[FlippedAnswer]:
     """Every photo to which a subject gives another first answer than the reference."""
     info, labels = measured.case.run.info, measured.case.run.labels
     for subject, answers in measured.answers.items():

@@ -11,7 +11,7 @@ SHORTEST_SECONDS = 0.2
 """Processor time is counted in hundredths of a second; over less, the share would be rounding."""
 
 
-class OtherWork:
+class CpuContention:
     """Adds up what other processes do from its making on.
 
     Time that the machine's host took for other machines counts as other work too.

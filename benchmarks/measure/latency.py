@@ -13,13 +13,13 @@ import numpy as np
 
 from benchmarks.measure.camera_photo import make_camera_photo
 from benchmarks.measure.probe import LIBRARIES, LatencyReply, ProbeRequest, StartReply
-from benchmarks.measure.probe_processes import in_turns, run_latency, run_start
-from benchmarks.results.measurement import Measured
+from benchmarks.measure.probe_processes import run_interleaved, run_latency, run_start
+from benchmarks.results.measurement import Measurement
 from benchmarks.results.schema import Latency, LatencyRatio
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import runtimes
 
-BASELINE = Subject("tflite-float32", "litert")
+BASELINE = BenchmarkTarget("tflite-float32", "litert")
 """What latency ratios are against."""
 
 END_TO_END_PHOTOS = 15
@@ -27,7 +27,7 @@ END_TO_END_PHOTOS = 15
 
 
 @dataclass(frozen=True)
-class Speed:
+class LatencyMeasurement:
     """What the probes of one subject found.
 
     Attributes:
@@ -44,7 +44,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class SpeedPlan:
+class LatencyPlan:
     """How speed is measured; as in `BenchmarkOptions`.
 
     Attributes:
@@ -60,7 +60,9 @@ class SpeedPlan:
     starts: int = 3
 
 
-def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[Subject, Speed]:
+def measure_latencies(
+    measured: Measurement, plan: LatencyPlan
+) -> dict[BenchmarkTarget, LatencyMeasurement]:
     """Measures the reference and every subject whose times mean something.
 
     Args:
@@ -73,18 +75,18 @@ def measure_speed(measured: Measured, plan: SpeedPlan) -> dict[Subject, Speed]:
     Raises:
         DamagedError: A measuring process failed.
     """
-    subjects = timed_subjects(measured)
+    subjects = timed_targets(measured)
     photos = sample_paths(measured)
     with _camera_photo(photos) as camera:
         requests = {s: _request(measured, s, plan, photos, camera) for s in subjects}
         ratios = _ratios(requests, plan)
         return {
-            subject: replace(measure_subject(request, plan), ratio=ratios.get(subject))
+            subject: replace(measure_target(request, plan), ratio=ratios.get(subject))
             for subject, request in requests.items()
         }
 
 
-def timed_subjects(measured: Measured) -> tuple[Subject, ...]:
+def timed_targets(measured: Measurement) -> tuple[BenchmarkTarget, ...]:
     """The reference, and the subjects on runtimes of this machine whose times mean something."""
     return tuple(
         subject
@@ -93,7 +95,7 @@ def timed_subjects(measured: Measured) -> tuple[Subject, ...]:
     )
 
 
-def measure_subject(request: ProbeRequest, plan: SpeedPlan) -> Speed:
+def measure_target(request: ProbeRequest, plan: LatencyPlan) -> LatencyMeasurement:
     """Measures one subject in `plan.starts` processes, and in one per number of threads.
 
     Args:
@@ -102,7 +104,7 @@ def measure_subject(request: ProbeRequest, plan: SpeedPlan) -> Speed:
     """
     bare = request.model_copy(update={"photos": (), "camera": None})
     start = bare.model_copy(update={"kind": "start"})
-    return Speed(
+    return LatencyMeasurement(
         typical_start([run_start(start) for _ in range(plan.starts)]),
         run_latency(request),
         tuple(
@@ -122,7 +124,7 @@ def typical_start(starts: Sequence[StartReply]) -> StartReply:
     return by_memory[(len(starts) - 1) // 2].model_copy(update={"cold_load_ms": cold})
 
 
-def sample_paths(measured: Measured) -> tuple[str, ...]:
+def sample_paths(measured: Measurement) -> tuple[str, ...]:
     """Photos spread evenly over the test photos."""
     count = min(END_TO_END_PHOTOS, len(measured.photos))
     places = np.linspace(0, len(measured.photos) - 1, count).astype(int)
@@ -130,8 +132,8 @@ def sample_paths(measured: Measured) -> tuple[str, ...]:
 
 
 def ratios_of(
-    turns: Mapping[Subject, Sequence[float]], baseline: Subject
-) -> dict[Subject, LatencyRatio]:
+    turns: Mapping[BenchmarkTarget, Sequence[float]], baseline: BenchmarkTarget
+) -> dict[BenchmarkTarget, LatencyRatio]:
     """Each subject's time by the baseline's of the same round, summarised over the rounds.
 
     Args:
@@ -139,7 +141,7 @@ def ratios_of(
         baseline: The subject to divide by; it is not in the result.
     """
     base = np.asarray(turns[baseline], dtype=np.float64)
-    ratios: dict[Subject, LatencyRatio] = {}
+    ratios: dict[BenchmarkTarget, LatencyRatio] = {}
     for subject, times in turns.items():
         if subject == baseline or not len(base):
             continue
@@ -150,14 +152,14 @@ def ratios_of(
     return ratios
 
 
-def _timed(subject: Subject) -> bool:
+def _timed(subject: BenchmarkTarget) -> bool:
     return any(r.timed for r in runtimes(subject.runtime) if r.unit == subject.unit)
 
 
 def _request(
-    measured: Measured,
-    subject: Subject,
-    plan: SpeedPlan,
+    measured: Measurement,
+    subject: BenchmarkTarget,
+    plan: LatencyPlan,
     photos: tuple[str, ...],
     camera: str | None,
 ) -> ProbeRequest:
@@ -188,9 +190,9 @@ def _camera_photo(photos: Sequence[str]) -> Iterator[str | None]:
 
 
 def _ratios(
-    requests: Mapping[Subject, ProbeRequest], plan: SpeedPlan
-) -> dict[Subject, LatencyRatio]:
+    requests: Mapping[BenchmarkTarget, ProbeRequest], plan: LatencyPlan
+) -> dict[BenchmarkTarget, LatencyRatio]:
     if BASELINE not in requests or len(requests) < 2:
         return {}
     taking = {s: request.model_copy(update={"kind": "turns"}) for s, request in requests.items()}
-    return ratios_of(in_turns(taking, plan.runs), BASELINE)
+    return ratios_of(run_interleaved(taking, plan.runs), BASELINE)

@@ -43,7 +43,7 @@ _ELSEWHERE = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class MemoryReading:
     """One look at this process, in bytes; `private` is None where the system does not tell."""
 
     resident: int
@@ -55,14 +55,14 @@ class MemoryWatch:
 
     def __init__(self) -> None:
         """Takes the first reading: before the runtime."""
-        self._start = at_rest()
+        self._start = settled_memory()
         self._imported = self._start
         self._peak_before: int | None = None
         self._peak_of_start: int | None = None
 
     def runtime_imported(self) -> None:
         """Takes the second reading: the runtime is imported, no model is open."""
-        self._imported = at_rest()
+        self._imported = settled_memory()
         self._peak_of_start = _peak()
         _forget_peak()
         self._peak_before = _peak()
@@ -80,7 +80,7 @@ class MemoryWatch:
     def use(self) -> MemoryUse:
         """Takes the last reading: the model is open and has answered."""
         peaks = [self._peak_of_start or 0, _peak() or 0]
-        now = at_rest()
+        now = settled_memory()
         private = None
         if now.private is not None and self._imported.private is not None:
             private = max(0, now.private - self._imported.private)
@@ -93,25 +93,25 @@ class MemoryWatch:
         )
 
 
-def at_rest() -> Reading:
+def settled_memory() -> MemoryReading:
     """Collects garbage, hands freed memory back to the system, and looks."""
     gc.collect()
     _trim()
-    return read()
+    return read_memory()
 
 
-def read() -> Reading:
+def read_memory() -> MemoryReading:
     """The resident and private memory of this process now, in bytes."""
     if not _on_linux():
         full = psutil.Process().memory_full_info()
-        return Reading(int(full.rss), int(full.uss))
+        return MemoryReading(int(full.rss), int(full.uss))
     # The rolled-up map is exact; the counters in `status` lag behind by some pages per thread.
     fields = dict.fromkeys(("Rss:", "Private_Dirty:"), 0)
     for line in (_PROC / "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
         name, amount = line.split()[:2]
         if name in fields:
             fields[name] = int(amount) * 1024
-    return Reading(fields["Rss:"], fields["Private_Dirty:"])
+    return MemoryReading(fields["Rss:"], fields["Private_Dirty:"])
 
 
 def _on_linux() -> bool:

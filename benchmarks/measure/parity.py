@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.results.calibration import tempered_confidence
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
-from benchmarks.results.measurement import BenchmarkCase, Floats, Measured, Skipped, TestPhoto
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.measurement import BenchmarkCase, Floats, Measurement, Skipped, TestPhoto
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
 from mobile_assets.bundle import Bundle, Variant
@@ -37,12 +37,12 @@ class Candidate:
     runtime: Runtime
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> BenchmarkTarget:
         """Under which its answers are kept."""
-        return Subject(self.variant.name, self.runtime.name, self.runtime.unit)
+        return BenchmarkTarget(self.variant.name, self.runtime.name, self.runtime.unit)
 
 
-def candidates(bundle: Bundle, chosen: Sequence[str] = DEFAULT) -> tuple[Candidate, ...]:
+def runnable_candidates(bundle: Bundle, chosen: Sequence[str] = DEFAULT) -> tuple[Candidate, ...]:
     """The bundle's variants with the chosen runtimes that execute them on this machine."""
     return tuple(
         Candidate(variant, runtime)
@@ -61,7 +61,7 @@ def measure_answers(
     seed: int = 0,
     reference: Session | None = None,
     progress: Progress | None = None,
-) -> Measured:
+) -> Measurement:
     """Decodes each photo once and gives the same pixels to the reference and all variants.
 
     Args:
@@ -75,12 +75,12 @@ def measure_answers(
         progress: Called with a label, the photos done and their number.
     """
     if chosen is None:
-        chosen = candidates(case.bundle)
+        chosen = runnable_candidates(case.bundle)
     name = case.bundle.info.name
     contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
-    refused: dict[Subject, str] = {}
+    refused: dict[BenchmarkTarget, str] = {}
     with _opened(case, chosen, reference, refused) as asking:
         temperatures = _temperatures(asking, validation, contract, name, progress)
         drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
@@ -92,7 +92,7 @@ def measure_answers(
             kept.extend(good)
             if progress is not None:
                 progress(name, len(kept), len(photos))
-    return Measured(
+    return Measurement(
         case,
         tuple(kept),
         tuple(unreadable),
@@ -103,12 +103,12 @@ def measure_answers(
 
 
 def _temperatures(
-    asking: Sequence[_Asking],
+    asking: Sequence[_AlignedSession],
     photos: Sequence[TestPhoto],
     contract: Preprocessing,
     name: str,
     progress: Progress | None,
-) -> dict[Subject, Temperature]:
+) -> dict[BenchmarkTarget, Temperature]:
     """Asks all that are quick about validation photos, and fits a temperature to each."""
     fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
     done = 0
@@ -137,10 +137,10 @@ def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _AlignedSession:
     """One opened model, whose answers are put in the order of the run's classes."""
 
-    subject: Subject
+    subject: BenchmarkTarget
     session: Session
     order: Indices | None
     limit: int | None
@@ -155,22 +155,22 @@ def _opened(
     case: BenchmarkCase,
     chosen: Sequence[Candidate],
     reference: Session | None,
-    refused: dict[Subject, str],
-) -> Iterator[list[_Asking]]:
+    refused: dict[BenchmarkTarget, str],
+) -> Iterator[list[_AlignedSession]]:
     """Opens the reference and all that can be; the others are put into `refused`, with why."""
     threads = os.cpu_count() or 1
     order = column_order(case.bundle.labels, case.run.labels)
     with contextlib.ExitStack() as stack:
         if reference is None:
             reference = stack.enter_context(open_reference(case.run))
-        opened = [_Asking(REFERENCE, reference, None, None)]
+        opened = [_AlignedSession(REFERENCE, reference, None, None)]
         for one in chosen:
             try:
                 session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
             except UnsupportedError as error:
                 refused[one.subject] = str(error)
                 continue
-            opened.append(_Asking(one.subject, session, order, one.runtime.limit))
+            opened.append(_AlignedSession(one.subject, session, order, one.runtime.limit))
         yield opened
 
 
@@ -189,21 +189,21 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
 class _Collector:
     """Reduces chunks of probabilities as they come, so that memory does not grow with objects."""
 
-    def __init__(self, objects: int, temperatures: Mapping[Subject, Temperature]) -> None:
+    def __init__(self, objects: int, temperatures: Mapping[BenchmarkTarget, Temperature]) -> None:
         self._objects = objects
         self._temperatures = temperatures
-        self._answers: dict[Subject, list[Answers]] = {}
-        self._asked: dict[Subject, list[Indices]] = {}
-        self._drift: dict[Subject, list[Floats]] = {}
-        self._tempered: dict[Subject, list[Floats]] = {}
+        self._answers: dict[BenchmarkTarget, list[Answers]] = {}
+        self._asked: dict[BenchmarkTarget, list[Indices]] = {}
+        self._drift: dict[BenchmarkTarget, list[Floats]] = {}
+        self._tempered: dict[BenchmarkTarget, list[Floats]] = {}
 
     def chunk(
         self,
-        asking: Sequence[_Asking],
+        asking: Sequence[_AlignedSession],
         pixels: Pixels,
         truth: Indices,
         places: Indices,
-        drawn: Mapping[Subject, NDArray[np.bool_]],
+        drawn: Mapping[BenchmarkTarget, NDArray[np.bool_]],
         before: int,
     ) -> None:
         """Asks everything about one chunk.
@@ -230,7 +230,11 @@ class _Collector:
             self._asked.setdefault(one.subject, []).append(chosen + before)
 
     def _add(
-        self, subject: Subject, values: Probabilities, reference: Probabilities, truth: Indices
+        self,
+        subject: BenchmarkTarget,
+        values: Probabilities,
+        reference: Probabilities,
+        truth: Indices,
     ) -> None:
         self._answers.setdefault(subject, []).append(reduce_answers(values, truth, keep=KEEP))
         with np.errstate(invalid="ignore"):
@@ -242,13 +246,13 @@ class _Collector:
             self._tempered.setdefault(subject, []).append(confidence)
 
     def result(
-        self, subjects: Sequence[Subject]
+        self, subjects: Sequence[BenchmarkTarget]
     ) -> tuple[
-        dict[Subject, Answers],
-        dict[Subject, Indices],
-        dict[Subject, Floats],
-        Mapping[Subject, Temperature],
-        dict[Subject, Floats],
+        dict[BenchmarkTarget, Answers],
+        dict[BenchmarkTarget, Indices],
+        dict[BenchmarkTarget, Floats],
+        Mapping[BenchmarkTarget, Temperature],
+        dict[BenchmarkTarget, Floats],
     ]:
         """Answers, photos asked, drift, temperatures and tempered confidence, by subject."""
         none = np.zeros(0, np.float32)

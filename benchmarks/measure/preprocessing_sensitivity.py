@@ -11,8 +11,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.preprocessing.input_pipeline import Values, Way, inputs_of
-from benchmarks.preprocessing.integration_errors import MISTAKES, as_bytes
+from benchmarks.preprocessing.input_pipeline import InputPipeline, Values, inputs_of
+from benchmarks.preprocessing.integration_errors import INTEGRATION_ERRORS, as_bytes
 from benchmarks.preprocessing.resampling import RESAMPLINGS
 from benchmarks.results.classification import (
     Answers,
@@ -26,15 +26,17 @@ from benchmarks.results.classification import (
 )
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 from mobile_assets.files import sha256_bytes
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing
 
-CONTRACT = Way("resampling", "contract", "The toolkit's own: squashed, bilinear with antialiasing")
+CONTRACT = InputPipeline(
+    "resampling", "contract", "The toolkit's own: squashed, bilinear with antialiasing"
+)
 """What everything else is compared with."""
 
-WAYS = (*RESAMPLINGS, *MISTAKES)
+INPUT_PIPELINES = (*RESAMPLINGS, *INTEGRATION_ERRORS)
 """All ways but the toolkit's own."""
 
 PHOTOS = 300
@@ -52,7 +54,7 @@ Predict = Callable[[Values], NDArray[np.float32]]
 Progress = Callable[[int, int], None]
 
 
-def drawn(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tuple[TestPhoto, ...]:
+def sample_photos(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tuple[TestPhoto, ...]:
     """At most so many of the photos, by chance, in their order."""
     if len(photos) <= limit:
         return tuple(photos)
@@ -66,14 +68,14 @@ def measure_preprocessing(
     predict: Predict,
     truth: Indices,
     *,
-    subject: Subject,
+    subject: BenchmarkTarget,
     register_name: str,
     min_photos: int,
     run_seed: int,
     seed: int,
     bootstrap: int,
     byte_input: bool = False,
-    ways: Sequence[Way] = WAYS,
+    ways: Sequence[InputPipeline] = INPUT_PIPELINES,
     progress: Progress | None = None,
 ) -> tuple[PreprocessingCost, ...]:
     """Asks one model about each photo as every way prepares it, each photo decoded once.
@@ -110,7 +112,7 @@ def measure_preprocessing(
             progress(done, len(photos))
     answers = {name: join_answers(found) for name, found in parts.items()}
 
-    def cost(way: Way) -> PreprocessingCost:
+    def cost(way: InputPipeline) -> PreprocessingCost:
         return PreprocessingCost.model_validate(
             {
                 "register": register_name,
@@ -168,7 +170,7 @@ def _shares(
 def _chunks(
     photos: Sequence[TestPhoto],
     contract: Preprocessing,
-    ways: Sequence[Way],
+    ways: Sequence[InputPipeline],
     *,
     byte_input: bool,
 ) -> Iterator[tuple[list[int], list[tuple[Values, ...]]]]:

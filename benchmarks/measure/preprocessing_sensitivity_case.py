@@ -8,21 +8,26 @@ import os
 import numpy as np
 
 from benchmarks.measure.parity import Progress, column_order
-from benchmarks.measure.preprocessing_sensitivity import drawn, measure_preprocessing
+from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing, sample_photos
 from benchmarks.preprocessing.input_pipeline import Values
-from benchmarks.results.measurement import Measured
+from benchmarks.results.measurement import Measurement
 from benchmarks.results.schema import PreprocessingCost
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.interface import Probabilities
 from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 
-PREFERRED = Subject("tflite-float32", "litert")
+PREFERRED = BenchmarkTarget("tflite-float32", "litert")
 """What is asked, if it was measured: it takes floats, so mistakes of their range can be made."""
 
 
 def input_costs(
-    measured: Measured, *, photos: int, seed: int, bootstrap: int, progress: Progress | None = None
+    measured: Measurement,
+    *,
+    photos: int,
+    seed: int,
+    bootstrap: int,
+    progress: Progress | None = None,
 ) -> tuple[PreprocessingCost, ...]:
     """What each phone's own way of resampling costs, and each usual mistake.
 
@@ -34,7 +39,7 @@ def input_costs(
         progress: Called with a label, the photos done and their number.
     """
     case, info = measured.case, measured.case.run.info
-    chosen = drawn([photo for photo in measured.photos if photo.seen], photos, seed=seed)
+    chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
     if not chosen:
         return ()
     subject = PREFERRED if PREFERRED in measured.answers else REFERENCE

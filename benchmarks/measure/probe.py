@@ -19,7 +19,7 @@ from typing import Literal, TextIO
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import OtherWork
+from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.memory import MemoryWatch
 from benchmarks.results.schema import REFERENCE_RUNTIME, Latency, Memory, MemoryUse, Placement
 from benchmarks.runtimes import Pixels, Session, runtimes
@@ -147,7 +147,7 @@ def measure_latency(
     session: Session, photo: Pixels, request: ProbeRequest, bundle: Bundle
 ) -> LatencyReply:
     """Times of a warm model, from pixels and from files."""
-    others = OtherWork()
+    others = CpuContention()
     times = timed(session, photo, runs=request.runs, warmup=request.warmup)
     camera = (request.camera,) * (CAMERA_RUNS + 1) if request.camera else ()
     return LatencyReply(
@@ -158,7 +158,7 @@ def measure_latency(
     )
 
 
-def take_turns(
+def interleave(
     session: Session, photo: Pixels, *, warmup: int, lines: Iterable[str], replies: TextIO
 ) -> None:
     """Answers every line with the milliseconds of one run.
@@ -225,7 +225,7 @@ def answer(request: ProbeRequest, lines: Iterable[str], replies: TextIO) -> None
         return
     with opener(bundle, request)() as session:
         if request.kind == "turns":
-            take_turns(session, photo, warmup=request.warmup, lines=lines, replies=replies)
+            interleave(session, photo, warmup=request.warmup, lines=lines, replies=replies)
         else:
             reply = measure_latency(session, photo, request, bundle)
             print(reply.model_dump_json(), file=replies, flush=True)

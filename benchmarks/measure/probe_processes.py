@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from benchmarks.measure.probe import READY, LatencyReply, ProbeRequest, StartReply
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 from mobile_assets.errors import DamagedError
 
 PROBE_SECONDS = 600
@@ -25,7 +25,7 @@ class Probe:
 
     def __init__(self, request: ProbeRequest) -> None:
         """Starts the process and hands it the request."""
-        self._what = str(Subject(request.variant, request.runtime, request.unit))
+        self._what = str(BenchmarkTarget(request.variant, request.runtime, request.unit))
         # A file, since a full pipe that nobody reads would stop the process.
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -129,9 +129,9 @@ def run_latency(request: ProbeRequest) -> LatencyReply:
         return LatencyReply.model_validate_json(probe.line())
 
 
-def in_turns(
-    requests: Mapping[Subject, ProbeRequest], rounds: int
-) -> dict[Subject, tuple[float, ...]]:
+def run_interleaved(
+    requests: Mapping[BenchmarkTarget, ProbeRequest], rounds: int
+) -> dict[BenchmarkTarget, tuple[float, ...]]:
     """Measures subjects round by round, each once per round and one at a time.
 
     Every subject has a process of its own, which waits while it is another's turn. A slow moment
@@ -147,9 +147,9 @@ def in_turns(
     Raises:
         DamagedError: A process failed.
     """
-    times: dict[Subject, list[float]] = {subject: [] for subject in requests}
+    times: dict[BenchmarkTarget, list[float]] = {subject: [] for subject in requests}
     with contextlib.ExitStack() as stack:
-        probes: dict[Subject, Probe] = {}
+        probes: dict[BenchmarkTarget, Probe] = {}
         for subject, request in requests.items():
             probes[subject] = stack.enter_context(Probe(request))
             ready = probes[subject].line()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measure.breakdowns import collection_bins, photo_bins, short_path
 from benchmarks.measure.evaluation_set import list_hash
-from benchmarks.measure.latency import Speed
-from benchmarks.measure.structure import Check
+from benchmarks.measure.latency import LatencyMeasurement
+from benchmarks.measure.structure import StructureCheck
 from benchmarks.results.calibration import calibration_of
 from benchmarks.results.classification import (
     Answers,
@@ -25,7 +25,7 @@ from benchmarks.results.classification import (
     wilson_interval,
 )
 from benchmarks.results.correctness_mask import pack
-from benchmarks.results.measurement import Measured, Skipped, TestPhoto
+from benchmarks.results.measurement import Measurement, Skipped, TestPhoto
 from benchmarks.results.schema import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
@@ -36,7 +36,7 @@ from benchmarks.results.schema import (
     SkippedPhoto,
     TestSet,
 )
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import BUNDLE_FILE, Variant
 from mobile_assets.files import sha256_file
 from train.run import MODEL_FILE, Run
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 
 def case_rows(
-    measured: Measured,
-    speeds: Mapping[Subject, Speed],
-    checks: Mapping[str, Check],
+    measured: Measurement,
+    speeds: Mapping[BenchmarkTarget, LatencyMeasurement],
+    checks: Mapping[str, StructureCheck],
     *,
-    phones: Mapping[Subject, PhoneReply] | None = None,
+    phones: Mapping[BenchmarkTarget, PhoneReply] | None = None,
     bootstrap: int,
     seed: int,
 ) -> list[Row]:
@@ -141,7 +141,7 @@ def reference_point(
 
 
 def accuracy_fields(
-    measured: Measured, subject: Subject, *, bootstrap: int, seed: int
+    measured: Measurement, subject: BenchmarkTarget, *, bootstrap: int, seed: int
 ) -> dict[str, object]:
     """A row's fields on accuracy and parity, over the photos of objects seen in training."""
     places = measured.asked[subject]
@@ -197,7 +197,7 @@ def _drift(largest: NDArray[np.float32]) -> Drift | None:
 
 
 def _calibration(
-    measured: Measured, subject: Subject, answers: Answers, seen: NDArray[np.bool_]
+    measured: Measurement, subject: BenchmarkTarget, answers: Answers, seen: NDArray[np.bool_]
 ) -> Calibration | None:
     tempered = measured.tempered.get(subject)
     return calibration_of(
@@ -208,7 +208,7 @@ def _calibration(
     )
 
 
-def speed_fields(speed: Speed | None) -> dict[str, object]:
+def speed_fields(speed: LatencyMeasurement | None) -> dict[str, object]:
     """A row's fields on speed and memory; none where speed was not measured."""
     if speed is None:
         return {}
@@ -220,7 +220,7 @@ def speed_fields(speed: Speed | None) -> dict[str, object]:
     }
 
 
-def make_test_set(measured: Measured) -> TestSet:
+def make_test_set(measured: Measurement) -> TestSet:
     """What one case was measured on, and what was left out and why."""
     info = measured.case.run.info
     return TestSet(
@@ -239,7 +239,7 @@ def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
     return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
 
 
-def _common(measured: Measured) -> dict[str, object]:
+def _common(measured: Measurement) -> dict[str, object]:
     info = measured.case.run.info
     return {
         "register": info.register_name,
@@ -262,7 +262,7 @@ def _train_seconds(run: Run) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _file_fields(measured: Measured, variant: Variant) -> dict[str, object]:
+def _file_fields(measured: Measurement, variant: Variant) -> dict[str, object]:
     return {
         "variant": variant.name,
         "bytes": variant.bytes,
@@ -270,7 +270,9 @@ def _file_fields(measured: Measured, variant: Variant) -> dict[str, object]:
     }
 
 
-def _custody(measured: Measured, variant_sha256: str | None, asked: Sequence[TestPhoto]) -> Custody:
+def _custody(
+    measured: Measurement, variant_sha256: str | None, asked: Sequence[TestPhoto]
+) -> Custody:
     case = measured.case
     return Custody(
         bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),

@@ -14,7 +14,7 @@ UNCHECKED = "Converted; neither checked nor executed on this platform, for lack 
 
 
 @dataclass(frozen=True)
-class Check:
+class StructureCheck:
     """What the structural check of one variant that was not executed found.
 
     Attributes:
@@ -28,15 +28,15 @@ class Check:
     runtime: str
 
 
-def structural_checks(bundle: Bundle) -> dict[str, Check]:
+def structural_checks(bundle: Bundle) -> dict[str, StructureCheck]:
     """Checks each variant without executing it, by its name."""
     return {variant.name: _check(bundle, variant) for variant in bundle.info.variants}
 
 
-def _check(bundle: Bundle, variant: Variant) -> Check:
+def _check(bundle: Bundle, variant: Variant) -> StructureCheck:
     if variant.format != "coreml":
         # LiteRT runs everywhere, so such a variant was left out by choice.
-        return Check("converted-only", NOT_CHOSEN, "litert")
+        return StructureCheck("converted-only", NOT_CHOSEN, "litert")
     try:
         from export.coreml.structure import check_coreml
         from mobile_assets.log_suppression import quiet
@@ -50,8 +50,8 @@ def _check(bundle: Bundle, variant: Variant) -> Check:
                 weights=variant.precision,
             )
     except ImportError:
-        return Check("converted-only", UNCHECKED, "coreml")
+        return StructureCheck("converted-only", UNCHECKED, "coreml")
     except ArtefactError as error:
         note = str(error).replace(str(bundle.folder), "").strip()
-        return Check("check-failed", note, "coreml")
-    return Check("converted-only", CHECKED, "coreml")
+        return StructureCheck("check-failed", note, "coreml")
+    return StructureCheck("converted-only", CHECKED, "coreml")

@@ -9,9 +9,22 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from benchmarks.gates.comparison import AGAINST_FILE, Against, compare, notable, read_results
+from benchmarks.gates.comparison import (
+    AGAINST_FILE,
+    ResultsComparison,
+    compare,
+    notable,
+    read_results,
+)
 from benchmarks.gates.junit import write_junit
-from benchmarks.gates.rules import DEFAULT_GATES, Gates, Judgement, judge, read_gates, subject_words
+from benchmarks.gates.rules import (
+    DEFAULT_GATES,
+    Gates,
+    GateVerdict,
+    judge,
+    read_gates,
+    target_label,
+)
 from benchmarks.report.comparison_page import (
     against_table,
     remarks,
@@ -28,7 +41,7 @@ _WIDTH = 120
 
 
 @dataclass(frozen=True)
-class Asked:
+class AcceptanceCriteria:
     """What is asked, read and checked before anything is measured.
 
     Attributes:
@@ -95,14 +108,14 @@ class Asked:
         if judgement is not None:
             judgement.check()
 
-    def _print(self, found: Against | None, judgement: Judgement | None) -> None:
+    def _print(self, found: ResultsComparison | None, judgement: GateVerdict | None) -> None:
         if found is not None:
             print_against(found)
         if judgement is not None:
             print_judgement(judgement)
 
 
-def print_against(found: Against) -> None:
+def print_against(found: ResultsComparison) -> None:
     """Prints what moved, then the table, then what must be known to read it."""
     width = None if sys.stdout.isatty() else _WIDTH
     console = Console(highlight=False, width=width)
@@ -116,13 +129,13 @@ def print_against(found: Against) -> None:
         console.print(remark, markup=False, soft_wrap=True)
 
 
-def print_judgement(judgement: Judgement) -> None:
+def print_judgement(judgement: GateVerdict) -> None:
     """Prints how many requirements hold, and what was not judged; failures are told by `check`."""
     console = Console(stderr=True, highlight=False)
     held = len(judgement.outcomes) - len(judgement.failed)
     lines = [f"Gates: {held} of {len(judgement.outcomes)} requirements hold."]
     unjudged = {
-        f"{subject_words(excused.row)} ({excused.why.rstrip('.')})" for excused in judgement.excused
+        f"{target_label(excused.row)} ({excused.why.rstrip('.')})" for excused in judgement.excused
     }
     if unjudged:
         lines.append(f"Judged by size alone or not at all: {'; '.join(sorted(unjudged))}.")
@@ -132,7 +145,7 @@ def print_judgement(judgement: Judgement) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _as_json(found: Against | None, judgement: Judgement | None) -> dict[str, Any]:
+def _as_json(found: ResultsComparison | None, judgement: GateVerdict | None) -> dict[str, Any]:
     value: dict[str, Any] = {}
     if judgement is not None:
         value["gates"] = [outcome.model_dump(mode="json") for outcome in judgement.outcomes]

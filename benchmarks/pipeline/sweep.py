@@ -17,7 +17,7 @@ from train.inspection import THRESHOLDS
 from train.recipes import Recipe, recipe_named
 from train.run import Run, RunMetrics, read_run
 from train.trainer import train_run
-from train.training_plan import Plan, TrainOptions, plan_run
+from train.training_plan import TrainingPlan, TrainOptions, plan_run
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.terminal import Terminal
@@ -106,7 +106,13 @@ def _run(photos: Path, folder: Path, options: TrainOptions, terminal: Terminal) 
 
 
 def trained_run(
-    photos: Path, folder: Path, options: TrainOptions, plan: Plan, terminal: Terminal, *, name: str
+    photos: Path,
+    folder: Path,
+    options: TrainOptions,
+    plan: TrainingPlan,
+    terminal: Terminal,
+    *,
+    name: str,
 ) -> Run:
     """The run at `folder` if it is the one that would be trained, else a newly trained one.
 

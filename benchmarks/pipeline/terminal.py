@@ -20,12 +20,18 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from benchmarks.pipeline.training_progress import STAGES, LeftColumn, Lines, left, note
+from benchmarks.pipeline.training_progress import (
+    STAGES,
+    ProgressLines,
+    TimeLeftColumn,
+    progress_note,
+    time_left,
+)
 from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
-    from benchmarks.pipeline.doctor import Part
-    from benchmarks.pipeline.identify import Identified
+    from benchmarks.pipeline.doctor import Component
+    from benchmarks.pipeline.identify import Identification
     from benchmarks.results.schema import PreprocessingCost, Results
     from mobile_assets.bundle import Bundle
     from train.inspection import Inspection, Row
@@ -85,7 +91,7 @@ class Terminal:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                LeftColumn(),
+                TimeLeftColumn(),
                 TextColumn("{task.fields[note]}"),
                 console=self._err,
             )
@@ -102,7 +108,7 @@ class Terminal:
         """Where training reports to."""
         from train.training_plan import Reporter
 
-        lines = Lines(self.say)
+        lines = ProgressLines(self.say)
 
         def epoch(record: EpochRecord, total: int) -> None:
             if not self._err.is_terminal:
@@ -116,7 +122,7 @@ class Terminal:
             self.step(what, moment.done, moment.total)
             if self._progress is not None:
                 task = self._tasks[what]
-                self._progress.update(task, note=note(moment), left=left(moment))
+                self._progress.update(task, note=progress_note(moment), left=time_left(moment))
 
         return Reporter(
             prepared=self.progress(f"{prefix}preparing photos"),
@@ -228,7 +234,7 @@ class Terminal:
         if more > 0:
             self._out.print(f"and {more} more, which --json lists")
 
-    def answers(self, answers: Sequence[Identified], *, json: bool = False) -> None:
+    def answers(self, answers: Sequence[Identification], *, json: bool = False) -> None:
         """Prints what the phone would answer to each photo."""
         self._stop()
         if json:
@@ -252,7 +258,7 @@ class Terminal:
                 )
             self._out.print(table)
 
-    def diagnosis(self, parts: Sequence[Part], *, json: bool = False) -> None:
+    def diagnosis(self, parts: Sequence[Component], *, json: bool = False) -> None:
         """Prints what each part can do here."""
         self._stop()
         if json:

@@ -23,16 +23,20 @@ STAGES = {
 }
 
 
-class LeftColumn(TimeRemainingColumn):
+class TimeLeftColumn(TimeRemainingColumn):
     """The time left that the work itself estimates, else the bar's own."""
 
     def render(self, task: Task) -> Text:
         """The cell of one bar."""
-        left = task.fields.get("left")
-        return super().render(task) if left is None else Text(left, style="progress.remaining")
+        time_left = task.fields.get("left")
+        return (
+            super().render(task)
+            if time_left is None
+            else Text(time_left, style="progress.remaining")
+        )
 
 
-class Lines:
+class ProgressLines:
     """Says where a training stands, at intervals; the first line comes after one interval."""
 
     def __init__(self, say: Callable[[str], None], *, every: float = LINE_SECONDS) -> None:
@@ -50,12 +54,12 @@ class Lines:
         """Prints a line if it is time for one."""
         if time.monotonic() >= self._next:
             share = moment.done / moment.total if moment.total else 1.0
-            parts = [f"{what}: {share:.0%}", note(moment), left(moment)]
+            parts = [f"{what}: {share:.0%}", progress_note(moment), time_left(moment)]
             self._say(", ".join(part for part in parts if part))
             self._next = time.monotonic() + self._every
 
 
-def note(moment: TrainingProgress) -> str:
+def progress_note(moment: TrainingProgress) -> str:
     """Epoch, photos a second and validation, as far as they are known."""
     parts = [f"epoch {moment.epoch}/{moment.epochs}"] if moment.epochs else []
     if not math.isnan(moment.photos_per_second):
@@ -65,7 +69,7 @@ def note(moment: TrainingProgress) -> str:
     return ", ".join(parts)
 
 
-def left(moment: TrainingProgress) -> str:
+def time_left(moment: TrainingProgress) -> str:
     """Time left of all stages, rounded to what such an estimate is worth."""
     seconds = moment.seconds_left
     if math.isnan(seconds):

@@ -18,11 +18,11 @@ Values = NDArray[np.uint8] | NDArray[np.float32]
 """What is handed to a network: raw bytes, or floats where a mistake makes such."""
 
 Resample = Callable[[Picture, Preprocessing], Pixels]
-Spoil = Callable[[Pixels, Preprocessing], Values]
+IntegrationError = Callable[[Pixels, Preprocessing], Values]
 
 
 @dataclass(frozen=True)
-class Way:
+class InputPipeline:
     """From an upright RGB photo to what the network is given.
 
     Attributes:
@@ -37,7 +37,7 @@ class Way:
     name: str
     what: str
     resample: Resample = resize
-    spoil: Spoil | None = None
+    spoil: IntegrationError | None = None
 
     def __call__(self, photo: Picture, contract: Preprocessing) -> Values:
         """The input that this way makes: `[height, width, 3]` uint8 or float32."""
@@ -48,8 +48,8 @@ class Way:
 
 
 def inputs_of(
-    photo: Picture, contract: Preprocessing, ways: Iterable[Way]
-) -> Iterator[tuple[Way, Values]]:
+    photo: Picture, contract: Preprocessing, ways: Iterable[InputPipeline]
+) -> Iterator[tuple[InputPipeline, Values]]:
     """What each way makes of a photo; ways that begin alike are resampled once."""
     made: dict[Resample, Pixels] = {}
     for way in ways:

@@ -12,7 +12,13 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from benchmarks.preprocessing.input_pipeline import Pixels, Resample, Spoil, Values, Way
+from benchmarks.preprocessing.input_pipeline import (
+    InputPipeline,
+    IntegrationError,
+    Pixels,
+    Resample,
+    Values,
+)
 from benchmarks.preprocessing.resampling import BLACK, GREY, centred, letterboxed
 from benchmarks.preprocessing.resampling_kernels import Bytes, Floats, rounded
 from mobile_assets.preprocessing import Preprocessing, resize
@@ -176,15 +182,15 @@ def wide_gamut(pixels: Pixels, _contract: Preprocessing) -> Values:
     return rounded((255 * curve).astype(np.float32))
 
 
-def _photo(name: str, what: str, resample: Resample) -> Way:
-    return Way("mistake", name, what, resample=resample)
+def _photo(name: str, what: str, resample: Resample) -> InputPipeline:
+    return InputPipeline("mistake", name, what, resample=resample)
 
 
-def _pixels(name: str, what: str, spoil: Spoil) -> Way:
-    return Way("mistake", name, what, spoil=spoil)
+def _pixels(name: str, what: str, spoil: IntegrationError) -> InputPipeline:
+    return InputPipeline("mistake", name, what, spoil=spoil)
 
 
-MISTAKES: tuple[Way, ...] = (
+INTEGRATION_ERRORS: tuple[InputPipeline, ...] = (
     _photo("rotated-left", "EXIF orientation 6 not heeded: a quarter turn to the left",
            partial(on_its_side, turn=Image.Transpose.ROTATE_90)),
     _photo("rotated-right", "EXIF orientation 8 not heeded: a quarter turn to the right",

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.preprocessing import resampling_kernels
-from benchmarks.preprocessing.input_pipeline import Picture, Way
+from benchmarks.preprocessing.input_pipeline import InputPipeline, Picture
 from benchmarks.preprocessing.resampling_kernels import Bytes
 from mobile_assets.preprocessing import Preprocessing
 
@@ -229,9 +229,9 @@ def _lanczos(
     return np.asarray(photo.resize(size, Image.Resampling.LANCZOS, box=box))
 
 
-_of = partial(Way, "resampling")
+_of = partial(InputPipeline, "resampling")
 
-RESAMPLINGS: tuple[Way, ...] = (
+RESAMPLINGS: tuple[InputPipeline, ...] = (
     _of("mediapipe-cpu", "MediaPipe Tasks on the CPU: bilinear without antialiasing, off by up to "
         "half a step", mediapipe_cpu),
     _of("bilinear", "Bilinear without antialiasing: MediaPipe on the GPU, Android's "

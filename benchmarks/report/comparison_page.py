@@ -6,8 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from benchmarks.gates.comparison import Against, Compared, Origin, Subject, notable
-from benchmarks.gates.regression import Change, Verdict
+from benchmarks.gates.comparison import (
+    ResultsComparison,
+    ResultsOrigin,
+    RowComparison,
+    RowKey,
+    notable,
+)
+from benchmarks.gates.regression import QuantityChange, Verdict
 from benchmarks.report.formatting import MISSING, milliseconds
 from mobile_assets.files import write_text
 
@@ -46,7 +52,7 @@ COLUMNS = (
 _SHORT = {"calibration error": "calibration", "latency ratio": "latency"}
 
 
-def difference_words(change: Change) -> str:
+def difference_words(change: QuantityChange) -> str:
     """How far a quantity moved, such as `+0.4 points` or `−12.0 %`; a dash where unknown."""
     if change.difference is None or change.old is None:
         return MISSING
@@ -57,7 +63,7 @@ def difference_words(change: Change) -> str:
     return _signed(change.difference, 3)
 
 
-def sentence(row: Compared, change: Change) -> str:
+def sentence(row: RowComparison, change: QuantityChange) -> str:
     """One change in words: what moved, from where to where, the interval and the reason."""
     subject = row.subject
     interval = ""
@@ -70,7 +76,7 @@ def sentence(row: Compared, change: Change) -> str:
     )
 
 
-def summary(against: Against) -> str:
+def summary(against: ResultsComparison) -> str:
     """One line: how many comparisons, with what verdicts."""
     words = [
         f"{against.counts.get('better', 0)} better",
@@ -81,7 +87,7 @@ def summary(against: Against) -> str:
     return f"Against {against.old.created}: {', '.join(words)}."
 
 
-def remarks(against: Against) -> Iterator[str]:
+def remarks(against: ResultsComparison) -> Iterator[str]:
     """What must be known to read the comparison rightly."""
     if against.judged_by_interval:
         chance = math.ceil(against.judged_by_interval / 20)
@@ -113,11 +119,11 @@ def remarks(against: Against) -> Iterator[str]:
         yield f"Measured with other versions or on another machine: {', '.join(changed)}."
 
 
-def _listed(subjects: tuple[Subject, ...]) -> str:
+def _listed(subjects: tuple[RowKey, ...]) -> str:
     return "; ".join(subject.words for subject in subjects)
 
 
-def _changed(old: Origin, new: Origin) -> list[str]:
+def _changed(old: ResultsOrigin, new: ResultsOrigin) -> list[str]:
     before, now = old.host | old.versions, new.host | new.versions
     return [
         f"{key} {before.get(key, 'none')} → {now.get(key, 'none')}"
@@ -139,7 +145,7 @@ def _value(value: float | None, unit: str) -> str:
     return f"{value:.2f}" if unit == "points" else f"{value:.3f}"
 
 
-def _cell(row: Compared, quantity: str) -> tuple[str, Verdict | None]:
+def _cell(row: RowComparison, quantity: str) -> tuple[str, Verdict | None]:
     for change in row.changes:
         if change.quantity == quantity:
             moved = difference_words(change).removesuffix(" points")
@@ -147,7 +153,7 @@ def _cell(row: Compared, quantity: str) -> tuple[str, Verdict | None]:
     return MISSING, None
 
 
-def against_table(against: Against) -> Table:
+def against_table(against: ResultsComparison) -> Table:
     """The comparison as a table for the terminal, a line between thresholds."""
     from rich import box
     from rich.table import Table
@@ -170,13 +176,13 @@ def against_table(against: Against) -> Table:
     return table
 
 
-def _name(row: Compared) -> str:
+def _name(row: RowComparison) -> str:
     subject = row.subject
     where = "" if subject.runtime in ("torch", "litert") else f" {subject.runtime}"
     return f"{subject.variant}{where}{f' {subject.unit}' if subject.unit else ''}"
 
 
-def against_markdown(against: Against) -> str:
+def against_markdown(against: ResultsComparison) -> str:
     """The comparison as a Markdown document: what moved first, then everything."""
     lines = ["# Against earlier results", "", summary(against), ""]
     for verdict in ("worse", "better"):
@@ -202,10 +208,10 @@ def against_markdown(against: Against) -> str:
     return "\n".join(lines)
 
 
-def _origin(origin: Origin) -> str:
+def _origin(origin: ResultsOrigin) -> str:
     return f"{origin.created} on {origin.host.get('processor', 'an unknown machine')}"
 
 
-def write_against(path: Path, against: Against) -> None:
+def write_against(path: Path, against: ResultsComparison) -> None:
     """Writes the Markdown page by an atomic rename."""
     write_text(path, against_markdown(against))

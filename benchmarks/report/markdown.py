@@ -14,7 +14,7 @@ from benchmarks.report.formatting import (
     signless,
 )
 from benchmarks.report.html.verdict import one_per_variant
-from benchmarks.report.paper_comparison import beside_rows
+from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
 from benchmarks.report.runtime_names import runtime_name, runtime_sentences
 from benchmarks.report.slowdowns import pace_sentence
@@ -167,7 +167,7 @@ def _breakdowns(
                 *(one.row.backbone, percent(one.row.top1), interval_cell(one.row)),
                 "; ".join(one.differs) or "nothing",
             )
-            for one in beside_rows(results)
+            for one in paper_comparisons(results)
             if one.row.variant == REFERENCE_VARIANT
         ),
     )

@@ -10,7 +10,7 @@ from train.recipes import PAPER
 
 
 @dataclass(frozen=True)
-class Beside:
+class PaperComparison:
     """One of our rows and the paper's nearest.
 
     Attributes:
@@ -35,7 +35,7 @@ class Beside:
         return self.row.top1_ci95
 
 
-def beside_rows(results: Results) -> tuple[Beside, ...]:
+def paper_comparisons(results: Results) -> tuple[PaperComparison, ...]:
     """The paper beside every measured row of a threshold and backbone that it has a number for.
 
     A Lite network is set beside the full one of its number, which is its nearest.
@@ -44,7 +44,9 @@ def beside_rows(results: Results) -> tuple[Beside, ...]:
         results: Our rows; those with thresholds outside 3 to 6 or other networks are left out.
     """
     paired = ((row, _nearest(row)) for row in results.rows if row.status == "measured")
-    return tuple(Beside(row, paper, _differs(row, paper)) for row, paper in paired if paper)
+    return tuple(
+        PaperComparison(row, paper, _differs(row, paper)) for row, paper in paired if paper
+    )
 
 
 def _nearest(row: Row) -> Table3Row | None:

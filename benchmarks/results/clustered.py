@@ -17,7 +17,7 @@ Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Graded:
+class GradedAnswers:
     """What one model answered to photos whose objects are known.
 
     Attributes:
@@ -32,12 +32,14 @@ class Graded:
     truth: Indices
     seen: NDArray[np.bool_]
 
-    def select(self, photos: NDArray[np.bool_] | Indices) -> Graded:
+    def select(self, photos: NDArray[np.bool_] | Indices) -> GradedAnswers:
         """Some of the photos, by mask or by position."""
-        return Graded(self.rank[photos], self.top[photos], self.truth[photos], self.seen[photos])
+        return GradedAnswers(
+            self.rank[photos], self.top[photos], self.truth[photos], self.seen[photos]
+        )
 
 
-def measure(graded: Graded, weights: Weights | None = None) -> dict[str, float]:
+def measure(graded: GradedAnswers, weights: Weights | None = None) -> dict[str, float]:
     """All scores of Table 3, by name, each 0–1.
 
     Over photos of objects seen in training: `top1`, `top3`, `top5`, `top10`; `precision`, `recall`
@@ -78,7 +80,7 @@ SEEN_SCORES = (
 PAPER_SCORES = ("top1_with_unseen", "paper_precision", "paper_recall", "paper_f1")
 
 
-def _seen_scores(graded: Graded, weight: Weights) -> dict[str, float]:
+def _seen_scores(graded: GradedAnswers, weight: Weights) -> dict[str, float]:
     total = weight.sum()
     scores = {f"top{k}": float(weight[graded.rank < k].sum() / total) for k in TOPS}
     photos, hits, answered = _counts(graded.top, graded.truth, weight)
@@ -94,7 +96,7 @@ def _seen_scores(graded: Graded, weight: Weights) -> dict[str, float]:
     return scores
 
 
-def _paper_scores(graded: Graded, weight: Weights) -> dict[str, float]:
+def _paper_scores(graded: GradedAnswers, weight: Weights) -> dict[str, float]:
     null = int(max(graded.truth.max(), graded.top.max())) + 1
     truth = np.where(graded.seen, graded.truth, null)
     photos, hits, answered = _counts(graded.top, truth, weight)
@@ -150,7 +152,9 @@ def resample_objects(
     return draw
 
 
-def object_intervals(graded: Graded, *, resamples: int, seed: int) -> Mapping[str, Interval | None]:
+def object_intervals(
+    graded: GradedAnswers, *, resamples: int, seed: int
+) -> Mapping[str, Interval | None]:
     """95 % percentile intervals of every score of `measure`, objects drawn with replacement.
 
     Returns:
@@ -162,7 +166,7 @@ def object_intervals(graded: Graded, *, resamples: int, seed: int) -> Mapping[st
 
 
 def object_difference(
-    ours: Graded, theirs: Graded, *, resamples: int, seed: int
+    ours: GradedAnswers, theirs: GradedAnswers, *, resamples: int, seed: int
 ) -> Interval | None:
     """95 % interval of our top-1 minus theirs in points, the same objects drawn for both.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.classification import Answers, Indices
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import Bundle
 from train.run import Run
 from train.temperature import Temperature
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """All answers to one case's test photos.
 
     Attributes:
@@ -41,12 +41,12 @@ class Measured:
     photos: tuple[TestPhoto, ...]
     unreadable: tuple[Skipped, ...]
     in_training: tuple[Skipped, ...]
-    answers: Mapping[Subject, Answers]
-    asked: Mapping[Subject, Indices]
-    drift: Mapping[Subject, Floats]
-    temperatures: Mapping[Subject, Temperature]
-    tempered: Mapping[Subject, Floats]
-    refused: Mapping[Subject, str] = field(default_factory=dict)
+    answers: Mapping[BenchmarkTarget, Answers]
+    asked: Mapping[BenchmarkTarget, Indices]
+    drift: Mapping[BenchmarkTarget, Floats]
+    temperatures: Mapping[BenchmarkTarget, Temperature]
+    tempered: Mapping[BenchmarkTarget, Floats]
+    refused: Mapping[BenchmarkTarget, str] = field(default_factory=dict)
 
     @property
     def truth(self) -> Indices:
@@ -58,7 +58,7 @@ class Measured:
         """`[photos]` whether the object has a training photo."""
         return np.array([photo.seen for photo in self.photos], dtype=np.bool_)
 
-    def reference_of(self, subject: Subject) -> Answers:
+    def reference_of(self, subject: BenchmarkTarget) -> Answers:
         """The reference's answers to the photos that the subject was asked."""
         every, places = self.answers[REFERENCE], self.asked[subject]
         return Answers(every.rank[places], every.best[places], every.probability[places])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from benchmarks.results.schema import Row
 
 
-class Subject(NamedTuple):
+class BenchmarkTarget(NamedTuple):
     """A variant on a runtime: what one row of the results is about.
 
     Attributes:
@@ -24,7 +24,7 @@ class Subject(NamedTuple):
     unit: str = ""
 
     @classmethod
-    def of(cls, row: Row) -> Subject:
+    def of(cls, row: Row) -> BenchmarkTarget:
         """The subject of a row."""
         return cls(row.variant, row.runtime, row.unit)
 
@@ -33,5 +33,5 @@ class Subject(NamedTuple):
         return f"{self.variant} ({self.runtime}{f', {self.unit}' if self.unit else ''})"
 
 
-REFERENCE = Subject(REFERENCE_VARIANT, REFERENCE_RUNTIME)
+REFERENCE = BenchmarkTarget(REFERENCE_VARIANT, REFERENCE_RUNTIME)
 """The run's full-precision weights in torch, which every other subject is compared with."""

@@ -8,7 +8,7 @@ from benchmarks.runtimes.interface import (
     Probabilities,
     Runtime,
     Session,
-    names,
+    runtime_names,
     runtimes,
     runtimes_for,
 )
@@ -19,7 +19,7 @@ __all__ = [
     "Probabilities",
     "Runtime",
     "Session",
-    "names",
+    "runtime_names",
     "runtimes",
     "runtimes_for",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.runtimes.interface import DEFAULT, Pixels, Runtime, runtimes
-from mobile_assets.bundle import INPUT_NAME, Bundle, Companion
+from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel, Bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.log_suppression import quiet
 
@@ -39,7 +39,7 @@ class Executor:
         return f"{self.runtime.name} {self.runtime.unit}".strip()
 
 
-def executors(companion: Companion) -> Iterator[Executor]:
+def executors(companion: AuxiliaryModel) -> Iterator[Executor]:
     """What there is on this machine for a companion, quick runtimes only."""
     for name in DEFAULT:
         for runtime in runtimes(name):
@@ -47,7 +47,9 @@ def executors(companion: Companion) -> Iterator[Executor]:
                 yield Executor(runtime, _RUN[runtime.name](runtime.unit))
 
 
-def answers(bundle: Bundle, companion: Companion, photos: Pixels, executor: Executor) -> Arrays:
+def answers(
+    bundle: Bundle, companion: AuxiliaryModel, photos: Pixels, executor: Executor
+) -> Arrays:
     """What a companion answers.
 
     Args:

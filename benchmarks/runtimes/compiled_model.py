@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runtimes import tflite_model
-from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.log_suppression import quiet
 
 
-class CompiledModelSession(Opened):
+class CompiledModelSession(ClosingSession):
     """One TFLite file compiled for the processor; a context manager that frees it."""
 
     def __init__(self, path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.runtimes.coreml_reference.session import check_contract
-from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 from mobile_assets.log_suppression import quiet
@@ -21,7 +21,7 @@ _UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "
 """What a row calls a compute unit, and what coremltools does."""
 
 
-class CoreMLSession(Opened):
+class CoreMLSession(ClosingSession):
     """One Core ML package opened by Core ML, one photo at a time as on the phone."""
 
     def __init__(self, package: Path, *, unit: str, labels: tuple[str, ...]) -> None:

@@ -48,7 +48,7 @@ class Session(Protocol):
         ...
 
 
-class Opened:
+class ClosingSession:
     """What is alike in every session: it is a context manager that closes itself."""
 
     def placement(self) -> Placement | None:
@@ -130,7 +130,7 @@ DEFAULT = ("litert", "coreml", "coreml-reference")
 """What is used unless other runtimes are named: those that are quick and need no preparation."""
 
 
-def names() -> tuple[str, ...]:
+def runtime_names() -> tuple[str, ...]:
     """The names of all runtimes."""
     return tuple(_MODULES)
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from benchmarks.results.schema import Placement
 from benchmarks.runtimes import tflite_model
-from benchmarks.runtimes.interface import Floats, Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Floats, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.log_suppression import quiet
 
 
-class LitertSession(Opened):
+class LitertSession(ClosingSession):
     """One TFLite file opened by LiteRT's interpreter, one photo at a time as on the phone."""
 
     def __init__(self, path: Path, *, threads: int) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results.schema import Placement
 from benchmarks.runtimes import subprocess_main, tflite_model
-from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
@@ -36,7 +36,7 @@ _LAST_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchCommand:
     """How a worker is started.
 
     Attributes:
@@ -57,7 +57,7 @@ class Launch:
 class Worker:
     """One process with one opened file."""
 
-    def __init__(self, launch: Launch, words: Sequence[str]) -> None:
+    def __init__(self, launch: LaunchCommand, words: Sequence[str]) -> None:
         """Starts the process, and does not wait for it; `hello` does.
 
         Args:
@@ -195,11 +195,17 @@ class Worker:
         return opened
 
 
-class WorkerSession(Opened):
+class WorkerSession(ClosingSession):
     """A variant opened by one or several workers that share the photos."""
 
     def __init__(
-        self, launch: Launch, bundle: Bundle, variant: Variant, *, threads: int, processes: int = 1
+        self,
+        launch: LaunchCommand,
+        bundle: Bundle,
+        variant: Variant,
+        *,
+        threads: int,
+        processes: int = 1,
     ) -> None:
         """Starts the workers and holds what they opened against the bundle.
 
@@ -260,7 +266,7 @@ class WorkerSession(Opened):
             self._workers.pop().close()
 
 
-def ask_versions(launch: Launch) -> dict[str, str]:
+def ask_versions(launch: LaunchCommand) -> dict[str, str]:
     """Starts a worker without a model; the versions that it tells.
 
     Raises:

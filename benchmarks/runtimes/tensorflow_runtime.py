@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import Literal
 
-from benchmarks.runtimes.subprocess_interpreter import SCRIPT, Launch, WorkerSession
+from benchmarks.runtimes.subprocess_interpreter import SCRIPT, LaunchCommand, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import MissingDependencyError
 
@@ -59,7 +59,7 @@ class TensorflowRuntime:
         return WorkerSession(launch(), bundle, variant, threads=threads)
 
 
-def launch() -> Launch:
+def launch() -> LaunchCommand:
     """How TensorFlow's worker is started: with the Python named, or this one."""
     named = os.environ.get(PYTHON_VARIABLE)
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -67,7 +67,7 @@ def launch() -> Launch:
         # Paths of this environment's packages would come before those of the other one.
         for variable in ("PYTHONPATH", "PYTHONHOME"):
             environment.pop(variable, None)
-    return Launch(
+    return LaunchCommand(
         name="TensorFlow's TFLite interpreter",
         command=(named or sys.executable, str(SCRIPT), "tensorflow"),
         environment=environment,

@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 
 from benchmarks.measure.cases import locate_run
-from benchmarks.measure.cpu_contention import OtherWork
+from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import from_register
 from benchmarks.measure.parity import Candidate, measure_answers
 from benchmarks.pipeline.terminal import Terminal
@@ -240,7 +240,7 @@ def run(arguments: argparse.Namespace) -> Published:
     photos, _ = from_register(read_register(arguments.photos), found)
     places = np.linspace(0, len(photos) - 1, min(len(photos), arguments.count)).astype(int)
     case = BenchmarkCase(bundle, found, arguments.photos, tuple(photos[p] for p in places))
-    others = OtherWork()
+    others = CpuContention()
     with Terminal() as terminal:
         rounds = measure(case, variant, arguments.rounds, terminal.step)
     published = Published(

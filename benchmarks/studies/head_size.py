@@ -23,7 +23,7 @@ from benchmarks.studies.study_statistics import Asked
 from mobile_assets.errors import ArtefactError
 from mobile_assets.files import write_text
 from mobile_assets.schema import Document, Record
-from train.training_plan import DEFAULT_BACKBONE, contract_of
+from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
 from train.versions import created_now, versions
 
 HEADS = ("linear", "embedding-128", "embedding-256", "embedding-512", "paper")
@@ -127,16 +127,16 @@ def files_of(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]
     import torch
 
     from export.network.description import ModelDescription
-    from export.network.fold import deployable
+    from export.network.fold import fold_network
     from export.tflite.convert import activation_ranges, convert_float32, to_int8
     from export.tflite.metadata import embed
     from mobile_assets.labels import LabelMap
     from train.model import build_model
 
     torch.manual_seed(0)
-    contract = contract_of(backbone, None)
+    contract = preprocessing_of(backbone, None)
     model = build_model(backbone, head, objects=objects, preprocessing=contract).eval()
-    float32 = convert_float32(deployable(model, contract), contract, description=head)
+    float32 = convert_float32(fold_network(model, contract), contract, description=head)
     shape = (4, contract.height, contract.width, 3)
     photos = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     weights = sum(parameter.numel() for parameter in model.head.parameters())

@@ -31,7 +31,7 @@ from mobile_assets.files import write_text
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.recipes import FIELD, PAPER, PROBE, Recipe
-from train.training_plan import DEFAULT_BACKBONE, contract_of
+from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
 from train.versions import created_now, versions
 
 
@@ -127,14 +127,16 @@ def measure(
     """Trains one variant on one set of photos and asks it about the others."""
     import torch
 
-    from train.batches import Photos, predict, seed_for
+    from train.batches import Photos, predict_batches, seed_for
     from train.device import choose_compute, keep_freed_memory
     from train.engine import Trainer
     from train.model import build_model
     from train.weights import load_imagenet
 
     recipe = _recipe(name, len(task.train), arguments)
-    contract = contract_of(arguments.backbone, arguments.input_size, paper_input=recipe.paper_input)
+    contract = preprocessing_of(
+        arguments.backbone, arguments.input_size, paper_input=recipe.paper_input
+    )
     objects = sorted({object_id for _, object_id in task.train})
     index = {object_id: number for number, object_id in enumerate(objects)}
 
@@ -160,7 +162,7 @@ def measure(
         pixels = pixels_of(files, contract)
         if view.endswith(TURNED):
             pixels = np.rot90(pixels, axes=(1, 2))
-        right = (predict(model, pixels, compute).argmax(1) == truth).tolist()
+        right = (predict_batches(model, pixels, compute).argmax(1) == truth).tolist()
         asked.append(_counted(view, objects, files, right))
     return Result(
         variant=name,
@@ -244,7 +246,7 @@ def _known(file: Path, name: str, arguments: argparse.Namespace) -> Result | Non
     except DamagedError:
         return None
     recipe = _recipe(name, found.train_photos, arguments)
-    size = contract_of(
+    size = preprocessing_of(
         arguments.backbone, arguments.input_size, paper_input=recipe.paper_input
     ).height
     measured = (found.settings, found.backbone, found.input_size)

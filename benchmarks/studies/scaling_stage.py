@@ -11,7 +11,7 @@ from train.inspection import inspect
 from train.prepare import prepare
 from train.readers import read_register
 from train.trainer import train_run
-from train.training_plan import DEFAULT_BACKBONE, TrainOptions, contract_of
+from train.training_plan import DEFAULT_BACKBONE, TrainOptions, preprocessing_of
 
 
 def main(stage: str, photos: Path, out: Path, seed: int) -> float:
@@ -27,7 +27,7 @@ def main(stage: str, photos: Path, out: Path, seed: int) -> float:
         inspect(photos)
     elif stage == "prepare":
         shutil.rmtree(cache, ignore_errors=True)
-        contract = contract_of(DEFAULT_BACKBONE, None)
+        contract = preprocessing_of(DEFAULT_BACKBONE, None)
         started = time.perf_counter()
         prepare(read_register(photos), contract, cache)
     else:

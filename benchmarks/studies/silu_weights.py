@@ -134,9 +134,9 @@ def _photos(manifest: Path, seed: int) -> Tensor:
 
     from mobile_assets.photos import load
     from train.model import Normalise
-    from train.training_plan import contract_of
+    from train.training_plan import preprocessing_of
 
-    contract = contract_of(BACKBONE, None)
+    contract = preprocessing_of(BACKBONE, None)
     with manifest.open(encoding="utf-8", newline="") as file:
         paths = [row["path"] for row in csv.DictReader(file) if row["split"] == "train"]
     chosen = np.random.default_rng(seed).permutation(len(paths))[:_PHOTOS]

@@ -20,14 +20,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.measure.cases import locate_run
-from benchmarks.measure.cpu_contention import OtherWork
+from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import decode_chunks, from_register
-from benchmarks.measure.parity import candidates
-from benchmarks.measure.preprocessing_sensitivity import drawn
+from benchmarks.measure.parity import runnable_candidates
+from benchmarks.measure.preprocessing_sensitivity import sample_photos
 from benchmarks.pipeline.terminal import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import Pixels, Probabilities, Session
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.bundle_study import Trial, about, trial_parser
@@ -128,11 +128,11 @@ def asked(published: Published) -> Iterator[Asked]:
             yield Asked(what, FARTHEST, Estimate(rate.drift))
 
 
-def opened(bundle: Bundle, run: Run, stack: contextlib.ExitStack) -> dict[Subject, Session]:
+def opened(bundle: Bundle, run: Run, stack: contextlib.ExitStack) -> dict[BenchmarkTarget, Session]:
     """The network and every file on every quick runtime that is here."""
     threads = os.cpu_count() or 1
-    sessions: dict[Subject, Session] = {REFERENCE: stack.enter_context(open_reference(run))}
-    for one in candidates(bundle):
+    sessions: dict[BenchmarkTarget, Session] = {REFERENCE: stack.enter_context(open_reference(run))}
+    for one in runnable_candidates(bundle):
         if one.runtime.limit is None:
             session = one.runtime.open(bundle, one.variant, threads)
             sessions[one.subject] = stack.enter_context(session)
@@ -140,12 +140,12 @@ def opened(bundle: Bundle, run: Run, stack: contextlib.ExitStack) -> dict[Subjec
 
 
 def measure(
-    sessions: dict[Subject, Session], pixels: Pixels, rounds: int, terminal: Terminal
+    sessions: dict[BenchmarkTarget, Session], pixels: Pixels, rounds: int, terminal: Terminal
 ) -> tuple[Rate, ...]:
     """Asks all in turn, once uncounted, then `rounds` times."""
     reference = sessions[REFERENCE].predict(pixels)
     first = {subject: session.predict(pixels) for subject, session in sessions.items()}
-    seconds: dict[Subject, list[float]] = {subject: [] for subject in sessions}
+    seconds: dict[BenchmarkTarget, list[float]] = {subject: [] for subject in sessions}
     for turn in range(rounds):
         for subject, session in sessions.items():
             started = time.perf_counter()
@@ -173,11 +173,11 @@ def run(arguments: argparse.Namespace) -> None:
     bundle = read_bundle(arguments.bundle)
     found = locate_run(bundle, arguments.run)
     photos, _ = from_register(read_register(arguments.photos), found)
-    chosen = drawn(photos, arguments.count, seed=0)
+    chosen = sample_photos(photos, arguments.count, seed=0)
     chunks = decode_chunks(chosen, bundle.info.preprocessing, [])
     pixels = np.concatenate([part for _, part in chunks])
     with Terminal() as terminal, contextlib.ExitStack() as stack:
-        other = OtherWork()
+        other = CpuContention()
         rates = measure(opened(bundle, found, stack), pixels, arguments.rounds, terminal)
         busy = other.share()
     published = Published(

@@ -22,7 +22,7 @@ from export.tflite.convert import interpreter
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.log_suppression import quiet
-from mobile_assets.shortlist import best
+from mobile_assets.shortlist import top_objects
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def reading_costs(bundle: Bundle, *, frames: int) -> tuple[Cost, ...]:
 
 
 def _top(values: Any, top: int) -> Any:
-    chosen = best(values[0], top)
+    chosen = top_objects(values[0], top)
     return chosen, values[0][chosen]
 
 

@@ -18,7 +18,7 @@ from train.device import Compute, choose_compute, keep_freed_memory
 from train.engine import Trainer
 from train.model import build_model
 from train.recipes import PAPER
-from train.training_plan import DEFAULT_BACKBONE, contract_of
+from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
 
 WAYS = ("plain", "ours")
 
@@ -44,7 +44,7 @@ def measure(way: str, backbone: str, batches: int) -> float:
 
 def trainer(backbone: str, compute: Compute, batches: int) -> Trainer:
     """A trainer over random pixels, which cost what photos cost."""
-    contract = contract_of(backbone, None)
+    contract = preprocessing_of(backbone, None)
     torch.manual_seed(0)
     model = build_model(backbone, "paper", objects=40, preprocessing=contract)
     photos = batches * PAPER.batch

@@ -9,9 +9,16 @@ import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities
 from benchmarks.runtimes.auxiliary_models import Arrays, Executor, answers, executors
-from benchmarks.verify.checks import Check, Whole, impossible, judged
+from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
 from benchmarks.verify.model_files import end_problems, pixel_problems
-from mobile_assets.bundle import OUTPUT_NAME, Bundle, BundleInfo, Companion, TensorInfo, Variant
+from mobile_assets.bundle import (
+    OUTPUT_NAME,
+    AuxiliaryModel,
+    Bundle,
+    BundleInfo,
+    TensorInfo,
+    Variant,
+)
 from mobile_assets.errors import ArtefactError, DamagedError, InputError
 from mobile_assets.golden import GOLDEN_FOLDER, GoldenVectors
 from mobile_assets.log_suppression import quiet
@@ -31,7 +38,7 @@ _LIKENESS = 0.99
 _REFERENCES = ("float16", "float32")
 
 
-def check_companions(whole: Whole) -> Iterator[Check]:
+def check_auxiliary_models(whole: BundleCheck) -> Iterator[Check]:
     """Declarations of every companion, and its answers on the runtimes that are quick and here."""
     if not whole.bundle.info.companions:
         return
@@ -61,7 +68,7 @@ def _photos(bundle: Bundle) -> Pixels:
         return np.stack([resize(one, bundle.info.preprocessing) for one in drawn_pictures()])
 
 
-def _structure(bundle: Bundle, companion: Companion) -> Check:
+def _structure(bundle: Bundle, companion: AuxiliaryModel) -> Check:
     path = bundle.path(companion)
     try:
         with quiet():
@@ -73,7 +80,7 @@ def _structure(bundle: Bundle, companion: Companion) -> Check:
     return judged("structure", problems, "as described", subject=companion.name)
 
 
-def _structure_problems(bundle: Bundle, companion: Companion, path: Path) -> Iterator[str]:
+def _structure_problems(bundle: Bundle, companion: AuxiliaryModel, path: Path) -> Iterator[str]:
     from export.variants import auxiliary, embedding, topk
 
     info = bundle.info
@@ -88,7 +95,7 @@ def _structure_problems(bundle: Bundle, companion: Companion, path: Path) -> Ite
         yield from auxiliary.package_problems(path, info.preprocessing, exact)
 
 
-def _fits(companion: Companion, info: BundleInfo) -> bool:
+def _fits(companion: AuxiliaryModel, info: BundleInfo) -> bool:
     """Whether the outputs are what an app expects of the kind."""
     size = companion.outputs[0].shape[-1] if companion.outputs else 0
     if companion.kind == "embedding":
@@ -102,8 +109,8 @@ def _row(name: str, dtype: str, size: int) -> TensorInfo:
 
 
 def _answered(
-    whole: Whole,
-    companion: Companion,
+    whole: BundleCheck,
+    companion: AuxiliaryModel,
     photos: Pixels,
     executor: Executor,
     embeddings: dict[str, Arrays],
@@ -129,7 +136,7 @@ def _answered(
     return judged("answers", problems, good, **on)
 
 
-def _reference(whole: Whole, companion: Companion) -> Variant | None:
+def _reference(whole: BundleCheck, companion: AuxiliaryModel) -> Variant | None:
     """The variant whose whole list the short one is taken of, or the next to it."""
     there = {
         variant.precision: variant

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.gates.junit import as_file, clean, suite
+from benchmarks.gates.junit import clean, junit_bytes, suite
 from benchmarks.verify.checks import Check, Verification
 from mobile_assets.files import json_text, write_bytes
 from train.versions import created_now, versions
@@ -50,7 +50,7 @@ def verification_junit(found: Verification) -> bytes:
                 properties=host | versions(),
             )
         )
-    return as_file(root)
+    return junit_bytes(root)
 
 
 def write_verification_junit(path: Path, found: Verification) -> None:

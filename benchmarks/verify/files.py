@@ -10,9 +10,9 @@ from benchmarks.verify.checks import Check, impossible, judged
 from mobile_assets.bundle import (
     BUNDLE_FILE,
     SIGNATURE_FILE,
+    AuxiliaryModel,
     BundleInfo,
     Calibration,
-    Companion,
     Variant,
     content_problems,
 )
@@ -54,7 +54,9 @@ def check_variant_files(folder: Path, info: BundleInfo) -> Iterator[Check]:
         yield judged("size and hash", problems, good, subject=variant.name)
 
 
-def _model_problems(folder: Path, info: BundleInfo, variant: Variant | Companion) -> Iterator[str]:
+def _model_problems(
+    folder: Path, info: BundleInfo, variant: Variant | AuxiliaryModel
+) -> Iterator[str]:
     path = folder / variant.file
     if not path.resolve().is_relative_to(folder.resolve()):
         yield f"{variant.file} lies outside the bundle"

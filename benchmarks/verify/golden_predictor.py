@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runtimes import Pixels, runtimes
-from export.golden.vectors import GoldenPlan, Predicted
+from export.golden.vectors import GoldenPlan, Predictions
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 
@@ -14,7 +14,7 @@ _RUNTIMES = {"tflite": "litert", "coreml": "coreml-reference"}
 """Those that are on every machine, so that an export gives the same golden vectors everywhere."""
 
 
-def predict(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predicted | str:
+def predict(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predictions | str:
     """Answers with a variant, or says why it cannot be executed.
 
     Args:
@@ -28,7 +28,7 @@ def predict(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predicted | st
         return missing
     try:
         with runtime.open(bundle, variant) as session:
-            return Predicted(runtime.name, session.predict(tensors))
+            return Predictions(runtime.name, session.predict(tensors))
     except InputError as error:  # an operation that the reference does not know
         return str(error)
 

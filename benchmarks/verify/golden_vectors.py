@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities, Runtime, runtimes
-from benchmarks.verify.checks import Check, Whole, impossible, judged
+from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
 from export.variants.parity_check import SUM_TOLERANCE
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import ArtefactError, DamagedError, InputError, MissingDependencyError
@@ -45,7 +45,7 @@ class _Inputs:
     own: Pixels
 
 
-def check_vectors(whole: Whole, chosen: Sequence[str]) -> Iterator[Check]:
+def check_vectors(whole: BundleCheck, chosen: Sequence[str]) -> Iterator[Check]:
     """All checks with golden vectors.
 
     Args:
@@ -133,7 +133,7 @@ def _resizing_problem(
     return pixels_differ(resize(Image.fromarray(decoded), bundle.info.preprocessing), tensor, _OURS)
 
 
-def _on_runtimes(whole: Whole, inputs: _Inputs, found: Sequence[Runtime]) -> Iterator[Check]:
+def _on_runtimes(whole: BundleCheck, inputs: _Inputs, found: Sequence[Runtime]) -> Iterator[Check]:
     variants = [v for v in whole.bundle.info.variants if v.format == found[0].format]
     if not variants:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.verify.checks import Check, Whole, impossible, judged
-from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Companion, TensorInfo, Variant
+from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
@@ -17,7 +17,7 @@ _AXIS_LABELS = 2
 
 
 @dataclass(frozen=True)
-class Inside:
+class ModelContents:
     """What was found in one model file.
 
     Attributes:
@@ -31,7 +31,7 @@ class Inside:
     wrong: tuple[str, ...]
 
 
-def check_formats(whole: Whole) -> Iterator[Check]:
+def check_formats(whole: BundleCheck) -> Iterator[Check]:
     """Labels and declarations inside every variant, and that all have one class order."""
     expected = whole.bundle.labels.object_ids
     orders: dict[str, tuple[str, ...]] = {}
@@ -74,7 +74,7 @@ def _label_problems(found: tuple[str, ...], expected: tuple[str, ...]) -> Iterat
             yield f"label {index} is {label!r} instead of {should!r}"
 
 
-def _tflite(whole: Whole, variant: Variant) -> Inside:
+def _tflite(whole: BundleCheck, variant: Variant) -> ModelContents:
     from export.tflite import flatbuffer
     from export.tflite.metadata import read_metadata
 
@@ -91,10 +91,10 @@ def _tflite(whole: Whole, variant: Variant) -> Inside:
     outputs = [output for output in metadata.outputs if output.name == OUTPUT_NAME]
     if len(outputs) != 1 or _AXIS_LABELS not in [kind for _, kind in outputs[0].files]:
         wrong.append(f"the metadata put no labels to one output {OUTPUT_NAME!r}")
-    return Inside(metadata.labels, "metadata", tuple(wrong))
+    return ModelContents(metadata.labels, "metadata", tuple(wrong))
 
 
-def _coreml(whole: Whole, variant: Variant) -> Inside:
+def _coreml(whole: BundleCheck, variant: Variant) -> ModelContents:
     from export.coreml.structure import check_coreml, inputs_and_outputs, read_structure
 
     package, contract = whole.bundle.path(variant), whole.bundle.info.preprocessing
@@ -107,11 +107,11 @@ def _coreml(whole: Whole, variant: Variant) -> Inside:
         check_coreml(package, labels=own, contract=contract, weights=variant.precision)
     except CheckFailedError as error:
         wrong.append(str(error))
-    return Inside(found.labels, "structure", tuple(wrong))
+    return ModelContents(found.labels, "structure", tuple(wrong))
 
 
 def end_problems(
-    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | Companion
+    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | AuxiliaryModel
 ) -> list[str]:
     """How the file's inputs and outputs differ from their description."""
     wrong = []
@@ -123,7 +123,7 @@ def end_problems(
     return wrong
 
 
-def pixel_problems(variant: Variant | Companion, contract: Preprocessing) -> list[str]:
+def pixel_problems(variant: Variant | AuxiliaryModel, contract: Preprocessing) -> list[str]:
     """Whether its input takes the pixels of the contract."""
     shape = (1, contract.height, contract.width, 3)
     types = ("float32", "uint8") if variant.format == "tflite" else ("image",)

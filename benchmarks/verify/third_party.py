@@ -16,7 +16,7 @@ from benchmarks.runtimes import runtimes
 from benchmarks.runtimes.compiled_model import open_compiled
 from benchmarks.runtimes.interface import Pixels, Probabilities
 from benchmarks.runtimes.mediapipe_tasks import setup
-from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classified, classify
+from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification, classify
 from benchmarks.verify.checks import Check, Verification, impossible, judged
 from benchmarks.verify.third_party_answers import (
     RESAMPLED,
@@ -59,7 +59,7 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
     Raises:
         PhotoError: A photo cannot be decoded.
     """
-    shown = _Shown(bundle, tuple(photos))
+    shown = _ClientPhotos(bundle, tuple(photos))
     subjects = [
         _expected(bundle, variant, shown)
         for variant in bundle.info.variants
@@ -88,7 +88,7 @@ def with_clients(found: Verification, photos: Sequence[Path] = ()) -> Verificati
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ClientPhotos:
     """The photos of one verification."""
 
     bundle: Bundle
@@ -125,7 +125,7 @@ def drawn_pictures() -> Iterator[Image.Image]:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _ClientTarget:
     """One variant, with what our runtime answers.
 
     Attributes:
@@ -152,17 +152,17 @@ class _Subject:
         return judged(name, problems, good, subject=self.variant.name, runtime=client)
 
 
-def _expected(bundle: Bundle, variant: Variant, shown: _Shown) -> _Subject:
+def _expected(bundle: Bundle, variant: Variant, shown: _ClientPhotos) -> _ClientTarget:
     try:
         with runtimes("litert")[0].open(bundle, variant) as session:
             answers = session.predict(shown.small), session.predict(shown.as_mediapipe)
     except DamagedError as error:
         nothing = np.zeros((0, 0), dtype=np.float32)
-        return _Subject(bundle, variant, str(error), nothing, nothing)
-    return _Subject(bundle, variant, "", *answers)
+        return _ClientTarget(bundle, variant, str(error), nothing, nothing)
+    return _ClientTarget(bundle, variant, "", *answers)
 
 
-def _mediapipe(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+def _mediapipe(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
     lacking = setup.missing()
     if lacking is not None:
         yield impossible("opened by MediaPipe", lacking, runtime=MEDIAPIPE)
@@ -178,7 +178,9 @@ def _mediapipe(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
         yield from _mediapipe_variant(subject, small, large)
 
 
-def _mediapipe_variant(subject: _Subject, small: Classified, large: Classified) -> Iterator[Check]:
+def _mediapipe_variant(
+    subject: _ClientTarget, small: Classification, large: Classification
+) -> Iterator[Check]:
     error = small.error or large.error
     opened = f"as an ImageClassifier, {len(small.names)} categories"
     yield subject.judge("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
@@ -216,7 +218,7 @@ def _mediapipe_variant(subject: _Subject, small: Classified, large: Classified) 
     yield check
 
 
-def _compiled_model(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+def _compiled_model(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
     name = "scores in CompiledModel"
     for subject in subjects:
         try:
@@ -230,7 +232,7 @@ def _compiled_model(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Che
             yield _compare(subject, name, COMPILED, found, subject.small, subject.tolerance)
 
 
-def _tensorflow(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
+def _tensorflow(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
     name, runtime = "scores in TensorFlow", runtimes("tensorflow")[0]
     lacking = runtime.missing()
     for subject in subjects:
@@ -247,7 +249,7 @@ def _tensorflow(subjects: Sequence[_Subject], shown: _Shown) -> Iterator[Check]:
 
 
 def _compare(
-    subject: _Subject,
+    subject: _ClientTarget,
     name: str,
     client: str,
     found: Probabilities,

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.runtimes.interface import Probabilities
-from benchmarks.runtimes.mediapipe_tasks.image_classifier import SHORTLIST, THRESHOLD, Classified
+from benchmarks.runtimes.mediapipe_tasks.image_classifier import (
+    SHORTLIST,
+    THRESHOLD,
+    Classification,
+)
 
 RESAMPLED = 2e-2
 """How far MediaPipe's score of a full-size photo may be from ours of the same photo, resampled as
@@ -59,7 +63,7 @@ def difference(found: Probabilities, expected: Probabilities) -> Difference:
     return Difference(len(expected), same, float(apart.max()), float(relative.max()))
 
 
-def label_problems(found: Classified, labels: Sequence[str]) -> list[str]:
+def label_problems(found: Classification, labels: Sequence[str]) -> list[str]:
     """What differs between the categories that MediaPipe gave and the label map.
 
     Args:
@@ -84,7 +88,7 @@ def label_problems(found: Classified, labels: Sequence[str]) -> list[str]:
     return [f"category {first} {name} instead of {labels[first]!r}, {len(wrong)} such in all"]
 
 
-def answer_problems(found: Classified) -> list[str]:
+def answer_problems(found: Classification) -> list[str]:
     """What is wrong with the order of the answers, the short lists and the threshold.
 
     Returns:

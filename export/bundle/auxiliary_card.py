@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mobile_assets.bundle import BundleInfo, Companion
+from mobile_assets.bundle import AuxiliaryModel, BundleInfo
 
 
-def companion_notes(companion: Companion) -> str:
+def auxiliary_notes(companion: AuxiliaryModel) -> str:
     """A paragraph of Markdown: what the file takes and gives, and what was done to it."""
     answers = " and ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in companion.outputs)
     purpose = (
@@ -18,13 +18,13 @@ def companion_notes(companion: Companion) -> str:
     )
 
 
-def companion_use(info: BundleInfo) -> str:
+def auxiliary_usage(info: BundleInfo) -> str:
     """How an app uses them, with code; empty if there are none."""
     parts = [_USE[companion.name](companion) for companion in info.companions]
     return "\n\n".join(["### Beside the classifier", *parts]) if parts else ""
 
 
-def _short_android(companion: Companion) -> str:
+def _short_android(companion: AuxiliaryModel) -> str:
     top = companion.outputs[0].shape[-1]
     return f"""The short list on Android, with LiteRT's interpreter; `labels` are the lines of
 `labels.txt`:
@@ -38,7 +38,7 @@ val best = indices[0].zip(probabilities[0].asIterable()).map {{ (n, p) -> labels
 ```"""
 
 
-def _short_ios(companion: Companion) -> str:
+def _short_ios(companion: AuxiliaryModel) -> str:
     name = companion.file.rsplit("/", 1)[-1]
     return f"""The short list on iOS: `{name}` with Vision as above, and this handler. A classifier
 hands over a dictionary of all objects for every frame; this does not.
@@ -55,7 +55,7 @@ let request = VNCoreMLRequest(model: model) {{ request, _ in
 ```"""
 
 
-def _embedding_android(companion: Companion) -> str:
+def _embedding_android(companion: AuxiliaryModel) -> str:
     size = companion.outputs[0].shape[-1]
     return f"""The embedding on Android; the sum of products of two rows is their cosine:
 
@@ -66,7 +66,7 @@ interpreter.runSignature(mapOf<String, Any>("image" to pixels), answers)
 ```"""
 
 
-def _embedding_ios(companion: Companion) -> str:
+def _embedding_ios(companion: AuxiliaryModel) -> str:
     name = companion.file.rsplit("/", 1)[-1]
     return f"""The embedding on iOS: `{name}` with Vision as above. Its one result holds the row:
 

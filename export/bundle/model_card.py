@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from export.bundle.auxiliary_card import companion_notes, companion_use
+from export.bundle.auxiliary_card import auxiliary_notes, auxiliary_usage
 from mobile_assets.bundle import BundleInfo, Calibration, Variant
 from train.run import Run, RunMetrics
 
@@ -96,7 +96,7 @@ def _recommended(info: BundleInfo) -> str:
 def _variants(info: BundleInfo) -> str:
     rows = "\n".join(_variant_row(variant) for variant in info.variants)
     notes = "\n".join(f"- `{variant.name}`: {' '.join(variant.notes)}" for variant in info.variants)
-    notes += "".join(f"\n\n{companion_notes(companion)}" for companion in info.companions)
+    notes += "".join(f"\n\n{auxiliary_notes(companion)}" for companion in info.companions)
     return (
         "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
         f"{rows}\n\n{notes}\n\n"
@@ -166,7 +166,7 @@ def _use(info: BundleInfo) -> str:
         parts += [_android(formats["tflite"].file), _python(formats["tflite"])]
     if "coreml" in formats:
         parts.append(_ios(formats["coreml"].file))
-    parts += [companion_use(info)] if info.companions else []
+    parts += [auxiliary_usage(info)] if info.companions else []
     return "\n\n".join(parts)
 
 

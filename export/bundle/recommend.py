@@ -14,7 +14,7 @@ from mobile_assets.bundle import Bundle, Recommendation, Variant
 from mobile_assets.decision import lower_bound
 
 if TYPE_CHECKING:
-    from export.variants.build_context import Material
+    from export.variants.build_context import BuildContext
 
 Format = Literal["tflite", "coreml"]
 _AS_IT_IS: dict[Format, str] = {"tflite": "tflite-float32", "coreml": "coreml-float16"}
@@ -23,7 +23,7 @@ float16 wherever it can, whatever the weights are."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ShipLimits:
     """What a variant must keep of the network's answers.
 
     Attributes:
@@ -35,19 +35,19 @@ class Limits:
     agreement: float
 
 
-SMALLER_WEIGHTS = Limits(drop_points=0.2, agreement=0.995)
-INTEGER = Limits(drop_points=0.5, agreement=0.985)
+SMALLER_WEIGHTS = ShipLimits(drop_points=0.2, agreement=0.995)
+INTEGER = ShipLimits(drop_points=0.5, agreement=0.985)
 """Also for weights of a few values."""
 
 
-def limits(variant: str) -> Limits:
+def limits(variant: str) -> ShipLimits:
     """What is asked of a variant: as much as its kind can be expected to keep."""
     weights_only = variant.endswith(("float32", "float16", "int8-weights"))
     return SMALLER_WEIGHTS if weights_only else INTEGER
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedVariant:
     """A variant's answers beside the network's."""
 
     variant: Variant
@@ -70,11 +70,11 @@ def judge(
     found: NDArray[np.float32],
     expected: NDArray[np.float32],
     truth: NDArray[np.int64],
-) -> Judged:
+) -> JudgedVariant:
     """Compares probabilities `[N, objects]` of a variant with the network's; N at least 1."""
     best, wanted = found.argmax(axis=1), expected.argmax(axis=1)
     drop = float((wanted == truth).mean() - (best == truth).mean())
-    return Judged(variant, float((best == wanted).mean()), 100 * drop)
+    return JudgedVariant(variant, float((best == wanted).mean()), 100 * drop)
 
 
 def recommend(
@@ -149,11 +149,11 @@ def _listed(missed: dict[str, str]) -> str:
     return "; ".join(f"{name} {why}" for name, why in missed.items())
 
 
-def _same_words(judged: Judged, photos: int) -> str:
+def _same_words(judged: JudgedVariant, photos: int) -> str:
     return f"{round(judged.agreement * photos)} of {photos}"
 
 
-def _lost_words(judged: Judged) -> str:
+def _lost_words(judged: JudgedVariant) -> str:
     lost = round(judged.drop_points, 1)
     return f"{'gains' if lost < 0 else 'loses'} {abs(lost):.1f} points"
 
@@ -173,7 +173,7 @@ def _few(photos: int, needed: int) -> str:
     )
 
 
-def _meets(judged: Judged, photos: int, missed: str, few: str) -> Recommendation:
+def _meets(judged: JudgedVariant, photos: int, missed: str, few: str) -> Recommendation:
     wanted, name = limits(judged.variant.name), judged.variant.name
     low = float(lower_bound(np.array(judged.agreement), np.array(photos)))
     smaller = f" Smaller ones do not: {missed}." if missed else ""
@@ -195,7 +195,7 @@ def _meets(judged: Judged, photos: int, missed: str, few: str) -> Recommendation
 
 
 def answers_of(
-    material: Material, bundle: Bundle, photos: NDArray[np.uint8]
+    material: BuildContext, bundle: Bundle, photos: NDArray[np.uint8]
 ) -> Callable[[Variant], NDArray[np.float32] | None]:
     """Gives a variant's probabilities `[N, objects]` of `[N, H, W, 3]` uint8 photos.
 
@@ -203,7 +203,7 @@ def answers_of(
     rounded network that they were converted from is run in torch, others cannot be judged.
     """
     from export.network.fold import run_photos
-    from export.quantise.fake_quantised import rounded_twin
+    from export.quantise.fake_quantised import fake_quantised_network
     from export.tflite.convert import run_tflite
 
     def run(variant: Variant) -> NDArray[np.float32] | None:
@@ -217,7 +217,9 @@ def answers_of(
             return run_photos(material.palettised(bits).network, photos)
         if variant.precision == "w8a8":
             assert material.calibration is not None, "export_bundle gives integer variants photos"
-            return run_photos(rounded_twin(material.integer.network, material.calibration), photos)
+            return run_photos(
+                fake_quantised_network(material.integer.network, material.calibration), photos
+            )
         return None
 
     return run

@@ -40,8 +40,8 @@ from train.versions import created_now, versions
 
 if TYPE_CHECKING:
     from export.bundle.signing import Signer
-    from export.network.fold import Deployable
-    from export.variants.build_context import Material
+    from export.network.fold import FoldedNetwork
+    from export.variants.build_context import BuildContext
 
 PROBE_PHOTOS = 32
 """On how many photos each exported file is compared with the network."""
@@ -179,13 +179,13 @@ class _Job:
 def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     """Writes everything into `folder`, which is to become `job.out`."""
     from export.bundle.delegates import delegate_table, delegate_views
-    from export.network.fold import deployable
-    from export.variants.auxiliary_writer import write_companions
+    from export.network.fold import fold_network
+    from export.variants.auxiliary_writer import write_auxiliary_models
     from export.variants.registry import EXPORTERS
 
     run = job.run
     say("Folding the network.")
-    network = deployable(load_model(run), run.info.preprocessing)
+    network = fold_network(load_model(run), run.info.preprocessing)
     thresholds = _thresholds(run, job.gathered.validation, network.probabilities)
     material = _material(job, network)
     variants: list[Variant] = []
@@ -195,7 +195,7 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     info = _info(job, thresholds, tuple(variants))
     if job.options.recommend:
         info = _recommended(job, material, Bundle(folder, info, run.labels), say)
-    made = write_companions(job.options, material, folder, say)
+    made = write_auxiliary_models(job.options, material, folder, say)
     info = info.model_copy(update={"companions": made})
     run.labels.write(folder)
     if job.golden is not None:
@@ -217,7 +217,7 @@ def _write(job: _Job, folder: Path, say: Say) -> BundleInfo:
     return info
 
 
-def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> BundleInfo:
+def _recommended(job: _Job, material: BuildContext, made: Bundle, say: Say) -> BundleInfo:
     """The description with the variants to ship."""
     from export.bundle.recommend import answers_of, recommend
 
@@ -238,13 +238,13 @@ def _recommended(job: _Job, material: Material, made: Bundle, say: Say) -> Bundl
     return made.info.model_copy(update={"recommended": found})
 
 
-def _material(job: _Job, network: Deployable) -> Material:
+def _material(job: _Job, network: FoldedNetwork) -> BuildContext:
     from export.qat.run_files import read_quantised
-    from export.variants.build_context import Material
+    from export.variants.build_context import BuildContext
 
     run, calibration = job.run, job.gathered.calibration
     probe = _probe(run, job.gathered)
-    return Material(
+    return BuildContext(
         network=network,
         contract=run.info.preprocessing,
         labels=run.labels,

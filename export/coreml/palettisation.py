@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from export.coreml.convert import convert_coreml
 from export.coreml.structure import CoreMLStructure, weight_name
 from export.network.description import ModelDescription
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import Layer
 from export.quantise.palette import Palette
 from mobile_assets.errors import CheckFailedError
@@ -32,7 +32,7 @@ _FUSION = "common::fuse_conv_scale"
 """The converter's step that would put scales back into weights."""
 
 
-class Scaled(nn.Module):
+class ScaledPalette(nn.Module):
     """A layer whose weights are a palette's values, and a scale per channel after it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Scaled(nn.Module):
 
 
 def convert_palettised(
-    network: Deployable,
+    network: FoldedNetwork,
     palettes: Mapping[str, Palette],
     contract: Preprocessing,
     labels: LabelMap,
@@ -85,7 +85,7 @@ def convert_palettised(
     for name, palette in palettes.items():
         layer = taken_apart.get_submodule(name)
         assert isinstance(layer, Layer)
-        taken_apart.set_submodule(name, Scaled(layer, palette))
+        taken_apart.set_submodule(name, ScaledPalette(layer, palette))
     model = convert_coreml(
         taken_apart,
         contract,

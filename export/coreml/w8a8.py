@@ -18,7 +18,7 @@ from export.coreml.convert import convert_coreml
 from export.coreml.structure import CoreMLStructure
 from export.coreml.weight_quantisation import int8_weights
 from export.network.description import ModelDescription
-from export.quantise.fake_quantised import EightBits
+from export.quantise.fake_quantised import QuantizeDequantize
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
@@ -68,7 +68,7 @@ def check_rounding(twin: nn.Module, structure: CoreMLStructure) -> None:
     Raises:
         CheckFailedError: It rounds more or fewer.
     """
-    wanted = sum(isinstance(module, EightBits) for module in twin.modules())
+    wanted = sum(isinstance(module, QuantizeDequantize) for module in twin.modules())
     found = structure.operations.count("quantize")
     if found != wanted or not wanted:
         raise CheckFailedError(

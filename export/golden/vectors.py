@@ -19,13 +19,13 @@ from mobile_assets.files import sha256_file, write_bytes
 from mobile_assets.golden import (
     GOLDEN_FILE,
     GOLDEN_FOLDER,
-    Best,
     Golden,
     GoldenPhoto,
     GoldenVariant,
     Pixels,
     PixelTolerance,
     Probabilities,
+    TopObjects,
     answer_share,
 )
 from mobile_assets.photos import PhotoError, decode
@@ -58,7 +58,7 @@ _HOW = (
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """What a variant answered.
 
     Attributes:
@@ -70,7 +70,7 @@ class Predicted:
     probabilities: Probabilities
 
 
-Predict = Callable[[Bundle, Variant, Pixels], Predicted | str]
+Predict = Callable[[Bundle, Variant, Pixels], Predictions | str]
 """Answers `[N, H, W, 3]` with a variant of a bundle, or says why nothing here can."""
 
 
@@ -276,13 +276,15 @@ def _moved(
 ) -> list[float]:
     """How far the answer to each photo moves when another good resampler made the tensor."""
     answers = [predict(bundle, variant, tensors) for tensors in others]
-    rows = [answer.probabilities for answer in answers if isinstance(answer, Predicted)]
+    rows = [answer.probabilities for answer in answers if isinstance(answer, Predictions)]
     return [
         max(answer_share(answer[i], expected[i]) for answer in rows) for i in range(len(expected))
     ]
 
 
-def _answers(folder: Path, variant: Variant, answer: Predicted, photos: list[str]) -> GoldenVariant:
+def _answers(
+    folder: Path, variant: Variant, answer: Predictions, photos: list[str]
+) -> GoldenVariant:
     file = f"probabilities/{variant.name}.f32"
     write_bytes(folder / file, answer.probabilities.astype("<f4").tobytes())
     tight, accelerated = tolerances(variant)
@@ -298,9 +300,9 @@ def _answers(folder: Path, variant: Variant, answer: Predicted, photos: list[str
     )
 
 
-def _best(photo: str, row: Probabilities) -> Best:
+def _best(photo: str, row: Probabilities) -> TopObjects:
     order = np.argsort(-row, kind="stable")[:BEST]
-    return Best(
+    return TopObjects(
         photo=photo,
         indices=tuple(int(i) for i in order),
         # Six digits are enough for the eye; the raw file has every bit.

@@ -31,7 +31,7 @@ Padding = tuple[int, int, int, int]
 """Left, right, top, bottom, in pixels."""
 
 
-class Deployable(nn.Module):
+class FoldedNetwork(nn.Module):
     """Raw RGB photo → logits, with static padding and without batch normalisation.
 
     Attributes:
@@ -67,7 +67,7 @@ class Deployable(nn.Module):
 
 
 class ChannelsLast(nn.Module):
-    """A `Deployable` that reads `[N, H, W, 3]` and answers with probabilities.
+    """A `FoldedNetwork` that reads `[N, H, W, 3]` and answers with probabilities.
 
     The photo is centred and padded before its axes are permuted: the converter then finds the
     permutation right before the first convolution and removes it, and the padding becomes part of
@@ -76,7 +76,7 @@ class ChannelsLast(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, network: Deployable) -> None:
+    def __init__(self, network: FoldedNetwork) -> None:
         """Wraps the network without copying its weights."""
         super().__init__()
         centre = network.centre.permute(0, 2, 3, 1).contiguous()
@@ -93,7 +93,7 @@ class ChannelsLast(nn.Module):
 
 
 def run_photos(network: nn.Module, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Softmax of a network's logits; arguments as `Deployable.probabilities`."""
+    """Softmax of a network's logits; arguments as `FoldedNetwork.probabilities`."""
     rows: list[NDArray[np.float32]] = []
     with torch.inference_mode():
         for start in range(0, len(photos), _BATCH):
@@ -104,7 +104,7 @@ def run_photos(network: nn.Module, photos: NDArray[np.uint8]) -> NDArray[np.floa
     return np.concatenate(rows)
 
 
-def deployable(model: ArtefactModel, contract: Preprocessing) -> Deployable:
+def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork:
     """Folds a trained network into the form that is exported; `model` is not changed.
 
     The normalisation's scale, every batch normalisation and the temperature are folded into the
@@ -319,7 +319,7 @@ def _fold_linear(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:
     return folded
 
 
-def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> Deployable:
+def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> FoldedNetwork:
     """Folds the normalisation's scale into the first convolution, where there is one.
 
     `(x / 255 - mean) / std = (x - 255 mean) / (255 std)`: the subtraction stays, so that zero
@@ -330,7 +330,7 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> Deployable:
     calls = _observe(model.backbone, (nn.Conv2d,), normalised)
     readers = [module for module, argument, _ in calls if argument is normalised]
     if len(readers) != 1 or not isinstance(readers[0], nn.Conv2d) or readers[0].groups != 1:
-        return Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), _Plain(normalise, model))
+        return FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), _Plain(normalise, model))
     first = readers[0]
     weight = first.weight.flip(1) if normalise.swap else first.weight
     first.weight = nn.Parameter(weight * normalise.scale.reshape(1, 3, 1, 1))
@@ -340,7 +340,7 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> Deployable:
         bare: dict[nn.Module, nn.Module] = {first: _conv_like(first, nn.Conv2d)}
         _replace(model.backbone, bare.get)
     centre = (-normalise.offset.double() / normalise.scale.double()).float()
-    return Deployable(centre, padding, nn.Sequential(model.backbone, model.head))
+    return FoldedNetwork(centre, padding, nn.Sequential(model.backbone, model.head))
 
 
 class _Plain(nn.Module):

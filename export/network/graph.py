@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 
 Node = fx.Node
 Layer = nn.Conv2d | nn.Linear
@@ -33,7 +33,7 @@ class _Tracer(fx.Tracer):
 
 @dataclass(frozen=True)
 class Graph:
-    """A copy of a `Deployable` whose forward pass is a list of steps.
+    """A copy of a `FoldedNetwork` whose forward pass is a list of steps.
 
     Attributes:
         module: The copy; its layers have the names that they have in the original.
@@ -196,7 +196,7 @@ class Graph:
         return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
-def trace(network: Deployable) -> Graph | None:
+def trace(network: FoldedNetwork) -> Graph | None:
     """Traces a copy of a network.
 
     Returns:
@@ -222,7 +222,9 @@ def trace(network: Deployable) -> Graph | None:
     return made if layers and len(set(layers)) == len(layers) else None
 
 
-def with_layers(network: Deployable, layers: dict[str, tuple[Tensor, Tensor | None]]) -> Deployable:
+def with_layers(
+    network: FoldedNetwork, layers: dict[str, tuple[Tensor, Tensor | None]]
+) -> FoldedNetwork:
     """A copy of a network with other weights and biases in some layers.
 
     Args:

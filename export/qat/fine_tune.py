@@ -21,21 +21,21 @@ from pathlib import Path
 
 import torch
 
-from export.network.fold import deployable
+from export.network.fold import fold_network
 from export.qat.photos import held_out, pixels_of, training_photos
 from export.qat.run_files import Learned
 from export.qat.student import make_student
 from export.qat.trainer import QatTrainer
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
-from train.batches import Photos, predict
+from train.batches import Photos, predict_batches
 from train.checkpoint import Checkpoint
 from train.device import choose_compute, keep_freed_memory
 from train.prepare import Prepared, default_cache, prepare
 from train.readers import Layout, read_register
 from train.recipes import FIELD, Recipe
 from train.run import Run, load_model, read_run
-from train.signals import Interrupts
+from train.signals import InterruptHandler
 from train.training_plan import Reporter
 
 CALIBRATION = 128
@@ -152,7 +152,7 @@ def _learn(
     if compute.device.type == "cpu":
         keep_freed_memory()
     reporter.said("rounding the network, as an export does")
-    teacher = deployable(load_model(run), run.info.preprocessing)
+    teacher = fold_network(load_model(run), run.info.preprocessing)
     student = make_student(teacher, pixels_of(prepared, train[:CALIBRATION])[:])
     if student is None:
         raise InputError(
@@ -162,7 +162,7 @@ def _learn(
     chosen = train[: max(2, options.steps * options.batch // PASSES)]
     recipe = options.recipe(len(chosen))
     others = held_out(run, prepared, train, recipe, seed=options.seed)
-    answers = predict(teacher, others.pixels, compute)  # type: ignore[arg-type]
+    answers = predict_batches(teacher, others.pixels, compute)  # type: ignore[arg-type]
     trainer = QatTrainer(
         student,
         teacher,
@@ -183,7 +183,7 @@ def _learn(
         else f"learning 8 bits from {len(chosen)} photos, {recipe.epochs} times; "
         f"{len(others.pixels)} others, {others.copies} of them altered copies, choose the epoch"
     )
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
         trainer.interrupts = interrupts
         best = trainer.fit(resume)
     trainer.model.load_state_dict(best.weights)

@@ -20,11 +20,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import with_layers
 from export.qat.student import Student
 from export.quantise.gptq import STEPS
-from export.quantise.quantised_network import Quantised
+from export.quantise.quantised_network import QuantisedNetwork
 from mobile_assets.errors import DamagedError
 from mobile_assets.files import new_folder, sha256_file, write_text
 from train.run import QUANTISED_FILE, EpochRecord, QuantisedInfo, Run
@@ -83,7 +83,7 @@ def _packed(layers: dict[str, tuple[Tensor, Tensor | None]]) -> dict[str, Tensor
     return tensors
 
 
-def read_quantised(run: Run, network: Deployable) -> Quantised | None:
+def read_quantised(run: Run, network: FoldedNetwork) -> QuantisedNetwork | None:
     """The 8-bit network of a run that was fine-tuned for it, or None for any other run.
 
     Args:
@@ -113,7 +113,7 @@ def read_quantised(run: Run, network: Deployable) -> Quantised | None:
             f"{path} does not fit the network of its run ({str(error).splitlines()[0]}). "
             "Fine-tune the run again."
         ) from None
-    return Quantised(with_layers(network, layers), (_note(info, len(layers)),))
+    return QuantisedNetwork(with_layers(network, layers), (_note(info, len(layers)),))
 
 
 def _note(info: QuantisedInfo, layers: int) -> str:

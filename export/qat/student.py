@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, Layer, trace, with_layers
 from export.quantise.activation_ranges import HIGH, LOW, Range, scale_and_zero
 from export.quantise.channel_equalisation import equalise
-from export.quantise.fake_quantised import EightBits, eight_bit_steps, with_rounding
+from export.quantise.fake_quantised import QuantizeDequantize, quantized_steps, with_rounding
 from export.quantise.gptq import STEPS
 from export.quantise.layerwise import round_network
 
@@ -98,7 +98,7 @@ class Student:
     """
 
     module: nn.Module
-    network: Deployable
+    network: FoldedNetwork
 
     def layers(self) -> dict[str, Layer]:
         """Every layer by its name in the network."""
@@ -125,7 +125,7 @@ class Student:
         }
 
 
-def make_student(network: Deployable, photos: NDArray[np.uint8]) -> Student | None:
+def make_student(network: FoldedNetwork, photos: NDArray[np.uint8]) -> Student | None:
     """Makes a student that begins where rounding after training ends.
 
     Args:
@@ -145,11 +145,11 @@ def make_student(network: Deployable, photos: NDArray[np.uint8]) -> Student | No
     layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
     start = trace(with_layers(network, layers))
     assert start is not None, "the same network with other numbers"
-    inner = {node.name for node in eight_bit_steps(start)}
+    inner = {node.name for node in quantized_steps(start)}
     ranges = {name: span for name, span in rounded.ranges.items() if name in inner}
     module = with_rounding(start, ranges)
     for name, child in list(module.named_modules()):
-        if isinstance(child, EightBits):
+        if isinstance(child, QuantizeDequantize):
             module.set_submodule(name, FakeEightBits(child.span))
         elif isinstance(child, nn.SiLU):
             module.set_submodule(name, RoundedSiLU())

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.qat.student import Student
-from train.batches import augmented, predict
+from train.batches import augmented, predict_batches
 from train.engine import Stage, Trainer
 from train.run import EpochRecord
-from train.training_state import Best, State
+from train.training_state import BestWeights, TrainingState
 
 TEMPERATURE = 2.0
 """Of the softmax over which answers are compared: also objects of little probability count."""
@@ -32,7 +32,9 @@ class QatTrainer(Trainer):
     and `val_loss` the divergence of the student's answers from the teacher's, in nats.
     """
 
-    def __init__(self, student: Student, teacher: Deployable, answers: Tensor, **rest: Any) -> None:
+    def __init__(
+        self, student: Student, teacher: FoldedNetwork, answers: Tensor, **rest: Any
+    ) -> None:
         """Takes what `Trainer` takes and more.
 
         Args:
@@ -50,7 +52,7 @@ class QatTrainer(Trainer):
     def _objects(self) -> int:
         return self.answers.shape[1]
 
-    def fit(self, resume: State | None = None) -> Best:
+    def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains; weights as rounding alone leaves them are the first to be offered."""
         if resume is None:
             started = time.perf_counter()
@@ -89,7 +91,7 @@ class QatTrainer(Trainer):
 
     def _predict(self) -> Tensor:
         """Logits of the held-out photos."""
-        return predict(
+        return predict_batches(
             self.model,
             self.val.pixels,
             self.compute,

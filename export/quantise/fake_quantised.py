@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, Node, trace
 from export.quantise.activation_ranges import (
     Range,
@@ -30,7 +30,7 @@ Ranges = dict[str, Range]
 _BATCH = 16
 
 
-class EightBits(nn.Module):
+class QuantizeDequantize(nn.Module):
     """Rounds a tensor to int8 and back, as operations that the converter knows."""
 
     def __init__(self, span: Range) -> None:
@@ -48,7 +48,7 @@ class EightBits(nn.Module):
         return steps.dequantize()
 
 
-def rounded_twin(network: Deployable, photos: NDArray[np.uint8]) -> nn.Module:
+def fake_quantised_network(network: FoldedNetwork, photos: NDArray[np.uint8]) -> nn.Module:
     """A copy of a network that rounds its activations as the package will.
 
     Every activation from the first layer to the last is rounded to 8 bits. The centred photo, and
@@ -84,7 +84,7 @@ def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
     Returns:
         The ranges over the photos, each with zero inside.
     """
-    chosen = eight_bit_steps(graph)
+    chosen = quantized_steps(graph)
     ranges: Ranges = {}
     parts = -(-len(photos) // _BATCH)
     read: dict[Node, list[Tensor]] = {}
@@ -129,7 +129,7 @@ def _bounded(graph: Graph, ranges: Ranges) -> Ranges:
     return made
 
 
-def eight_bit_steps(graph: Graph) -> set[Node]:
+def quantized_steps(graph: Graph) -> set[Node]:
     """The steps whose outputs are int8 tensors in a Core ML package.
 
     As in TFLite's full-integer form, but what centres the photo for the first layer stays float16:
@@ -147,7 +147,7 @@ def with_rounding(graph: Graph, ranges: Ranges) -> fx.GraphModule:
         if node.name not in ranges:
             continue
         name = f"eight_bits_{node.name}"
-        graph.module.add_submodule(name, EightBits(ranges[node.name]))
+        graph.module.add_submodule(name, QuantizeDequantize(ranges[node.name]))
         with graph.module.graph.inserting_after(node):
             rounded = graph.module.graph.call_module(name)
         node.replace_all_uses_with(rounded)

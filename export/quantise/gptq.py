@@ -34,7 +34,7 @@ _SAMPLES, _DEPTHWISE_SAMPLES = 1000, 250
 
 
 @dataclass
-class Moments:
+class LayerStatistics:
     """Means and covariances of a layer's inputs and of the outputs that it should give.
 
     Attributes:
@@ -55,7 +55,7 @@ class Moments:
     products: Tensor
 
     @classmethod
-    def of(cls, layer: Layer) -> Moments:
+    def of(cls, layer: Layer) -> LayerStatistics:
         """Of no place yet."""
         groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
         size, width = layer.weight[0].numel(), len(layer.weight) // groups
@@ -126,7 +126,7 @@ def _windows(padded: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Rounded:
+class QuantisedLayer:
     """A layer in 8 bits.
 
     Attributes:
@@ -139,7 +139,9 @@ class Rounded:
     bias: Tensor | None
 
 
-def round_layer(layer: Layer, moments: Moments, *, correct_bias: bool = True) -> Rounded:
+def round_layer(
+    layer: Layer, moments: LayerStatistics, *, correct_bias: bool = True
+) -> QuantisedLayer:
     """Rounds a layer's weights and corrects its bias.
 
     Args:
@@ -154,16 +156,16 @@ def round_layer(layer: Layer, moments: Moments, *, correct_bias: bool = True) ->
     steps = _round(weight, covariance, scale)
     rounded = steps * scale
     bias = corrected_bias(layer, rounded, moments) if correct_bias else layer.bias
-    return Rounded(rounded.reshape(shape).float(), bias)
+    return QuantisedLayer(rounded.reshape(shape).float(), bias)
 
 
-def keep_layer(layer: Layer, moments: Moments) -> Rounded:
+def keep_layer(layer: Layer, moments: LayerStatistics) -> QuantisedLayer:
     """Corrects a layer's bias for what the layers before it changed and keeps its weights."""
     weight = layer.weight.double().reshape(moments.groups, -1, layer.weight[0].numel())
-    return Rounded(layer.weight, corrected_bias(layer, weight, moments))
+    return QuantisedLayer(layer.weight, corrected_bias(layer, weight, moments))
 
 
-def corrected_bias(layer: Layer, weight: Tensor, moments: Moments) -> Tensor | None:
+def corrected_bias(layer: Layer, weight: Tensor, moments: LayerStatistics) -> Tensor | None:
     """The bias with which a weight `[G, O, K]` gives the average output that it should."""
     if layer.bias is None:
         return None

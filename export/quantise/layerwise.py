@@ -22,7 +22,7 @@ from export.quantise.activation_ranges import (
     ratio_db,
     rows_of,
 )
-from export.quantise.gptq import Moments, Rounded, keep_layer, round_layer
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, round_layer
 
 _BATCH = 16
 _MOST_VALUES = 12 * 10**7
@@ -30,7 +30,7 @@ _MOST_VALUES = 12 * 10**7
 1.4 GB at most."""
 
 Batches = list[Any]
-Work = Callable[[Layer, Moments], Rounded]
+Work = Callable[[Layer, LayerStatistics], QuantisedLayer]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RoundedNetwork:
         photos: How many photos were used.
     """
 
-    layers: dict[str, Rounded]
+    layers: dict[str, QuantisedLayer]
     ranges: dict[str, Range]
     reports: tuple[LayerReport, ...]
     photos: int
@@ -136,7 +136,7 @@ class _Run:
         self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
         self.wanted: dict[Node, Batches] = {}
         self.found: dict[Node, Batches] = {}
-        self.layers: dict[str, Rounded] = {}
+        self.layers: dict[str, QuantisedLayer] = {}
         self.ranges: dict[str, Range] = {}
         self.reports: list[LayerReport] = []
 
@@ -163,7 +163,7 @@ class _Run:
     def _round(self, node: Node) -> None:
         layer, target = self.graph.layer(node), self.rounded.layer(node)
         assert layer is not None and target is not None
-        moments = Moments.of(layer)
+        moments = LayerStatistics.of(layer)
         (source,) = node.all_input_nodes
         pairs = zip(self.found[source], self.wanted[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.network.graph import Layer
-from export.quantise.gptq import Moments, Rounded, corrected_bias, round_in_turn
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, corrected_bias, round_in_turn
 
 _SPREAD, _BIAS = 2.0**-10, 2.0**-12
 """Smallest scale as a share of the layer's largest, and of what a channel's bias is in units of the
@@ -56,7 +56,7 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class Palettised(Rounded):
+class PalettisedLayer(QuantisedLayer):
     """A layer whose weights are of a palette.
 
     Attributes:
@@ -66,19 +66,19 @@ class Palettised(Rounded):
     palette: Palette
 
 
-def palettiser(bits: int) -> Callable[[Layer, Moments], Palettised]:
+def palettiser(bits: int) -> Callable[[Layer, LayerStatistics], PalettisedLayer]:
     """What gives a layer a palette, for `export.quantise.layerwise.round_network`.
 
     Args:
         bits: The palette has two to the power of them values; at most 8.
     """
 
-    def palettise(layer: Layer, moments: Moments) -> Palettised:
+    def palettise(layer: Layer, moments: LayerStatistics) -> PalettisedLayer:
         palette = _palettise(layer, moments, bits)
         rounded = palette.weight
         shape = (moments.groups, -1, layer.weight[0].numel())
         bias = corrected_bias(layer, rounded.double().reshape(shape), moments)
-        return Palettised(rounded, bias, palette)
+        return PalettisedLayer(rounded, bias, palette)
 
     return palettise
 
@@ -89,7 +89,7 @@ def no_smaller(layer: Layer, bits: int) -> bool:
     return bool(palette >= 2 * layer.weight.numel())
 
 
-def _palettise(layer: Layer, moments: Moments, bits: int) -> Palette:
+def _palettise(layer: Layer, moments: LayerStatistics, bits: int) -> Palette:
     weight = layer.weight.double().reshape(moments.groups, -1, layer.weight[0].numel())
     scale, unit = _scales(layer)
     by_channel = scale.reshape(*weight.shape[:2], 1)

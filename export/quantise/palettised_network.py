@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
 from export.quantise.layerwise import RoundedNetwork, round_network
 from export.quantise.mixed_precision import layers_to_keep
-from export.quantise.palette import Palette, Palettised, no_smaller, palettiser
-from export.quantise.quantised_network import Quantised
+from export.quantise.palette import Palette, PalettisedLayer, no_smaller, palettiser
+from export.quantise.quantised_network import QuantisedNetwork
 from mobile_assets.errors import CheckFailedError
 
 MOST_FLOAT = 0.05
@@ -24,7 +24,7 @@ _FIRST = 32
 
 
 @dataclass(frozen=True)
-class PalettisedNetwork(Quantised):
+class PalettisedNetwork(QuantisedNetwork):
     """A network whose weights are of palettes.
 
     Attributes:
@@ -34,7 +34,7 @@ class PalettisedNetwork(Quantised):
     palettes: dict[str, Palette] = field(default_factory=dict)
 
 
-def palettise(network: Deployable, photos: NDArray[np.uint8], *, bits: int) -> PalettisedNetwork:
+def palettise(network: FoldedNetwork, photos: NDArray[np.uint8], *, bits: int) -> PalettisedNetwork:
     """Gives every layer a palette, but for those that do most damage for their size.
 
     Args:
@@ -61,7 +61,9 @@ def palettise(network: Deployable, photos: NDArray[np.uint8], *, bits: int) -> P
         network=with_layers(network, {name: (one.weight, one.bias) for name, one in found.items()}),
         notes=_notes(graph, rounded, kept, bits),
         kept=kept,
-        palettes={name: one.palette for name, one in found.items() if isinstance(one, Palettised)},
+        palettes={
+            name: one.palette for name, one in found.items() if isinstance(one, PalettisedLayer)
+        },
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
 from export.quantise.channel_equalisation import equalise
 from export.quantise.layerwise import round_network
@@ -15,7 +15,7 @@ from export.quantise.mixed_precision import layers_to_keep
 
 
 @dataclass(frozen=True)
-class Quantised:
+class QuantisedNetwork:
     """A network for an integer variant.
 
     Attributes:
@@ -26,12 +26,14 @@ class Quantised:
             activations in float32 in a TFLite file.
     """
 
-    network: Deployable
+    network: FoldedNetwork
     notes: tuple[str, ...]
     kept: frozenset[str] = frozenset()
 
 
-def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: bool) -> Quantised:
+def quantise(
+    network: FoldedNetwork, photos: NDArray[np.uint8], *, activations: bool
+) -> QuantisedNetwork:
     """Equalises channels, rounds weights to 8 bits and corrects biases.
 
     Where activations stay in float, so do the weights that do most damage for their size.
@@ -47,7 +49,7 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
             "Weights are rounded to the nearest step: this backbone's layers cannot be followed "
             "one by one."
         )
-        return Quantised(network, (note,))
+        return QuantisedNetwork(network, (note,))
     equal = equalise(graph, photos) if activations else 0
     kept = graph.beginning_layers() if activations else frozenset[str]()
     rounded = round_network(graph, photos, activations=activations, kept=kept)
@@ -75,7 +77,7 @@ def quantise(network: Deployable, photos: NDArray[np.uint8], *, activations: boo
         f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
         f"{rounded.reports[-1].ratio_db:.1f} dB."
     )
-    return Quantised(with_layers(network, layers), tuple(notes), kept)
+    return QuantisedNetwork(with_layers(network, layers), tuple(notes), kept)
 
 
 def _beginning_note(kept: frozenset[str]) -> str:

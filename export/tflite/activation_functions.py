@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from export.quantise.activation_ranges import Curve
-from export.tflite.flatbuffer import read
+from export.tflite.flatbuffer import read_model
 
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CHANNELWISE = ("LOGISTIC", "MUL", "PAD")
@@ -40,7 +40,7 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Curved:
+class ActivationInput:
     """A tensor that one activation alone reads.
 
     Attributes:
@@ -52,7 +52,7 @@ class Curved:
     reach: Tensor | None
 
 
-class CurvedFile:
+class ActivationFile:
     """A float32 file of `export.tflite.convert.convert_float32`, looked at for SiLUs and sigmoids."""
 
     def __init__(self, content: bytes) -> None:
@@ -60,7 +60,7 @@ class CurvedFile:
         from ai_edge_litert import schema_py_generated as schema
 
         names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-        self._model = read(content)
+        self._model = read_model(content)
         self._graph = self._model.subgraphs[0]
         self.operators = [
             Operator(
@@ -76,11 +76,11 @@ class CurvedFile:
             for index in operator.reads:
                 self._readers.setdefault(index, []).append(operator)
 
-    def curved(self) -> dict[int, Curved]:
+    def curved(self) -> dict[int, ActivationInput]:
         """Every tensor that one activation alone reads, by its index."""
         curves = {one.gives: self._curve(one.gives) for one in self.operators}
         return {
-            index: Curved(curve, self._reach(index))
+            index: ActivationInput(curve, self._reach(index))
             for index, curve in curves.items()
             if curve is not None
         }

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.network.fold import ChannelsLast, Deployable
+from export.network.fold import ChannelsLast, FoldedNetwork
 from export.quantise.activation_ranges import Range, before_curve, bounded, rows_of
-from export.tflite.activation_functions import CurvedFile, Operator
+from export.tflite.activation_functions import ActivationFile, Operator
 from export.tflite.flatbuffer import (
-    Tail,
+    FloatTail,
     activation_names,
     float_tail,
     label_ends,
@@ -29,7 +29,7 @@ Ranges = dict[str, tuple[float, float]]
 """Smallest and largest value of each activation, by tensor name."""
 
 
-def convert_float32(network: Deployable, contract: Preprocessing, *, description: str) -> bytes:
+def convert_float32(network: FoldedNetwork, contract: Preprocessing, *, description: str) -> bytes:
     """Converts a network to a float32 TFLite file.
 
     Returns:
@@ -103,7 +103,7 @@ def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
     extremes = np.stack([np.zeros_like(photos[0]), np.full_like(photos[0], 255)])
     names = activation_names(float32)
     first = list(names)[:2]  # the photo and the centred photo
-    file = CurvedFile(float32)
+    file = ActivationFile(float32)
     curved = file.curved()
     seen: dict[int, list[torch.Tensor]] = {index: [] for index in curved}
     with quiet():
@@ -171,7 +171,7 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
         A file whose input is uint8 and whose logits, softmax and output are float32.
     """
     with quiet():
-        recipe = _int8_recipe(float_tail(float32), CurvedFile(float32).beginning())
+        recipe = _int8_recipe(float_tail(float32), ActivationFile(float32).beginning())
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()
@@ -180,7 +180,7 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     return unsigned_input(quantised)
 
 
-def _int8_recipe(tail: Tail, beginning: Sequence[Operator]) -> Any:
+def _int8_recipe(tail: FloatTail, beginning: Sequence[Operator]) -> Any:
     """Static int8 for everything up to the last layer, which multiplies int8 and answers in float.
 
     What a network with SiLU begins with is float, too: see `Graph.beginning`.

@@ -16,7 +16,7 @@ _ALIGNMENT = 16
 """The schema's alignment of constants, in bytes; runtimes map them straight from the file."""
 
 
-def read(content: bytes) -> Any:
+def read_model(content: bytes) -> Any:
     """Parses a TFLite file into the schema's mutable `ModelT`.
 
     The quantiser puts constants behind the FlatBuffer and refers to them by their place in the
@@ -80,7 +80,7 @@ def _sharing_builder() -> Any:
     return Sharing()
 
 
-def write(model: Any) -> bytes:
+def write_model(model: Any) -> bytes:
     """Packs a `ModelT` into a TFLite file whose constants are aligned."""
     builder = _sharing_builder()
     buffers = model.buffers
@@ -97,7 +97,7 @@ def operator_names(content: bytes) -> Counter[str]:
     from ai_edge_litert import schema_py_generated as schema
 
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = read(content)
+    model = read_model(content)
     counts: Counter[str] = Counter()
     for graph in model.subgraphs:
         counts.update(names[_code(model.operatorCodes[op.opcodeIndex])] for op in graph.operators)
@@ -114,7 +114,7 @@ def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[Te
     from ai_edge_litert import schema_py_generated as schema
 
     types = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
-    graph = read(content).subgraphs[0]
+    graph = read_model(content).subgraphs[0]
 
     def info(index: int) -> TensorInfo:
         tensor = graph.tensors[index]
@@ -142,7 +142,7 @@ def label_ends(
     Raises:
         ValueError: The file has more than one subgraph, signature or input, or other outputs.
     """
-    model = read(content)
+    model = read_model(content)
     if len(model.subgraphs) != 1 or len(model.signatureDefs) != 1:
         raise ValueError("the converter made more than one subgraph or signature")
     graph, signature = model.subgraphs[0], model.signatureDefs[0]
@@ -158,7 +158,7 @@ def label_ends(
             raise ValueError("the converter put the outputs in another order")
         graph.tensors[index].name = entry.name = name.encode()
     model.description = description.encode()
-    return write(model)
+    return write_model(model)
 
 
 def _shorten_names(tensors: list[Any], outputs: tuple[str, ...]) -> None:
@@ -194,7 +194,7 @@ def unsigned_input(content: bytes) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = read(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     inner = graph.tensors[graph.inputs[0]]
     if inner.type != schema.TensorType.INT8:
@@ -215,7 +215,7 @@ def unsigned_input(content: bytes) -> bytes:
     graph.operators.insert(0, operator)
     graph.inputs = np.array([index], dtype=np.int32)
     model.signatureDefs[0].inputs[0].tensorIndex = index
-    return write(model)
+    return write_model(model)
 
 
 def _operator_index(model: Any, code: int) -> int:
@@ -233,7 +233,7 @@ def _operator_index(model: Any, code: int) -> int:
 
 def input_quantisation(content: bytes) -> tuple[float, int] | None:
     """Scale and zero point of the input, or None if it is not quantised."""
-    graph = read(content).subgraphs[0]
+    graph = read_model(content).subgraphs[0]
     quantisation = graph.tensors[graph.inputs[0]].quantization
     if quantisation is None or quantisation.scale is None or not len(quantisation.scale):
         return None
@@ -244,7 +244,7 @@ def add_metadata_buffer(content: bytes, *, name: str, data: bytes) -> bytes:
     """Embeds a named metadata buffer, replacing one of the same name."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = read(content)
+    model = read_model(content)
     model.metadata = [m for m in model.metadata or [] if m.name != name.encode()]
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(data, dtype=np.uint8)
@@ -252,12 +252,12 @@ def add_metadata_buffer(content: bytes, *, name: str, data: bytes) -> bytes:
     entry = schema.MetadataT()
     entry.name, entry.buffer = name.encode(), len(model.buffers) - 1
     model.metadata.append(entry)
-    return write(model)
+    return write_model(model)
 
 
 def metadata_buffer(content: bytes, name: str) -> bytes | None:
     """The content of a named metadata buffer, or None."""
-    model = read(content)
+    model = read_model(content)
     for entry in model.metadata or []:
         if entry.name == name.encode():
             data: NDArray[np.uint8] = np.asarray(model.buffers[entry.buffer].data, dtype=np.uint8)
@@ -272,7 +272,7 @@ def activation_names(content: bytes) -> dict[int, str]:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    graph = read(content).subgraphs[0]
+    graph = read_model(content).subgraphs[0]
     computed = [int(index) for op in graph.operators for index in op.outputs]
     return {
         index: graph.tensors[index].name.decode()
@@ -282,7 +282,7 @@ def activation_names(content: bytes) -> dict[int, str]:
 
 
 @dataclass(frozen=True)
-class Tail:
+class FloatTail:
     """The end of the graph that answers in float32 in the full-integer form.
 
     Attributes:
@@ -295,7 +295,7 @@ class Tail:
     between: tuple[str, ...]
 
 
-def float_tail(content: bytes) -> Tail:
+def float_tail(content: bytes) -> FloatTail:
     """Finds the end of a converted graph, from its last or its embedding layer to the softmax.
 
     Raises:
@@ -303,7 +303,7 @@ def float_tail(content: bytes) -> Tail:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = read(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     kinds = [_code(model.operatorCodes[op.opcodeIndex]) for op in graph.operators]
     names = [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
@@ -314,8 +314,8 @@ def float_tail(content: bytes) -> Tail:
     # Only an embedding's normalisation has a reciprocal square root.
     roots = [i for i, kind in enumerate(kinds) if kind == schema.BuiltinOperator.RSQRT]
     if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
-        return Tail((names[last],), ())
-    return Tail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
+        return FloatTail((names[last],), ())
+    return FloatTail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
 
 
 def layer_answers(content: bytes) -> dict[str, tuple[str, str]]:
@@ -327,7 +327,7 @@ def layer_answers(content: bytes) -> dict[str, tuple[str, str]]:
 
     kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
     codes = {getattr(schema.BuiltinOperator, kind): kind for kind in kinds}
-    model = read(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     found = {}
     for operator in graph.operators:

@@ -13,7 +13,7 @@ from export.coreml.structure import read_structure, specification_of
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants.operations import operations
-from mobile_assets.bundle import INPUT_NAME, Companion, TensorInfo
+from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel, TensorInfo
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.files import sha256_path, size_of
 from mobile_assets.log_suppression import quiet
@@ -28,23 +28,23 @@ LABELS_FACT = "artefact-id.labels_sha256"
 _SUFFIXES: dict[str, str] = {"tflite": "tflite", "coreml": "mlpackage"}
 
 
-def companion_file(kind: Kind, of: Format) -> str:
+def auxiliary_file(kind: Kind, of: Format) -> str:
     """Where a bundle has it, such as `models/artefact-id.shortlist.mlpackage`."""
     return f"models/artefact-id.{kind}.{_SUFFIXES[of]}"
 
 
-def recorded(kind: Kind, of: Format, bundle: Path, notes: tuple[str, ...]) -> Companion:
+def recorded(kind: Kind, of: Format, bundle: Path, notes: tuple[str, ...]) -> AuxiliaryModel:
     """The record of a file that was just written into a bundle.
 
     Raises:
         DamagedError: It is a package that cannot be read.
     """
-    path = bundle / companion_file(kind, of)
+    path = bundle / auxiliary_file(kind, of)
     inputs, outputs = declared_ends(path)
-    return Companion(
+    return AuxiliaryModel(
         kind=kind,
         format=of,
-        file=companion_file(kind, of),
+        file=auxiliary_file(kind, of),
         bytes=size_of(path),
         sha256=sha256_path(path),
         inputs=inputs,

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from export.quantise.calibration_photos import Say
 from export.variants.auxiliary import Format
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.embedding import write_embedding
 from export.variants.options import ExportOptions
 from export.variants.topk import write_shortlist
-from mobile_assets.bundle import Companion
+from mobile_assets.bundle import AuxiliaryModel
 
 _FORMATS: tuple[Format, ...] = ("tflite", "coreml")
 
 
-def write_companions(
-    options: ExportOptions, material: Material, bundle: Path, say: Say
-) -> tuple[Companion, ...]:
+def write_auxiliary_models(
+    options: ExportOptions, material: BuildContext, bundle: Path, say: Say
+) -> tuple[AuxiliaryModel, ...]:
     """Writes those that were asked for into the bundle, in each format that its variants have.
 
     Args:
@@ -29,7 +29,7 @@ def write_companions(
     Raises:
         CheckFailedError: One does not answer as the network does.
     """
-    made: list[Companion] = []
+    made: list[AuxiliaryModel] = []
     formats = {name.partition("-")[0] for name in options.checked_variants()}
     for of in _FORMATS:
         if of in formats and options.embedding:

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from export.quantise.quantised_network import Quantised
-from export.variants.build_context import Material, Rounding
+from export.quantise.quantised_network import QuantisedNetwork
+from export.variants.build_context import BuildContext, Rounding
 from mobile_assets.bundle import TensorInfo, Variant
 from mobile_assets.files import sha256_path, size_of
 
@@ -30,7 +30,7 @@ class Exporter(ABC):
         """The part of the name after the format."""
         return self.name.removeprefix(f"{self.format}-")
 
-    def export(self, material: Material, bundle: Path) -> Variant:
+    def export(self, material: BuildContext, bundle: Path) -> Variant:
         """Writes the variant into the bundle and checks it.
 
         Raises:
@@ -52,10 +52,10 @@ class Exporter(ABC):
             notes=self.notes + self.source(material).notes,
         )
 
-    def source(self, material: Material) -> Quantised:
+    def source(self, material: BuildContext) -> QuantisedNetwork:
         """The network that the variant is converted from."""
         return material.source(self.rounding)
 
     @abstractmethod
-    def write(self, material: Material, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> Ends:
         """Writes and checks the file or package; gives its inputs and outputs."""

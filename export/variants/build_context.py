@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.network.description import ModelDescription
-from export.network.fold import Deployable
+from export.network.fold import FoldedNetwork
 from export.quantise.palettised_network import PalettisedNetwork, palettise
-from export.quantise.quantised_network import Quantised, quantise
+from export.quantise.quantised_network import QuantisedNetwork, quantise
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 
@@ -21,7 +21,7 @@ Rounding = Literal["none", "weights", "full"]
 
 
 @dataclass(frozen=True)
-class Material:
+class BuildContext:
     """What every variant is made of.
 
     Attributes:
@@ -36,7 +36,7 @@ class Material:
         learned: The network with 8-bit weights that were fine-tuned, if they were.
     """
 
-    network: Deployable
+    network: FoldedNetwork
     contract: Preprocessing
     labels: LabelMap
     description: ModelDescription
@@ -44,7 +44,7 @@ class Material:
     calibration: NDArray[np.uint8] | None
     probe: NDArray[np.uint8]
     expected: NDArray[np.float32]
-    learned: Quantised | None = None
+    learned: QuantisedNetwork | None = None
     _palettised: dict[int, PalettisedNetwork] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -55,12 +55,12 @@ class Material:
         return convert_float32(self.network, self.contract, description=self.description.name)
 
     @cached_property
-    def integer(self) -> Quantised:
+    def integer(self) -> QuantisedNetwork:
         """The network for 8-bit weights and activations."""
         return self.learned or self._quantised(activations=True)
 
     @cached_property
-    def integer_weights(self) -> Quantised:
+    def integer_weights(self) -> QuantisedNetwork:
         """The network for 8-bit weights and float activations."""
         return self._quantised(activations=False)
 
@@ -71,12 +71,12 @@ class Material:
             self._palettised[bits] = palettise(self.network, self.calibration, bits=bits)
         return self._palettised[bits]
 
-    def source(self, rounding: Rounding) -> Quantised:
+    def source(self, rounding: Rounding) -> QuantisedNetwork:
         """The network that a variant is converted from."""
         if rounding == "none":
-            return Quantised(self.network, ())
+            return QuantisedNetwork(self.network, ())
         return self.integer if rounding == "full" else self.integer_weights
 
-    def _quantised(self, *, activations: bool) -> Quantised:
+    def _quantised(self, *, activations: bool) -> QuantisedNetwork:
         assert self.calibration is not None, "export_bundle gives integer variants photos"
         return quantise(self.network, self.calibration, activations=activations)

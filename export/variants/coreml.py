@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from export.coreml import structure
 from export.network.fold import run_photos
 from export.quantise.palettised_network import PalettisedNetwork
-from export.quantise.quantised_network import Quantised
+from export.quantise.quantised_network import QuantisedNetwork
 from export.variants.base import Ends, Exporter
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
 
 
-def _float16_layers(source: Quantised) -> dict[str, str]:
+def _float16_layers(source: QuantisedNetwork) -> dict[str, str]:
     """The fact of a package that names the layers that stay in float16; none if none do."""
     return {structure.FLOAT16_LAYERS: " ".join(sorted(source.kept))} if source.kept else {}
 
@@ -24,7 +24,7 @@ class _CoreML(Exporter):
     suffix = "mlpackage"
     float32: ClassVar[bool] = False
 
-    def write(self, material: Material, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> Ends:
         """Converts, saves and checks the structure of what was saved."""
         from export.coreml.convert import convert_coreml, save_package
 
@@ -116,11 +116,11 @@ class CoreMLPalette(_CoreML):
             "structure and not run, since Core ML runs on Apple systems only.",
         )
 
-    def source(self, material: Material) -> PalettisedNetwork:
+    def source(self, material: BuildContext) -> PalettisedNetwork:
         """The network whose weights are of palettes."""
         return material.palettised(self.bits)
 
-    def write(self, material: Material, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> Ends:
         """Finds palettes, compares with the network, converts and checks what was saved."""
         from export.coreml.convert import save_package
         from export.coreml.palettisation import check_palettes, convert_palettised
@@ -161,15 +161,15 @@ class CoreMLW8A8(_CoreML):
     )
     tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.9)
 
-    def write(self, material: Material, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> Ends:
         """Rounds activations, compares with the network, converts and checks what was saved."""
         from export.coreml.convert import save_package
         from export.coreml.w8a8 import check_rounding, convert_w8a8
-        from export.quantise.fake_quantised import rounded_twin
+        from export.quantise.fake_quantised import fake_quantised_network
 
         assert material.calibration is not None, "export_bundle gives integer variants photos"
         source = material.source(self.rounding)
-        twin = rounded_twin(source.network, material.calibration)
+        twin = fake_quantised_network(source.network, material.calibration)
         found = run_photos(twin, material.probe)
         check_probabilities(self.name, found, material.expected, self.tolerance)
         model = convert_w8a8(

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export.coreml.convert import Array, convert_arrays, save_package
-from export.network.fold import ChannelsLast, Deployable
+from export.network.fold import ChannelsLast, FoldedNetwork
 from export.tflite import flatbuffer
 from export.tflite.convert import run_tflite, to_float16
 from export.variants import auxiliary
 from export.variants.auxiliary import Format
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
-from mobile_assets.bundle import INPUT_NAME, Companion
+from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.files import write_bytes
 from mobile_assets.log_suppression import quiet
@@ -67,7 +67,7 @@ def check_head(run: Run) -> None:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitNetwork:
     """A network taken apart before its last layer.
 
     Attributes:
@@ -75,11 +75,11 @@ class Parts:
         directions: What rows are multiplied by to make logits, `[objects, D]`.
     """
 
-    embedding: Deployable
+    embedding: FoldedNetwork
     directions: Tensor
 
 
-def take_apart(network: Deployable) -> Parts:
+def split_network(network: FoldedNetwork) -> SplitNetwork:
     """Copies a folded network with an embedding without its classifier.
 
     Raises:
@@ -93,10 +93,10 @@ def take_apart(network: Deployable) -> Parts:
     classifier = head[-1]
     assert isinstance(classifier, nn.Linear)
     layers[-1] = head[:-1]
-    return Parts(made.eval(), classifier.weight.detach())
+    return SplitNetwork(made.eval(), classifier.weight.detach())
 
 
-class _Embedded(ChannelsLast):
+class _EmbeddingModel(ChannelsLast):
     """Reads `[N, H, W, 3]` as the classifier does and answers with rows of length 1."""
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -105,7 +105,7 @@ class _Embedded(ChannelsLast):
         return {EMBEDDING_NAME: self.body(padded.permute(0, 3, 1, 2))}
 
 
-def write_embedding(material: Material, bundle: Path, of: Format) -> Companion:
+def write_embedding(material: BuildContext, bundle: Path, of: Format) -> AuxiliaryModel:
     """Writes the embedding's file into the bundle and checks it.
 
     Args:
@@ -117,8 +117,8 @@ def write_embedding(material: Material, bundle: Path, of: Format) -> Companion:
         CheckFailedError: Its rows are not of length 1, or their cosines do not make the network's
             probabilities.
     """
-    parts = take_apart(material.network)
-    path = bundle / auxiliary.companion_file("embedding", of)
+    parts = split_network(material.network)
+    path = bundle / auxiliary.auxiliary_file("embedding", of)
     path.parent.mkdir(parents=True, exist_ok=True)
     if of == "tflite":
         description = f"{material.description.name}: embedding"
@@ -130,7 +130,7 @@ def write_embedding(material: Material, bundle: Path, of: Format) -> Companion:
     return auxiliary.recorded("embedding", of, bundle, _NOTES[of])
 
 
-def _write_package(parts: Parts, material: Material, path: Path) -> None:
+def _write_package(parts: SplitNetwork, material: BuildContext, path: Path) -> None:
     told = Array("float32", "What the photo shows, as a row of length 1; products are cosines.")
     model = convert_arrays(
         parts.embedding,
@@ -148,13 +148,13 @@ def _write_package(parts: Parts, material: Material, path: Path) -> None:
     auxiliary.refuse("The embedding's package", problems)
 
 
-def _convert(network: Deployable, contract: Preprocessing, description: str) -> bytes:
+def _convert(network: FoldedNetwork, contract: Preprocessing, description: str) -> bytes:
     with quiet():
         import litert_torch
 
         litert_torch.config.show_progress = False
         sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
-        wrapped = _Embedded(network).eval()
+        wrapped = _EmbeddingModel(network).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
     return flatbuffer.label_ends(content, description=description, outputs=(EMBEDDING_NAME,))
 

@@ -50,11 +50,11 @@ def operations(path: Path) -> tuple[Operation, ...]:
 def _tflite(content: bytes) -> tuple[Operation, ...]:
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.tflite.flatbuffer import read
+    from export.tflite.flatbuffer import read_model
 
     types = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = read(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
 
     def constant(index: int) -> bool:

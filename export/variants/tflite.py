@@ -9,7 +9,7 @@ from typing import ClassVar
 from export.tflite import flatbuffer
 from export.tflite.metadata import embed
 from export.variants.base import Ends, Exporter
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.files import write_bytes
@@ -21,7 +21,7 @@ class _TFLite(Exporter):
     tolerance: ClassVar[Tolerance]
     input_type: ClassVar[str] = "float32"
 
-    def write(self, material: Material, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> Ends:
         """Converts, embeds labels and metadata, and compares with the network."""
         from export.tflite.convert import run_tflite
 
@@ -34,10 +34,10 @@ class _TFLite(Exporter):
         return ends
 
     @abstractmethod
-    def convert(self, material: Material) -> bytes:
+    def convert(self, material: BuildContext) -> bytes:
         """The TFLite file without metadata."""
 
-    def _check_ends(self, ends: Ends, material: Material) -> None:
+    def _check_ends(self, ends: Ends, material: BuildContext) -> None:
         contract = material.contract
         shapes = (1, contract.height, contract.width, 3), (1, len(material.labels))
         expected = [("image", self.input_type, shapes[0]), ("probabilities", "float32", shapes[1])]
@@ -57,7 +57,7 @@ class Float32(_TFLite):
     # Kernels sum in another order than torch: 1e-6 is seen, a wrong graph gives more than 1e-2.
     tolerance = Tolerance(largest=1e-4)
 
-    def convert(self, material: Material) -> bytes:
+    def convert(self, material: BuildContext) -> bytes:
         """The converted file as it is."""
         return material.float32
 
@@ -74,7 +74,7 @@ class Float16(_TFLite):
     # photo of many; a wrong graph changes all.
     tolerance = Tolerance(typical=2e-2)
 
-    def convert(self, material: Material) -> bytes:
+    def convert(self, material: BuildContext) -> bytes:
         """Casts the float32 file's weights."""
         from export.tflite.convert import to_float16
 
@@ -97,7 +97,7 @@ class Int8(_TFLite):
     )
     tolerance = Tolerance(confident_agreement=0.9)
 
-    def convert(self, material: Material) -> bytes:
+    def convert(self, material: BuildContext) -> bytes:
         """Converts the network with rounded weights; ranges come from the calibration photos."""
         from export.tflite.convert import activation_ranges, convert_float32, to_int8
 
@@ -122,7 +122,7 @@ class Int8Weights(_TFLite):
     )
     tolerance = Tolerance(confident_agreement=0.95)
 
-    def convert(self, material: Material) -> bytes:
+    def convert(self, material: BuildContext) -> bytes:
         """Converts the network with rounded weights and stores them in 8 bits."""
         from export.tflite.convert import convert_float32, to_int8_weights
 

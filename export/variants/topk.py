@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.coreml.convert import Array, convert_arrays, save_package
-from export.network.fold import ChannelsLast, Deployable
+from export.network.fold import ChannelsLast, FoldedNetwork
 from export.tflite import flatbuffer
 from export.tflite.convert import run_tflite, to_float16
 from export.variants import auxiliary
 from export.variants.auxiliary import LABELS_FACT, Format
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
-from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Companion
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel
 from mobile_assets.files import write_bytes
 from mobile_assets.log_suppression import quiet
 from mobile_assets.shortlist import INDICES_NAME, Shortlist
@@ -58,7 +58,7 @@ _NOTES: dict[str, tuple[str, ...]] = {
 }
 
 
-class _Best(nn.Module):
+class _TopK(nn.Module):
     """A network of logits that answers with its best objects."""
 
     def __init__(self, network: nn.Module, top: int) -> None:
@@ -70,10 +70,10 @@ class _Best(nn.Module):
         return _chosen(torch.softmax(self.network(image), dim=-1), self.top)
 
 
-class _BestChannelsLast(ChannelsLast):
+class _TopKChannelsLast(ChannelsLast):
     """Reads `[N, H, W, 3]` as the classifier does and answers with its best objects."""
 
-    def __init__(self, network: Deployable, top: int) -> None:
+    def __init__(self, network: FoldedNetwork, top: int) -> None:
         super().__init__(network)
         self.top = top
 
@@ -88,7 +88,7 @@ def _chosen(probabilities: Tensor, top: int) -> tuple[Tensor, Tensor]:
     return indices.int(), values
 
 
-def write_shortlist(material: Material, bundle: Path, of: Format, top: int) -> Companion:
+def write_shortlist(material: BuildContext, bundle: Path, of: Format, top: int) -> AuxiliaryModel:
     """Writes the short list's file into the bundle and checks it.
 
     Args:
@@ -101,7 +101,7 @@ def write_shortlist(material: Material, bundle: Path, of: Format, top: int) -> C
         CheckFailedError: It does not answer with the network's best objects.
     """
     top = min(top, len(material.labels))
-    path = bundle / auxiliary.companion_file("shortlist", of)
+    path = bundle / auxiliary.auxiliary_file("shortlist", of)
     path.parent.mkdir(parents=True, exist_ok=True)
     if of == "tflite":
         _write_file(material, path, top)
@@ -110,14 +110,14 @@ def write_shortlist(material: Material, bundle: Path, of: Format, top: int) -> C
     return auxiliary.recorded("shortlist", of, bundle, (_WHAT.format(top=top), *_NOTES[of]))
 
 
-def _write_file(material: Material, path: Path, top: int) -> None:
+def _write_file(material: BuildContext, path: Path, top: int) -> None:
     with quiet():
         import litert_torch
 
         litert_torch.config.show_progress = False
         contract = material.contract
         sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
-        wrapped = _BestChannelsLast(material.network, top).eval()
+        wrapped = _TopKChannelsLast(material.network, top).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
     description = f"{material.description.name}: the best {top}"
     content = to_float16(flatbuffer.label_ends(content, description=description, outputs=OUTPUTS))
@@ -130,13 +130,13 @@ def _write_file(material: Material, path: Path, top: int) -> None:
     write_bytes(path, content)
 
 
-def _write_package(material: Material, path: Path, top: int) -> None:
+def _write_package(material: BuildContext, path: Path, top: int) -> None:
     outputs = {
         INDICES_NAME: Array("int32", "Class indices of the best objects, best first."),
         OUTPUT_NAME: Array("float32", "Their probabilities; those of all objects sum to 1."),
     }
     model = convert_arrays(
-        _Best(material.network, top),
+        _TopK(material.network, top),
         material.contract,
         outputs,
         description=material.description,

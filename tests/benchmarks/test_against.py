@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from artefact_id.main import main
-from benchmarks.gates.comparison import Against, Compared, compare, read_results
-from benchmarks.gates.regression import Change
+from benchmarks.gates.comparison import ResultsComparison, RowComparison, compare, read_results
+from benchmarks.gates.regression import QuantityChange
 from benchmarks.report.comparison_page import against_markdown, against_table, remarks, summary
 from benchmarks.results.classification import count_flips, paired_drop_interval, wilson_interval
 from benchmarks.results.correctness_mask import pack, unpack
@@ -93,15 +93,15 @@ def results_of(*rows: Row, threads: int = 1, **host: str) -> Results:
     )
 
 
-def against(new: Row, old: Row, *references: Row) -> Against:
+def against(new: Row, old: Row, *references: Row) -> ResultsComparison:
     return compare(results_of(new, *references), results_of(old, *references))
 
 
-def compared(found: Against) -> Compared:
+def compared(found: ResultsComparison) -> RowComparison:
     return next(r for r in found.rows if r.subject.variant == "tflite-int8")
 
 
-def change_of(quantity: str, found: Against) -> Change:
+def change_of(quantity: str, found: ResultsComparison) -> QuantityChange:
     return next(change for change in compared(found).changes if change.quantity == quantity)
 
 
@@ -392,7 +392,7 @@ def test_the_page_holds_what_moved_and_how_sure_it_is() -> None:
 def test_the_comparison_is_read_back(tmp_path: Path) -> None:
     found = against(row(right=worse_right()), row())
     found.write(tmp_path / "against.json")
-    assert Against.read(tmp_path / "against.json") == found
+    assert ResultsComparison.read(tmp_path / "against.json") == found
 
 
 def test_the_command_informs_and_does_not_fail(
@@ -407,7 +407,7 @@ def test_the_command_informs_and_does_not_fail(
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"against"}
-    assert Against.model_validate(printed["against"]).counts["worse"] >= 1
+    assert ResultsComparison.model_validate(printed["against"]).counts["worse"] >= 1
     assert main([*words, "--gate"]) == 1
     with pytest.raises(InputError, match="is not there"):
         read_results(tmp_path / "nowhere")

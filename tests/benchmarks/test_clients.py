@@ -16,7 +16,7 @@ from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.compiled_model import open_compiled
 from benchmarks.runtimes.mediapipe_tasks import setup
-from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classified, classify
+from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification, classify
 from benchmarks.verify.checks import Check, Verification
 from benchmarks.verify.third_party import client_checks, with_clients
 from benchmarks.verify.third_party_answers import answer_problems, difference, label_problems
@@ -191,22 +191,22 @@ LABELS = ("a", "b", "c", "d", "e", "f")
 
 
 @pytest.fixture
-def answers() -> Classified:
+def answers() -> Classification:
     """One image's answer, as it should be."""
     scores = np.array([[0.6, 0.2, 0.1, 0.05, 0.03, 0.02]], dtype=np.float32)
     indices = np.array([[2, 0, 1, 5, 4, 3]], dtype=np.int32)
     names = dict(enumerate(LABELS))
-    return Classified("", names, indices, scores, indices[:, :5], ((2, 0, 1),))
+    return Classification("", names, indices, scores, indices[:, :5], ((2, 0, 1),))
 
 
-def test_a_good_answer_has_no_problem(answers: Classified) -> None:
+def test_a_good_answer_has_no_problem(answers: Classification) -> None:
     assert label_problems(answers, LABELS) == []
     assert answer_problems(answers) == []
     expected = np.array([[0.2, 0.1, 0.6, 0.02, 0.03, 0.05]], dtype=np.float32)
     assert np.array_equal(answers.probabilities(6), expected)
 
 
-def test_every_problem_of_an_answer_is_named(answers: Classified) -> None:
+def test_every_problem_of_an_answer_is_named(answers: Classification) -> None:
     def of(**changes: object) -> str:
         spoilt = replace(answers, **changes)  # type: ignore[arg-type]
         return "; ".join(label_problems(spoilt, LABELS) + answer_problems(spoilt))

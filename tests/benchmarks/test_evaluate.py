@@ -17,14 +17,19 @@ from safetensors.torch import save_file
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
 from artefact_id.main import main
-from benchmarks.evaluation.acquisition import Evidence, fit_curve, nearest_confusions, outlooks
-from benchmarks.evaluation.ensemble import choose_photos, gather
+from benchmarks.evaluation.acquisition import (
+    ObjectEvidence,
+    fit_curve,
+    nearest_confusions,
+    outlooks,
+)
+from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
 from benchmarks.evaluation.inference import Network, answer_photos
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation
 from benchmarks.evaluation.score_rows import photo_groups
 from benchmarks.results.classification import macro_scores, paired_drop_interval, wilson_interval
-from benchmarks.results.clustered import Graded, measure, object_difference, object_intervals
+from benchmarks.results.clustered import GradedAnswers, measure, object_difference, object_intervals
 from benchmarks.results.paper_baselines import PAPER_MODELS
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
@@ -42,10 +47,10 @@ OBLONG = Preprocessing(
 QUICK = EvaluateOptions(resamples=60, latency_runs=1, figures=False)
 
 
-def graded(top: list[int], truth: list[int], seen: list[bool] | None = None) -> Graded:
+def graded(top: list[int], truth: list[int], seen: list[bool] | None = None) -> GradedAnswers:
     first, right = np.array(top, dtype=np.int64), np.array(truth, dtype=np.int64)
     rank = np.where(first == right, 0, 20)
-    return Graded(rank, first, right, np.array(seen or [True] * len(truth), dtype=np.bool_))
+    return GradedAnswers(rank, first, right, np.array(seen or [True] * len(truth), dtype=np.bool_))
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -88,7 +93,7 @@ def test_scores_are_those_of_scikit_learn(seed: int) -> None:
     probabilities[np.arange(60), truth] += 0.4
     top = probabilities.argmax(axis=1)
     rank = (probabilities > probabilities[np.arange(60), truth][:, None]).sum(axis=1)
-    given = Graded(rank, top, truth, np.ones(60, dtype=np.bool_))
+    given = GradedAnswers(rank, top, truth, np.ones(60, dtype=np.bool_))
     scores = measure(given)
     present = np.unique(truth)
     for average, prefix in (("macro", ""), ("weighted", "weighted_")):
@@ -117,7 +122,9 @@ def test_an_object_counted_twice_is_the_object_there_twice() -> None:
 def test_intervals_over_objects_are_wider_where_photos_of_an_object_are_alike() -> None:
     truth = np.repeat(np.arange(40), 10)
     right = np.repeat(np.arange(40) % 2 == 0, 10)
-    alike = Graded(np.where(right, 0, 9), np.where(right, truth, 0), truth, np.ones(400, bool))
+    alike = GradedAnswers(
+        np.where(right, 0, 9), np.where(right, truth, 0), truth, np.ones(400, bool)
+    )
     low, high = object_intervals(alike, resamples=400, seed=0)["top1"] or (0, 0)
     photos = wilson_interval(200, 400) or (0, 0)
     # Forty independent objects: 1.96 · sqrt(0.25 / 40) = 0.155 either way.
@@ -139,15 +146,15 @@ def test_a_paired_difference_over_objects() -> None:
 # --- objects to photograph again ------------------------------------------------------------------
 
 
-def evidence(held: list[int], right: list[int]) -> Evidence:
-    return Evidence(np.array(held), np.array(right), np.full(len(held), np.nan))
+def evidence(held: list[int], right: list[int]) -> ObjectEvidence:
+    return ObjectEvidence(np.array(held), np.array(right), np.full(len(held), np.nan))
 
 
 def labels_of(photos: list[int]) -> LabelMap:
     return LabelMap.of([(f"OBJ-{i:03}", "", "", n) for i, n in enumerate(photos)])
 
 
-def growing_register() -> tuple[list[int], Evidence]:
+def growing_register() -> tuple[list[int], ObjectEvidence]:
     """600 objects of 3, 5 or 8 photos; accuracy grows with them as on a logistic curve."""
     generator = np.random.default_rng(0)
     photos = generator.choice([3, 5, 8], 600)
@@ -292,7 +299,7 @@ def evaluation(work: Path, register_folder: Path) -> Evaluation:
 def test_the_ensemble_votes_by_mean_softmax_each_by_its_own_contract(
     work: Path, register_folder: Path
 ) -> None:
-    team = gather([work / "one", work / "two"], register_folder)
+    team = read_ensemble([work / "one", work / "two"], register_folder)
     chosen = choose_photos(team, None)
     networks = [
         Network(name, load_model(run), run.info.preprocessing)
@@ -342,9 +349,9 @@ def test_members_of_another_register_are_refused(
 ) -> None:
     write_run(register_folder, tmp_path / "fewer", skip="OBJ-0")
     with pytest.raises(InputError, match=r"labels\.json differ"):
-        gather([work / "one", tmp_path / "fewer"], register_folder)
+        read_ensemble([work / "one", tmp_path / "fewer"], register_folder)
     with pytest.raises(InputError, match="vote twice"):
-        gather([work / "one", work / "one"], register_folder)
+        read_ensemble([work / "one", work / "one"], register_folder)
 
 
 def test_photos_that_a_member_trained_on_are_left_out(
@@ -353,14 +360,14 @@ def test_photos_that_a_member_trained_on_are_left_out(
     write_run(register_folder, tmp_path / "half", seed=2, sides=("train", "test"))
     with pytest.raises(InputError, match="the same file as a training photo of half"):
         evaluate_runs([work / "one", tmp_path / "half"], register_folder, options=QUICK)
-    team = gather([work / "one", work / "two"], register_folder)
+    team = read_ensemble([work / "one", work / "two"], register_folder)
     chosen = choose_photos(team, register_folder)  # the whole register as further photos
     assert len(chosen.test) == 6
     assert len(chosen.left_out) == 33 - 6
 
 
 def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: Path) -> None:
-    team = gather([work / "one"], register_folder)
+    team = read_ensemble([work / "one"], register_folder)
     networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
     answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
     means = np.zeros((6, 3), np.float32)
@@ -377,7 +384,7 @@ def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: 
 
 
 def test_ten_photos_and_more_are_one_group(work: Path, register_folder: Path) -> None:
-    team = gather([work / "one"], register_folder)
+    team = read_ensemble([work / "one"], register_folder)
     networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
     answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
     counts = np.array([3, 9, 10, 11, 250, 3])

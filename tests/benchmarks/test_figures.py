@@ -10,7 +10,7 @@ from PIL import Image
 from test_evaluate import CONTRACT, write_run
 
 from benchmarks.evaluation.confused_pairs import draw_pairs, find_pairs
-from benchmarks.evaluation.ensemble import choose_photos, gather
+from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs, find
 from benchmarks.evaluation.figures import _by_latency, _by_parameters, _by_photos
 from benchmarks.evaluation.findings import Findings
@@ -37,7 +37,7 @@ def found(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Fi
     folder = tmp_path_factory.mktemp("figures")
     for seed in (0, 1):
         write_run(register_folder, folder / f"run{seed}", seed=seed)
-    team = gather([folder / "run0", folder / "run1"], register_folder)
+    team = read_ensemble([folder / "run0", folder / "run1"], register_folder)
     options = EvaluateOptions(resamples=20, latency_runs=1)
     return find(team, choose_photos(team, None), options)
 

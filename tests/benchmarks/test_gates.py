@@ -19,10 +19,10 @@ from patterns import CONTRACT, draw_photos, with_weights, write_run
 from safetensors.torch import load_file, save_file
 
 from artefact_id.main import main
-from benchmarks.gates.comparison import Against
+from benchmarks.gates.comparison import ResultsComparison
 from benchmarks.gates.junit import junit_xml
 from benchmarks.gates.limits import LIMITS
-from benchmarks.gates.rules import DEFAULT_GATES, Gates, Judgement, Rule, judge, read_gates
+from benchmarks.gates.rules import DEFAULT_GATES, Gates, GateVerdict, Rule, judge, read_gates
 from benchmarks.measure.evaluation_set import held_out
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
@@ -95,7 +95,7 @@ def rule(**limits: object) -> Rule:
     return Rule.model_validate({"name": "r", "variants": ("tflite-int8",)} | limits)
 
 
-def held(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> Judgement:
+def held(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> GateVerdict:
     return judge(results_of(*rows), Gates(rules=rules))
 
 
@@ -584,7 +584,7 @@ def test_a_benchmark_that_fails_its_gate_still_reports(
     assert {"report.html", "against.md", "against.json"} < {path.name for path in out.iterdir()}
     assert [o for o in Results.read(out / "results.json").gates if not o.passed]
     assert check_junit(junit.read_bytes())[0].get("failures") == "2"
-    changes = Against.read(out / "against.json").rows[1].changes
+    changes = ResultsComparison.read(out / "against.json").rows[1].changes
     assert changes[0].why == "photo by photo, 110 photos"
 
 

@@ -12,12 +12,12 @@ from conftest import finish_run, picture
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.gates.diagnosis import recognise, table
+from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
 from benchmarks.measure import preprocessing_sensitivity
-from benchmarks.measure.preprocessing_sensitivity import CONTRACT, WAYS, drawn
+from benchmarks.measure.preprocessing_sensitivity import CONTRACT, INPUT_PIPELINES, sample_photos
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing as measured
 from benchmarks.preprocessing import integration_errors, resampling, resampling_kernels
-from benchmarks.preprocessing.input_pipeline import Resample, Values, Way, inputs_of
+from benchmarks.preprocessing.input_pipeline import InputPipeline, Resample, Values, inputs_of
 from benchmarks.results.classification import Indices, wilson_interval
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
@@ -26,7 +26,7 @@ from mobile_assets.errors import InputError
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import Preprocessing, resize
 
-BY_NAME = {way.name: way for way in WAYS}
+BY_NAME = {way.name: way for way in INPUT_PIPELINES}
 
 
 def contract_of(height: int, width: int) -> Preprocessing:
@@ -221,8 +221,8 @@ def test_antialiasing_is_what_keeps_noise_down() -> None:
     assert far(BY_NAME["torchvision"](photo, SMALL), resize(photo, SMALL)) < 1
 
 
-@pytest.mark.parametrize("way", (CONTRACT, *WAYS), ids=lambda way: way.name)
-def test_every_way_makes_an_input_and_leaves_the_photo_alone(way: Way) -> None:
+@pytest.mark.parametrize("way", (CONTRACT, *INPUT_PIPELINES), ids=lambda way: way.name)
+def test_every_way_makes_an_input_and_leaves_the_photo_alone(way: InputPipeline) -> None:
     for size in ((53, 37), (300, 100), (9, 7)):
         photo = picture(5, *size)
         before = np.array(photo)
@@ -235,13 +235,13 @@ def test_every_way_makes_an_input_and_leaves_the_photo_alone(way: Way) -> None:
 
 def test_ways_are_told_apart() -> None:
     photo = noise(90, 61)
-    names = [way.name for way in (CONTRACT, *WAYS)]
+    names = [way.name for way in (CONTRACT, *INPUT_PIPELINES)]
     assert len(set(names)) == len(names)
     own = CONTRACT(photo, SMALL)
-    for way in WAYS:
+    for way in INPUT_PIPELINES:
         if way.name not in {"torchvision"}:
             assert not np.array_equal(way(photo, SMALL), own), way.name
-    for way, values in inputs_of(photo, SMALL, WAYS):
+    for way, values in inputs_of(photo, SMALL, INPUT_PIPELINES):
         assert np.array_equal(values, way(photo, SMALL)), way.name
 
 
@@ -388,7 +388,7 @@ def costs_of(
     predict: Callable[[Values], NDArray[np.float32]],
     *,
     byte_input: bool = False,
-    ways: tuple[Way, ...] = WAYS,
+    ways: tuple[InputPipeline, ...] = INPUT_PIPELINES,
 ) -> dict[str, PreprocessingCost]:
     truth: Indices = np.array([photo.object_index for photo in photos], np.int64)
     costs = measured(
@@ -449,7 +449,7 @@ def test_each_photo_is_decoded_once_and_alike_inputs_asked_once(
         return red(batch)
 
     monkeypatch.setattr(preprocessing_sensitivity, "decode", spy)
-    again = Way("resampling", "again", "The toolkit's own once more")
+    again = InputPipeline("resampling", "again", "The toolkit's own once more")
     found = costs_of(photos, predict, ways=(again, BY_NAME["bgr"]))
     assert sorted(decoded) == sorted(photo.path for photo in photos)
     assert sum(asked) == 2 * len(photos)
@@ -468,11 +468,15 @@ def test_an_unreadable_photo_is_left_out(photos: tuple[TestPhoto, ...], tmp_path
 
 
 def test_drawing_takes_some_in_their_order(photos: tuple[TestPhoto, ...]) -> None:
-    some = drawn(photos, 7, seed=1)
+    some = sample_photos(photos, 7, seed=1)
     assert len(some) == 7
-    assert some == tuple(photo for photo in photos if photo in some) == drawn(photos, 7, seed=1)
-    assert some != drawn(photos, 7, seed=2)
-    assert drawn(photos, 20, seed=1) == photos
+    assert (
+        some
+        == tuple(photo for photo in photos if photo in some)
+        == sample_photos(photos, 7, seed=1)
+    )
+    assert some != sample_photos(photos, 7, seed=2)
+    assert sample_photos(photos, 20, seed=1) == photos
 
 
 # --- looking up -----------------------------------------------------------------------------------
@@ -491,23 +495,23 @@ def known(**shares: float) -> list[PreprocessingCost]:
 
 def test_a_number_tells_the_mistake() -> None:
     costs = known(own=0.9, bgr=0.62, grey=0.55, range=0.02)
-    assert [cost.name for cost in recognise(costs, 0.56, 300)] == ["grey"]
-    assert [cost.name for cost in recognise(costs, 0.58, 300)] == ["grey", "bgr"]
+    assert [cost.name for cost in matching_pipelines(costs, 0.56, 300)] == ["grey"]
+    assert [cost.name for cost in matching_pipelines(costs, 0.58, 300)] == ["grey", "bgr"]
     # Fewer photos tell less; more than were measured tell no more.
-    assert [cost.name for cost in recognise(costs, 0.7, 20)] == ["bgr", "grey"]
-    assert recognise(costs, 0.58, 100_000) == recognise(costs, 0.58, 300)
-    assert [cost.name for cost in recognise(costs, 0.0, 40)] == ["range"]
-    assert recognise(costs, 0.3, 300) == ()
+    assert [cost.name for cost in matching_pipelines(costs, 0.7, 20)] == ["bgr", "grey"]
+    assert matching_pipelines(costs, 0.58, 100_000) == matching_pipelines(costs, 0.58, 300)
+    assert [cost.name for cost in matching_pipelines(costs, 0.0, 40)] == ["range"]
+    assert matching_pipelines(costs, 0.3, 300) == ()
 
 
 @pytest.mark.parametrize(("top1", "photos"), [(58.0, 100), (-0.1, 100), (0.5, 0)])
 def test_what_is_no_number_of_photos_is_refused(top1: float, photos: int) -> None:
     with pytest.raises(InputError):
-        recognise(known(own=0.9), top1, photos)
+        matching_pipelines(known(own=0.9), top1, photos)
 
 
 def test_the_table_begins_with_the_dearest() -> None:
-    lines = table(known(own=0.9, grey=0.55, bgr=0.62)).splitlines()
+    lines = preprocessing_table(known(own=0.9, grey=0.55, bgr=0.62)).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| grey", "| bgr", "| own"]
     assert "| grey | 55.0 % | 49–61 % | 35.0 |" in lines[2]
 
@@ -567,7 +571,7 @@ def test_litert_takes_floats_where_the_file_does(tmp_path: Path) -> None:
     import torch
 
     from benchmarks.runtimes.litert_runtime import LitertSession
-    from export.network.fold import Deployable
+    from export.network.fold import FoldedNetwork
     from export.tflite.convert import activation_ranges, convert_float32, to_int8
 
     torch.manual_seed(0)
@@ -577,7 +581,7 @@ def test_litert_takes_floats_where_the_file_does(tmp_path: Path) -> None:
     )  # fmt: skip
     with torch.no_grad():
         body[4].weight.mul_(0.02)  # so that no probability is 0 or 1
-    network = Deployable(torch.zeros(1, 3, 1, 1), (0, 1, 0, 1), body).eval()
+    network = FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 1, 0, 1), body).eval()
     pixels, floats = batch_of(16)
     float32 = convert_float32(network, SMALL, description="of a test")
     (tmp_path / "float32.tflite").write_bytes(float32)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.measure.result_rows import accuracy_fields, make_test_set
 from benchmarks.report.html import render_report
-from benchmarks.report.html.examples import FLIPS, Storyteller
+from benchmarks.report.html.examples import FLIPS, ExampleSelector
 from benchmarks.report.html.svg_chart import (
     Point,
     Series,
@@ -26,9 +26,9 @@ from benchmarks.report.html.svg_chart import (
 )
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.results.classification import Answers, reduce_answers
-from benchmarks.results.measurement import BenchmarkCase, Measured, Skipped, TestPhoto
+from benchmarks.results.measurement import BenchmarkCase, Measurement, Skipped, TestPhoto
 from benchmarks.results.schema import Results, Row, Settings
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import Bundle, BundleInfo, Source
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.labels import LabelMap
@@ -41,7 +41,7 @@ EVIL = "<script>alert(1)</script> & Söhne"
 CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-INT8 = Subject("tflite-int8", "litert")
+INT8 = BenchmarkTarget("tflite-int8", "litert")
 
 
 def make_case(root: Path) -> BenchmarkCase:
@@ -126,10 +126,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
     return make_case(tmp_path_factory.mktemp("squares"))
 
 
-def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int]) -> Measured:
+def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int]) -> Measurement:
     truth = np.array([photo.object_index for photo in case.test_photos])
     photos = len(truth)
-    return Measured(
+    return Measurement(
         case,
         case.test_photos,
         (),
@@ -145,7 +145,7 @@ def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int])
     )
 
 
-def results_of(measured: Measured, extra: tuple[Row, ...] = (), **changes: Any) -> Results:
+def results_of(measured: Measurement, extra: tuple[Row, ...] = (), **changes: Any) -> Results:
     base = {
         "register": "squares",
         "min_photos": 3,
@@ -305,7 +305,7 @@ def test_left_out_photos_and_given_rows_are_told(case: BenchmarkCase) -> None:
 
 def test_stories_show_what_happened(case: BenchmarkCase) -> None:
     measured = measured_with(case, [0, 1], [1, 3, 6])
-    teller = Storyteller(measured, INT8)
+    teller = ExampleSelector(measured, INT8)
     flips, count = teller.flips()
     assert count == 3
     outcomes = [flip.outcome for flip in flips]
@@ -322,7 +322,7 @@ def test_stories_show_what_happened(case: BenchmarkCase) -> None:
 
 def test_at_most_half_of_the_changed_answers_shown_are_lost_ones(case: BenchmarkCase) -> None:
     measured = measured_with(case, list(range(10)), list(range(10, 26)))
-    flips, count = Storyteller(measured, INT8).flips()
+    flips, count = ExampleSelector(measured, INT8).flips()
     assert count == 26
     assert len(flips) == FLIPS
     assert sum(flip.reference.right for flip in flips) == FLIPS // 2

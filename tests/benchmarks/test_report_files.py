@@ -14,7 +14,7 @@ from test_report import make_case, measured_with, results_of
 from benchmarks.pipeline.terminal import Terminal
 from benchmarks.report.csv_tables import csv_table
 from benchmarks.report.html import render_report
-from benchmarks.report.html.model_files import accelerators_of, made_files
+from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.slowdowns import pace_sentence
@@ -95,7 +95,7 @@ def test_every_form_of_the_report_names_the_slower_one(
 
 
 def test_the_notes_of_each_file_are_told_and_the_main_one_is_open(golden_bundle: Bundle) -> None:
-    made = made_files(golden_bundle, (), main="tflite-int8")
+    made = model_files(golden_bundle, (), main="tflite-int8")
     variants = golden_bundle.info.variants
     assert [(one.name, one.notes) for one in made] == [(v.name, v.notes) for v in variants]
     assert [one.name for one in made if one.opened] == ["tflite-int8"]

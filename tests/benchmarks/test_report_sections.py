@@ -32,7 +32,7 @@ from benchmarks.report.html.svg_chart import (
 from benchmarks.report.html.verdict import make_verdict, one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table
-from benchmarks.results.measurement import BenchmarkCase, Measured
+from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.results.schema import (
     CollectionBin,
     Device,
@@ -45,10 +45,10 @@ from benchmarks.results.schema import (
     Results,
     Row,
 )
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
-REFERENCE_RUN = Subject("coreml-int8-weights", "coreml-reference")
-ARM64 = Subject("tflite-int8", "litert-arm64")
+REFERENCE_RUN = BenchmarkTarget("coreml-int8-weights", "coreml-reference")
+ARM64 = BenchmarkTarget("tflite-int8", "litert-arm64")
 PHONE = Device(
     model="Make Model 9",
     android="16 (API 36)",
@@ -65,7 +65,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
 
 
 @pytest.fixture(scope="module")
-def measured(case: BenchmarkCase) -> Measured:
+def measured(case: BenchmarkCase) -> Measurement:
     return measured_with(case, [3], [3])
 
 
@@ -124,11 +124,11 @@ def timed(row: Row) -> Row:
     )
 
 
-def on(row: Row, subject: Subject, **changes: object) -> Row:
+def on(row: Row, subject: BenchmarkTarget, **changes: object) -> Row:
     return row.model_copy(update=subject._asdict() | changes)
 
 
-def full(measured: Measured) -> Results:
+def full(measured: Measurement) -> Results:
     """Results with something in every section."""
     base = results_of(measured)
     reference, int8 = base.rows
@@ -137,7 +137,7 @@ def full(measured: Measured) -> Results:
         timed(int8),
         on(int8, ARM64, photos=20),
         on(int8, REFERENCE_RUN),
-        on(int8, Subject("tflite-float32", "android", "gpu"), device=PHONE),
+        on(int8, BenchmarkTarget("tflite-float32", "android", "gpu"), device=PHONE),
     )
     return base.model_copy(
         update={
@@ -185,7 +185,7 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", without)).replace("\u00a0", " ")
 
 
-def test_sections_are_there_when_they_have_something_to_say(measured: Measured) -> None:
+def test_sections_are_there_when_they_have_something_to_say(measured: Measurement) -> None:
     results = full(measured)
     # A backbone that the paper has a number for.
     rows = tuple(row.model_copy(update={"backbone": "tf_efficientnet_b0"}) for row in results.rows)
@@ -194,7 +194,7 @@ def test_sections_are_there_when_they_have_something_to_say(measured: Measured) 
     assert not headings(render_report(results_of(measured), [measured])) & OPTIONAL
 
 
-def test_a_gate_that_fails_is_never_green(measured: Measured) -> None:
+def test_a_gate_that_fails_is_never_green(measured: Measurement) -> None:
     results = results_of(measured)
     assert make_verdict(results).mood == "good"
     both = results.model_copy(update={"gates": (gate(passed=True), gate(passed=False))})
@@ -209,7 +209,7 @@ def test_a_gate_that_fails_is_never_green(measured: Measured) -> None:
     assert '<span class="no">no</span>' in text
 
 
-def test_gates_that_hold_let_it_ship(measured: Measured) -> None:
+def test_gates_that_hold_let_it_ship(measured: Measurement) -> None:
     results = results_of(measured).model_copy(update={"gates": (gate(passed=True),) * 3})
     verdict = make_verdict(results)
     assert (verdict.mood, verdict.status) == ("good", "May ship")
@@ -227,10 +227,10 @@ def test_gates_that_hold_let_it_ship(measured: Measured) -> None:
     ],
 )
 def test_gates_that_hold_do_not_hide_what_they_did_not_ask(
-    measured: Measured, changes: dict[str, object]
+    measured: Measurement, changes: dict[str, object]
 ) -> None:
     results = results_of(measured)
-    odd = on(results.rows[1], Subject("tflite-float32", "litert"), **changes)
+    odd = on(results.rows[1], BenchmarkTarget("tflite-float32", "litert"), **changes)
     gates = (gate(passed=True),)
     verdict = make_verdict(
         results.model_copy(update={"rows": (*results.rows, odd), "gates": gates})
@@ -241,7 +241,7 @@ def test_gates_that_hold_do_not_hide_what_they_did_not_ask(
     assert verdict.details[0].lower().startswith(("tflite-float32", "float32"))
 
 
-def test_nothing_measured_is_not_green_whatever_the_gates(measured: Measured) -> None:
+def test_nothing_measured_is_not_green_whatever_the_gates(measured: Measurement) -> None:
     results = results_of(measured)
     alone = results.model_copy(update={"rows": results.rows[:1], "gates": (gate(passed=True),)})
     assert make_verdict(alone).mood == "attention"
@@ -251,14 +251,14 @@ def test_nothing_measured_is_not_green_whatever_the_gates(measured: Measured) ->
     assert len(verdict.details) == 1
 
 
-def test_many_failures_are_counted_not_listed(measured: Measured) -> None:
+def test_many_failures_are_counted_not_listed(measured: Measurement) -> None:
     results = results_of(measured).model_copy(update={"gates": (gate(passed=False),) * 30})
     details = make_verdict(results).details
     assert len(details) == 9
     assert details[-1] == "And 22 more, in the tables below."
 
 
-def test_runtimes_are_called_what_they_are(measured: Measured) -> None:
+def test_runtimes_are_called_what_they_are(measured: Measurement) -> None:
     words = plain(render_report(full(measured), [measured]))
     assert "reference execution, not Core ML" in words
     assert "not Core ML itself; accuracy only" in words
@@ -271,18 +271,18 @@ def test_runtimes_are_called_what_they_are(measured: Measured) -> None:
     assert "emulated" not in words
 
 
-def test_a_verdict_on_a_reference_execution_says_so(measured: Measured) -> None:
+def test_a_verdict_on_a_reference_execution_says_so(measured: Measurement) -> None:
     results = results_of(measured)
     row = on(results.rows[1], REFERENCE_RUN)
     verdict = make_verdict(results.model_copy(update={"rows": (results.rows[0], row)}))
     assert "(reference execution, not Core ML)" in verdict.headline
-    real = on(row, Subject("coreml-int8-weights", "coreml", "cpu-ne"))
+    real = on(row, BenchmarkTarget("coreml-int8-weights", "coreml", "cpu-ne"))
     verdict = make_verdict(results.model_copy(update={"rows": (results.rows[0], real)}))
     assert "(Core ML, CPU and Neural Engine)" in verdict.headline
     assert "Core ML itself" not in " ".join(verdict.caveats)
 
 
-def test_charts_show_a_variant_once_and_on_the_real_runtime(measured: Measured) -> None:
+def test_charts_show_a_variant_once_and_on_the_real_runtime(measured: Measurement) -> None:
     once = one_per_variant(full(measured).rows)
     found = {(row.variant, row.runtime) for row in once}
     assert found == {
@@ -294,7 +294,7 @@ def test_charts_show_a_variant_once_and_on_the_real_runtime(measured: Measured) 
     assert len(once) == 2 * len(found)
 
 
-def test_thresholds_stand_beside_each_other(measured: Measured) -> None:
+def test_thresholds_stand_beside_each_other(measured: Measurement) -> None:
     text = render_report(full(measured), [measured])
     table = re.findall(r"(?s)<table>.*?</table>", text)[0]
     assert "≥ 3 photos" in table
@@ -312,7 +312,7 @@ def bins(count: int) -> tuple[CollectionBin, ...]:
     )
 
 
-def test_of_many_collections_the_largest_and_smallest_are_shown(measured: Measured) -> None:
+def test_of_many_collections_the_largest_and_smallest_are_shown(measured: Measurement) -> None:
     row = results_of(measured).rows[1]
     few = collections_of([row.model_copy(update={"by_collection": bins(12)})], INT8)
     many = collections_of([row.model_copy(update={"by_collection": bins(40)})], INT8)
@@ -341,7 +341,7 @@ def test_reliability_is_drawn_where_it_is() -> None:
     assert float(large["r"]) > 2 * float(small["r"])
 
 
-def test_calibration_is_told_before_and_after_the_temperature(measured: Measured) -> None:
+def test_calibration_is_told_before_and_after_the_temperature(measured: Measurement) -> None:
     row = results_of(measured).rows[1]
     assert row.calibration is not None
     assert row.calibration.error_with_temperature is not None
@@ -354,7 +354,7 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measured
 
 def test_changed_answers_of_every_variant_are_counted_and_some_shown(case: BenchmarkCase) -> None:
     measured = measured_with(case, list(range(10)), list(range(10, 26)))
-    other = Subject("tflite-float32", "litert")
+    other = BenchmarkTarget("tflite-float32", "litert")
     truth = np.array([photo.object_index for photo in case.test_photos])
     measured.answers[other] = answers_with(truth, list(range(5, 20)))  # type: ignore[index]
     measured.asked[other] = measured.asked[INT8]  # type: ignore[index]
@@ -374,7 +374,7 @@ def test_changed_answers_of_every_variant_are_counted_and_some_shown(case: Bench
     assert len(list(csv.DictReader(io.StringIO(csv_files(results)["flipped.csv"])))) == 41
 
 
-def test_ways_of_making_the_input_are_sorted_by_cost_and_kept_apart(measured: Measured) -> None:
+def test_ways_of_making_the_input_are_sorted_by_cost_and_kept_apart(measured: Measurement) -> None:
     ways = [("a", "resampling", 0.1), ("b", "mistake", 3.0), ("c", "mistake", 50.0)]
     ways.append(("d", "resampling", 2.0))
     results = results_of(measured).model_copy(
@@ -387,7 +387,7 @@ def test_ways_of_making_the_input_are_sorted_by_cost_and_kept_apart(measured: Me
     assert "What c does." in words
 
 
-def test_times_and_memory_are_told_in_full(measured: Measured) -> None:
+def test_times_and_memory_are_told_in_full(measured: Measurement) -> None:
     words = plain(render_report(full(measured), [measured]))
     for number in ("21.5 ms", "9.5 ms", "166 ms", "77.0 ms", "3.1 %"):
         assert number in words, number
@@ -396,7 +396,7 @@ def test_times_and_memory_are_told_in_full(measured: Measured) -> None:
     assert "XNNPACK 66 of 68 3 SOFTMAX × 2" in words
 
 
-def test_busy_machines_make_times_doubtful(measured: Measured) -> None:
+def test_busy_machines_make_times_doubtful(measured: Measurement) -> None:
     results = full(measured)
     rows = tuple(
         row.model_copy(update={"busy_share": 0.6}) if row.busy_share else row
@@ -407,7 +407,7 @@ def test_busy_machines_make_times_doubtful(measured: Measured) -> None:
     assert "worth little" not in render_report(results, [measured])
 
 
-def test_the_paper_is_drawn_faint_with_its_remark(measured: Measured) -> None:
+def test_the_paper_is_drawn_faint_with_its_remark(measured: Measurement) -> None:
     text = render_report(full(measured), [measured])
     assert text.count('class="mk s-paper"') == 1
     for heading in ("Accuracy by threshold", "Accuracy by latency"):
@@ -419,11 +419,15 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measured) -> None:
     assert "s-paper" not in text.split("</style>")[1]
 
 
-def test_many_variants_get_the_room_of_two_charts(measured: Measured) -> None:
+def test_many_variants_get_the_room_of_two_charts(measured: Measurement) -> None:
     results = full(measured)
     names = ("float16", "float32", "int8-weights", "palette6", "w8a8")
     more = [
-        on(results.rows[1], Subject(f"coreml-{name}", "coreml-reference"), min_photos=threshold)
+        on(
+            results.rows[1],
+            BenchmarkTarget(f"coreml-{name}", "coreml-reference"),
+            min_photos=threshold,
+        )
         for name in names
         for threshold in (3, 4)
     ]
@@ -435,14 +439,14 @@ def test_many_variants_get_the_room_of_two_charts(measured: Measured) -> None:
     assert len(set(marks)) == len({row.variant for row in (*results.rows, *more)})
 
 
-def test_words_are_those_that_the_report_uses(measured: Measured) -> None:
+def test_words_are_those_that_the_report_uses(measured: Measurement) -> None:
     some = {word for word, _ in definitions(results_of(measured))}
     every = {word for word, _ in definitions(full(measured))}
     assert every - some >= {"Reference execution", "Emulated", "Gate, requirement", "XNNPACK"}
     assert some < every
 
 
-def test_every_table_and_picture_can_be_read_out(measured: Measured) -> None:
+def test_every_table_and_picture_can_be_read_out(measured: Measurement) -> None:
     text = render_report(full(measured), [measured])
     tables = re.findall(r"(?s)<table\b.*?</table>", text)
     assert len(tables) >= 9
@@ -479,7 +483,7 @@ def test_text_stands_out_in_light_dark_and_print() -> None:
                     assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
 
 
-def test_words_from_outside_are_escaped_in_every_section(measured: Measured) -> None:
+def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) -> None:
     results = full(measured)
     row = results.rows[1]
     placed = row.placement
@@ -508,7 +512,7 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measured) -> 
     assert text.count("&lt;script&gt;") > 10
 
 
-def test_nothing_is_asked_of_the_network(measured: Measured) -> None:
+def test_nothing_is_asked_of_the_network(measured: Measurement) -> None:
     text = render_report(full(measured), [measured])
     assert "http" not in text
     assert "url(" not in text
@@ -517,7 +521,7 @@ def test_nothing_is_asked_of_the_network(measured: Measured) -> None:
     assert "{%" not in text
 
 
-def test_markdown_holds_the_same_sections(measured: Measured) -> None:
+def test_markdown_holds_the_same_sections(measured: Measurement) -> None:
     text = markdown_report(full(measured))
     found = set(re.findall(r"(?m)^## (.*)$", text))
     wanted = {"Gates", "How near to full precision", "Calibration", "Latency", "Memory"}
@@ -530,13 +534,13 @@ def test_markdown_holds_the_same_sections(measured: Measured) -> None:
     assert not less & {"Gates", "Latency", "Memory", "Placement", "What the input costs"}
 
 
-def test_a_bar_in_words_does_not_break_a_table(measured: Measured) -> None:
+def test_a_bar_in_words_does_not_break_a_table(measured: Measurement) -> None:
     results = full(measured).model_copy(update={"gates": (gate(passed=True, requirement="a|b"),)})
     line = next(line for line in markdown_report(results).splitlines() if "a\\|b" in line)
     assert len(re.findall(r"(?<!\\)\|", line)) == 7
 
 
-def test_csv_files_hold_the_new_columns(measured: Measured) -> None:
+def test_csv_files_hold_the_new_columns(measured: Measurement) -> None:
     files = csv_files(full(measured))
     assert set(files) >= {"results.csv", "latency.csv", "preprocessing.csv", "gates.csv"}
     rows = list(csv.DictReader(io.StringIO(files["results.csv"])))
@@ -551,7 +555,7 @@ def test_csv_files_hold_the_new_columns(measured: Measured) -> None:
     assert set(csv_files(results_of(measured))) == {"results.csv"}
 
 
-def test_the_terminal_table_fits_and_names_runtimes(measured: Measured) -> None:
+def test_the_terminal_table_fits_and_names_runtimes(measured: Measurement) -> None:
     results = full(measured)
     stream = io.StringIO()
     Console(width=80, file=stream).print(results_table(results))

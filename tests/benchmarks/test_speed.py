@@ -21,9 +21,9 @@ from PIL import Image
 
 from benchmarks.measure import probe_processes
 from benchmarks.measure.camera_photo import make_camera_photo
-from benchmarks.measure.cpu_contention import SHORTEST_SECONDS, OtherWork, busy_seconds
-from benchmarks.measure.latency import SpeedPlan, measure_subject, ratios_of, typical_start
-from benchmarks.measure.memory import at_rest
+from benchmarks.measure.cpu_contention import SHORTEST_SECONDS, CpuContention, busy_seconds
+from benchmarks.measure.latency import LatencyPlan, measure_target, ratios_of, typical_start
+from benchmarks.measure.memory import settled_memory
 from benchmarks.measure.probe import (
     FIRST_ANSWERS,
     LIBRARIES,
@@ -31,25 +31,28 @@ from benchmarks.measure.probe import (
     LatencyReply,
     ProbeRequest,
     StartReply,
+    interleave,
     measure_latency,
     measure_start,
     noise_photo,
     opener,
     summarise,
-    take_turns,
     timed,
 )
-from benchmarks.measure.probe_processes import balanced_orders, in_turns, run_start
+from benchmarks.measure.probe_processes import balanced_orders, run_interleaved, run_start
 from benchmarks.measure.result_rows import speed_fields
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.results.schema import Placement, Results, Row
-from benchmarks.results.target import REFERENCE, Subject
-from benchmarks.runtimes import Pixels, Probabilities, Session, names, runtimes
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
+from benchmarks.runtimes import Pixels, Probabilities, Session, runtime_names, runtimes
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import decode
 
-FLOAT32, INT8 = Subject("tflite-float32", "litert"), Subject("tflite-int8", "litert")
+FLOAT32, INT8 = (
+    BenchmarkTarget("tflite-float32", "litert"),
+    BenchmarkTarget("tflite-int8", "litert"),
+)
 MEGABYTE = 2**20
 PAUSE = 0.02
 TICKS = 0.1
@@ -61,7 +64,7 @@ def case(pattern_case: BenchmarkCase) -> BenchmarkCase:
     return pattern_case
 
 
-def request_of(case: BenchmarkCase, subject: Subject, **changes: object) -> ProbeRequest:
+def request_of(case: BenchmarkCase, subject: BenchmarkTarget, **changes: object) -> ProbeRequest:
     request = ProbeRequest(
         kind="latency",
         bundle=str(case.bundle.folder),
@@ -83,12 +86,12 @@ def results(case: BenchmarkCase, tmp_path_factory: pytest.TempPathFactory) -> Re
     return Results.read(out / "results.json")
 
 
-def row_of(results: Results, subject: Subject) -> Row:
-    return next(row for row in results.rows if Subject.of(row) == subject)
+def row_of(results: Results, subject: BenchmarkTarget) -> Row:
+    return next(row for row in results.rows if BenchmarkTarget.of(row) == subject)
 
 
 @pytest.mark.parametrize("subject", [REFERENCE, FLOAT32, INT8], ids=str)
-def test_every_row_tells_its_speed_and_memory(results: Results, subject: Subject) -> None:
+def test_every_row_tells_its_speed_and_memory(results: Results, subject: BenchmarkTarget) -> None:
     row = row_of(results, subject)
     latency, memory = row.latency_ms, row.memory
     assert latency is not None
@@ -190,7 +193,7 @@ def test_a_slow_model_shows_in_its_ratio(case: BenchmarkCase) -> None:
     photo = noise_photo(case.bundle)
     with opened(case) as session:
         slow = Tampered(session, lambda: time.sleep(PAUSE))
-        turns: dict[Subject, list[float]] = {FLOAT32: [], INT8: []}
+        turns: dict[BenchmarkTarget, list[float]] = {FLOAT32: [], INT8: []}
         for _ in range(10):
             turns[FLOAT32] += timed(session, photo, runs=1, warmup=0)
             turns[INT8] += timed(slow, photo, runs=1, warmup=0)
@@ -232,12 +235,12 @@ def test_memory_is_charged_to_whom_holds_it(case: BenchmarkCase) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs glibc's malloc_trim")
 def test_memory_that_the_c_library_keeps_is_handed_back() -> None:
     size = 64 * MEGABYTE
-    before = at_rest().resident
+    before = settled_memory().resident
     pieces = [bytes(1000) for _ in range(size // 1000)]
-    assert at_rest().resident - before > size / 2
+    assert settled_memory().resident - before > size / 2
     # Between pieces that stay, freed ones stay with the library, too, unless it is asked.
     pieces = pieces[::1000]
-    assert at_rest().resident - before < size / 4
+    assert settled_memory().resident - before < size / 4
 
 
 def test_what_was_freed_is_not_at_rest_but_in_the_peak(case: BenchmarkCase) -> None:
@@ -328,7 +331,7 @@ BURN = "import time; end = time.process_time() + 0.5\nwhile time.process_time() 
 
 
 def test_other_work_is_told() -> None:
-    counted, start = OtherWork(), time.perf_counter()
+    counted, start = CpuContention(), time.perf_counter()
     subprocess.run([sys.executable, "-c", BURN], check=True)
     share, seconds = counted.share(), time.perf_counter() - start
     assert share is not None
@@ -337,13 +340,13 @@ def test_other_work_is_told() -> None:
 
 
 def test_own_work_is_not_other_work() -> None:
-    before, counted, start = busy_seconds(), OtherWork(), time.perf_counter()
+    before, counted, start = busy_seconds(), CpuContention(), time.perf_counter()
     exec(BURN)
     share, seconds = counted.share(), time.perf_counter() - start
     assert share is not None
     everybody = busy_seconds() - before
     assert share * seconds * (os.cpu_count() or 1) < everybody - 0.5 + TICKS
-    assert OtherWork().share() is None, f"under {SHORTEST_SECONDS} s nothing can be said"
+    assert CpuContention().share() is None, f"under {SHORTEST_SECONDS} s nothing can be said"
 
 
 @pytest.mark.parametrize("count", range(1, 8))
@@ -364,7 +367,7 @@ def test_a_turn_is_one_timed_answer(case: BenchmarkCase) -> None:
     with opened(case) as session:
         counting = Tampered(session, lambda: asked.append(1))
         photo = noise_photo(case.bundle)
-        take_turns(counting, photo, warmup=3, lines=["go", "go"], replies=replies)
+        interleave(counting, photo, warmup=3, lines=["go", "go"], replies=replies)
     first, *times = replies.getvalue().splitlines()
     assert first == READY
     assert len(times) == 2
@@ -374,16 +377,16 @@ def test_a_turn_is_one_timed_answer(case: BenchmarkCase) -> None:
 
 def test_processes_take_turns(case: BenchmarkCase) -> None:
     requests = {s: request_of(case, s, kind="turns") for s in (FLOAT32, INT8)}
-    turns = in_turns(requests, 5)
+    turns = run_interleaved(requests, 5)
     assert {subject: len(times) for subject, times in turns.items()} == {FLOAT32: 5, INT8: 5}
 
 
 def test_a_process_that_fails_is_told_with_its_last_words(case: BenchmarkCase) -> None:
-    wrong = request_of(case, Subject("tflite-none", "litert"))
+    wrong = request_of(case, BenchmarkTarget("tflite-none", "litert"))
     with pytest.raises(DamagedError, match=r"tflite-none \(litert\) failed \(.*no variant"):
         run_start(wrong.model_copy(update={"kind": "start"}))
     with pytest.raises(DamagedError, match="tflite-none"):
-        in_turns({FLOAT32: wrong.model_copy(update={"kind": "turns"})}, 1)
+        run_interleaved({FLOAT32: wrong.model_copy(update={"kind": "turns"})}, 1)
 
 
 def test_a_process_that_takes_too_long_is_given_up(
@@ -395,8 +398,9 @@ def test_a_process_that_takes_too_long_is_given_up(
 
 
 def test_every_number_of_threads_has_its_own_process(case: BenchmarkCase) -> None:
-    speed = measure_subject(
-        request_of(case, FLOAT32, runs=3), SpeedPlan(runs=3, warmup=0, threads=(1, 2, 4), starts=2)
+    speed = measure_target(
+        request_of(case, FLOAT32, runs=3),
+        LatencyPlan(runs=3, warmup=0, threads=(1, 2, 4), starts=2),
     )
     assert speed.warm.latency_ms.threads == 1
     assert [latency.threads for latency in speed.more] == [2, 4]
@@ -415,6 +419,6 @@ def test_ratios_are_of_the_same_round() -> None:
 
 def test_what_is_timed_here_says_what_it_imports() -> None:
     assert {"torch", "litert"} <= set(LIBRARIES)
-    known = {"torch", *names(), "coreml"}
+    known = {"torch", *runtime_names(), "coreml"}
     assert set(LIBRARIES) <= known
     assert all(runtime.timed for runtime in runtimes("litert"))

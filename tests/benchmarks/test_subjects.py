@@ -16,13 +16,13 @@ from patterns import QUICK
 from benchmarks.measure import parity
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.evaluation_set import list_hash, validation_photos
-from benchmarks.measure.parity import Candidate, candidates, measure_answers
+from benchmarks.measure.parity import Candidate, measure_answers, runnable_candidates
 from benchmarks.measure.result_rows import case_rows
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.classification import agreement
 from benchmarks.results.correctness_mask import unpack
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.interface import runtimes
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from mobile_assets.errors import InputError, UnsupportedError
@@ -57,22 +57,30 @@ def case(pattern_case: BenchmarkCase) -> BenchmarkCase:
     return replace(pattern_case, bundle=replace(bundle, info=info))
 
 
-def measure(case: BenchmarkCase, *more: LitertRuntime) -> parity.Measured:
+def measure(case: BenchmarkCase, *more: LitertRuntime) -> parity.Measurement:
     variant = case.bundle.info.variants[0]
-    chosen = [*candidates(case.bundle, ("litert",)), *(Candidate(variant, r) for r in more)]
+    chosen = [
+        *runnable_candidates(case.bundle, ("litert",)),
+        *(Candidate(variant, r) for r in more),
+    ]
     validation = validation_photos(case.run, case.photos, limit=100)
     return measure_answers(case, case.test_photos, (), chosen=chosen, validation=validation)
 
 
 def test_a_slow_runtime_is_judged_on_its_own_photos(case: BenchmarkCase) -> None:
     measured = measure(case, SlowRuntime())
-    fast, slow = Subject("tflite-float32", "litert"), Subject("tflite-float32", "slow")
+    fast, slow = (
+        BenchmarkTarget("tflite-float32", "litert"),
+        BenchmarkTarget("tflite-float32", "slow"),
+    )
     places = measured.asked[slow]
     assert len(places) == LIMIT == len(set(places.tolist()))
     assert len(measured.asked[fast]) == len(measured.photos) > LIMIT
     # The same interpreter gives the same answers, so they are the drawn photos' and no others'.
     np.testing.assert_array_equal(measured.answers[slow].best, measured.answers[fast].best[places])
-    rows = {Subject.of(row): row for row in case_rows(measured, {}, {}, bootstrap=0, seed=0)}
+    rows = {
+        BenchmarkTarget.of(row): row for row in case_rows(measured, {}, {}, bootstrap=0, seed=0)
+    }
     assert (rows[slow].photos, rows[fast].photos) == (LIMIT, len(measured.photos))
     custody = rows[slow].custody
     assert custody is not None
@@ -89,8 +97,8 @@ def test_a_slow_runtime_is_judged_on_its_own_photos(case: BenchmarkCase) -> None
 
 def test_a_slow_runtime_fits_no_temperature_and_others_do(case: BenchmarkCase) -> None:
     measured = measure(case, SlowRuntime())
-    assert Subject("tflite-float32", "slow") not in measured.temperatures
-    assert set(measured.temperatures) == {REFERENCE, Subject("tflite-float32", "litert")}
+    assert BenchmarkTarget("tflite-float32", "slow") not in measured.temperatures
+    assert set(measured.temperatures) == {REFERENCE, BenchmarkTarget("tflite-float32", "litert")}
     assert measured.temperatures[REFERENCE].photos == len(case.run.split.of("val"))
     rows = case_rows(measured, {}, {}, bootstrap=0, seed=0)
     assert all(row.calibration is not None and row.calibration.bins for row in rows)
@@ -100,9 +108,11 @@ def test_a_slow_runtime_fits_no_temperature_and_others_do(case: BenchmarkCase) -
 
 def test_the_same_file_may_answer_otherwise_elsewhere(case: BenchmarkCase) -> None:
     measured = measure(case, TurningRuntime())
-    turning = Subject("tflite-float32", "turning")
-    rows = {Subject.of(row): row for row in case_rows(measured, {}, {}, bootstrap=200, seed=0)}
-    good, bad = rows[Subject("tflite-float32", "litert")], rows[turning]
+    turning = BenchmarkTarget("tflite-float32", "turning")
+    rows = {
+        BenchmarkTarget.of(row): row for row in case_rows(measured, {}, {}, bootstrap=200, seed=0)
+    }
+    good, bad = rows[BenchmarkTarget("tflite-float32", "litert")], rows[turning]
     assert good.agreement == 1.0
     assert bad.agreement is not None
     assert bad.agreement < 0.9
@@ -207,10 +217,10 @@ def test_a_runtime_that_is_not_here_is_refused_with_a_remedy() -> None:
 
 
 def test_every_runtime_says_what_it_is() -> None:
-    from benchmarks.runtimes import names
+    from benchmarks.runtimes import runtime_names
 
     formats: set[Literal["tflite", "coreml"]] = set()
-    for name in names():
+    for name in runtime_names():
         for runtime in runtimes(name):
             assert runtime.name == name
             formats.add(runtime.format)
@@ -228,9 +238,9 @@ def test_a_number_is_traced_to_its_mistake(case: BenchmarkCase, tmp_path: Path) 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         asked = ["--top1", str(swapped.top1), "--photos", "60", "--json"]
         assert main(["explain", str(report), *asked]) == 0
-    names = [one["name"] for one in json.loads(printed.getvalue())]
-    assert "bgr" in names
-    assert "contract" not in names
+    runtime_names = [one["name"] for one in json.loads(printed.getvalue())]
+    assert "bgr" in runtime_names
+    assert "contract" not in runtime_names
     run_benchmark([case], tmp_path / "none", options=QUICK)
     asked = ["explain", str(tmp_path / "none"), "--top1", "0.5", "--photos", "9"]
     assert main(asked) == 2

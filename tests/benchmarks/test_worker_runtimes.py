@@ -19,7 +19,12 @@ from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.arm64.runtime import LITERT_VERSION, Arm64Setup
 from benchmarks.runtimes.arm64.setup import check_disk, mirror_address
-from benchmarks.runtimes.subprocess_interpreter import SCRIPT, Launch, WorkerSession, ask_versions
+from benchmarks.runtimes.subprocess_interpreter import (
+    SCRIPT,
+    LaunchCommand,
+    WorkerSession,
+    ask_versions,
+)
 from benchmarks.runtimes.subprocess_main import read_message, write_message
 from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE
 from benchmarks.runtimes.tflite_model import Tensor, as_input, as_probabilities
@@ -42,14 +47,16 @@ def bundle(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> B
     return tiny_bundle(tmp_path_factory.mktemp("work"), register_folder, VARIANTS)
 
 
-def launch(*code: str, seconds: float = 60, kind: str = "litert") -> Launch:
+def launch(*code: str, seconds: float = 60, kind: str = "litert") -> LaunchCommand:
     """This machine's interpreter in a worker; `code` is Python to run in place of the script."""
     words = ("-c", " ".join(code)) if code else (str(SCRIPT),)
     name, remedy = "the worker under test", "Mend the test."
-    return Launch(name, (sys.executable, *words, kind), os.environ, remedy, seconds)
+    return LaunchCommand(name, (sys.executable, *words, kind), os.environ, remedy, seconds)
 
 
-def opened(bundle: Bundle, how: Launch, variant: str = VARIANTS[0], n: int = 1) -> WorkerSession:
+def opened(
+    bundle: Bundle, how: LaunchCommand, variant: str = VARIANTS[0], n: int = 1
+) -> WorkerSession:
     return WorkerSession(how, bundle, bundle.info.variant(variant), threads=1, processes=n)
 
 

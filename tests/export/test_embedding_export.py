@@ -22,7 +22,7 @@ from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.coreml.convert import Array, convert_arrays, save_package
 from export.network.description import ModelDescription
-from export.network.fold import deployable
+from export.network.fold import fold_network
 from export.tflite.convert import interpreter, run_tflite
 from export.variants import embedding as exported
 from export.variants.operations import operations
@@ -112,10 +112,10 @@ def test_the_package_answers_as_the_network_in_torch(
 ) -> None:
     tflite, coreml = bundle.info.companions
     rows = answers(bundle, coreml, photos, next(executors(coreml)))["embedding"]
-    network = deployable(load_model(run), run.info.preprocessing)
+    network = fold_network(load_model(run), run.info.preprocessing)
     with torch.inference_mode():
         images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
-        expected = exported.take_apart(network).embedding(images).numpy()
+        expected = exported.split_network(network).embedding(images).numpy()
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
     assert (rows * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
     # float16 arithmetic: near the float32 file's answers and not the same
@@ -137,12 +137,12 @@ def test_the_package_takes_the_length_in_float32(bundle: Bundle) -> None:
 
 
 def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_path: Path) -> None:
-    network = deployable(load_model(run), run.info.preprocessing)
+    network = fold_network(load_model(run), run.info.preprocessing)
 
     class Longer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.body = exported.take_apart(network).embedding
+            self.body = exported.split_network(network).embedding
 
         def forward(self, image: Tensor) -> Tensor:
             return 1.5 * self.body(image)
@@ -224,7 +224,7 @@ def test_other_heads_are_refused(
     assert "'linear'" in said and "--head embedding" in said
     assert not out.exists()
     with pytest.raises(ValueError, match="no embedding"):
-        exported.take_apart(deployable(load_model(golden_run), golden_run.info.preprocessing))
+        exported.split_network(fold_network(load_model(golden_run), golden_run.info.preprocessing))
 
 
 def test_nothing_is_asked_for_and_nothing_written(
@@ -239,8 +239,8 @@ def test_nothing_is_asked_for_and_nothing_written(
 
 
 def test_wrong_rows_are_refused(run: Run, photos: NDArray[np.uint8]) -> None:
-    network = deployable(load_model(run), run.info.preprocessing)
-    parts, expected = exported.take_apart(network), network.probabilities(photos)
+    network = fold_network(load_model(run), run.info.preprocessing)
+    parts, expected = exported.split_network(network), network.probabilities(photos)
     with torch.inference_mode():
         images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
         rows = parts.embedding(images).numpy()

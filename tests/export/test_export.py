@@ -22,7 +22,7 @@ from export import VARIANTS, ExportOptions, export_bundle
 from export.bundle.recommend import recommend
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure, weight_name
 from export.network.description import ModelDescription
-from export.network.fold import Deployable, deployable
+from export.network.fold import FoldedNetwork, fold_network
 from export.quantise.calibration_photos import calibration_order, calibration_photos
 from export.tflite import flatbuffer
 from export.tflite.convert import activation_ranges, run_tflite, to_int8
@@ -242,13 +242,13 @@ def test_graphs_are_lean(bundle: Bundle) -> None:
 def test_int8_everywhere_but_at_both_ends(bundle: Bundle) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.tflite.activation_functions import CurvedFile
+    from export.tflite.activation_functions import ActivationFile
 
-    graph = flatbuffer.read(content(bundle, "tflite-int8")).subgraphs[0]
+    graph = flatbuffer.read_model(content(bundle, "tflite-int8")).subgraphs[0]
     types = [graph.tensors[int(op.outputs[0])].type for op in graph.operators]
     # DEQUANTIZE, last layer, softmax
     assert types[-3:] == [schema.TensorType.FLOAT32] * 3
-    first = len(CurvedFile(content(bundle, "tflite-float32")).beginning())
+    first = len(ActivationFile(content(bundle, "tflite-float32")).beginning())
     assert 0 < first < len(types) / 2
     # The photo as int8, and as float for the first layers
     assert types[0] == schema.TensorType.INT8
@@ -314,13 +314,13 @@ def test_metadata_of_thousands_of_objects(bundle: Bundle) -> None:
 
 
 def test_missing_metadata_is_noticed(bundle: Bundle) -> None:
-    bare = flatbuffer.write(flatbuffer.read(content(bundle, "tflite-float32")))
+    bare = flatbuffer.write_model(flatbuffer.read_model(content(bundle, "tflite-float32")))
     with pytest.raises(DamagedError, match=r"labels\.txt"):
         read_metadata(bare)
-    model = flatbuffer.read(bare)
+    model = flatbuffer.read_model(bare)
     model.metadata = []
     with pytest.raises(DamagedError, match="no metadata"):
-        read_metadata(flatbuffer.write(model))
+        read_metadata(flatbuffer.write_model(model))
 
 
 def test_calibration_takes_training_photos_only(bundle: Bundle, run: Run, root: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_failure_leaves_nothing(
     def interrupt(self: object, *_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(registry.Float32, "write", interrupt)
+    monkeypatch.setattr(registry.Float32, "write_model", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export_bundle(run, tmp_path / "out", options=ExportOptions(), photos=root)
     assert list(tmp_path.iterdir()) == []
@@ -560,11 +560,11 @@ def test_a_wrong_conversion_is_refused(
 ) -> None:
     from export.tflite import convert
 
-    def swapped(network: Deployable, contract: Preprocessing, *, description: str) -> bytes:
-        model = flatbuffer.read(content(bundle, "tflite-float32"))
+    def swapped(network: FoldedNetwork, contract: Preprocessing, *, description: str) -> bytes:
+        model = flatbuffer.read_model(content(bundle, "tflite-float32"))
         weights = max(model.buffers, key=lambda b: 0 if b.data is None else len(b.data))
         weights.data = weights.data[::-1].copy()
-        return flatbuffer.write(model)
+        return flatbuffer.write_model(model)
 
     monkeypatch.setattr(convert, "convert_float32", swapped)
     options = ExportOptions(variants=("tflite-float32",))
@@ -615,7 +615,7 @@ def test_folding_changes_nothing(backbone: str, head: str) -> None:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     model.temperature = 0.6
-    network = deployable(model, contract)
+    network = fold_network(model, contract)
     photo = torch.randint(0, 256, (2, 3, size, size)).float()
     with torch.inference_mode():
         torch.testing.assert_close(network(photo), model(photo), rtol=2e-4, atol=2e-4)
@@ -628,7 +628,7 @@ def test_wrong_folding_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(fold, "_fold_head", lambda head: torch.nn.Sequential(*list(head)[1:]))
     with pytest.raises(CheckFailedError, match="Folding"):
-        deployable(load_model(run), CONTRACT)
+        fold_network(load_model(run), CONTRACT)
 
 
 def test_a_forgotten_temperature_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,7 +637,7 @@ def test_a_forgotten_temperature_is_refused(run: Run, monkeypatch: pytest.Monkey
     assert load_model(run).temperature != 1
     monkeypatch.setattr(fold, "_fold_temperature", lambda head, _: head)
     with pytest.raises(CheckFailedError, match="Folding"):
-        deployable(load_model(run), CONTRACT)
+        fold_network(load_model(run), CONTRACT)
 
 
 def test_what_was_swallowed_is_shown_on_failure(capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from benchmarks.runtimes.tflite_model import embedded_labels
 from benchmarks.verify.third_party import client_checks
 from export.coreml.structure import read_structure
 from mobile_assets.bundle import Bundle
-from mobile_assets.shortlist import best
+from mobile_assets.shortlist import top_objects
 
 VARIANTS = ("tflite-float32", "tflite-int8", "coreml-float16")
 TOP = 10
@@ -46,7 +46,7 @@ def check_shortlists(bundle: Bundle, objects: int) -> None:
             whole = s.predict(photos)
         assert whole.shape == (3, objects)
         for indices, probabilities, row in zip(*found.values(), whole, strict=True):
-            expected = best(row, TOP)
+            expected = top_objects(row, TOP)
             assert indices.tolist() == expected.tolist()
             assert probabilities.tolist() == row[expected].tolist()
         # beyond 16 bits, with a sign or without: nothing wraps around
@@ -111,4 +111,4 @@ def test_the_short_list_is_the_beginning_of_the_sorted_list(objects: int, top: i
         values = (generator.integers(0, steps, objects) / steps).astype(np.float32)
         values.flags.writeable = False
         expected = np.argsort(-values, kind="stable")[:top]
-        assert best(values, top).tolist() == expected.tolist()
+        assert top_objects(values, top).tolist() == expected.tolist()

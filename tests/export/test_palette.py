@@ -27,15 +27,15 @@ from torch import nn
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.bundle.recommend import INTEGER, limits
 from export.coreml.convert import save_package
-from export.coreml.palettisation import Scaled, check_palettes, convert_palettised
+from export.coreml.palettisation import ScaledPalette, check_palettes, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
-from export.network.fold import Deployable, run_photos
+from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
 from export.quantise.activation_ranges import ratio_db
-from export.quantise.gptq import Moments
+from export.quantise.gptq import LayerStatistics
 from export.quantise.palette import Palette, no_smaller, palettiser
 from export.quantise.palettised_network import MOST_FLOAT, PalettisedNetwork, palettise
-from export.variants.build_context import Material
+from export.variants.build_context import BuildContext
 from export.variants.coreml import CoreMLPalette
 from export.variants.options import CALIBRATED, ON_REQUEST, VARIANTS, ExportOptions
 from export.variants.parity_check import check_probabilities
@@ -45,19 +45,19 @@ from mobile_assets.files import sha256_path, size_of
 
 
 @pytest.fixture(scope="module")
-def network() -> Deployable:
+def network() -> FoldedNetwork:
     return telling_network()
 
 
 @pytest.fixture(scope="module")
-def palettised(network: Deployable) -> dict[int, PalettisedNetwork]:
+def palettised(network: FoldedNetwork) -> dict[int, PalettisedNetwork]:
     return {bits: palettise(network, photos(3), bits=bits) for bits in (4, 6, 8)}
 
 
 @pytest.fixture(scope="module")
-def material(network: Deployable) -> Material:
+def material(network: FoldedNetwork) -> BuildContext:
     probe = photos(2, first=4)
-    return Material(
+    return BuildContext(
         network=network,
         contract=CONTRACT,
         labels=LABELS,
@@ -70,7 +70,7 @@ def material(network: Deployable) -> Material:
 
 
 @pytest.fixture(scope="module")
-def package(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(material: BuildContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an export writes for `coreml-palette6`."""
     folder = tmp_path_factory.mktemp("palette")
     return folder / EXPORTERS["coreml-palette6"].export(material, folder).file
@@ -131,7 +131,7 @@ def test_weights_take_few_values(palettised: dict[int, PalettisedNetwork]) -> No
 
 
 def test_more_bits_are_closer(
-    palettised: dict[int, PalettisedNetwork], network: Deployable
+    palettised: dict[int, PalettisedNetwork], network: FoldedNetwork
 ) -> None:
     unseen = photos(4, first=3)
     four, six, eight = (decibels(palettised[bits].network, network, unseen) for bits in (4, 6, 8))
@@ -139,7 +139,7 @@ def test_more_bits_are_closer(
 
 
 def test_layers_that_do_most_damage_stay_in_float16(
-    palettised: dict[int, PalettisedNetwork], network: Deployable
+    palettised: dict[int, PalettisedNetwork], network: FoldedNetwork
 ) -> None:
     graph = trace(network)
     assert graph is not None
@@ -165,7 +165,7 @@ def test_palette_minds_what_weights_do() -> None:
     layer.weight *= torch.exp(torch.randn(32, 1))
     mixing = torch.randn(16, 64)
     inputs, unseen = ((torch.randn(2048, 16) @ mixing).relu() + 0.1 for _ in range(2))
-    moments = Moments.of(layer)
+    moments = LayerStatistics.of(layer)
     moments.add(layer, inputs, layer(inputs), seed=0)
     found = palettiser(4)(layer, moments)
     flat = layer.weight.reshape(-1, 1).numpy()
@@ -182,12 +182,12 @@ def test_scales_keep_biases_within_float16() -> None:
     layer.weight[0] = 0
     layer.weight[1] *= 1e-6
     layer.bias[:] = torch.tensor([5.0, -5.0, 1.0, 0.0])
-    moments = Moments.of(layer)
+    moments = LayerStatistics.of(layer)
     inputs = torch.rand(64, 8)
     moments.add(layer, inputs, layer(inputs), seed=0)
     found = palettiser(6)(layer, moments)
     assert found.bias is not None
-    scaled = Scaled(nn.Linear(8, 4), found.palette)
+    scaled = ScaledPalette(nn.Linear(8, 4), found.palette)
     assert float((found.bias / scaled.scale).abs().max()) < 2**13
     assert float(found.weight[0].abs().max()) < 1e-3
     torch.testing.assert_close(
@@ -218,7 +218,7 @@ def test_package_holds_the_very_palettes(
 
 
 def test_package_answers_as_the_network(
-    package: Path, network: Deployable, palettised: dict[int, PalettisedNetwork]
+    package: Path, network: FoldedNetwork, palettised: dict[int, PalettisedNetwork]
 ) -> None:
     pixels = photos(4, first=3)
     found = answers(package, pixels)
@@ -228,7 +228,7 @@ def test_package_answers_as_the_network(
     assert ratio_db([(scores(rounded), scores(found))]) > 35
 
 
-def test_package_is_a_small_classifier_for_ios_16(package: Path, network: Deployable) -> None:
+def test_package_is_a_small_classifier_for_ios_16(package: Path, network: FoldedNetwork) -> None:
     from coremltools.proto import Model_pb2
 
     check(package)
@@ -246,7 +246,7 @@ def test_package_is_a_small_classifier_for_ios_16(package: Path, network: Deploy
 
 
 def test_same_export_makes_the_same_bytes(
-    package: Path, network: Deployable, material: Material, tmp_path: Path
+    package: Path, network: FoldedNetwork, material: BuildContext, tmp_path: Path
 ) -> None:
     again = palettise(network, photos(3), bits=6)
     model = convert_palettised(
@@ -301,7 +301,7 @@ def test_a_missing_palette_is_noticed(
         check_palettes(palettes, structure)
 
 
-def test_a_network_that_errs_is_not_exported(material: Material, tmp_path: Path) -> None:
+def test_a_network_that_errs_is_not_exported(material: BuildContext, tmp_path: Path) -> None:
     """As four bits may: the message says what to leave out, and nothing is written."""
     exporter = CoreMLPalette(4)
     clear = np.eye(OBJECTS, dtype=np.float32)[material.expected.argmin(axis=1)]
@@ -313,7 +313,7 @@ def test_a_network_that_errs_is_not_exported(material: Material, tmp_path: Path)
         check_probabilities("x", wrong, clear, exporter.tolerance)
 
 
-def test_palettes_are_found_once(material: Material) -> None:
+def test_palettes_are_found_once(material: BuildContext) -> None:
     assert material.palettised(6) is material.palettised(6)
     assert material.palettised(6) is not replace(material).palettised(6)
 

@@ -24,7 +24,7 @@ from artefact_id.train import NOT_BESIDE_QAT
 from benchmarks.measure.cases import locate_run
 from benchmarks.results.classification import wilson_interval
 from export import ExportOptions, export_bundle
-from export.network.fold import Deployable, deployable
+from export.network.fold import FoldedNetwork, fold_network
 from export.network.graph import trace
 from export.qat.fine_tune import QatOptions, fine_tune
 from export.qat.run_files import read_quantised
@@ -32,13 +32,13 @@ from export.qat.student import FakeEightBits, OnSteps, RoundedSiLU, Student, mak
 from export.qat.trainer import QatTrainer, divergence, noise
 from export.quantise.activation_ranges import ratio_db
 from export.quantise.channel_equalisation import equalise
-from export.quantise.fake_quantised import rounded_twin
+from export.quantise.fake_quantised import fake_quantised_network
 from export.quantise.layerwise import round_network
 from export.tflite.convert import run_tflite
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.preprocessing import Preprocessing
-from train.batches import Photos, predict
+from train.batches import Photos, predict_batches
 from train.device import choose_compute
 from train.model import build_model
 from train.run import Run, load_model, read_run
@@ -54,7 +54,7 @@ def photos(views: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(object_picture(n, v, 32)) for n in range(4) for v in range(views)])
 
 
-def small_network() -> Deployable:
+def small_network() -> FoldedNetwork:
     """A real network, folded, with sensible statistics."""
     torch.manual_seed(0)
     model = build_model("test_efficientnet", "linear", objects=4, preprocessing=CONTRACT)
@@ -63,7 +63,7 @@ def small_network() -> Deployable:
             module.momentum = 1.0
     with torch.no_grad():
         model.train()(torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float())
-    return deployable(model, CONTRACT)
+    return fold_network(model, CONTRACT)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_learns_to_answer_as_its_teacher() -> None:
             bias.add_(0.1 * torch.randn(bias.shape, generator=generator))
     compute = choose_compute("cpu")
     pixels, truth = photos(6), torch.zeros(24, dtype=torch.int64)
-    answers = predict(network, pixels, compute)  # type: ignore[arg-type]
+    answers = predict_batches(network, pixels, compute)  # type: ignore[arg-type]
     trainer = QatTrainer(
         student,
         network,
@@ -220,7 +220,7 @@ class TestRun:
         assert info.copies == 256 - len(golden_run.split.of("val"))
 
     def test_float_runs_have_no_8_bit_weights(self, golden_run: Run) -> None:
-        network = deployable(load_model(golden_run), golden_run.info.preprocessing)
+        network = fold_network(load_model(golden_run), golden_run.info.preprocessing)
         assert golden_run.info.quantised is None
         assert read_quantised(golden_run, network) is None
 
@@ -259,11 +259,11 @@ class TestExport:
         for name in ("tflite-int8", "coreml-w8a8"):
             assert any("fine-tuned" in note for note in bundle.info.variant(name).notes)
         assert not any("tuned" in note for note in bundle.info.variant("tflite-float32").notes)
-        network = deployable(load_model(qat_run), qat_run.info.preprocessing)
+        network = fold_network(load_model(qat_run), qat_run.info.preprocessing)
         learned = read_quantised(qat_run, network)
         assert learned is not None
         pixels = np.stack([np.asarray(object_picture(n, 9, 64)) for n in range(6)])
-        twin = rounded_twin(learned.network, pixels)
+        twin = fake_quantised_network(learned.network, pixels)
         with torch.inference_mode():
             images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
             wanted = torch.softmax(twin(images), dim=1).numpy()

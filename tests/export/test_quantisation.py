@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.network.fold import Deployable, _Padded, deployable
+from export.network.fold import FoldedNetwork, _Padded, fold_network
 from export.network.graph import Graph, trace, with_layers
 from export.quantise import mixed_precision
 from export.quantise.activation_ranges import extremes, in_8_bits, ratio_db
 from export.quantise.channel_equalisation import equalise
-from export.quantise.gptq import Moments, Rounded, round_layer
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, round_layer
 from export.quantise.layerwise import round_network
 from export.quantise.mixed_precision import MOST_FLOAT, layers_to_keep
-from export.quantise.quantised_network import Quantised, quantise
+from export.quantise.quantised_network import QuantisedNetwork, quantise
 from export.tflite import flatbuffer
 from export.tflite.convert import (
     activation_ranges,
@@ -56,7 +56,7 @@ class Block(nn.Module):
         return x + inner
 
 
-def small_network() -> Deployable:
+def small_network() -> FoldedNetwork:
     """Three blocks whose channels' ranges differ by up to eight, as in trained networks."""
     torch.manual_seed(0)
     width = 8
@@ -76,7 +76,7 @@ def small_network() -> Deployable:
     body = nn.Sequential(stem, nn.ReLU6(), narrow, *blocks, *head, nn.Linear(64, OBJECTS))
     with torch.no_grad():
         body[-1].weight *= 4  # type: ignore[assignment, operator]
-    network = Deployable(torch.full((1, 3, 1, 1), 127.5), (0, 1, 0, 1), body)
+    network = FoldedNetwork(torch.full((1, 3, 1, 1), 127.5), (0, 1, 0, 1), body)
     return network.eval().requires_grad_(False)
 
 
@@ -89,7 +89,7 @@ def pictures(count: int, seed: int) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def network() -> Deployable:
+def network() -> FoldedNetwork:
     """The small network."""
     return small_network()
 
@@ -107,18 +107,20 @@ def others() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def quantised(network: Deployable, calibration: NDArray[np.uint8]) -> dict[bool, Quantised]:
+def quantised(
+    network: FoldedNetwork, calibration: NDArray[np.uint8]
+) -> dict[bool, QuantisedNetwork]:
     """The network for 8-bit weights, without and with 8-bit activations."""
     return {on: quantise(network, calibration, activations=on) for on in (False, True)}
 
 
 @pytest.fixture(scope="module")
 def files(
-    network: Deployable, quantised: dict[bool, Quantised], calibration: NDArray[np.uint8]
+    network: FoldedNetwork, quantised: dict[bool, QuantisedNetwork], calibration: NDArray[np.uint8]
 ) -> dict[str, bytes]:
     """Both integer files, rounded with care and to the nearest step."""
 
-    def make(source: Deployable, activations: bool, kept: frozenset[str] = frozenset()) -> bytes:
+    def make(source: FoldedNetwork, activations: bool, kept: frozenset[str] = frozenset()) -> bytes:
         float32 = convert_float32(source, CONTRACT, description="small")
         if activations:
             return to_int8(float32, activation_ranges(float32, calibration))
@@ -137,7 +139,7 @@ def to_torch(photos: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(photos).permute(0, 3, 1, 2).float()
 
 
-def ratio(content: bytes, network: Deployable, photos: NDArray[np.uint8]) -> float:
+def ratio(content: bytes, network: FoldedNetwork, photos: NDArray[np.uint8]) -> float:
     """Signal-to-noise ratio of a file's logits, whose mean the softmax takes away."""
     found = torch.log(torch.from_numpy(run_tflite(content, photos)).clamp_min(1e-12))
     wanted = network(to_torch(photos))
@@ -156,7 +158,7 @@ def test_rounding_minds_what_goes_together() -> None:
     torch.manual_seed(0)
     layer = nn.Linear(64, 32).requires_grad_(False)
     inputs, unseen = torch.split(correlated(4096, 64), 2048)
-    moments = Moments.of(layer)
+    moments = LayerStatistics.of(layer)
     moments.add(layer, inputs, layer(inputs), seed=0)
     found = round_layer(layer, moments)
     scale = layer.weight.abs().amax(dim=1, keepdim=True) / 127
@@ -170,7 +172,7 @@ def test_rounding_minds_what_goes_together() -> None:
 def test_rounded_weights_are_steps_that_everyone_finds() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 12, 3, groups=2).requires_grad_(False)
-    moments = Moments.of(layer)
+    moments = LayerStatistics.of(layer)
     inputs = torch.rand(4, 6, 9, 9)
     moments.add(layer, inputs, layer(inputs), seed=0)
     weight = round_layer(layer, moments).weight.flatten(1)
@@ -184,7 +186,7 @@ def test_bias_makes_good_a_shift_of_the_inputs() -> None:
     layer = nn.Linear(16, 8).requires_grad_(False)
     inputs = torch.randn(512, 16)
     shifted = inputs + 0.3
-    moments = Moments.of(layer)
+    moments = LayerStatistics.of(layer)
     moments.add(layer, shifted, layer(inputs), seed=0)
     error = {}
     for on in (False, True):
@@ -211,7 +213,7 @@ def test_inputs_are_those_that_the_layer_reads(conv: Any) -> None:
     if isinstance(conv, _Padded):
         conv.widths = (0, 1, 2, 0)
     inputs = torch.randn((300, 4) if isinstance(conv, nn.Linear) else (3, 4, 11, 13))
-    moments = Moments.of(conv)
+    moments = LayerStatistics.of(conv)
     moments.add(conv, inputs, conv(inputs), seed=0)
     # A linear answer's mean is the answer to the mean.
     mean, wanted = moments.means()
@@ -232,7 +234,7 @@ def test_8_bits() -> None:
 
 
 def test_equalising_changes_no_answer_and_evens_channels(
-    network: Deployable, calibration: NDArray[np.uint8]
+    network: FoldedNetwork, calibration: NDArray[np.uint8]
 ) -> None:
     graph = trace(network)
     assert graph is not None
@@ -274,7 +276,7 @@ def test_equalising_leaves_alone_what_it_does_not_know(calibration: NDArray[np.u
             return result
 
     torch.manual_seed(0)
-    plain = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Shuffled()).requires_grad_(False)
+    plain = FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Shuffled()).requires_grad_(False)
     graph = trace(plain)
     assert graph is not None
     equalise(graph, calibration)
@@ -283,7 +285,7 @@ def test_equalising_leaves_alone_what_it_does_not_know(calibration: NDArray[np.u
 
 
 def test_better_than_nearest_on_other_photos(
-    network: Deployable, files: dict[str, bytes], others: NDArray[np.uint8]
+    network: FoldedNetwork, files: dict[str, bytes], others: NDArray[np.uint8]
 ) -> None:
     found = {name: ratio(content, network, others) for name, content in files.items()}
     assert found["weights"] > found["nearest weights"] + 3
@@ -294,7 +296,7 @@ def _layers(content: bytes) -> dict[str, NDArray[np.float32]]:
     """Weights of every convolution and linear layer as float32, first axis its channels."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = flatbuffer.read(content)
+    model = flatbuffer.read_model(content)
     found = {}
     for tensor in model.subgraphs[0].tensors:
         raw = model.buffers[tensor.buffer].data
@@ -318,7 +320,7 @@ def _layers(content: bytes) -> dict[str, NDArray[np.float32]]:
 
 @pytest.mark.parametrize(("name", "activations"), [("weights", False), ("full", True)])
 def test_files_hold_the_very_weights(
-    files: dict[str, bytes], quantised: dict[bool, Quantised], name: str, activations: bool
+    files: dict[str, bytes], quantised: dict[bool, QuantisedNetwork], name: str, activations: bool
 ) -> None:
     kept = quantised[activations].kept
     stored = sorted(_layers(files[name]).values(), key=lambda values: values.shape)
@@ -342,7 +344,7 @@ def test_files_hold_the_very_weights(
         assert twins, weight.shape
 
 
-def test_notes_say_what_was_done(quantised: dict[bool, Quantised]) -> None:
+def test_notes_say_what_was_done(quantised: dict[bool, QuantisedNetwork]) -> None:
     full, weights = " ".join(quantised[True].notes), " ".join(quantised[False].notes)
     assert "13 layers" in full and "float16" not in full and "48 calibration photos" in full
     assert "1 sets" in full and "sets" not in weights
@@ -350,7 +352,7 @@ def test_notes_say_what_was_done(quantised: dict[bool, Quantised]) -> None:
 
 
 def test_rounding_does_not_change_its_source(
-    network: Deployable, calibration: NDArray[np.uint8]
+    network: FoldedNetwork, calibration: NDArray[np.uint8]
 ) -> None:
     before = copy.deepcopy(network.state_dict())
     first = quantise(network, calibration[:16], activations=True)
@@ -362,7 +364,9 @@ def test_rounding_does_not_change_its_source(
     assert first.notes == again.notes
 
 
-def test_damage_is_found_where_it_is(network: Deployable, calibration: NDArray[np.uint8]) -> None:
+def test_damage_is_found_where_it_is(
+    network: FoldedNetwork, calibration: NDArray[np.uint8]
+) -> None:
     graph = trace(network)
     assert graph is not None
     before = round_network(graph, calibration, activations=False)
@@ -378,7 +382,7 @@ def test_damage_is_found_where_it_is(network: Deployable, calibration: NDArray[n
 
 
 def test_the_most_damaging_weights_stay_in_float16(
-    network: Deployable,
+    network: FoldedNetwork,
     calibration: NDArray[np.uint8],
     others: NDArray[np.uint8],
     monkeypatch: pytest.MonkeyPatch,
@@ -408,7 +412,7 @@ def test_the_most_damaging_weights_stay_in_float16(
 
 
 def test_measuring_damage_changes_nothing_and_finds_it(
-    network: Deployable, calibration: NDArray[np.uint8]
+    network: FoldedNetwork, calibration: NDArray[np.uint8]
 ) -> None:
     work = copy.deepcopy(network)
     for module in work.modules():
@@ -417,25 +421,25 @@ def test_measuring_damage_changes_nothing_and_finds_it(
     graph = trace(work)
     assert graph is not None
     plain = round_network(graph, calibration, activations=False)
-    exact = {n: Rounded(layer.weight, layer.bias) for n, layer in graph.layers().items()}
+    exact = {n: QuantisedLayer(layer.weight, layer.bias) for n, layer in graph.layers().items()}
     before = {n: layer.weight.clone() for n, layer in graph.layers().items()}
     assert layers_to_keep(graph, replace(plain, layers=exact), calibration) == frozenset()
     one = "body.4.depthwise"
-    shaken = Rounded(before[one] * torch.linspace(0.8, 1.2, 3), exact[one].bias)
+    shaken = QuantisedLayer(before[one] * torch.linspace(0.8, 1.2, 3), exact[one].bias)
     worse = exact | {one: shaken}
     assert layers_to_keep(graph, replace(plain, layers=worse), calibration) == {one}
     assert all(torch.equal(layer.weight, before[n]) for n, layer in graph.layers().items())
 
 
 def test_kept_layers_are_float16_and_no_others(
-    network: Deployable, quantised: dict[bool, Quantised], others: NDArray[np.uint8]
+    network: FoldedNetwork, quantised: dict[bool, QuantisedNetwork], others: NDArray[np.uint8]
 ) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     float32 = convert_float32(quantised[False].network, CONTRACT, description="small")
     kept = frozenset({"body.0", "body.4.depthwise", "body.10"})
     content = to_int8_weights(float32, kept)
-    tensors = flatbuffer.read(content).subgraphs[0].tensors
+    tensors = flatbuffer.read_model(content).subgraphs[0].tensors
     half = {
         tensor.name.decode().split("~")[0]
         for tensor in tensors
@@ -448,7 +452,7 @@ def test_kept_layers_are_float16_and_no_others(
     assert run_one(interpreter(content), others[0]).dtype == np.float32
 
 
-def test_large_photos_are_fewer(network: Deployable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_photos_are_fewer(network: FoldedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     from export.quantise import layerwise
 
     graph = trace(network)
@@ -461,7 +465,7 @@ def test_large_photos_are_fewer(network: Deployable, monkeypatch: pytest.MonkeyP
 def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
     torch.manual_seed(0)
     model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT)
-    network = deployable(model, CONTRACT)
+    network = fold_network(model, CONTRACT)
     graph = trace(network)
     assert graph is not None
     tail = flatbuffer.float_tail(convert_float32(network, CONTRACT, description="x"))
@@ -480,7 +484,7 @@ def test_a_network_that_cannot_be_followed_is_left_as_it_is(calibration: NDArray
         def forward(self, x: Tensor) -> Tensor:
             return self.layer(x) if x.sum() > 0 else x
 
-    plain = Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Fickle())
+    plain = FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Fickle())
     found = quantise(plain, calibration, activations=True)
     assert found.network is plain and "nearest" in found.notes[0]
 
@@ -488,7 +492,7 @@ def test_a_network_that_cannot_be_followed_is_left_as_it_is(calibration: NDArray
         def forward(self, x: Tensor) -> Tensor:
             return torch.cat([self.layer(x), self.layer(x + 1)], dim=1)
 
-    assert trace(Deployable(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Twice())) is None
+    assert trace(FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Twice())) is None
 
 
 def test_equal_vectors_are_stored_once(files: dict[str, bytes]) -> None:
@@ -510,7 +514,7 @@ def test_equal_vectors_are_stored_once(files: dict[str, bytes]) -> None:
 
 def test_names_are_short_and_unlike(files: dict[str, bytes]) -> None:
     for content in files.values():
-        tensors = flatbuffer.read(content).subgraphs[0].tensors
+        tensors = flatbuffer.read_model(content).subgraphs[0].tensors
         names = [tensor.name.decode() for tensor in tensors]
         assert len(set(names)) == len(names)
         assert any(name.startswith("body.3.depthwise") for name in names)
@@ -520,7 +524,7 @@ def test_names_are_short_and_unlike(files: dict[str, bytes]) -> None:
 def test_weights_are_unpacked_once(files: dict[str, bytes], others: NDArray[np.uint8]) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    graph = flatbuffer.read(files["weights"]).subgraphs[0]
+    graph = flatbuffer.read_model(files["weights"]).subgraphs[0]
     types = {graph.tensors[int(op.outputs[0])].type for op in graph.operators}
     assert types == {schema.TensorType.FLOAT32}
     runner = interpreter(files["weights"])

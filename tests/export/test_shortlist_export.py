@@ -26,10 +26,10 @@ from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
 from export.variants import topk
-from export.variants.auxiliary_writer import write_companions
-from export.variants.build_context import Material
+from export.variants.auxiliary_writer import write_auxiliary_models
+from export.variants.build_context import BuildContext
 from export.variants.operations import operations
-from mobile_assets.bundle import Bundle, BundleInfo, Companion, hash_files
+from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo, hash_files
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
 from mobile_assets.files import sha256_path, size_of
 from mobile_assets.log_suppression import quiet
@@ -43,9 +43,9 @@ class Exported:
     """A bundle with short lists, and what they were made of."""
 
     bundle: Bundle
-    material: Material
+    material: BuildContext
 
-    def companion(self, name: str) -> Companion:
+    def companion(self, name: str) -> AuxiliaryModel:
         (found,) = (one for one in self.bundle.info.companions if one.name == name)
         return found
 
@@ -55,10 +55,10 @@ def made(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exp
     from export.bundle import writer
 
     folder = tmp_path_factory.mktemp("shortlist")
-    kept: list[Material] = []
+    kept: list[BuildContext] = []
     real = writer._material
 
-    def keep(*words: object) -> Material:
+    def keep(*words: object) -> BuildContext:
         kept.append(real(*words))  # type: ignore[arg-type]
         return kept[-1]
 
@@ -84,7 +84,7 @@ def whole_lists(bundle: Bundle, of: str, photos: NDArray[np.uint8]) -> NDArray[n
         return session.predict(photos)
 
 
-def answered(bundle: Bundle, companion: Companion, photos: NDArray[np.uint8]) -> Arrays:
+def answered(bundle: Bundle, companion: AuxiliaryModel, photos: NDArray[np.uint8]) -> Arrays:
     return answers(bundle, companion, photos, next(executors(companion)))
 
 
@@ -162,7 +162,7 @@ def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
 
 def test_the_same_network_makes_the_same_bytes(made: Exported, tmp_path: Path) -> None:
     options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
-    again = write_companions(options, made.material, tmp_path, lambda _said: None)
+    again = write_auxiliary_models(options, made.material, tmp_path, lambda _said: None)
     assert again == made.bundle.info.companions
 
 
@@ -270,7 +270,7 @@ def test_verify_sees_other_objects_than_the_best(
 
 
 def test_verify_sees_indices_of_another_label_map(folder: Path, made: Exported) -> None:
-    network = topk._Best(made.material.network, TOP)
+    network = topk._TopK(made.material.network, TOP)
     replace_package(folder, made, network, {exported.LABELS_FACT: "0" * 64})
     assert list(failed(folder)) == [("structure", "coreml-shortlist")]
     file = folder / made.companion("tflite-shortlist").file
@@ -393,7 +393,7 @@ def test_a_converter_that_chooses_otherwise_is_noticed(
     monkeypatch.setattr(topk, "_chosen", second_best)
     with pytest.raises(CheckFailedError, match=r"short list.*better"):
         topk.write_shortlist(made.material, tmp_path, "tflite", TOP)
-    assert not (tmp_path / exported.companion_file("shortlist", "tflite")).exists()
+    assert not (tmp_path / exported.auxiliary_file("shortlist", "tflite")).exists()
 
 
 def test_a_damaged_file_is_no_answer(made: Exported, tmp_path: Path) -> None:

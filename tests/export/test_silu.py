@@ -13,11 +13,11 @@ from torch import nn
 
 from benchmarks.studies.silu_quantisation import ask_tflite, naive_int8
 from benchmarks.studies.silu_quantisation_page import Published, asked, page
-from export.network.fold import Deployable, deployable
+from export.network.fold import FoldedNetwork, fold_network
 from export.network.graph import Graph, trace
 from export.quantise.activation_ranges import before_curve, extremes, in_8_bits, rows_of
-from export.quantise.quantised_network import Quantised, quantise
-from export.tflite.activation_functions import CurvedFile
+from export.quantise.quantised_network import QuantisedNetwork, quantise
+from export.tflite.activation_functions import ActivationFile
 from export.tflite.convert import activation_ranges, convert_float32, to_int8
 from train.model import build_model
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2] / "benchmarks/studies"
 
 
 @pytest.fixture(scope="module")
-def network() -> Deployable:
+def network() -> FoldedNetwork:
     """A real network whose first channels differ in size, as those of trained ones do."""
     torch.manual_seed(0)
     model = build_model("test_efficientnet", "linear", objects=OBJECTS, preprocessing=CONTRACT)
@@ -36,26 +36,26 @@ def network() -> Deployable:
         for module in norms[:4]:
             module.weight.copy_(torch.logspace(-1, 1.3, len(module.weight)))
         model.train()(torch.from_numpy(photos(3)).permute(0, 3, 1, 2).float())
-    return deployable(model.eval(), CONTRACT)
+    return fold_network(model.eval(), CONTRACT)
 
 
 @pytest.fixture(scope="module")
-def quantised(network: Deployable) -> Quantised:
+def quantised(network: FoldedNetwork) -> QuantisedNetwork:
     return quantise(network, photos(3), activations=True)
 
 
 @pytest.fixture(scope="module")
-def float32(network: Deployable) -> bytes:
+def float32(network: FoldedNetwork) -> bytes:
     return convert_float32(network, CONTRACT, description="silu")
 
 
 @pytest.fixture(scope="module")
-def int8(quantised: Quantised) -> bytes:
+def int8(quantised: QuantisedNetwork) -> bytes:
     content = convert_float32(quantised.network, CONTRACT, description="silu")
     return to_int8(content, activation_ranges(content, photos(3)))
 
 
-def traced(network: Deployable) -> Graph:
+def traced(network: FoldedNetwork) -> Graph:
     graph = trace(network)
     assert graph is not None
     return graph
@@ -68,7 +68,7 @@ def divergence(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float
 
 
 def test_closer_to_the_network_than_the_naive_conversion(
-    network: Deployable, float32: bytes, int8: bytes
+    network: FoldedNetwork, float32: bytes, int8: bytes
 ) -> None:
     unseen = photos(6, first=3)
     wanted = network.probabilities(unseen)
@@ -77,8 +77,8 @@ def test_closer_to_the_network_than_the_naive_conversion(
     assert divergence(careful, wanted) < 0.42 * divergence(naive, wanted)
 
 
-def test_a_file_says_the_same_as_its_network(network: Deployable, float32: bytes) -> None:
-    graph, file = traced(network), CurvedFile(float32)
+def test_a_file_says_the_same_as_its_network(network: FoldedNetwork, float32: bytes) -> None:
+    graph, file = traced(network), ActivationFile(float32)
     curves = [node for node in graph.nodes if graph.curve(node) is not None]
     assert len(file.curved()) == len(curves) > 5
     silus = [node for node in curves if isinstance(graph.curve(node), nn.SiLU)]
@@ -91,7 +91,7 @@ def test_a_file_says_the_same_as_its_network(network: Deployable, float32: bytes
     assert len(layers) == len(graph.beginning_layers()) > 1
 
 
-def test_what_a_network_begins_with_is_float(int8: bytes, quantised: Quantised) -> None:
+def test_what_a_network_begins_with_is_float(int8: bytes, quantised: QuantisedNetwork) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(model_content=int8)
@@ -110,7 +110,7 @@ def test_a_relu_network_has_no_such_beginning() -> None:
     model = build_model(
         "tf_efficientnet_lite0", "linear", objects=OBJECTS, preprocessing=CONTRACT
     ).eval()
-    graph = traced(deployable(model, CONTRACT))
+    graph = traced(fold_network(model, CONTRACT))
     assert graph.beginning() == set()
     assert graph.beginning_layers() == frozenset()
     assert not any(graph.curve(node) for node in graph.nodes)

@@ -15,14 +15,14 @@ from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.coreml.convert import convert_coreml, save_package
 from export.coreml.structure import check_coreml, read_structure
 from export.coreml.w8a8 import check_rounding, convert_w8a8
-from export.network.fold import Deployable, run_photos
+from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
 from export.quantise.activation_ranges import ratio_db
 from export.quantise.fake_quantised import (
-    EightBits,
+    QuantizeDequantize,
     activation_ranges,
-    eight_bit_steps,
-    rounded_twin,
+    fake_quantised_network,
+    quantized_steps,
 )
 from export.quantise.quantised_network import quantise
 from export.tflite.convert import activation_ranges as file_ranges
@@ -32,18 +32,18 @@ from mobile_assets.files import sha256_path
 
 
 @pytest.fixture(scope="module")
-def network() -> Deployable:
+def network() -> FoldedNetwork:
     return telling_network()
 
 
 @pytest.fixture(scope="module")
-def quantised(network: Deployable) -> Deployable:
+def quantised(network: FoldedNetwork) -> FoldedNetwork:
     return quantise(network, photos(3), activations=True).network
 
 
 @pytest.fixture(scope="module")
-def twin(quantised: Deployable) -> nn.Module:
-    return rounded_twin(quantised, photos(3))
+def twin(quantised: FoldedNetwork) -> nn.Module:
+    return fake_quantised_network(quantised, photos(3))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
     return logs - logs.mean(1, keepdim=True)
 
 
-def test_answers_as_the_network(package: Path, network: Deployable, twin: nn.Module) -> None:
+def test_answers_as_the_network(package: Path, network: FoldedNetwork, twin: nn.Module) -> None:
     pixels = photos(4, first=3)
     found, wanted = answers(package, pixels), network.probabilities(pixels)
     assert ratio_db([(scores(wanted), scores(found))]) > 12
@@ -80,7 +80,7 @@ def test_answers_as_the_network(package: Path, network: Deployable, twin: nn.Mod
 
 
 def test_answers_as_the_tflite_file(
-    package: Path, quantised: Deployable, network: Deployable
+    package: Path, quantised: FoldedNetwork, network: FoldedNetwork
 ) -> None:
     pixels = photos(2, first=5)
     float32 = convert_float32(quantised, CONTRACT, description="x")
@@ -100,7 +100,7 @@ def test_package_declares_a_classifier_for_ios_17(package: Path) -> None:
     assert Model_pb2.Model.FromString(file.read_bytes()).specificationVersion == 8  # iOS 17
 
 
-def test_weights_stay_on_their_steps(package: Path, quantised: Deployable) -> None:
+def test_weights_stay_on_their_steps(package: Path, quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
     assert graph is not None
     with CoreMLReferenceSession(package) as session:
@@ -118,12 +118,12 @@ def test_weights_stay_on_their_steps(package: Path, quantised: Deployable) -> No
 
 
 def test_every_activation_between_the_layers_is_rounded(
-    package: Path, quantised: Deployable
+    package: Path, quantised: FoldedNetwork
 ) -> None:
     graph = trace(quantised)
     assert graph is not None
     # What a SiLU or sigmoid reads is none of its own in Core ML.
-    chosen = {node for node in eight_bit_steps(graph) if graph.curve(node) is None}
+    chosen = {node for node in quantized_steps(graph) if graph.curve(node) is None}
     assert read_structure(package).operations.count("quantize") == len(chosen) > 10
     assert not any(node in chosen for node in graph.tail())
     first = next(node for node in graph.nodes if graph.layer(node) is not None)
@@ -141,11 +141,11 @@ def test_photo_keeps_all_of_its_bits(package: Path) -> None:
     assert "quantize" not in [step.operation.compute.__name__ for step in steps.values()]
 
 
-def test_ranges_cover_all_photos_and_zero(quantised: Deployable) -> None:
+def test_ranges_cover_all_photos_and_zero(quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
     assert graph is not None
     many, few = activation_ranges(graph, photos(3)), activation_ranges(graph, photos(3)[:1])
-    assert set(many) == {node.name for node in eight_bit_steps(graph)}
+    assert set(many) == {node.name for node in quantized_steps(graph)}
     assert all(low <= 0 <= high for low, high in many.values())
     near = 1e-4  # batches of another size are summed in another order
     chosen = [n for n in graph.nodes if graph.curve(n) or graph.is_silu(n) or graph.is_product(n)]
@@ -155,19 +155,19 @@ def test_ranges_cover_all_photos_and_zero(quantised: Deployable) -> None:
 
 
 def test_eight_bits_rounds_and_clips() -> None:
-    rounded = EightBits((-1.0, 1.55))(torch.tensor([-5.0, 0.0, 0.012, 0.5, 9.0]))
+    rounded = QuantizeDequantize((-1.0, 1.55))(torch.tensor([-5.0, 0.0, 0.012, 0.5, 9.0]))
     assert rounded.tolist() == pytest.approx([-1.0, 0.0, 0.01, 0.5, 1.55], abs=1e-6)
 
 
 def test_same_export_makes_the_same_bytes(
-    package: Path, quantised: Deployable, tmp_path: Path
+    package: Path, quantised: FoldedNetwork, tmp_path: Path
 ) -> None:
-    again = saved(rounded_twin(quantised, photos(3)), tmp_path)
+    again = saved(fake_quantised_network(quantised, photos(3)), tmp_path)
     assert sha256_path(again) == sha256_path(package)
 
 
 def test_packages_of_other_precision_are_refused(
-    package: Path, twin: nn.Module, network: Deployable, tmp_path: Path
+    package: Path, twin: nn.Module, network: FoldedNetwork, tmp_path: Path
 ) -> None:
     half = convert_coreml(network, CONTRACT, LABELS, description=WORDS, user_defined={})
     save_package(half, tmp_path / "half.mlpackage")
@@ -181,4 +181,4 @@ def test_packages_of_other_precision_are_refused(
 def test_network_that_cannot_be_followed_is_refused() -> None:
     network = restless_network()
     with pytest.raises(CheckFailedError, match="Leave coreml-w8a8 out"):
-        rounded_twin(network, photos(1))
+        fake_quantised_network(network, photos(1))

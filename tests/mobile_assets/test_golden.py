@@ -18,7 +18,7 @@ from artefact_id.main import main
 from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify.golden_predictor import golden_plan
 from export.golden.synthetic_photos import drawn_photos
-from export.golden.vectors import GoldenPlan, Predicted, write_golden
+from export.golden.vectors import GoldenPlan, Predictions, write_golden
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import new_folder, sha256_file
@@ -271,12 +271,12 @@ def test_held_out_photos_are_validation_photos(
         assert digest in validation and digest not in training
 
 
-def uniform(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predicted | str:
+def uniform(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predictions | str:
     """Executes TFLite as something that knows nothing; Core ML not at all."""
     if variant.format == "coreml":
         return "there is nothing to execute it with"
     row = np.full((len(tensors), bundle.info.objects), 1 / bundle.info.objects, dtype=np.float32)
-    return Predicted("uniform", row)
+    return Predictions("uniform", row)
 
 
 def test_large_photos_and_variants_that_cannot_be_executed(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from train.augment import augment
-from train.background_replacement import SIDE, object_masks, swap_grounds
+from train.background_replacement import SIDE, object_masks, replace_background
 from train.recipes import FIELD, Augmentation
 
 
@@ -44,7 +44,7 @@ def test_object_is_found_on_a_fading_ground() -> None:
 
 def test_clutter_is_no_plain_ground() -> None:
     photos, _ = studio()
-    cluttered = swap_grounds(
+    cluttered = replace_background(
         photos, torch.zeros(4, 1, SIDE, SIDE), torch.ones(4, dtype=torch.bool), seeded()
     )
     assert not object_masks(cluttered)[1].any()
@@ -56,7 +56,7 @@ def test_swapping_changes_the_ground_and_keeps_the_object() -> None:
     photos, wanted = studio()
     masks, plain = object_masks(photos)
     chosen = plain & torch.tensor([True, True, True, False])
-    swapped = swap_grounds(photos, masks, chosen, seeded())
+    swapped = replace_background(photos, masks, chosen, seeded())
     change = (swapped - photos).abs().mean(dim=1, keepdim=True)
     inner = -torch.nn.functional.max_pool2d(-wanted, 9, 1, 4)  # away from the soft edge
     outer = 1 - torch.nn.functional.max_pool2d(wanted, 9, 1, 4)

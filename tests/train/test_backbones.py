@@ -22,7 +22,7 @@ from train.heads import HEADS
 from train.model import build_model
 from train.run import load_model, read_run
 from train.trainer import train_run
-from train.training_plan import TrainOptions, contract_of
+from train.training_plan import TrainOptions, preprocessing_of
 from train.weights import load_imagenet, package_file, read_tensors
 
 ROOT = Path(__file__).parents[2]
@@ -92,19 +92,19 @@ def test_table_3_and_lite_are_all_there_and_timm_has_weights_for_each() -> None:
 def test_input_of_each(name: str) -> None:
     size, paper_size = SIZES[name]
     half = name.startswith(("inception", "efficientnet-lite"))
-    contract = contract_of(name, None)
+    contract = preprocessing_of(name, None)
     assert (contract.height, contract.width) == (size, size)
     assert (contract.mean, contract.std) == (HALF if half else IMAGENET)
-    paper = contract_of(name, None, paper_input=True)
+    paper = preprocessing_of(name, None, paper_input=True)
     assert (paper.height, paper.width) == (paper_size or (size, size))
     assert paper.network_colour == "BGR"
-    assert contract_of(name, 64).height == 64
+    assert preprocessing_of(name, 64).height == 64
 
 
 def test_timms_own_names_keep_timms_sizes_and_the_papers() -> None:
     assert pretrained_input("efficientnet_b4")[0] == (320, 320)
     assert pretrained_input("tf_efficientnet_lite0") == pretrained_input("efficientnet-lite0")
-    contract = contract_of("tf_efficientnet_b3.ns_jft_in1k", None, paper_input=True)
+    contract = preprocessing_of("tf_efficientnet_b3.ns_jft_in1k", None, paper_input=True)
     assert (contract.height, contract.width) == (320, 300)
 
 
@@ -170,7 +170,7 @@ def test_efficientnets_have_as_many_parameters_as_torchvisions(number: int) -> N
 
 def learn_a_step(name: str, head: str, folder: Path) -> None:
     """Builds, trains one step, saves and loads; outputs must be equal, and weights have moved."""
-    contract = contract_of(name, 96)
+    contract = preprocessing_of(name, 96)
     torch.manual_seed(0)
     model = build_model(name, head, objects=3, preprocessing=contract).train()
     for module in model.backbone.modules():

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from export.network.fold import deployable
+from export.network.fold import fold_network
 from export.tflite.convert import convert_float32, run_tflite
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
 from train.recipes import FIELD, PAPER
-from train.training_plan import TrainOptions, contract_of, plan_run
+from train.training_plan import TrainOptions, plan_run, preprocessing_of
 
 UNCHANGED = (1 / 255, 1 / 255, 1 / 255)
 PAPER_PIXELS = Preprocessing(
@@ -31,10 +31,10 @@ def photos(count: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     [("efficientnet-b0", 256, 224), ("efficientnet-b5", 489, 456), ("inception-v4", 299, 299)],
 )
 def test_input_is_the_papers(backbone: str, height: int, width: int) -> None:
-    contract = contract_of(backbone, None, paper_input=PAPER.paper_input)
+    contract = preprocessing_of(backbone, None, paper_input=PAPER.paper_input)
     assert (contract.height, contract.width) == (height, width)
     assert contract.network_colour == "BGR"
-    ours = contract_of(backbone, None, paper_input=FIELD.paper_input)
+    ours = preprocessing_of(backbone, None, paper_input=FIELD.paper_input)
     assert ours.network_colour == "RGB"
     assert ours.mean != contract.mean
 
@@ -52,7 +52,7 @@ def test_the_backbone_reads_blue_green_red_from_0_to_255() -> None:
 def test_exported_model_swaps_the_channels_itself() -> None:
     torch.manual_seed(1)
     model = build_model("test_efficientnet", "paper", objects=4, preprocessing=PAPER_PIXELS).eval()
-    network = deployable(model, PAPER_PIXELS)
+    network = fold_network(model, PAPER_PIXELS)
     found = run_tflite(convert_float32(network, PAPER_PIXELS, description=""), photos())
     images = torch.from_numpy(photos()).permute(0, 3, 1, 2).float()
     with torch.inference_mode():

@@ -19,21 +19,21 @@ from mobile_assets.errors import DamagedError, InputError, MissingDependencyErro
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.augment import augment
-from train.batches import Photos, class_weights, predict, to_images
+from train.batches import Photos, class_weights, predict_batches, to_images
 from train.checkpoint import Checkpoint
 from train.device import Compute, choose_compute
 from train.engine import Trainer
 from train.freezing import early_parameters
 from train.heads import HIDDEN
 from train.model import build_model
-from train.progress import Clock
+from train.progress import StageTimer
 from train.recipes import FIELD, PAPER, RECIPES, Augmentation, Recipe
 from train.run import EpochRecord, Run, RunMetrics, load_model, read_run
 from train.schedule import next_epoch
 from train.temperature import fitted
 from train.trainer import train_run
 from train.training_plan import TrainOptions
-from train.training_state import State
+from train.training_state import TrainingState
 from train.weights import in_order, load_imagenet, package_file, read_tensors
 
 LITE0 = "tf_efficientnet_lite0"
@@ -236,7 +236,7 @@ def test_checkpoint_is_the_best_on_validation_photos(settled: float) -> None:
     offered = trainer.history if settled == 1 else trainer.history[-1:]
     assert (best.top1, -best.loss) == max((r.val_top1, -r.val_loss) for r in offered)
     trainer.model.load_state_dict(best.weights)
-    logits = predict(trainer.model, trainer.val.pixels, trainer.compute)
+    logits = predict_batches(trainer.model, trainer.val.pixels, trainer.compute)
     assert (logits.argmax(1) == trainer.val.truth).double().mean().item() == best.top1
 
 
@@ -374,7 +374,7 @@ def test_patience_ends_a_constant_rate_and_brings_a_falling_one_down() -> None:
 
 def test_time_left_is_about_what_it_takes() -> None:
     now = [0.0]
-    clock = Clock(train=100, val=10, views=1, head_epochs=10, epochs=5, now=lambda: now[0])
+    clock = StageTimer(train=100, val=10, views=1, head_epochs=10, epochs=5, now=lambda: now[0])
     assert math.isnan(clock.seconds_left)
     now[0] += 11.0
     clock.work("features", 110, trained=False)  # a tenth of a second each, thrice that in training
@@ -516,7 +516,7 @@ def test_an_output_that_exists_is_refused(run: Run, register_folder: Path, tmp_p
 def test_a_broken_off_training_leaves_nothing(
     register_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Trainer, resume: State | None) -> None:
+    def interrupt(self: Trainer, resume: TrainingState | None) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "fit", interrupt)

@@ -11,7 +11,7 @@ from pathlib import Path
 from train.demo import record
 from train.demo.plan import ObjectPlan, plan_register
 from train.demo.spec import DemoError, DemoRegister, DemoSpec
-from train.demo.work import Done, Job, Shot, run_job, start_worker
+from train.demo.work import DemoShot, Done, Job, run_job, start_worker
 
 Progress = Callable[[int, int], None]
 
@@ -60,7 +60,7 @@ def generate_demo_register(
     return _result(root, spec, plans, rendered)
 
 
-def _shots(root: Path, plan: ObjectPlan, spec: DemoSpec) -> Iterator[Shot]:
+def _shots(root: Path, plan: ObjectPlan, spec: DemoSpec) -> Iterator[DemoShot]:
     kinds = (
         ("register", "", plan.photos),
         ("extra", "x", spec.extra_views),
@@ -68,10 +68,10 @@ def _shots(root: Path, plan: ObjectPlan, spec: DemoSpec) -> Iterator[Shot]:
     )
     for kind, letter, number in kinds:
         for k in range(number):
-            yield Shot(kind, k, root / kind / record.photo_path(plan, k, letter))
+            yield DemoShot(kind, k, root / kind / record.photo_path(plan, k, letter))
 
 
-def _job(spec: DemoSpec, plan: ObjectPlan, shots: Sequence[Shot], known: bool) -> Job | None:
+def _job(spec: DemoSpec, plan: ObjectPlan, shots: Sequence[DemoShot], known: bool) -> Job | None:
     missing = tuple(shot for shot in shots if not shot.path.exists())
     if known and not missing:
         return None

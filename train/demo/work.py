@@ -27,7 +27,7 @@ _SERIES = 3
 
 
 @dataclass(frozen=True)
-class Shot:
+class DemoShot:
     """One picture to take.
 
     Attributes:
@@ -48,7 +48,7 @@ class Job:
     seed: int
     pixels: int
     plan: ObjectPlan
-    shots: tuple[Shot, ...]
+    shots: tuple[DemoShot, ...]
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Photographer:
             taken += 1
         return Done(job.plan.index, model.title, model.parameters, taken)
 
-    def _take(self, job: Job, model: Model, shot: Shot) -> bytes:
+    def _take(self, job: Job, model: Model, shot: DemoShot) -> bytes:
         rng = rng_for(job.seed, "photo", job.plan.index, shot.kind, shot.number)
         scene = self._scene(job, model, shot, rng)
         image = self._renderer.render(scene, int(rng.integers(2**32)))
         return develop(image, scene.development, rng)
 
-    def _scene(self, job: Job, model: Model, shot: Shot, rng: np.random.Generator) -> Scene:
+    def _scene(self, job: Job, model: Model, shot: DemoShot, rng: np.random.Generator) -> Scene:
         if shot.kind == "field":
             chosen = rng.choice(_STRANGERS, int(rng.integers(2, 5)), replace=False)
             strangers = [self._stranger(job.seed, int(k)) for k in chosen]

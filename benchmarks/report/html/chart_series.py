@@ -24,7 +24,7 @@ from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS, PaperModel
 from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Row
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 
 _SPREAD, _WIDEST = 0.13, 0.72
 """Distance between variants that share a category, and of the first from the last at most."""
@@ -44,7 +44,7 @@ class Figure:
     wide: bool = False
 
 
-def make_figures(rows: Sequence[Row], main: Subject) -> list[Figure]:
+def make_figures(rows: Sequence[Row], main: BenchmarkTarget) -> list[Figure]:
     """All charts that the rows can fill; each variant stands in them once.
 
     Args:
@@ -208,7 +208,9 @@ def _by_length(rows: Sequence[Row]) -> Figure | None:
     return Figure(heading, caption, chart(_reference_last(series), axis, title=heading))
 
 
-def _by_photos(rows: Sequence[Row], main: Subject, where: str, *, wide: bool) -> Figure | None:
+def _by_photos(
+    rows: Sequence[Row], main: BenchmarkTarget, where: str, *, wide: bool
+) -> Figure | None:
     shown = [r for r in rows if r.variant in (REFERENCE_VARIANT, main.variant) and r.by_photos]
     counts = sorted({b.photos_per_object for row in shown for b in row.by_photos})
     if len(counts) < 2:  # one group says no more than the table

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.report.html.thumbnails import Pictures
+from benchmarks.report.html.thumbnails import Thumbnails
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.classification import NO_ANSWER, Answers, confused_pairs
-from benchmarks.results.measurement import Measured
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.measurement import Measurement
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
 STRIP = 48
 SHORTLIST = 4
@@ -24,7 +24,7 @@ PAIRS = 6
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownObject:
     """An object in a picture; `probability` where it is an answer, `right` if the right one."""
 
     name: str
@@ -42,23 +42,23 @@ class Example:
     photo: str | None
     truth: str
     verdict: str
-    candidates: tuple[Shown, ...]
+    candidates: tuple[ShownObject, ...]
 
 
 @dataclass(frozen=True)
-class Flip:
+class FlipExample:
     """A photo to which a variant gives another first answer than the reference."""
 
     variant: str
     photo: str | None
     truth: str
-    reference: Shown
-    changed: Shown
+    reference: ShownObject
+    changed: ShownObject
     outcome: str
 
 
 @dataclass(frozen=True)
-class ChangedMind:
+class PredictionFlip:
     """All changed answers of one variant, counted, and some of them shown.
 
     Attributes:
@@ -75,20 +75,22 @@ class ChangedMind:
     count: int
     lost: int
     won: int
-    flips: tuple[Flip, ...]
+    flips: tuple[FlipExample, ...]
 
 
 @dataclass(frozen=True)
-class Pair:
+class ConfusedPair:
     """Two objects that are taken for each other, with a photo that was."""
 
-    right: Shown
-    answered: Shown
+    right: ShownObject
+    answered: ShownObject
     photo: str | None
     count: int
 
 
-def changed_minds(main: Storyteller, subjects: Sequence[Subject]) -> list[ChangedMind]:
+def prediction_flips(
+    main: ExampleSelector, subjects: Sequence[BenchmarkTarget]
+) -> list[PredictionFlip]:
     """The changed answers of the main variant first, then of the others.
 
     Args:
@@ -100,21 +102,21 @@ def changed_minds(main: Storyteller, subjects: Sequence[Subject]) -> list[Change
     return minds + [main.of(subject).changed_mind(FLIPS_OF_OTHERS) for subject in others]
 
 
-class Storyteller:
+class ExampleSelector:
     """Chooses and prepares the pictures of one case for one variant."""
 
     def __init__(
-        self, measured: Measured, subject: Subject, *, pictures: Pictures | None = None
+        self, measured: Measurement, subject: BenchmarkTarget, *, pictures: Thumbnails | None = None
     ) -> None:
         """Prepares to tell of `subject`, one of the measured ones, with pictures made before."""
         self._measured = measured
         self._subject = subject
         self._answers = measured.answers[subject]
         self._photos = [measured.photos[place] for place in measured.asked[subject]]
-        self._pictures = pictures or Pictures(measured.case)
+        self._pictures = pictures or Thumbnails(measured.case)
         self._labels = measured.case.run.labels
 
-    def strip(self) -> list[Shown]:
+    def strip(self) -> list[ShownObject]:
         """Objects spread evenly over the register, with a training photo of each."""
         count = min(STRIP, len(self._labels))
         places = np.linspace(0, len(self._labels) - 1, count).astype(int)
@@ -142,20 +144,20 @@ class Storyteller:
             examples += [self._example(kind, int(place)) for place in sorted(chosen)]
         return examples
 
-    def of(self, subject: Subject) -> Storyteller:
+    def of(self, subject: BenchmarkTarget) -> ExampleSelector:
         """One that tells of another subject of the same case."""
-        return Storyteller(self._measured, subject, pictures=self._pictures)
+        return ExampleSelector(self._measured, subject, pictures=self._pictures)
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> BenchmarkTarget:
         """What is told of."""
         return self._subject
 
-    def changed_mind(self, most: int) -> ChangedMind:
+    def changed_mind(self, most: int) -> PredictionFlip:
         """The changed answers, at most `most` of them shown."""
         reference = self._measured.reference_of(self._subject)
         flips, count = self.flips(most)
-        return ChangedMind(
+        return PredictionFlip(
             short_name(self._subject.variant),
             len(self._photos),
             count,
@@ -164,7 +166,7 @@ class Storyteller:
             tuple(flips),
         )
 
-    def flips(self, most: int = FLIPS) -> tuple[list[Flip], int]:
+    def flips(self, most: int = FLIPS) -> tuple[list[FlipExample], int]:
         """Some photos whose first answer differs from the reference's, and how many differ.
 
         At most half of those shown are answers lost, while there are others to show.
@@ -179,22 +181,22 @@ class Storyteller:
         chosen = (lost[:half] + others)[:most]
         return [self._flip(place, reference) for place in chosen], len(differs)
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[ConfusedPair]:
         """The most frequent mistakes."""
         truth = self._measured.truth[self._measured.asked[self._subject]]
         found = confused_pairs(self._answers.top, truth, limit=PAIRS)
-        pairs: list[Pair] = []
+        pairs: list[ConfusedPair] = []
         for right, answered, count in found:
             mistaken = np.flatnonzero((truth == right) & (self._answers.top == answered))
             photo = self._photo(int(mistaken[0]))
-            pairs.append(Pair(self._shown(right), self._shown(answered), photo, count))
+            pairs.append(ConfusedPair(self._shown(right), self._shown(answered), photo, count))
         return pairs
 
-    def _shown(self, index: int, probability: float | None = None, truth: int = -2) -> Shown:
+    def _shown(self, index: int, probability: float | None = None, truth: int = -2) -> ShownObject:
         if index == NO_ANSWER:
-            return Shown("no answer", "", None, probability)
+            return ShownObject("no answer", "", None, probability)
         label = self._labels[index]
-        return Shown(
+        return ShownObject(
             name=label.title or label.object_id,
             collection=label.collection,
             picture=self._pictures.object(index),
@@ -221,14 +223,16 @@ class Storyteller:
             verdict = "match" if top >= thresholds.match else "shortlist"
         return Example(kind, self._photo(place), name, verdict, tuple(candidates))
 
-    def _first(self, answers: Answers, place: int) -> Shown:
+    def _first(self, answers: Answers, place: int) -> ShownObject:
         index, probability = int(answers.top[place]), float(answers.probability[place, 0])
         return self._shown(index, probability, self._truth(place)[0])
 
-    def _flip(self, place: int, reference: Answers) -> Flip:
+    def _flip(self, place: int, reference: Answers) -> FlipExample:
         name = self._truth(place)[1]
         was, now = self._first(reference, place), self._first(self._answers, place)
         outcome = "both wrong"
         if was.right or now.right:
             outcome = "right → wrong" if was.right else "wrong → right"
-        return Flip(short_name(self._subject.variant), self._photo(place), name, was, now, outcome)
+        return FlipExample(
+            short_name(self._subject.variant), self._photo(place), name, was, now, outcome
+        )

@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.formatting import megabytes, milliseconds, percent
-from benchmarks.report.html.row_charts import Dot, Piece, Scale, draw_dots, draw_pieces, draw_scale
+from benchmarks.report.html.row_charts import (
+    BarSegment,
+    Dot,
+    Scale,
+    draw_dots,
+    draw_scale,
+    draw_segments,
+)
 from benchmarks.report.html.styles import style_of, swatch
 from benchmarks.report.html.table_headings import Line, headed
 from benchmarks.results.schema import Latency, Row
 
 
 @dataclass(frozen=True)
-class Timing:
+class LatencyRow:
     """Latency of one row at one number of threads, in words; `line` is its first cell."""
 
     line: Line
@@ -25,14 +32,14 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Timings:
+class LatencyTable:
     """All of a threshold, on one scale; `foot` has its numbers."""
 
-    rows: tuple[Timing, ...]
+    rows: tuple[LatencyRow, ...]
     foot: str
 
 
-def timings_of(rows: Sequence[Row]) -> Timings | None:
+def latency_tables(rows: Sequence[Row]) -> LatencyTable | None:
     """Latency at every number of threads; None where no row has any.
 
     Args:
@@ -48,17 +55,17 @@ def timings_of(rows: Sequence[Row]) -> Timings | None:
         for row, line in headed(timed)
         for place, one in enumerate(_latencies(row))
     ]
-    return Timings(tuple(found), draw_scale(scale, " ms"))
+    return LatencyTable(tuple(found), draw_scale(scale, " ms"))
 
 
 def _latencies(row: Row) -> tuple[Latency, ...]:
     return (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
 
 
-def _timing(row: Row, line: Line, one: Latency, scale: Scale) -> Timing:
+def _timing(row: Row, line: Line, one: Latency, scale: Scale) -> LatencyRow:
     style = style_of(row).removeprefix("coreml-")
     dot = Dot(style, one.p50, one.p50, one.p99 or one.p90)
-    return Timing(
+    return LatencyRow(
         line,
         one.threads,
         milliseconds(one.p50),
@@ -89,7 +96,7 @@ class MemoryTable:
     metrics: tuple[str, ...]
 
 
-def memory_of(rows: Sequence[Row]) -> MemoryTable | None:
+def memory_tables(rows: Sequence[Row]) -> MemoryTable | None:
     """Runtime and model apart; None where no row has it.
 
     Args:
@@ -110,14 +117,14 @@ def _memory(row: Row, line: Line, scale: Scale) -> MemoryRow:
     assert memory is not None  # memory_of() kept it
     runtime, model = memory.runtime_resident / 1e6, memory.model_resident / 1e6
     style = style_of(row).removeprefix("coreml-")
-    pieces = (Piece("runtime", 0.0, runtime), Piece(style, runtime, runtime + model))
+    pieces = (BarSegment("runtime", 0.0, runtime), BarSegment(style, runtime, runtime + model))
     return MemoryRow(
         line,
         megabytes(memory.runtime_resident),
         megabytes(memory.model_resident),
         megabytes(memory.model_private),
         megabytes(memory.peak_resident),
-        draw_pieces(scale, pieces),
+        draw_segments(scale, pieces),
     )
 
 

@@ -18,7 +18,7 @@ Reach = Literal["all", "some", "none", "unknown"]
 
 
 @dataclass(frozen=True)
-class MadeFile:
+class ModelFile:
     """How one file was made; `mark` is its swatch, `facts` its size and tensors."""
 
     name: str
@@ -28,7 +28,7 @@ class MadeFile:
     opened: bool
 
 
-def made_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[MadeFile]:
+def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[ModelFile]:
     """What was done to each variant and why, as the bundle tells; that of `main` is open.
 
     Args:
@@ -38,7 +38,7 @@ def made_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[MadeFi
     """
     marks = _marks(rows)
     return [
-        MadeFile(
+        ModelFile(
             variant.name,
             marks.get(variant.name, ""),
             _facts(variant),
@@ -55,7 +55,7 @@ def _facts(variant: Variant) -> str:
 
 
 @dataclass(frozen=True)
-class Reached:
+class DelegateCoverage:
     """How many operations of one file an accelerator takes: `60 of 68`, and what is not known.
 
     `reach` is `unknown` where nothing is known to be taken but not all is refused.
@@ -80,7 +80,7 @@ class Accelerators:
 
     format: str
     heads: tuple[tuple[str, str, str], ...]
-    lines: tuple[tuple[str, str, tuple[Reached, ...]], ...]
+    lines: tuple[tuple[str, str, tuple[DelegateCoverage, ...]], ...]
     refusals: tuple[tuple[str, str, str, str], ...]
     sources: tuple[tuple[str, str, str], ...]
 
@@ -121,16 +121,16 @@ def _accelerators(
     )
 
 
-def _reached(view: DelegateView) -> Reached:
+def _reached(view: DelegateView) -> DelegateCoverage:
     unknown, refused = sum(view.unknown.values()), sum(view.refused.values())
     if view.taken == view.total:
-        return Reached(f"all {view.total}", "", "all")
+        return DelegateCoverage(f"all {view.total}", "", "all")
     if not view.taken and unknown > refused:
-        return Reached("unknown", f"{refused} refused" if refused else "", "unknown")
+        return DelegateCoverage("unknown", f"{refused} refused" if refused else "", "unknown")
     said = f"{unknown} unknown" if unknown else ""
     if not view.taken:
-        return Reached("none", said, "none")
-    return Reached(f"{view.taken} of {view.total}", said, "some")
+        return DelegateCoverage("none", said, "none")
+    return DelegateCoverage(f"{view.taken} of {view.total}", said, "some")
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, Template
 from benchmarks.report.formatting import percent
 from benchmarks.report.html import latency_memory, sections
 from benchmarks.report.html.chart_series import make_figures
-from benchmarks.report.html.examples import Storyteller, changed_minds
+from benchmarks.report.html.examples import ExampleSelector, prediction_flips
 from benchmarks.report.html.glossary import definitions
-from benchmarks.report.html.model_files import accelerators_of, made_files
+from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.reliability_diagram import reliability_of
 from benchmarks.report.html.styles import legend
 from benchmarks.report.html.summary_tables import (
@@ -27,17 +27,17 @@ from benchmarks.report.html.summary_tables import (
     threshold_matrix,
     variant_groups,
 )
-from benchmarks.report.html.verdict import main_subject, make_verdict, one_per_variant
-from benchmarks.report.paper_comparison import beside_rows
+from benchmarks.report.html.verdict import main_target, make_verdict, one_per_variant
+from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_name, runtime_sentences, short_name
 from benchmarks.report.slowdowns import pace_sentence
-from benchmarks.results.measurement import Measured
+from benchmarks.results.measurement import Measurement
 from benchmarks.results.schema import Results, Row
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 
 
-def render_report(results: Results, measurements: Sequence[Measured]) -> str:
+def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
     """The content of `report.html`: one file, no request to anywhere, readable without scripts.
 
     Args:
@@ -45,9 +45,9 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         measurements: The answers behind them; pictures are of the one with the lowest threshold.
     """
     first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
-    main = main_subject([row for row in results.rows if Subject.of(row) in first.answers])
-    storyteller = Storyteller(first, main)
-    minds = changed_minds(storyteller, _shown(results, first))
+    main = main_target([row for row in results.rows if BenchmarkTarget.of(row) in first.answers])
+    storyteller = ExampleSelector(first, main)
+    minds = prediction_flips(storyteller, _shown(results, first))
     rows = sorted_rows(results)
     once = one_per_variant(rows)
     lowest = _lowest(rows)
@@ -68,7 +68,7 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         fidelity=fidelity_lines(rows),
         speed=speed_lines(rows),
         pace=pace_sentence(rows),
-        made=made_files(bundle, lowest, main=main.variant),
+        made=model_files(bundle, lowest, main=main.variant),
         accelerators=accelerators_of(bundle, lowest),
         legend=legend(once),
         figures=make_figures(once, main),
@@ -76,11 +76,11 @@ def render_report(results: Results, measurements: Sequence[Measured]) -> str:
         reliability=reliability_of(_lowest(once)),
         calibration=calibration_lines(rows),
         costs=sections.costs_of(results),
-        timings=latency_memory.timings_of(lowest),
-        memory=latency_memory.memory_of(lowest),
+        timings=latency_memory.latency_tables(lowest),
+        memory=latency_memory.memory_tables(lowest),
         placements=latency_memory.placements_of(lowest),
         gates=sections.gates_of(results.gates),
-        beside=sections.paper_of(beside_rows(results)),
+        beside=sections.paper_of(paper_comparisons(results)),
         strip=storyteller.strip(),
         examples=storyteller.examples(),
         minds=minds,
@@ -114,12 +114,14 @@ def _unbroken(words: str) -> str:
     return words.replace(" %", "\u00a0%")
 
 
-def _shown(results: Results, first: Measured) -> list[Subject]:
+def _shown(results: Results, first: Measurement) -> list[BenchmarkTarget]:
     """What the first case's changed answers are shown of: each variant on one runtime."""
     threshold = first.case.run.info.min_photos
     own = [row for row in results.rows if row.min_photos == threshold]
     return [
-        subject for row in one_per_variant(own) if (subject := Subject.of(row)) in first.answers
+        subject
+        for row in one_per_variant(own)
+        if (subject := BenchmarkTarget.of(row)) in first.answers
     ]
 
 

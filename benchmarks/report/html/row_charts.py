@@ -40,7 +40,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Piece:
+class BarSegment:
     """A part of a bar, from one value to another."""
 
     style: str
@@ -74,7 +74,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Lane:
+class ChartRow:
     """One row.
 
     Attributes:
@@ -93,7 +93,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class RowChart:
     """A table of rows on one scale.
 
     Attributes:
@@ -107,7 +107,7 @@ class Lanes:
     title: str
     first: str
     last: str
-    rows: tuple[Lane, ...]
+    rows: tuple[ChartRow, ...]
     foot: str
 
 
@@ -125,7 +125,7 @@ def draw_dots(scale: Scale, dots: Sequence[Dot], *, line_at: float | None = None
     return _svg(parts)
 
 
-def draw_pieces(scale: Scale, pieces: Sequence[Piece]) -> str:
+def draw_segments(scale: Scale, pieces: Sequence[BarSegment]) -> str:
     """A bar of several parts."""
     parts = _grid(scale, 0.0)
     for piece in pieces:

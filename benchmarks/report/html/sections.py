@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.formatting import interval_cell, interval_words, percent, signless
-from benchmarks.report.html.row_charts import Dot, Lane, Lanes, Scale, draw_dots, draw_scale
+from benchmarks.report.html.row_charts import ChartRow, Dot, RowChart, Scale, draw_dots, draw_scale
 from benchmarks.report.html.styles import style_of
-from benchmarks.report.html.verdict import subject_name
-from benchmarks.report.paper_comparison import Beside
+from benchmarks.report.html.verdict import target_name
+from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
@@ -19,7 +19,7 @@ from benchmarks.results.schema import (
     Results,
     Row,
 )
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 
 MOST_COLLECTIONS = 12
 """Of more collections the largest and the smallest are shown, half of it each."""
@@ -39,18 +39,18 @@ class Collections:
         left_out: Number of collections between the largest and the smallest that are not shown.
     """
 
-    lanes: Lanes
+    lanes: RowChart
     left_out: int
 
 
-def collections_of(rows: Sequence[Row], main: Subject) -> Collections | None:
+def collections_of(rows: Sequence[Row], main: BenchmarkTarget) -> Collections | None:
     """Of the reference and the main variant; None where there are not two collections.
 
     Args:
         rows: Rows of one threshold.
         main: What the report is about.
     """
-    own = next((row for row in rows if Subject.of(row) == main), None)
+    own = next((row for row in rows if BenchmarkTarget.of(row) == main), None)
     if own is None or len(own.by_collection) < 2:
         return None
     reference = next((row for row in rows if row.variant == REFERENCE_VARIANT), None)
@@ -62,17 +62,19 @@ def collections_of(rows: Sequence[Row], main: Subject) -> Collections | None:
     scale = Scale.over([100 * end for one in every for end in one.top1_ci95])
     lanes = tuple(_collection(one, before.get(one.collection), own, scale) for one in shown)
     title = f"Top-1 of {short_name(own.variant)} by collection, with 95 % intervals"
-    table = Lanes(title, "Collection", "Top-1", lanes, draw_scale(scale, " %"))
+    table = RowChart(title, "Collection", "Top-1", lanes, draw_scale(scale, " %"))
     return Collections(table, len(largest) - len(shown))
 
 
-def _collection(one: CollectionBin, before: CollectionBin | None, row: Row, scale: Scale) -> Lane:
+def _collection(
+    one: CollectionBin, before: CollectionBin | None, row: Row, scale: Scale
+) -> ChartRow:
     style = style_of(row).removeprefix("coreml-")
     dots = [_share_dot(one, style)]
     if before is not None:
         dots.append(_share_dot(before, "reference", ring=True))
     low, high = one.top1_ci95
-    return Lane(
+    return ChartRow(
         one.collection or "no collection",
         f"{one.photos:,} photos",
         draw_dots(scale, dots),
@@ -89,7 +91,7 @@ def _share_dot(one: CollectionBin, style: str, *, ring: bool = False) -> Dot:
 
 
 @dataclass(frozen=True)
-class Costs:
+class PreprocessingCosts:
     """What ways of making the input cost one variant.
 
     Attributes:
@@ -99,11 +101,11 @@ class Costs:
     """
 
     subject: str
-    plots: tuple[Lanes, ...]
+    plots: tuple[RowChart, ...]
     details: tuple[tuple[str, str, str, str], ...]
 
 
-def costs_of(results: Results) -> list[Costs]:
+def costs_of(results: Results) -> list[PreprocessingCosts]:
     """One entry per threshold and subject, sorted by cost, the phones' ways first."""
     groups: dict[tuple[int, int, str, str], list[PreprocessingCost]] = {}
     for one in results.preprocessing:
@@ -112,9 +114,9 @@ def costs_of(results: Results) -> list[Costs]:
     return [_costs(costs) for _, costs in sorted(groups.items())]
 
 
-def _costs(costs: Sequence[PreprocessingCost]) -> Costs:
+def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
     first = costs[0]
-    name = subject_name(Subject(first.variant, first.runtime))
+    name = target_name(BenchmarkTarget(first.variant, first.runtime))
     ordered = sorted(costs, key=lambda one: -(one.drop_points or 0.0))
     plots = []
     for family, title in FAMILIES.items():
@@ -125,10 +127,10 @@ def _costs(costs: Sequence[PreprocessingCost]) -> Costs:
         (one.name, one.what, percent(one.top1), percent(one.agreement)) for one in ordered
     )
     subject = f"{name}, objects with at least {first.min_photos} photos, {first.photos:,} photos"
-    return Costs(subject, tuple(plots), details)
+    return PreprocessingCosts(subject, tuple(plots), details)
 
 
-def _cost_plot(costs: Sequence[PreprocessingCost], title: str) -> Lanes:
+def _cost_plot(costs: Sequence[PreprocessingCost], title: str) -> RowChart:
     ends = [end for one in costs for end in one.drop_ci95 or (one.drop_points or 0.0,)]
     scale = Scale.over(ends, zero=True)
     rows = []
@@ -138,8 +140,8 @@ def _cost_plot(costs: Sequence[PreprocessingCost], title: str) -> Lanes:
         clear = low > 0
         dot = Dot("loss" if clear else "other", lost, low, high)
         svg = draw_dots(scale, [dot], line_at=0.0)
-        rows.append(Lane(one.name, "", svg, signless(lost), interval_words(one.drop_ci95)))
-    return Lanes(title, "Way", "Points lost", tuple(rows), draw_scale(scale, ""))
+        rows.append(ChartRow(one.name, "", svg, signless(lost), interval_words(one.drop_ci95)))
+    return RowChart(title, "Way", "Points lost", tuple(rows), draw_scale(scale, ""))
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def gates_of(gates: Sequence[GateOutcome]) -> list[Gate]:
     """The requirements, those that do not hold first."""
     shown = [
         Gate(
-            subject_name(Subject(gate.variant, gate.runtime, gate.unit)),
+            target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit)),
             gate.min_photos,
             gate.requirement,
             gate.measured,
@@ -169,7 +171,7 @@ def gates_of(gates: Sequence[GateOutcome]) -> list[Gate]:
 
 
 @dataclass(frozen=True)
-class BesideRow:
+class PaperRow:
     """One line of the paper beside ours: the paper's number, then ours, then what differs."""
 
     min_photos: int
@@ -181,10 +183,10 @@ class BesideRow:
     differs: str
 
 
-def paper_of(beside: Sequence[Beside]) -> list[BesideRow]:
+def paper_of(beside: Sequence[PaperComparison]) -> list[PaperRow]:
     """The paper's Table 3 beside our full-precision rows, which alone it can be set beside."""
     return [
-        BesideRow(
+        PaperRow(
             one.row.min_photos,
             one.paper.model,
             percent(one.paper.top1),

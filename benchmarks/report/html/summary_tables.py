@@ -18,7 +18,7 @@ from benchmarks.report.html.verdict import needs_attention
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import several_runtimes
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row, TestSet
-from benchmarks.results.target import Subject
+from benchmarks.results.target import BenchmarkTarget
 
 
 def variant_groups(rows: Sequence[Row]) -> list[dict[str, object]]:
@@ -54,11 +54,11 @@ def threshold_matrix(rows: Sequence[Row]) -> dict[str, object] | None:
     thresholds = sorted({row.min_photos for row in rows})
     if len(thresholds) < 2:
         return None
-    subjects: dict[Subject, list[Row]] = {}
+    subjects: dict[BenchmarkTarget, list[Row]] = {}
     for row in rows:
-        subjects.setdefault(Subject.of(row), []).append(row)
+        subjects.setdefault(BenchmarkTarget.of(row), []).append(row)
     lines = [
-        head | _given(row) | _over_thresholds(subjects[Subject.of(row)], thresholds)
+        head | _given(row) | _over_thresholds(subjects[BenchmarkTarget.of(row)], thresholds)
         for row, head in headed(
             [own[0] for own in subjects.values()], several=several_runtimes(rows)
         )

@@ -23,7 +23,7 @@ _QUALITY = 72
 
 
 @dataclass
-class Pictures:
+class Thumbnails:
     """Makes pictures of one case as `data:` addresses, each once.
 
     Attributes:

@@ -10,7 +10,7 @@ from benchmarks.report.formatting import drop_interval, megabytes, milliseconds,
 from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.report.slowdowns import is_slower, pace_sentence
 from benchmarks.results.schema import REFERENCE_VARIANT, GateOutcome, Results, Row
-from benchmarks.results.target import REFERENCE, Subject
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
 MAX_DROP_POINTS = 1.0
 """A variant that loses more top-1 than this needs attention."""
@@ -68,9 +68,9 @@ def _is_broken(row: Row) -> bool:
     return row.status == "check-failed" or bool(row.invalid_answers)
 
 
-def main_subject(rows: Sequence[Row]) -> Subject:
+def main_target(rows: Sequence[Row]) -> BenchmarkTarget:
     """What the report is about: the smallest kind that was measured, where it is the real thing."""
-    measured = {Subject.of(row) for row in rows if row.status == "measured"} - {REFERENCE}
+    measured = {BenchmarkTarget.of(row) for row in rows if row.status == "measured"} - {REFERENCE}
     return min(measured, key=_preference) if measured else REFERENCE
 
 
@@ -79,13 +79,15 @@ def one_per_variant(rows: Sequence[Row]) -> list[Row]:
     best: dict[tuple[str, int, str], Row] = {}
     for row in rows:
         key = (row.register_name, row.min_photos, row.variant)
-        if key not in best or _preference(Subject.of(row)) < _preference(Subject.of(best[key])):
+        if key not in best or _preference(BenchmarkTarget.of(row)) < _preference(
+            BenchmarkTarget.of(best[key])
+        ):
             best[key] = row
     kept = {id(row) for row in best.values()}
     return [row for row in rows if id(row) in kept]
 
 
-def _preference(subject: Subject) -> tuple[int, int, Subject]:
+def _preference(subject: BenchmarkTarget) -> tuple[int, int, BenchmarkTarget]:
     variant = PREFERRED.index(subject.variant) if subject.variant in PREFERRED else len(PREFERRED)
     runtime = RUNTIMES.index(subject.runtime) if subject.runtime in RUNTIMES else len(RUNTIMES)
     return variant, runtime, subject
@@ -99,8 +101,10 @@ def make_verdict(results: Results) -> Verdict:
     broken file, an answer without numbers and a row beyond the limits need attention: gates may
     have asked about something else.
     """
-    main = main_subject(results.rows)
-    rows = [row for row in results.rows if Subject.of(row) == main and row.status == "measured"]
+    main = main_target(results.rows)
+    rows = [
+        row for row in results.rows if BenchmarkTarget.of(row) == main and row.status == "measured"
+    ]
     if not rows or main == REFERENCE:
         headline = (
             "No exported variant could be measured here." if rows else "Nothing was measured."
@@ -172,13 +176,13 @@ def _of(lost: int, count: int) -> str:
 
 def _gate_details(gates: Sequence[GateOutcome]) -> list[str]:
     return [
-        f"{subject_name(Subject(gate.variant, gate.runtime, gate.unit))} at {gate.min_photos} "
+        f"{target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit))} at {gate.min_photos} "
         f"photos: {gate.requirement}; measured: {gate.measured}."
         for gate in gates
     ]
 
 
-def subject_name(subject: Subject) -> str:
+def target_name(subject: BenchmarkTarget) -> str:
     """A subject in prose, such as `Int8` or `Core ML float16 (reference execution, not …)`."""
     name = short_name(subject.variant)
     name = name[0].upper() + name[1:]
@@ -245,7 +249,7 @@ def _row_details(failing: Sequence[Row]) -> list[str]:
         if row.status == "check-failed":
             sentences.append(f"{row.variant} at {row.min_photos} photos: {row.note}")
             continue
-        what = f"{subject_name(Subject.of(row))} at {row.min_photos} photos needs attention"
+        what = f"{target_name(BenchmarkTarget.of(row))} at {row.min_photos} photos needs attention"
         parts = [f"agreement {percent(row.agreement)}"]
         if row.drop_points is not None:
             parts.append(f"drop {signless(row.drop_points)} points")

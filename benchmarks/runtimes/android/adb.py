@@ -92,7 +92,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedDevice:
     """A line of `adb devices -l`."""
 
     serial: str
@@ -121,7 +121,7 @@ def find_adb(given: str | None = None) -> str:
     raise MissingDependencyError(f"A phone is reached with adb, which is not installed. {_INSTALL}")
 
 
-def listed(adb: str) -> tuple[Listed, ...]:
+def list_devices(adb: str) -> tuple[ListedDevice, ...]:
     """The phones that adb sees, usable or not.
 
     Raises:
@@ -136,7 +136,7 @@ def listed(adb: str) -> tuple[Listed, ...]:
         if match is None or line.startswith(("List of devices", "*")):
             continue
         model = re.search(r"\bmodel:(\S+)", match[3])
-        found.append(Listed(match[1], match[2], model[1].replace("_", " ") if model else ""))
+        found.append(ListedDevice(match[1], match[2], model[1].replace("_", " ") if model else ""))
     return tuple(found)
 
 
@@ -151,7 +151,7 @@ def choose(adb: str, serial: str | None = None) -> Phone:
         InputError: There is none, several, or it is not usable; the message says what to do.
     """
     wanted = serial or os.environ.get(SERIAL_VARIABLE)
-    phones = listed(adb)
+    phones = list_devices(adb)
     if not phones:
         raise InputError(f"adb sees no phone. {_CONNECT}")
     if wanted:

@@ -94,7 +94,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Taken:
+class DelegatedOperations:
     """Operations that a delegate took, as the runtime logs when it is applied."""
 
     delegate: str
@@ -123,7 +123,7 @@ class Log:
     memory_mb: float | None
     peak_mb: float | None
     ignored: tuple[str, ...]
-    taken: tuple[Taken, ...]
+    taken: tuple[DelegatedOperations, ...]
     refused: str | None
     left: dict[str, int]
 
@@ -253,13 +253,15 @@ def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> float | None:
     return None
 
 
-def _taken(text: str) -> tuple[Taken, ...]:
-    found: list[Taken] = []
+def _taken(text: str) -> tuple[DelegatedOperations, ...]:
+    found: list[DelegatedOperations] = []
     for line in text.splitlines():
         match = _REPLACED.search(line)
         if match is not None:
             found.append(
-                Taken(delegate_name(match[3]), int(match[1]), int(match[2]), int(match[4]))
+                DelegatedOperations(
+                    delegate_name(match[3]), int(match[1]), int(match[2]), int(match[4])
+                )
             )
         # A delegate is logged before it tries; these lines say that it failed.
         elif _UNDONE in line:

@@ -19,7 +19,7 @@ _MACHINES = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86", 243: "
 
 
 @dataclass(frozen=True)
-class Model:
+class DeviceInfo:
     """A phone's facts.
 
     Attributes:
@@ -34,7 +34,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Warmth:
+class ThermalState:
     """How warm the phone is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Warmth:
     status: str | None
 
 
-def model_of(phone: Phone) -> Model:
+def device_info(phone: Phone) -> DeviceInfo:
     """Asks the phone what it is.
 
     Raises:
@@ -62,14 +62,14 @@ def model_of(phone: Phone) -> Model:
     version = said.get("ro.build.version.release", "?")
     level = said.get("ro.build.version.sdk", "?")
     abis = said.get("ro.product.cpu.abilist") or said.get("ro.product.cpu.abi", "")
-    return Model(
+    return DeviceInfo(
         f"{maker} {name}".strip() + (f" ({chip})" if chip else ""),
         f"Android {version} (API {level})",
         tuple(part.strip() for part in abis.split(",") if part.strip()),
     )
 
 
-def warmth_of(phone: Phone) -> Warmth:
+def thermal_state(phone: Phone) -> ThermalState:
     """Asks the phone how warm it is.
 
     Raises:
@@ -80,7 +80,7 @@ def warmth_of(phone: Phone) -> Warmth:
     thermal = phone.shell("dumpsys thermalservice", check=False).text
     status = re.search(r"^\s*Thermal Status: (\d+)\s*$", thermal, re.MULTILINE)
     number = int(status[1]) if status else None
-    return Warmth(
+    return ThermalState(
         int(tenths[1]) / 10 if tenths else None,
         None
         if number is None
@@ -90,7 +90,7 @@ def warmth_of(phone: Phone) -> Warmth:
     )
 
 
-def check_program(path: Path, model: Model) -> None:
+def check_program(path: Path, model: DeviceInfo) -> None:
     """Checks that a program is there and was built for this phone.
 
     Raises:

@@ -9,7 +9,7 @@ from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError
 from mobile_assets.errors import ArtefactError
 
 
-class Workplace:
+class DeviceFolder:
     """`FOLDER` on the phone: empty at the beginning, removed at the end whatever happened."""
 
     def __init__(self, phone: Phone) -> None:

@@ -39,8 +39,8 @@ import numpy as np
 from benchmarks.results.schema import Placement
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate
-from benchmarks.runtimes.android.device import check_program, model_of
-from benchmarks.runtimes.android.device_folder import Workplace
+from benchmarks.runtimes.android.device import check_program, device_info
+from benchmarks.runtimes.android.device_folder import DeviceFolder
 from benchmarks.runtimes.android.measure import PhoneOptions
 from benchmarks.runtimes.interface import Pixels, Probabilities
 from benchmarks.runtimes.litert_runtime import LitertRuntime
@@ -80,9 +80,9 @@ class AndroidSession:
         self._objects = bundle.info.objects
         self._delegate: Delegate = options.delegate
         self._phone: Phone = choose(find_adb(options.adb), options.serial)
-        check_program(runner, model_of(self._phone))
+        check_program(runner, device_info(self._phone))
         with contextlib.ExitStack() as stack:
-            stack.enter_context(Workplace(self._phone))
+            stack.enter_context(DeviceFolder(self._phone))
             self._phone.push_checked(bundle.path(variant), _MODEL)
             self._phone.push_checked(runner, _RUNNER)
             self._phone.shell(f"chmod 755 {_RUNNER}")

@@ -13,13 +13,13 @@ from benchmarks.runtimes.android import benchmark_model as tool
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate, Log
 from benchmarks.runtimes.android.device import (
-    Model,
-    Warmth,
+    DeviceInfo,
+    ThermalState,
     check_program,
-    model_of,
-    warmth_of,
+    device_info,
+    thermal_state,
 )
-from benchmarks.runtimes.android.device_folder import Workplace
+from benchmarks.runtimes.android.device_folder import DeviceFolder
 from benchmarks.runtimes.android.placement import delegate_used
 from benchmarks.runtimes.tflite_model import check_format
 from mobile_assets.bundle import Bundle, Variant
@@ -130,15 +130,15 @@ def measure_on_phone(
     if program is None:
         raise MissingDependencyError(f"A phone's speed needs benchmark_model. {GET_PROGRAM}")
     phone = choose(find_adb(options.adb), options.serial)
-    model = model_of(phone)
+    model = device_info(phone)
     check_program(program, model)
-    before = warmth_of(phone)
-    with Workplace(phone):
+    before = thermal_state(phone)
+    with DeviceFolder(phone):
         phone.push_checked(bundle.path(variant), _GRAPH)
         phone.push_checked(program, _PROGRAM)
         phone.shell(f"chmod 755 {_PROGRAM}")
         measured = _measure(phone, options)
-        after = warmth_of(phone)
+        after = thermal_state(phone)
     return _reply(measured, options, model, before, after)
 
 
@@ -209,7 +209,11 @@ def _times(phone: Phone, options: PhoneOptions, threads: int) -> tuple[float, ..
 
 
 def _reply(
-    measured: _Measured, options: PhoneOptions, model: Model, before: Warmth, after: Warmth
+    measured: _Measured,
+    options: PhoneOptions,
+    model: DeviceInfo,
+    before: ThermalState,
+    after: ThermalState,
 ) -> PhoneReply:
     steady = measured.steady
     latencies = [_latency(times, threads) for threads, times in measured.times.items()]
@@ -244,7 +248,7 @@ def _latency(times: tuple[float, ...], threads: int) -> Latency:
     return Latency(p50=p50, p90=p90, p99=p99, threads=threads, runs=len(times))
 
 
-def _note(measured: _Measured, before: Warmth, after: Warmth) -> str:
+def _note(measured: _Measured, before: ThermalState, after: ThermalState) -> str:
     steady = measured.steady
     parts = []
     if measured.times:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmarks.runtimes.subprocess_interpreter import SCRIPT, Launch, WorkerSession
+from benchmarks.runtimes.subprocess_interpreter import SCRIPT, LaunchCommand, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.schema import Document
@@ -110,10 +110,10 @@ def read_setup() -> Arm64Setup | None:
         return None
 
 
-def launch(folder: Path) -> Launch:
+def launch(folder: Path) -> LaunchCommand:
     """How a worker is started by the set-up in `folder`: `qemu`, `root` and `site` in it."""
     root = folder / "root"
-    return Launch(
+    return LaunchCommand(
         name=f"the Arm build of LiteRT {LITERT_VERSION}",
         command=(
             str(folder / "qemu"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.runtimes.interface import Opened, Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
@@ -28,7 +28,7 @@ _AT_ONCE = 4
 keep, so that every operation is given fresh pages."""
 
 
-class CoreMLReferenceSession(Opened):
+class CoreMLReferenceSession(ClosingSession):
     """One Core ML package executed in torch on the CPU; a reference, never Core ML itself.
 
     Every operation is computed in float32 from operands that are of the type that the program

@@ -25,7 +25,7 @@ THRESHOLD = 0.1
 
 
 @dataclass(frozen=True)
-class Classified:
+class Classification:
     """What MediaPipe made of one model file.
 
     Attributes:
@@ -55,7 +55,7 @@ class Classified:
 
 def classify(
     models: Sequence[Path], images: Iterable[Pixels], *, seconds: float = 600.0
-) -> tuple[Classified, ...]:
+) -> tuple[Classification, ...]:
     """Opens each model as an ImageClassifier and classifies every image with it.
 
     Args:
@@ -119,13 +119,13 @@ def _run(words: tuple[str, ...], seconds: float) -> None:
         raise DamagedError(f"MediaPipe ended with exit status {done.returncode} ({last}). {remedy}")
 
 
-def _read(result: Path, models: int) -> tuple[Classified, ...]:
+def _read(result: Path, models: int) -> tuple[Classification, ...]:
     with np.load(result, allow_pickle=False) as arrays:
         told = json.loads(str(arrays["told"]))
         return tuple(
             _failed(told["models"][number]["error"])
             if told["models"][number]["error"]
-            else Classified(
+            else Classification(
                 error="",
                 names={
                     int(index): text for index, text in json.loads(str(arrays[f"names{number}"]))
@@ -139,6 +139,6 @@ def _read(result: Path, models: int) -> tuple[Classified, ...]:
         )
 
 
-def _failed(error: str) -> Classified:
+def _failed(error: str) -> Classification:
     nothing = np.zeros((0, 0), dtype=np.int32)
-    return Classified(error, {}, nothing, nothing.astype(np.float32), nothing, ())
+    return Classification(error, {}, nothing, nothing.astype(np.float32), nothing, ())

@@ -13,7 +13,7 @@ from benchmarks.studies.head_size import HEADS, Published, main, page
 from export.coreml.convert import convert_coreml, save_package
 from export.coreml.structure import read_structure
 from export.network.description import ModelDescription
-from export.network.fold import Deployable, deployable
+from export.network.fold import FoldedNetwork, fold_network
 from export.tflite.convert import (
     activation_ranges,
     convert_float32,
@@ -46,12 +46,12 @@ def model() -> ArtefactModel:
 
 
 @pytest.fixture(scope="module")
-def network(model: ArtefactModel) -> Deployable:
-    return deployable(model, CONTRACT)
+def network(model: ArtefactModel) -> FoldedNetwork:
+    return fold_network(model, CONTRACT)
 
 
 @pytest.fixture(scope="module")
-def float32(network: Deployable) -> bytes:
+def float32(network: FoldedNetwork) -> bytes:
     return convert_float32(network, CONTRACT, description="an embedding")
 
 
@@ -91,7 +91,7 @@ def test_wrong_names_are_refused(name: str) -> None:
 
 
 def test_exported_embedding_answers_alike(
-    model: ArtefactModel, network: Deployable, float32: bytes
+    model: ArtefactModel, network: FoldedNetwork, float32: bytes
 ) -> None:
     images = torch.from_numpy(photos()).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
@@ -124,7 +124,7 @@ def test_integer_form_keeps_the_lengths_in_float(float32: bytes) -> None:
     assert weights == [np.int8, np.int8]
 
 
-def test_core_ml_takes_it_too(network: Deployable, tmp_path: Path) -> None:
+def test_core_ml_takes_it_too(network: FoldedNetwork, tmp_path: Path) -> None:
     labels = LabelMap.of([(f"O{n}", "", "", 3) for n in range(OBJECTS)])
     package = tmp_path / "model.mlpackage"
     described = ModelDescription(name="x", description="y", version="1", author="z", licence="MIT")

@@ -10,7 +10,7 @@ import pytest
 from patterns import OBJECTS, VIEWS
 
 from benchmarks.measure.parity import measure_answers
-from benchmarks.results.measurement import BenchmarkCase, Measured
+from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.studies import harness_overhead
 from benchmarks.studies.harness_overhead import (
     Published,
@@ -62,7 +62,7 @@ def test_a_trial_writes_its_rows_and_their_page(bundle: Bundle, root: Path, tmp_
 def test_a_slow_harness_does_not_pass(
     bundle: Bundle, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*arguments: object, **named: object) -> Measured:
+    def slow(*arguments: object, **named: object) -> Measurement:
         time.sleep(0.5)  # ten times what the tiny network takes for these photos
         return measure_answers(*arguments, **named)  # type: ignore[arg-type]
 
@@ -92,7 +92,7 @@ def test_both_ways_must_have_done_the_same(
     variant = case.bundle.info.variant("tflite-float32")
     assert len(measure(case, variant, 1)) == 1
 
-    def fewer(case: BenchmarkCase, photos: object, *more: object, **named: object) -> Measured:
+    def fewer(case: BenchmarkCase, photos: object, *more: object, **named: object) -> Measurement:
         return measure_answers(case, case.test_photos[::-1], (), **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(harness_overhead, "measure_answers", fewer)
