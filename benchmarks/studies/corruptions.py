@@ -206,9 +206,9 @@ def shaken(photo: Picture, scene: Scene, *, share: float) -> Picture:
     wide, x, y = widened(photo, share)
     pixels = np.asarray(wide, np.float32)
     total = np.zeros((photo.height, photo.width, 3), np.float32)
-    for place in np.linspace(-length / 2, length / 2, steps):
-        left = x + round(place * np.cos(angle))
-        top = y + round(place * np.sin(angle))
+    for offset in np.linspace(-length / 2, length / 2, steps):
+        left = x + round(offset * np.cos(angle))
+        top = y + round(offset * np.sin(angle))
         total += pixels[top : top + photo.height, left : left + photo.width]
     return _bytes(total / steps)
 
@@ -224,8 +224,8 @@ def compressed(photo: Picture, _scene: Scene, *, quality: int) -> Picture:
     """Sent by a messenger: JPEG at a low quality."""
     file = io.BytesIO()
     photo.save(file, "JPEG", quality=quality)
-    with Image.open(file) as found:
-        return found.convert("RGB")
+    with Image.open(file) as reopened:
+        return reopened.convert("RGB")
 
 
 def resampled(

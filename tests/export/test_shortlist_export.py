@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from artefact_id.main import main
 from benchmarks.runtimes import runtimes
 from benchmarks.runtimes.auxiliary_models import Arrays, answers, executors
-from benchmarks.studies.topk_latency import reading_costs
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
@@ -316,19 +315,6 @@ def test_without_a_whole_list_of_floats_there_is_nothing_to_compare(
         if check.name == "answers"
     }
     assert states == {"tflite-shortlist": "not possible here", "coreml-shortlist": "ok"}
-
-
-def test_what_leaves_the_model_per_frame_is_counted(made: Exported) -> None:
-    costs = reading_costs(made.bundle, frames=3)
-    assert {cost.way: cost.out for cost in costs} == {
-        "whole, copied": 4 * OBJECTS,
-        "whole, in place": 4 * OBJECTS,
-        "short list": 8 * TOP,
-    }
-    assert all(cost.invoke_ms > 0 and cost.read_ms > 0 for cost in costs)
-    info = made.bundle.info.model_copy(update={"companions": ()})
-    with pytest.raises(InputError, match="--shortlist"):
-        reading_costs(Bundle(made.bundle.folder, info, made.bundle.labels), frames=1)
 
 
 # The Python twin
