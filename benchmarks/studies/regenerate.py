@@ -1,4 +1,4 @@
-"""Writes every published page again from its raw rows: `python -m benchmarks.studies.regenerate`."""
+"""Writes every published page again from its rows: `python -m benchmarks.studies.regenerate`."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@ r"""How far each recipe's accuracy falls on photos that are not taken as in the 
     python -m benchmarks.studies.robustness RUN=PHOTOS... --masks MASKS --grounds PICTURES \
         --table benchmarks/studies/robustness.md
 
-Each `RUN` is a run's folder, given with its test photos; runs of one recipe are pooled. Every recipe
-needs a run for every folder of test photos, and is shown the very same pictures. `MASKS` holds
-`<collection>/<object>/<view>.png` beside the photos' `<collection>/<object>/<view>.jpg`; without it
-no ground is swapped.
+Each `RUN` is a run's folder, given with its test photos; runs of one recipe are pooled. Every
+recipe needs a run for every folder of test photos, and is shown the very same pictures. `MASKS`
+holds `<collection>/<object>/<view>.png` beside the photos' `<collection>/<object>/<view>.jpg`;
+without it no ground is swapped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Networks with SiLU and squeeze-and-excite in 8 bits, and the published page of one."""
+"""Networks with SiLU and squeeze-and-excite in 8 bits."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ from numpy.typing import NDArray
 from telling import CONTRACT, OBJECTS, photos
 from torch import nn
 
-from benchmarks.studies.silu_quantisation import ask_tflite, naive_int8
-from benchmarks.studies.silu_quantisation_page import Published, asked, page
+from benchmarks.studies.silu_quantisation import naive_int8, tflite_predictor
 from export.network.fold import FoldedNetwork, fold_network
 from export.network.graph import Graph, trace
 from export.quantise.activation_ranges import before_curve, extremes, in_8_bits, rows_of
@@ -20,8 +17,6 @@ from export.quantise.quantised_network import QuantisedNetwork, quantise
 from export.tflite.activation_functions import ActivationFile
 from export.tflite.convert import activation_ranges, convert_float32, to_int8
 from train.model import build_model
-
-ROOT = Path(__file__).parents[2] / "benchmarks/studies"
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +67,10 @@ def test_closer_to_the_network_than_the_naive_conversion(
 ) -> None:
     unseen = photos(6, first=3)
     wanted = network.probabilities(unseen)
-    naive = (ask_tflite(naive_int8(float32, photos(3)))(unseen) + np.float32(128)) / np.float32(256)
-    careful = ask_tflite(int8)(unseen)
+    naive = (
+        tflite_predictor(naive_int8(float32, photos(3)))(unseen) + np.float32(128)
+    ) / np.float32(256)
+    careful = tflite_predictor(int8)(unseen)
     assert divergence(careful, wanted) < 0.42 * divergence(naive, wanted)
 
 
@@ -134,10 +131,3 @@ def test_a_range_before_a_silu_minds_what_follows() -> None:
         return float((found - small).square().mean())
 
     assert error((low, high)) < 0.25 * error(span)
-
-
-def test_the_published_page_is_its_rows() -> None:
-    raw = Published.read(ROOT / "silu_quantisation.json")
-    assert (ROOT / "silu_quantisation.md").read_text(encoding="utf-8") == page(raw)
-    assert all(one.met is not None for one in asked(raw))
-    assert raw.photos >= 1000

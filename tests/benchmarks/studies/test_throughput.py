@@ -1,4 +1,4 @@
-"""Rates of the runtimes: a small trial, verdicts, and the published page."""
+"""Rates of the runtimes: a small trial and verdicts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.studies.throughput import Published, Rate, asked, main, page
+from benchmarks.studies.throughput import Rate, ThroughputStudy
 from export import ExportOptions, export_bundle
 
-ROOT = Path(__file__).parents[3] / "benchmarks/studies"
 VARIANTS = ("tflite-float32", "coreml-float32")
 
 
+@pytest.mark.slow
 def test_a_small_trial(pattern_case: BenchmarkCase, tmp_path: Path) -> None:
     photos, options = pattern_case.photos, ExportOptions(variants=VARIANTS)
     bundle = export_bundle(pattern_case.run, tmp_path / "bundle", options=options, photos=photos)
     table = tmp_path / "rates.md"
     words = [str(bundle.folder), "--photos", str(photos), "--table", str(table)]
-    assert main([*words, "--count", "20", "--rounds", "3"]) == 0
-    made = Published.read(table.with_suffix(".json"))
-    assert table.read_text(encoding="utf-8") == page(made)
+    assert ThroughputStudy.main([*words, "--count", "20", "--rounds", "3"]) == 0
+    made = ThroughputStudy.read(table.with_suffix(".json"))
+    assert table.read_text(encoding="utf-8") == made.page()
     names = [(rate.variant, rate.runtime) for rate in made.rates]
     assert names[:2] == [("torch-float32", "torch"), ("tflite-float32", "litert")]
     assert ("coreml-float32", "coreml-reference") in names
@@ -31,8 +31,8 @@ def test_a_small_trial(pattern_case: BenchmarkCase, tmp_path: Path) -> None:
         assert rate.drift < 1e-4
 
 
-def rates(seconds: float, drift: float) -> Published:
-    one = Rate(
+def rates(seconds: float, drift: float) -> ThroughputStudy:
+    rate = Rate(
         variant="coreml-float32",
         runtime="coreml-reference",
         unit="",
@@ -40,7 +40,7 @@ def rates(seconds: float, drift: float) -> Published:
         same=64,
         drift=drift,
     )
-    return Published(
+    return ThroughputStudy(
         created="2026-01-01",
         host={},
         versions={},
@@ -50,7 +50,7 @@ def rates(seconds: float, drift: float) -> Published:
         photos=64,
         threads=2,
         busy_share=None,
-        rates=(one,),
+        rates=(rate,),
     )
 
 
@@ -58,15 +58,10 @@ def rates(seconds: float, drift: float) -> Published:
     ("seconds", "drift", "met"), [(2.0, 1e-5, [True, True]), (3.5, 2e-4, [False, False])]
 )
 def test_verdicts_follow_the_numbers(seconds: float, drift: float, met: list[bool]) -> None:
-    assert [one.met for one in asked(rates(seconds, drift))] == met
+    assert [target.met for target in rates(seconds, drift).targets()] == met
 
 
 def test_a_bundle_that_is_none_ends_with_exit_code_2(tmp_path: Path) -> None:
     words = [str(tmp_path), "--photos", str(tmp_path), "--table", str(tmp_path / "throughput.md")]
-    assert main(words) == 2
+    assert ThroughputStudy.main(words) == 2
     assert not (tmp_path / "throughput.md").exists()
-
-
-def test_the_published_page_is_its_rows() -> None:
-    raw = Published.read(ROOT / "throughput.json")
-    assert (ROOT / "throughput.md").read_text(encoding="utf-8") == page(raw)

@@ -1,4 +1,4 @@
-"""The page of exported forms against their network: pooling, verdicts, and the published one."""
+"""Exported forms against their network: pooling, verdicts, and a small trial."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from conftest import object_picture
 from patterns import draw_photos, write_run
 
 from benchmarks.results.schema import Results
-from benchmarks.studies.export_parity import counts, main
-from benchmarks.studies.export_parity_page import Command, Counts, Published, asked, page, pooled
+from benchmarks.studies.export_parity import (
+    CommandCost,
+    ExportParityStudy,
+    VariantCounts,
+    exported,
+    pooled,
+    rows_of,
+)
 from mobile_assets.errors import InputError
 
-ROOT = Path(__file__).parents[3] / "benchmarks/studies"
 
-
-def row(variant: str, seed: int = 0, **changes: object) -> Counts:
+def row(variant: str, seed: int = 0, **changes: object) -> VariantCounts:
     values: dict[str, object] = {
         "backbone": "lite0",
         "min_photos": 3,
@@ -31,17 +35,17 @@ def row(variant: str, seed: int = 0, **changes: object) -> Counts:
         "mean_drift": 0.01,
         "bytes": 400,
     }
-    return Counts.model_validate(values | changes)
+    return VariantCounts.model_validate(values | changes)
 
 
-def published(*rows: Counts) -> Published:
+def published(*rows: VariantCounts) -> ExportParityStudy:
     whole = [row("tflite-float32", seed, bytes=1600, same=1000) for seed in (0, 1)]
-    return Published(
+    return ExportParityStudy(
         created="2026-01-01",
         host={},
         versions={},
         commands=(
-            Command(
+            CommandCost(
                 kind="export",
                 backbone="tf_efficientnet_lite0",
                 what="seed 0, min 3",
@@ -55,11 +59,11 @@ def published(*rows: Counts) -> Published:
 
 
 def test_seeds_are_put_together_photo_by_photo() -> None:
-    found = pooled(
-        published(row("tflite-int8"), row("tflite-int8", 1, photos=500, same=450, lost=9)).rows
-    )
-    one = found["lite0", 3, "tflite-int8", "litert"]
-    assert (one.photos, one.flips) == (1500, (15, 8))
+    study = published(row("tflite-int8"), row("tflite-int8", 1, photos=500, same=450, lost=9))
+    _, one = pooled(study.rows)
+    assert (one.variant, one.sum("photos"), one.sum("lost"), one.sum("won")) == (
+        "tflite-int8", 1500, 15, 8
+    )  # fmt: skip
     assert one.agreement.value == pytest.approx(96.0)
     assert one.drop.value == pytest.approx(100 * 7 / 1500)
     assert one.drop.bounds is not None
@@ -67,8 +71,12 @@ def test_seeds_are_put_together_photo_by_photo() -> None:
     assert one.size == pytest.approx(0.25)
 
 
+def verdicts(changed: VariantCounts) -> dict[str, bool | None]:
+    return {target.what: target.met for target in published(changed).all_targets()}
+
+
 def test_verdicts_follow_the_numbers() -> None:
-    good = {one.what: one.met for one in asked(published(row("tflite-int8")))}
+    good = verdicts(row("tflite-int8"))
     where = "lite0, min 3, tflite-int8 on litert"
     assert good[f"{where}: agreement in per cent"] is True
     assert good[f"{where}: drop in points"] is True
@@ -78,15 +86,15 @@ def test_verdicts_follow_the_numbers() -> None:
     assert good["largest export of tf_efficientnet_lite0, GiB"] is True
     assert good["slowest benchmark of tf_efficientnet_lite0, seconds"] is None
     worse = row("tflite-int8", same=984, lost=10, won=4, bytes=500, latency_ratio=(0.7, 0.6, 0.8))
-    bad = {one.what: one.met for one in asked(published(worse))}
+    bad = verdicts(worse)
     assert not any(bad[what] for what in bad if what.startswith(where))
     # Weights alone are asked to be closer than what is integer throughout.
-    close = {one.what: one.met for one in asked(published(row("tflite-float16")))}
+    close = verdicts(row("tflite-float16"))
     assert close["lite0, min 3, tflite-float16 on litert: agreement in per cent"] is False
 
 
 def test_the_page_says_what_was_measured() -> None:
-    text = page(published(row("tflite-int8"), row("tflite-int8", 1)))
+    text = published(row("tflite-int8"), row("tflite-int8", 1)).page()
     assert "lite0, seeds 0 and 1." in text
     assert "| tflite-int8 | litert | 2,000 | 80.00 % |" in text
     assert "| export | tf_efficientnet_lite0 | seed 0, min 3 | 2026-01-01 | 250 | 1.00 |" in text
@@ -104,24 +112,19 @@ def test_a_small_trial_end_to_end(tmp_path: Path) -> None:
     for minimum in (3, 4, 5, 6):
         write_run(seed / "register", seed / f"min{minimum}" / "field")
     table = tmp_path / "parity.md"
-    assert main(["--runs", str(tmp_path), "--table", str(table)]) == 0
-    made = Published.read(table.with_suffix(".json"))
+    assert ExportParityStudy.main(["--runs", str(tmp_path), "--table", str(table)]) == 0
+    made = ExportParityStudy.read(table.with_suffix(".json"))
     results = Results.read(seed / "parity" / "results.json")
-    measured = [found for one in results.rows if (found := counts(one)) is not None]
-    assert made.rows == tuple(measured)
+    assert made.rows == tuple(rows_of(results, seed))
+    for counts in made.rows:
+        assert counts.by_object is not None
+        flips = (sum(counts.by_object.lost), sum(counts.by_object.won))
+        assert flips == (counts.lost, counts.won)
     assert len(made.commands) == 5
-    assert all(one.seconds > 0 and one.peak_mib > 50 for one in made.commands)
-    assert table.read_text(encoding="utf-8") == page(made)
+    assert all(cost.seconds > 0 and cost.peak_mib > 50 for cost in made.commands)
+    assert table.read_text(encoding="utf-8") == made.page()
 
 
 def test_a_missing_run_is_named_with_its_remedy(tmp_path: Path) -> None:
-    from benchmarks.studies.export_parity import exported
-
-    with pytest.raises(InputError, match=r"benchmarks\.eth80"):
+    with pytest.raises(InputError, match=r"benchmarks\.studies\.eth80"):
         exported(tmp_path / "seed0", 3, variants=None, again=False)
-
-
-@pytest.mark.parametrize("name", ["parity"])
-def test_the_published_page_is_its_rows(name: str) -> None:
-    raw = Published.read(ROOT / f"{name}.json")
-    assert (ROOT / f"{name}.md").read_text(encoding="utf-8") == page(raw)

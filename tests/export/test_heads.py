@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.studies.head_size import HEADS, Published, main, page
 from export.coreml.convert import convert_coreml, save_package
 from export.coreml.structure import read_structure
 from export.network.description import ModelDescription
@@ -132,21 +131,3 @@ def test_core_ml_takes_it_too(network: FoldedNetwork, tmp_path: Path) -> None:
         convert_coreml(network, CONTRACT, labels, description=described, user_defined={}), package
     )
     assert read_structure(package).labels == labels.object_ids
-
-
-def test_cost_of_the_heads_at_tiny_scale(tmp_path: Path) -> None:
-    table = tmp_path / "heads.md"
-    words = ["--table", str(table), "--objects", "7", "--rounds", "3"]
-    assert main([*words, "--backbone", "test_efficientnet"]) == 0
-    published = Published.read(tmp_path / "heads.json")
-    assert table.read_text(encoding="utf-8") == page(published)
-    assert [cost.head for cost in published.heads] == list(HEADS)
-    assert all(cost.int8_bytes < cost.float32_bytes for cost in published.heads)
-    sizes = {cost.head: cost.float32_bytes for cost in published.heads}
-    assert sizes["embedding-128"] < sizes["embedding-512"] < sizes["paper"]
-
-
-def test_published_costs_are_regenerated_from_their_rows() -> None:
-    published = Published.read(Path(__file__).parents[3] / "benchmarks/studies" / "head_size.json")
-    expected = Path(__file__).parents[3] / "benchmarks/studies" / "head_size.md"
-    assert page(published) == expected.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The scale benchmark: the paper's counts, a tiny register through it, and its page."""
+"""The scale benchmark: the paper's counts, a generated register, and its limits."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies.scaling import METRIC, STAGES, Scale, Stage, check, measure, page, ratios
+from benchmarks.studies.scaling import STAGES, ScalingStudy, Stage, measure_command
 from benchmarks.studies.synthetic_register import COLLECTIONS, collections, generate, photo_counts
 from mobile_assets.errors import CheckFailedError
 from train.inspection import inspect
 from train.readers import read_register
 
-ROOT = Path(__file__).parents[3] / "benchmarks/studies"
 
-
-def made(large_ms: float = 10, peak: int = 10**9) -> Scale:
+def made(large_ms: float = 10, peak: int = 10**9) -> ScalingStudy:
     stages = tuple(
         Stage(register_name=name, stage=stage, photos=photos, seconds=photos * ms / 1000,
               cpu_seconds=1, peak_bytes=peak)
         for name, photos, ms in (("small", 100, 10.0), ("large", 1000, large_ms))
         for stage in STAGES
     )  # fmt: skip
-    return Scale(
+    return ScalingStudy(
         objects=200, seed=0, photo_size=(64, 48), every=0, host={"cpu": "x"}, stages=stages
     )
 
@@ -40,13 +38,13 @@ def test_counts_are_the_papers() -> None:
 def test_a_generated_register_is_what_was_asked_for(tmp_path: Path) -> None:
     for name in ("one", "two"):
         generate(tmp_path / name, 20, 0, size=(64, 48), every=30)
-    found = inspect(tmp_path / "one")
-    assert (found.objects, found.photos) == (20, sum(photo_counts(20)))
-    assert found.problems == ()  # no two photos are the same picture
+    inspected = inspect(tmp_path / "one")
+    assert (inspected.objects, inspected.photos) == (20, sum(photo_counts(20)))
+    assert inspected.problems == ()  # no two photos are the same picture
     files = [sorted((tmp_path / name).rglob("*.jpg")) for name in ("one", "two")]
     assert [f.read_bytes() for f in files[0]] == [f.read_bytes() for f in files[1]]
     large = [f for f in files[0] if f.stat().st_size > 10 * files[0][1].stat().st_size]
-    assert len(large) == -(-found.photos // 30)
+    assert len(large) == -(-inspected.photos // 30)
     assert len(read_register(tmp_path / "one").object_ids) == 20
 
 
@@ -55,28 +53,20 @@ def test_measuring_sees_memory_of_children_and_failures() -> None:
     parent = (
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hungry!r}]); print(0.5)"
     )
-    small = measure(
+    small = measure_command(
         [sys.executable, "-c", "import time; time.sleep(0.3); print(7)"], "small", "x", 1
     )
-    large = measure([sys.executable, "-c", parent], "small", "x", 1)
+    large = measure_command([sys.executable, "-c", parent], "small", "x", 1)
     assert large.peak_bytes - small.peak_bytes > 150_000_000
     assert (small.seconds, large.seconds) == (7, 0.5)
     with pytest.raises(CheckFailedError, match="ended with 3"):
-        measure([sys.executable, "-c", "raise SystemExit(3)"], "small", "x", 1)
+        measure_command([sys.executable, "-c", "raise SystemExit(3)"], "small", "x", 1)
 
 
-def test_gates_and_page() -> None:
-    check(made())
-    assert all(r.ratio == pytest.approx(1) for r in ratios(made()))
+def test_limits() -> None:
+    made().check()
+    assert all(made().ratio(stage) == pytest.approx(1) for stage in STAGES)
     with pytest.raises(CheckFailedError, match=r"1\.50 times"):
-        check(made(large_ms=15))
+        made(large_ms=15).check()
     with pytest.raises(CheckFailedError, match="peak memory"):
-        check(made(peak=7 * 10**9))
-    assert METRIC in page(made())
-    assert page(made()) != page(made(large_ms=11))
-
-
-def test_published_page_is_regenerated_from_its_rows() -> None:
-    scale = Scale.read(ROOT / "scaling.json")
-    assert page(scale) == (ROOT / "scaling.md").read_text(encoding="utf-8")
-    assert {stage.stage for stage in scale.stages} == set(STAGES)
+        made(peak=7 * 10**9).check()
