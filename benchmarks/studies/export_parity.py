@@ -8,7 +8,7 @@ NAME --out DIR` wrote: for each seed the register, the views left over for the t
 the default recipe per threshold. Each run is exported with all variants, and each seed's four
 bundles are benchmarked together: every command in a process of its own, whose time and memory are
 taken. Speed and the cost of ways of making the input are measured for the first seed only. What is
-already there is kept; `--again` makes it anew.
+already there is kept.
 """
 
 from __future__ import annotations
@@ -124,32 +124,17 @@ class PooledVariant:
     """One variant on one runtime at one threshold, over all seeds.
 
     Attributes:
+        threshold: The threshold data set.
         rows: One per seed.
         size: Its bytes by the float32 TFLite file's, largest of the seeds.
     """
 
+    backbone: str
+    threshold: int
+    variant: str
+    runtime: str
     rows: tuple[VariantCounts, ...]
     size: float | None
-
-    @property
-    def backbone(self) -> str:
-        """Of all rows; likewise threshold, variant and runtime."""
-        return self.rows[0].backbone
-
-    @property
-    def threshold(self) -> int:
-        """The threshold data set."""
-        return self.rows[0].min_photos
-
-    @property
-    def variant(self) -> str:
-        """Name of the variant."""
-        return self.rows[0].variant
-
-    @property
-    def runtime(self) -> str:
-        """Name of the runtime."""
-        return self.rows[0].runtime
 
     @property
     def is_reference(self) -> bool:
@@ -247,7 +232,6 @@ class ExportParityStudy(Study):
         parser.add_argument("--seeds", type=whole_numbers, default=(0,), help="default: 0")
         parser.add_argument("--variants", help="comma-separated; default: all")
         parser.add_argument("--no-speed", action="store_true", help="accuracy only")
-        parser.add_argument("--again", action="store_true", help="export and measure anew")
 
     @classmethod
     def measure(cls, arguments: argparse.Namespace) -> Self:
@@ -257,12 +241,9 @@ class ExportParityStudy(Study):
         for folder, (place, number) in product(arguments.runs, enumerate(arguments.seeds)):
             seed = folder / f"seed{number}"
             commands += [
-                exported(seed, minimum, variants=arguments.variants, again=arguments.again)
-                for minimum in THRESHOLDS
+                exported(seed, minimum, variants=arguments.variants) for minimum in THRESHOLDS
             ]
-            results, command = benchmarked(
-                seed, speed=place == 0 and not arguments.no_speed, again=arguments.again
-            )
+            results, command = benchmarked(seed, speed=place == 0 and not arguments.no_speed)
             commands.append(command)
             rows += rows_of(results, seed)
         return cls.measured_now(commands=commands, rows=rows)
@@ -280,19 +261,17 @@ def pooled(rows: Sequence[VariantCounts]) -> list[PooledVariant]:
         key = (row.backbone, row.min_photos, row.variant, row.runtime)
         groups.setdefault(key, []).append(row)
     return [
-        PooledVariant(
-            tuple(parts),
-            max(
-                (
-                    part.bytes / float32[key]
-                    for part in parts
-                    if (key := (part.backbone, part.min_photos, part.seed)) in float32
-                ),
-                default=None,
-            ),
-        )
-        for parts in groups.values()
+        PooledVariant(*key, tuple(parts), _size(parts, float32)) for key, parts in groups.items()
     ]
+
+
+def _size(
+    parts: Sequence[VariantCounts], float32: Mapping[tuple[str, int, int], int]
+) -> float | None:
+    """Largest of the seeds' sizes by the float32 file's; None where that was not measured."""
+    bases = [float32.get((part.backbone, part.min_photos, part.seed)) for part in parts]
+    sizes = [part.bytes / base for part, base in zip(parts, bases, strict=True) if base]
+    return max(sizes, default=None)
 
 
 def worst_of(parts: Sequence[PooledVariant]) -> dict[str, object]:
@@ -339,7 +318,7 @@ def run_timed(words: Sequence[str], mark: Path) -> None:
     ).write(mark)
 
 
-def exported(seed: Path, minimum: int, *, variants: str | None, again: bool) -> CommandCost:
+def exported(seed: Path, minimum: int, *, variants: str | None) -> CommandCost:
     """Exports the run of one threshold with all variants or some, unless it is there.
 
     Raises:
@@ -352,17 +331,17 @@ def exported(seed: Path, minimum: int, *, variants: str | None, again: bool) -> 
             f"`python -m benchmarks.studies.eth80 --only {FIELD.name} --out {seed.parent}`."
         )
     mark = bundle.with_suffix(".json")
-    if again or not (bundle.is_dir() and mark.is_file()):
+    if not (bundle.is_dir() and mark.is_file()):
         words = ["export", str(run), "--photos", str(seed / "register"), "--out", str(bundle)]
         run_timed([*words, "--force", *(["--variants", variants] if variants else [])], mark)
     what = f"seed {seed.name.removeprefix('seed')}, min {minimum}"
     return _cost("export", read_run(run), what, mark)
 
 
-def benchmarked(seed: Path, *, speed: bool, again: bool) -> tuple[Results, CommandCost]:
+def benchmarked(seed: Path, *, speed: bool) -> tuple[Results, CommandCost]:
     """Benchmarks the bundles of all thresholds together, unless that is done."""
     report, mark = seed / "parity", seed / "parity.json"
-    if again or not (report.is_dir() and mark.is_file()):
+    if not (report.is_dir() and mark.is_file()):
         bundles = [str(seed / f"min{minimum}" / "parity") for minimum in THRESHOLDS]
         photos = ["--photos", str(seed / "register"), "--test-photos", str(seed / "left-over")]
         quick = [] if speed else ["--no-speed", "--preprocessing", "0"]

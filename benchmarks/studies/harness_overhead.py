@@ -31,11 +31,12 @@ from benchmarks.runtimes.interface import ClosingSession
 from benchmarks.studies.bundle_study import THREADS, BundleStudy, open_case
 from benchmarks.studies.study_statistics import spread
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import CheckFailedError, DamagedError, InputError
+from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.log_suppression import quiet
 from mobile_assets.photos import load
 from mobile_assets.schema import Record
 
+VARIANT = "tflite-float32"
 LARGEST_RATIO = 1.10
 """The harness may take so many times what the bare loop takes."""
 
@@ -98,10 +99,9 @@ class HarnessOverheadStudy(BundleStudy):
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds the variant to the options of all studies of a bundle."""
+        """Adds the defaults to the options of all studies of a bundle."""
         super().add_options(parser)
         parser.set_defaults(count=200, rounds=15)
-        parser.add_argument("--variant", default="tflite-float32", help="default: tflite-float32")
 
     @classmethod
     def measure(cls, arguments: argparse.Namespace) -> Self:
@@ -112,9 +112,7 @@ class HarnessOverheadStudy(BundleStudy):
             DamagedError: The bundle, or one of the photos, is damaged.
         """
         bundle, run, photos = open_case(arguments)
-        variant = bundle.info.variant(arguments.variant)
-        if variant.format != "tflite":
-            raise InputError(f"{variant.name} is not a TFLite file. Give another with --variant.")
+        variant = bundle.info.variant(VARIANT)
         places = np.linspace(0, len(photos) - 1, min(len(photos), arguments.count)).astype(int)
         case = BenchmarkCase(bundle, run, arguments.photos, tuple(photos[p] for p in places))
         contention = CpuContention()
@@ -146,13 +144,10 @@ class ReplaySession(ClosingSession):
 
 
 def bare_loop(bundle: Bundle, variant: Variant, photos: Sequence[TestPhoto]) -> Probabilities:
-    """What a first script would do.
+    """What a first script would do with a float32 TFLite file.
 
     Returns:
         `[photos, objects]` probabilities.
-
-    Raises:
-        InputError: The variant is not one with float outputs.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -160,12 +155,10 @@ def bare_loop(bundle: Bundle, variant: Variant, photos: Sequence[TestPhoto]) -> 
         interpreter = Interpreter(model_path=str(bundle.path(variant)), num_threads=THREADS)
         interpreter.allocate_tensors()
     image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    if output["dtype"] is not np.float32 or image["dtype"] not in (np.float32, np.uint8):
-        raise InputError(f"{variant.name} has integer outputs. Give another with --variant.")
     answers: list[Probabilities] = []
     for photo in photos:
         pixels = load(photo.path, bundle.info.preprocessing)
-        interpreter.set_tensor(image["index"], pixels[None].astype(image["dtype"]))
+        interpreter.set_tensor(image["index"], pixels[None].astype(np.float32))
         interpreter.invoke()
         answers.append(interpreter.get_tensor(output["index"])[0])
     return np.stack(answers)

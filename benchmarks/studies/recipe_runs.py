@@ -24,7 +24,6 @@ from benchmarks.results.cluster_bootstrap import Tally, tally
 from benchmarks.results.measurement import Skipped
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
-from mobile_assets.errors import DamagedError
 from mobile_assets.schema import Document
 from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
@@ -124,10 +123,10 @@ def score_jobs(
 
 
 def score(run: Run, photos: Path, setting: str) -> RunScore:
-    """Asks a run about photos of its objects; a run asked before is not asked again.
+    """Asks a run about photos of its objects.
 
     Args:
-        run: The run; the answers are kept beside its folder.
+        run: The run.
         photos: Test photos, a register. Objects that the run does not know are left out.
         setting: What to call the photos that it was trained on.
 
@@ -136,14 +135,6 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
     """
     known_objects, _ = from_register(read_register(photos), run)
     test_photos, _ = exclude_training_photos(known_objects, run)
-    key = (run.info.model_sha256, list_hash(test_photos), setting)
-    cached = run.folder.with_name(f"{run.folder.name}.scored.json")
-    try:
-        before = RunScore.read(cached)
-        if (before.model_sha256, before.photos_sha256, before.setting) == key:
-            return before
-    except DamagedError:
-        pass  # not there, or of another release: ask
     from train.device import keep_freed_memory
 
     keep_freed_memory()  # asking takes half the time
@@ -158,7 +149,7 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
     rank = join_answers(parts).rank
     objects = tuple(sorted(set(shown)))
     metrics = RunMetrics.read(run.folder / "metrics.json")
-    scored = RunScore(
+    return RunScore(
         setting=setting,
         seed=run.info.seed,
         recipe=run.info.recipe,
@@ -174,8 +165,6 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
         top3=count_by_object(objects, shown, rank < 3),
         top5=count_by_object(objects, shown, rank < 5),
     )
-    scored.write(cached)
-    return scored
 
 
 def rows_of(rows: Sequence[RunScore], setting: str, recipe: str) -> list[RunScore]:

@@ -25,6 +25,10 @@ from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.schema import Document
 
 STAGES = ("inspect", "prepare", "train")
+PHOTO_SIZE = (640, 480)
+EVERY = 50
+"""Every so many photos has 12 megapixels."""
+
 LARGEST_GB = 6.0
 LARGEST_RATIO = 1.3
 
@@ -105,10 +109,6 @@ class ScalingStudy(Study):
         parser.add_argument("--out", type=Path, required=True, help="folder to work in")
         parser.add_argument("--objects", type=int, default=4332, help="default: 4332")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument(
-            "--photo-size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT")
-        )
-        parser.add_argument("--every", type=int, default=50, help="every so many photos has 12 MP")
 
     @classmethod
     def measure(cls, arguments: argparse.Namespace) -> Self:
@@ -122,8 +122,7 @@ class ScalingStudy(Study):
             ("large", arguments.objects),
         ):
             folder = arguments.out / name
-            size = tuple(arguments.photo_size)
-            generate(folder, objects, arguments.seed, size=size, every=arguments.every)
+            generate(folder, objects, arguments.seed, size=PHOTO_SIZE, every=EVERY)
             photos = len(read_register(folder).photos)
             for stage in STAGES:
                 kept = arguments.out / f"{name}-{stage}.json"
@@ -141,8 +140,8 @@ class ScalingStudy(Study):
         return cls.measured_now(
             objects=arguments.objects,
             seed=arguments.seed,
-            photo_size=tuple(arguments.photo_size),
-            every=arguments.every,
+            photo_size=PHOTO_SIZE,
+            every=EVERY,
             stages=stages,
         )
 

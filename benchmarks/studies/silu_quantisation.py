@@ -5,13 +5,12 @@ r"""What 8 bits do to a network with SiLU and squeeze-and-excite, and what the n
 
 Renders photos, makes weights to begin with, trains EfficientNet-B0 at a small and then at its own
 size, exports it, and asks every form of it about the test photos, in `DIR`. What is already there
-is kept; `--again` exports and measures anew, but renders and trains nothing that is there.
+is kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -171,7 +170,6 @@ class SiluQuantisationStudy(Study):
         """Adds where to work."""
         parser.add_argument("--out", type=Path, required=True, help="for photos, runs, bundle")
         parser.add_argument("--objects", type=int, default=40, help="default: 40")
-        parser.add_argument("--again", action="store_true", help="export and measure anew")
 
     @classmethod
     def measure(cls, arguments: argparse.Namespace) -> Self:
@@ -182,7 +180,7 @@ class SiluQuantisationStudy(Study):
         manifest = render(out / "rendered", objects=arguments.objects)
         run, stages = trained(out, manifest)
         root = manifest.parent
-        bundle = exported(out, run, root, again=arguments.again)
+        bundle = exported(out, run, root)
         forms, photos = measure_forms(bundle, run, root)
         calibration = bundle.info.calibration
         return cls.measured_now(
@@ -218,11 +216,9 @@ def trained(out: Path, manifest: Path) -> tuple[Run, tuple[TrainingStage, ...]]:
     return run, tuple(stages)
 
 
-def exported(out: Path, run: Run, photos: Path, *, again: bool) -> Bundle:
+def exported(out: Path, run: Run, photos: Path) -> Bundle:
     """Exports the variants of the table."""
     folder = out / "bundle"
-    if again and folder.is_dir():
-        shutil.rmtree(folder)
     if not folder.is_dir():
         words = ["export", str(run.folder), "--photos", str(photos), "--out", str(folder)]
         run_timed([*words, "--variants", ",".join(VARIANTS)], out / "bundle.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -37,7 +37,7 @@ Names = Annotated[
 
 
 def count_by_object(
-    objects: Sequence[str], shown: Sequence[str], chosen: Sequence[Any]
+    objects: Sequence[str], shown: Sequence[str], chosen: Iterable[Any]
 ) -> tuple[int, ...]:
     """How many of each object's photos are chosen.
 

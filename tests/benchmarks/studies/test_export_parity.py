@@ -127,4 +127,4 @@ def test_a_small_trial_end_to_end(tmp_path: Path) -> None:
 
 def test_a_missing_run_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"benchmarks\.studies\.eth80"):
-        exported(tmp_path / "seed0", 3, variants=None, again=False)
+        exported(tmp_path / "seed0", 3, variants=None)

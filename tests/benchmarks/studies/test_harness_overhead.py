@@ -96,13 +96,3 @@ def test_the_list_in_place_of_the_reference_gives_each_photo_its_answer(
     replay, pixels = ReplaySession(answers), np.zeros((7, 1, 1, 3), np.uint8)
     replayed = [replay.predict(pixels), replay.predict(pixels[:3])]
     assert np.array_equal(np.concatenate(replayed), answers[:10])
-
-
-@pytest.mark.slow
-def test_what_cannot_be_measured_is_refused(
-    pattern_case: BenchmarkCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = words_of(pattern_case, tmp_path / "o.md", variant="tflite-int4")
-    assert HarnessOverheadStudy.main(words) == 2
-    assert "no variant" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
