@@ -12,7 +12,6 @@ photos for training come from the development half. Called again, it keeps what 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from benchmarks.studies.recipe_runs import (
     RunScore,
     TrainingJob,
     add_training_options,
+    copy_register,
     pooled,
     rows_of,
     score_jobs,
@@ -40,11 +40,9 @@ from benchmarks.studies.recipe_runs import (
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
-from mobile_assets.files import new_folder
 from mobile_assets.photos import PHOTO_SUFFIXES
 from train.readers import read_register
 from train.recipes import FIELD, PAPER
-from train.register import Photo
 
 Half = Literal["dev", "test"]
 
@@ -53,9 +51,6 @@ PHONE_PHOTOS: Mapping[str, int] = {"studio": 0, "studio+2": 2, "studio+4": 4}
 
 LEAST_RATIO = 2.0
 """Target: with the studio pictures alone, the default's top-1 is so many times the paper's."""
-
-PhotoFile = tuple[Path, Photo]
-"""A photo with its file."""
 
 Copy = tuple[Path, str]
 """A file, and where it belongs in a register."""
@@ -127,10 +122,15 @@ class DomainShiftStudy(Study):
 
 @dataclass(frozen=True)
 class Source:
-    """The collection of photos: by object its studio picture and its phone photos."""
+    """The collection of photos, by object.
 
-    studio: Mapping[str, PhotoFile]
-    phone: Mapping[str, tuple[PhotoFile, ...]]
+    Attributes:
+        studio: The studio picture; its folder is named by the object's collection.
+        phone: The phone photos, in the order of their names.
+    """
+
+    studio: Mapping[str, Path]
+    phone: Mapping[str, tuple[Path, ...]]
 
 
 def read_source(root: Path) -> Source:
@@ -139,17 +139,16 @@ def read_source(root: Path) -> Source:
     Raises:
         InputError: There are none, or they do not show the same objects.
     """
-    studio: dict[str, PhotoFile] = {}
+    studio: dict[str, Path] = {}
     for file in sorted((root / "studio").glob("*/*")):
         if file.suffix.lower() in PHOTO_SUFFIXES:
-            photo = Photo(file.stem, file.relative_to(root).as_posix(), file.parent.name)
             if file.stem in studio:
                 raise InputError(f"{root}/studio has two pictures of {file.stem}. Keep one.")
-            studio[file.stem] = (file, photo)
+            studio[file.stem] = file
     register = read_register(root / "photos", layout="collection")
-    phone: dict[str, list[PhotoFile]] = defaultdict(list)
+    phone: dict[str, list[Path]] = defaultdict(list)
     for photo in register.photos:
-        phone[photo.object_id].append((register.path(photo), photo))
+        phone[photo.object_id].append(register.path(photo))
     if not studio or set(studio) != set(phone):
         odd = ", ".join(sorted(set(studio) ^ set(phone))[:5]) or "no picture in studio/"
         raise InputError(
@@ -172,21 +171,21 @@ def half_of(names: Sequence[str], half: Half) -> tuple[str, ...]:
     return tuple(sorted(names)[{"dev": 0, "test": 1}[half] :: 2])
 
 
-def in_half(source: Source, half: Half) -> dict[str, list[PhotoFile]]:
+def in_half(source: Source, half: Half) -> dict[str, list[Path]]:
     """The phone photos of a half, by object, in the order of their names."""
-    chosen: dict[str, list[PhotoFile]] = {}
+    chosen: dict[str, list[Path]] = {}
     for object_id, photos in source.phone.items():
-        kept = half_of([path.name for path, _ in photos], half)
-        chosen[object_id] = [pair for pair in photos if pair[0].name in kept]
+        kept = half_of([path.name for path in photos], half)
+        chosen[object_id] = [path for path in photos if path.name in kept]
     return chosen
 
 
 def photos_asked(source: Source) -> list[Copy]:
     """The photos that are asked about."""
     return [
-        (path, f"{source.studio[object_id][1].collection}/{object_id}/{path.name}")
+        (path, f"{source.studio[object_id].parent.name}/{object_id}/{path.name}")
         for object_id, photos in in_half(source, "test").items()
-        for path, _ in photos
+        for path in photos
     ]
 
 
@@ -208,10 +207,10 @@ def training_photos(source: Source, extra: int, seed: int) -> list[Copy]:
             raise InputError(
                 f"{object_id} has {len(photos)} phone photos to train on, not {extra}."
             )
-        file, photo = source.studio[object_id]
-        folder = f"{photo.collection}/{object_id}"
-        chosen.append((file, f"{folder}/studio{file.suffix}"))
-        phone = [photos[place][0] for place in generator.permutation(len(photos))[:extra]]
+        studio = source.studio[object_id]
+        folder = f"{studio.parent.name}/{object_id}"
+        phone = [photos[index] for index in generator.permutation(len(photos))[:extra]]
+        chosen.append((studio, f"{folder}/studio{studio.suffix}"))
         chosen += [(path, f"{folder}/phone-{path.name}") for path in phone]
     return chosen
 
@@ -220,7 +219,7 @@ def prepare_jobs(arguments: argparse.Namespace) -> list[TrainingJob]:
     """All runs; the photos of the test and of every setting and seed are copied, once."""
     source = read_source(arguments.photos)
     base: Path = arguments.out / "test"
-    _copy(photos_asked(source), base / "asked")
+    copy_register(photos_asked(source), base / "asked")
     phone_seeds = arguments.seeds if arguments.phone_seeds is None else arguments.phone_seeds
     jobs: list[TrainingJob] = []
     for seed in arguments.seeds:
@@ -228,7 +227,7 @@ def prepare_jobs(arguments: argparse.Namespace) -> list[TrainingJob]:
             if extra and seed not in phone_seeds:
                 continue
             folder = base / f"seed{seed}" / setting
-            _copy(training_photos(source, extra, seed), folder / "register")
+            copy_register(training_photos(source, extra, seed), folder / "register")
             # With phone photos the paper's recipe takes five times as long as all the rest.
             for recipe in [name for name in RECIPES if not extra or name != PAPER.name]:
                 options = replace(
@@ -240,16 +239,6 @@ def prepare_jobs(arguments: argparse.Namespace) -> list[TrainingJob]:
                 run, register = folder / recipe, folder / "register"
                 jobs.append(TrainingJob(setting, run, register, base / "asked", options))
     return jobs
-
-
-def _copy(photos: Sequence[Copy], target: Path) -> None:
-    if target.is_dir():
-        return
-    with new_folder(target, force=False, what="register") as folder:
-        for file, path in photos:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            # The time of change is kept: the cache of prepared photos goes by it.
-            shutil.copy2(file, folder / path)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ runs and stops: `export_parity` measures the exported forms of such runs.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from benchmarks.studies.recipe_runs import (
     RunScore,
     TrainingJob,
     add_training_options,
+    copy_register,
     pooled,
     recipe_names,
     rows_of,
@@ -41,7 +41,6 @@ from benchmarks.studies.recipe_runs import (
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
-from mobile_assets.files import new_folder
 from mobile_assets.schema import Record
 from train.inspection import THRESHOLDS
 from train.readers import read_register
@@ -217,15 +216,8 @@ def prepare_folders(photos: Path, out: Path, seed: int) -> Draw:
     if not left:
         raise InputError(f"{photos} has no object with more views than Table 2a asks for.")
     for name, chosen in (("register", drawn), ("left-over", left)):
-        target = out / f"seed{seed}" / name
-        if target.is_dir():
-            continue
-        with new_folder(target, force=False, what="register") as folder:
-            for photo in chosen:
-                file = folder / photo.path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                # The time of change is kept: the cache of prepared photos goes by it.
-                shutil.copy2(register.path(photo), file)
+        files = [(register.path(photo), photo.path) for photo in chosen]
+        copy_register(files, out / f"seed{seed}" / name)
     return Draw(seed=seed, photos=len(drawn), left=len(left))
 
 

@@ -14,10 +14,7 @@ already there is kept.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -39,13 +36,13 @@ from benchmarks.studies.exported_forms import (
 from benchmarks.studies.recipe_runs import whole_numbers
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target
-from mobile_assets.errors import DamagedError, InputError
-from mobile_assets.schema import Document, Record
+from benchmarks.studies.timed_command import TimedCommand, run_timed
+from mobile_assets.errors import InputError
+from mobile_assets.schema import Record
 from train.inspection import THRESHOLDS
 from train.readers import read_register
 from train.recipes import FIELD
 from train.run import Run, read_run
-from train.versions import created_now
 
 CLOSE = {"drop": 0.2, "agreement": 99.5}
 NEAR = {"drop": 0.5, "agreement": 98.5}
@@ -68,9 +65,6 @@ LARGEST: dict[Kind, tuple[float, float]] = {"export": (240.0, 4.0), "benchmark":
 
 LARGEST_INT8_SIZE, LARGEST_INT8_TIME = 0.27, 0.6
 """What `tflite-int8` may take, by the float32 file's."""
-
-MIB_OF_MAXRSS = 1024 if sys.platform != "darwin" else 1024**2
-"""How many units of the system's largest resident memory are a mebibyte."""
 
 
 class VariantCounts(Record):
@@ -195,9 +189,10 @@ class ExportParityStudy(Study):
         """The rows of all seeds put together, and the verdicts."""
         variants = pooled(self.rows)
         worst: dict[tuple[str, str], list[PooledVariant]] = {}
-        for one in variants:
-            if one.variant in TARGETS:
-                worst.setdefault((one.backbone, one.variant), []).append(one)
+        for variant in variants:
+            if variant.variant in TARGETS:
+                key = (variant.backbone, variant.variant)
+                worst.setdefault(key, []).append(variant)
         measured = [target for target in self.all_targets() if target.met is not None]
         return {
             "variants": variants,
@@ -238,12 +233,12 @@ class ExportParityStudy(Study):
         """Exports and measures what is missing."""
         commands: list[CommandCost] = []
         rows: list[VariantCounts] = []
-        for folder, (place, number) in product(arguments.runs, enumerate(arguments.seeds)):
+        for folder, (index, number) in product(arguments.runs, enumerate(arguments.seeds)):
             seed = folder / f"seed{number}"
             commands += [
                 exported(seed, minimum, variants=arguments.variants) for minimum in THRESHOLDS
             ]
-            results, command = benchmarked(seed, speed=place == 0 and not arguments.no_speed)
+            results, command = benchmarked(seed, speed=index == 0 and not arguments.no_speed)
             commands.append(command)
             rows += rows_of(results, seed)
         return cls.measured_now(commands=commands, rows=rows)
@@ -285,37 +280,6 @@ def worst_of(parts: Sequence[PooledVariant]) -> dict[str, object]:
     ]
     met = all(target.met for target in targets)
     return {"drop": by_drop, "agreement": by_agreement, "limits": limits, "met": met}
-
-
-class TimedCommand(Document):
-    """What a command took; stands beside what it made."""
-
-    finished: str
-    seconds: float
-    peak_mib: float
-
-
-def run_timed(words: Sequence[str], mark: Path) -> None:
-    """Runs a command of the toolkit and writes down what it took.
-
-    Args:
-        words: The words after `artefact-id`.
-        mark: Where to write it.
-
-    Raises:
-        DamagedError: The command failed; its own message went to standard error.
-    """
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-P", "-m", "artefact_id", *words], stdout=2)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise DamagedError(f"artefact-id {' '.join(words)} failed: see the message above.")
-    TimedCommand(
-        finished=created_now(),
-        seconds=round(time.perf_counter() - started, 1),
-        peak_mib=round(usage.ru_maxrss / MIB_OF_MAXRSS, 1),
-    ).write(mark)
 
 
 def exported(seed: Path, minimum: int, *, variants: str | None) -> CommandCost:

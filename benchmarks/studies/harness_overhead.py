@@ -113,14 +113,16 @@ class HarnessOverheadStudy(BundleStudy):
         """
         bundle, run, photos = open_case(arguments)
         variant = bundle.info.variant(VARIANT)
-        places = np.linspace(0, len(photos) - 1, min(len(photos), arguments.count)).astype(int)
-        case = BenchmarkCase(bundle, run, arguments.photos, tuple(photos[p] for p in places))
+        indices = np.linspace(0, len(photos) - 1, min(len(photos), arguments.count)).astype(int)
+        case = BenchmarkCase(
+            bundle, run, arguments.photos, tuple(photos[index] for index in indices)
+        )
         contention = CpuContention()
         with Terminal() as terminal:
             rounds = measure_rounds(case, variant, arguments.rounds, terminal.step)
         return cls.measured_of(
             run,
-            photos=len(places),
+            photos=len(indices),
             busy_share=contention.share(),
             variant=variant.name,
             rounds=rounds,

@@ -98,13 +98,13 @@ class HeadSizeStudy(Study):
         heads = [
             {
                 "head": head,
-                "weights": weights[place],
-                "float32_bytes": len(files[2 * place]),
-                "int8_bytes": len(files[2 * place + 1]),
-                "float32_ms": times[2 * place],
-                "int8_ms": times[2 * place + 1],
+                "weights": weights[index],
+                "float32_bytes": len(files[2 * index]),
+                "int8_bytes": len(files[2 * index + 1]),
+                "float32_ms": times[2 * index],
+                "int8_ms": times[2 * index + 1],
             }
-            for place, head in enumerate(HEADS)
+            for index, head in enumerate(HEADS)
         ]
         return cls.measured_now(backbone=arguments.backbone, objects=arguments.objects, heads=heads)
 

@@ -196,10 +196,10 @@ PhotoFile = tuple[Path, str]
 
 @dataclass(frozen=True)
 class Task:
-    """Photos to train on and, by name, photos to ask about."""
+    """Photos to train on and, by name, photos to test on."""
 
     train: list[PhotoFile]
-    asked: dict[str, list[PhotoFile]]
+    test: dict[str, list[PhotoFile]]
 
 
 def demo_task(root: Path) -> Task:
@@ -209,8 +209,8 @@ def demo_task(root: Path) -> Task:
         return [(path, path.parent.name) for path in sorted((root / folder).glob("*/*/*.jpg"))]
 
     studio = files("extra")
-    asked = {"studio views": studio, f"these {TURNED}": studio, "messy scenes": files("field")}
-    return Task(files("register"), asked)
+    test = {"studio views": studio, f"these {TURNED}": studio, "messy scenes": files("field")}
+    return Task(files("register"), test)
 
 
 def grocery_task(root: Path, seed: int, *, alone: bool) -> Task:
@@ -224,15 +224,15 @@ def grocery_task(root: Path, seed: int, *, alone: bool) -> Task:
     source = read_source(root)
     generator = np.random.default_rng(seed)
     train: list[PhotoFile] = []
-    asked: list[PhotoFile] = []
+    test: list[PhotoFile] = []
     for object_id, photos in in_half(source, "dev").items():
         order = generator.permutation(len(photos))
         wanted = photo_count(generator) - 1
         extra = 0 if alone else min(wanted, len(photos) - 2)
-        train += [(source.studio[object_id][0], object_id)]
-        train += [(photos[i][0], object_id) for i in order[:extra]]
-        asked += [(photos[i][0], object_id) for i in order[extra:]]
-    return Task(train, {"phone photos": asked})
+        train += [(source.studio[object_id], object_id)]
+        train += [(photos[i], object_id) for i in order[:extra]]
+        test += [(photos[i], object_id) for i in order[extra:]]
+    return Task(train, {"phone photos": test})
 
 
 def tasks_of(arguments: argparse.Namespace, seed: int) -> dict[str, Task]:
@@ -279,14 +279,14 @@ def measure_variant(
     no_photos = Photos(photos.pixels[:0], photos.truth[:0])
     trainer = Trainer(model, recipe, photos, no_photos, compute, seed=seed)
     model.load_state_dict(trainer.fit().weights)
-    asked: list[ViewAnswers] = []
-    for view, files in task.asked.items():
+    answers: list[ViewAnswers] = []
+    for view, files in task.test.items():
         pixels = pixels_of(files, contract)
         if view.endswith(TURNED):
             pixels = np.rot90(pixels, axes=(1, 2))
         right = (predict_batches(model, pixels, compute).argmax(1) == truth(files)).tolist()
         shown = [object_id for _, object_id in files]
-        asked.append(
+        answers.append(
             ViewAnswers(
                 photos=view,
                 objects=tuple(objects),
@@ -304,7 +304,7 @@ def measure_variant(
         train_photos=len(task.train),
         head_weights=sum(p.numel() for p in model.head.parameters()),
         cpu_seconds=round(trainer.cpu_seconds, 2),
-        asked=tuple(asked),
+        asked=tuple(answers),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,7 @@ from benchmarks.results.cluster_bootstrap import Tally, tally
 from benchmarks.results.measurement import Skipped
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
+from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
 from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
@@ -94,6 +96,22 @@ class RunScore(Document):
         if any(len(counts) != len(self.objects) for counts in lists):
             raise ValueError("not one count for each object")
         return self
+
+
+def copy_register(files: Iterable[tuple[Path, str]], target: Path) -> None:
+    """Copies photos to a register, unless it is there.
+
+    Args:
+        files: Each photo with its path in the register.
+        target: The register's folder.
+    """
+    if target.is_dir():
+        return
+    with new_folder(target, force=False, what="register") as folder:
+        for file, path in files:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            # The time of change is kept: the cache of prepared photos goes by it.
+            shutil.copy2(file, folder / path)
 
 
 def train_jobs(jobs: Sequence[TrainingJob], terminal: Terminal) -> list[Run]:
@@ -197,15 +215,15 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def training_options(arguments: argparse.Namespace, recipe: str, seed: int) -> TrainOptions:
     """How a recipe is trained here: same photos for all, none spent on a test."""
-    given = {
+    settings = {
         name: value
         for name in ("backbone", "weights", "input_size")
         if (value := getattr(arguments, name)) is not None
     }
     if arguments.epochs:
-        given["epochs"] = min(arguments.epochs, recipe_named(recipe).epochs)
+        settings["epochs"] = min(arguments.epochs, recipe_named(recipe).epochs)
     options = TrainOptions(recipe=recipe, seed=seed, hold_out_test=False, split="stratified")
-    return replace(options, **given)
+    return replace(options, **settings)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

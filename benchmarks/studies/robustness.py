@@ -131,8 +131,8 @@ class RobustnessStudy(Study):
         clean = self.tally(recipe)
         changed = [self.tally(recipe, name) for name in self.perturbations[1:]]
         share, shares = np.array(clean.share), drawn_shares(clean)
-        drops = share - np.array([one.share for one in changed])
-        drawn = shares - np.stack([drawn_shares(one) for one in changed])
+        drops = share - np.array([own.share for own in changed])
+        drawn = shares - np.stack([drawn_shares(own) for own in changed])
         if relative:
             return ratio_of(drops, share), ratio_of(drawn, shares)
         return drops, drawn
@@ -236,8 +236,8 @@ class Backgrounds:
 
     def allow(self, perturbation: Perturbation) -> bool:
         """Whether all that the perturbation needs was given."""
-        given = {"mask": self.masks is not None, "grounds": bool(self.pictures)}
-        return all(given[need] for need in perturbation.needs)
+        available = {"mask": self.masks is not None, "grounds": bool(self.pictures)}
+        return all(available[need] for need in perturbation.needs)
 
     def mask_of(self, photo: TestPhoto, photos: Path) -> Picture | None:
         """The mask of a photo; None where no masks were given.
@@ -306,8 +306,8 @@ def spread_photos(photos: Sequence[TestPhoto], limit: int) -> tuple[TestPhoto, .
     by_object: dict[str, list[TestPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.sha256):
         by_object[photo.object_id].append(photo)
-    turns = [(place, p.sha256, p) for own in by_object.values() for place, p in enumerate(own)]
-    kept = {photo.path for _, _, photo in sorted(turns, key=lambda turn: turn[:2])[:limit]}
+    turns = [(turn, p.sha256, p) for own in by_object.values() for turn, p in enumerate(own)]
+    kept = {photo.path for _, _, photo in sorted(turns, key=lambda entry: entry[:2])[:limit]}
     return tuple(photo for photo in photos if photo.path in kept)
 
 
@@ -379,8 +379,8 @@ def read_pictures(folder: Path | None) -> tuple[Picture, ...]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     if not files:
         raise InputError(f"--grounds {folder} holds no pictures.")
-    places = np.unique(np.linspace(0, len(files) - 1, min(100, len(files))).round().astype(int))
-    return tuple(decode(files[place]) for place in places)
+    indices = np.unique(np.linspace(0, len(files) - 1, min(100, len(files))).round().astype(int))
+    return tuple(decode(files[index]) for index in indices)
 
 
 def run_with_photos(text: str) -> tuple[Path, Path]:

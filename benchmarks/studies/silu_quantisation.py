@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.cluster_bootstrap import Estimate
-from benchmarks.studies.export_parity import run_timed
 from benchmarks.studies.exported_forms import (
     ObjectFlips,
     flips_by_object,
@@ -30,6 +29,7 @@ from benchmarks.studies.exported_forms import (
 from benchmarks.studies.silu_weights import BACKBONE, render, write_start
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target, spread
+from benchmarks.studies.timed_command import run_timed
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.files import size_of
 from mobile_assets.schema import Record

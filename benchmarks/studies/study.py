@@ -66,9 +66,9 @@ class Study(Document):
     def measure(cls, arguments: argparse.Namespace) -> Self | None:
         """Measures; None where only a part of the work was asked for."""
 
-    @abstractmethod
     def values(self) -> Mapping[str, object]:
         """What the template needs beside `study` and `targets`."""
+        return {}
 
     def targets(self) -> Sequence[Target]:
         """Numbers set beforehand, with what was measured."""

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -71,10 +70,6 @@ class ThroughputStudy(BundleStudy):
     def per_second(self, rate: Rate) -> Estimate:
         """Photos per second, with 10 % and 90 % of the rounds."""
         return spread(self.photos / np.array(rate.seconds))
-
-    def values(self) -> Mapping[str, object]:
-        """Nothing beside the rows."""
-        return {}
 
     def targets(self) -> list[Target]:
         """Those of the Core ML reference."""

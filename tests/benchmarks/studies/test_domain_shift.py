@@ -48,12 +48,12 @@ def test_halves_are_fixed_whole_and_apart() -> None:
 
 
 def test_training_never_has_a_photo_of_the_asked_half(source: Source) -> None:
-    asked = {path for path, _ in photos_asked(source)}
-    assert asked == {path for own in in_half(source, "test").values() for path, _ in own}
+    tested = {path for path, _ in photos_asked(source)}
+    assert tested == {path for own in in_half(source, "test").values() for path in own}
     for seed in range(5):
         trained = [path for path, _ in training_photos(source, 4, seed)]
         assert len(trained) == len(set(trained)) == 3 * 5
-        assert not asked & set(trained)
+        assert not tested & set(trained)
 
 
 def test_more_photos_include_the_fewer(source: Source) -> None:
@@ -90,10 +90,10 @@ def test_trial_trains_asks_and_keeps_what_is_finished(
     assert {(row.train_photos, row.val_photos) for row in alone} == {(3, 0)}
     assert {row.tested for row in study.runs} == {(5, 5, 5)}
     trained = {sha256_file(path) for path in (out / "test").glob("seed*/*/register/*/*/*")}
-    asked = {sha256_file(path) for path in (out / "test/asked").glob("*/*/*")}
+    tested = {sha256_file(path) for path in (out / "test/asked").glob("*/*/*")}
     assert trained
-    assert asked
-    assert not trained & asked
+    assert tested
+    assert not trained & tested
     capsys.readouterr()
     assert DomainShiftStudy.main(words) == 0
     messages = capsys.readouterr().err

@@ -60,15 +60,15 @@ def published(*rows: VariantCounts) -> ExportParityStudy:
 
 def test_seeds_are_put_together_photo_by_photo() -> None:
     study = published(row("tflite-int8"), row("tflite-int8", 1, photos=500, same=450, lost=9))
-    _, one = pooled(study.rows)
-    assert (one.variant, one.sum("photos"), one.sum("lost"), one.sum("won")) == (
+    _, int8 = pooled(study.rows)
+    assert (int8.variant, int8.sum("photos"), int8.sum("lost"), int8.sum("won")) == (
         "tflite-int8", 1500, 15, 8
     )  # fmt: skip
-    assert one.agreement.value == pytest.approx(96.0)
-    assert one.drop.value == pytest.approx(100 * 7 / 1500)
-    assert one.drop.bounds is not None
-    assert one.drop.bounds[0] < 0 < one.drop.bounds[1]
-    assert one.size == pytest.approx(0.25)
+    assert int8.agreement.value == pytest.approx(96.0)
+    assert int8.drop.value == pytest.approx(100 * 7 / 1500)
+    assert int8.drop.bounds is not None
+    assert int8.drop.bounds[0] < 0 < int8.drop.bounds[1]
+    assert int8.size == pytest.approx(0.25)
 
 
 def verdicts(changed: VariantCounts) -> dict[str, bool | None]:

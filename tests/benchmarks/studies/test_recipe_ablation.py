@@ -30,10 +30,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("demo/extra", 2),
             ("demo/field", 2),
         ):
-            place = root / folder / "Box" / name
-            place.mkdir(parents=True)
+            photos = root / folder / "Box" / name
+            photos.mkdir(parents=True)
             for view in range(count):
-                object_picture(number, view + 7 * len(folder)).save(place / f"{view:03}.jpg")
+                object_picture(number, view + 7 * len(folder)).save(photos / f"{view:03}.jpg")
     return root
 
 
@@ -52,12 +52,12 @@ def test_nothing_asked_was_trained_on(root: Path) -> None:
         grocery_task(root / "grocery", 0, alone=True),
     ):
         trained = {path for path, _ in task.train}
-        asked = {path for files in task.asked.values() for path, _ in files}
+        tested = {path for files in task.test.values() for path, _ in files}
         assert trained
-        assert asked
-        assert not trained & asked
+        assert tested
+        assert not trained & tested
     names = [f"{n:03}.jpg" for n in range(12)]
-    phone = {p.name for p in trained | asked if "photos" in p.parts}
+    phone = {p.name for p in trained | tested if "photos" in p.parts}
     assert phone == set(half_of(names, "dev"))
 
 

@@ -90,9 +90,9 @@ def test_a_swapped_ground_keeps_the_object_and_nothing_of_the_old_ground() -> No
     pixels[20:60, 24:72] = (255, 0, 0)  # just the mask
     photo = Image.fromarray(pixels)
     for name in ("plain ground", "textured ground", "messy ground"):
-        found = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name]))).astype(int)
-        assert (found[24:56, 28:68] == (255, 0, 0)).all()
-        edge = found[16:64, 20:76]
+        changed = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name]))).astype(int)
+        assert (changed[24:56, 28:68] == (255, 0, 0)).all()
+        edge = changed[16:64, 20:76]
         # Where the old ground's blue shines through, blue would be far above red and green.
         assert not ((edge[..., 2] > 200) & (edge[..., :2].max(axis=2) < 60)).any(), name
 
@@ -101,10 +101,10 @@ def test_perspective_shows_the_whole_photo() -> None:
     """White corners on black: they stay in the frame, so nothing of the object is cut away."""
     pixels = np.zeros((80, 96, 3), np.uint8)
     pixels[30:50, 38:58] = 255
-    found = BY_NAME["perspective, strong"](
+    changed = BY_NAME["perspective, strong"](
         Image.fromarray(pixels), scene_of(BY_NAME["perspective, strong"])
     )
-    white = np.asarray(found)[..., 0] > 128
+    white = np.asarray(changed)[..., 0] > 128
     assert 0.3 < white.sum() / 400 < 1.0  # smaller, as it is further away, and there
 
 
@@ -157,9 +157,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(4):
         for view in range(9):
             side = "register" if view < 4 else "left-over"
-            place = root / side / "all" / f"OBJ-{number}" / f"{view}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            object_picture(number, view).save(place)
+            path = root / side / "all" / f"OBJ-{number}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            object_picture(number, view).save(path)
             mask = root / "masks" / "all" / f"OBJ-{number}" / f"{view}.png"
             mask.parent.mkdir(parents=True, exist_ok=True)
             mask_of((64, 64)).convert("1").save(mask)
