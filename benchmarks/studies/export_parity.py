@@ -23,7 +23,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from benchmarks.measure.evaluation_set import exclude_training_photos, from_register
+from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.correctness_mask import unpack
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
@@ -357,7 +357,9 @@ def _flips(row: Row, results: Results, seed: Path) -> ObjectFlips | None:
         if (other.min_photos, other.variant) == (row.min_photos, REFERENCE_VARIANT)
     )
     run = read_run(seed / f"min{row.min_photos}" / FIELD.name)
-    photos, _ = from_register(read_register(seed / "left-over"), run)
+    # The photos of the benchmark, in its order; runs of `eth80` themselves hold none out.
+    photos = held_out(run, seed / "register")[0] if run.split.of("test") else ()
+    photos += from_register(read_register(seed / "left-over"), run)[0]
     shown = [photo.object_id for photo in exclude_training_photos(photos, run)[0]]
     if len(shown) != row.photos or row.right_bits is None or reference.right_bits is None:
         return None

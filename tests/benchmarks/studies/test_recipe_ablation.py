@@ -61,7 +61,6 @@ def test_nothing_asked_was_trained_on(root: Path) -> None:
     assert phone == set(half_of(names, "dev"))
 
 
-@pytest.mark.slow
 def test_whole_ablation_at_tiny_scale(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,7 +186,6 @@ def words_of(work: Path, out: Path, *runs: str) -> list[str]:
     return [*words, "--table", str(out / "page.md")]
 
 
-@pytest.mark.slow
 def test_same_pictures_give_the_same_rows(work: Path, tmp_path: Path) -> None:
     for name in "ab":
         assert RobustnessStudy.main([*words_of(work, tmp_path / name), "--limit", "12"]) == 0
@@ -197,7 +196,6 @@ def test_same_pictures_give_the_same_rows(work: Path, tmp_path: Path) -> None:
     assert first.groups[0].tested == (3, 3, 3, 3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
@@ -218,7 +216,6 @@ def test_what_cannot_be_compared_is_refused(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_missing_mask_is_named(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
