@@ -108,7 +108,7 @@ def file_problems(text: str, *, history: bool) -> Iterator[str]:
             yield f"python -m {module}: there is no such module"
     makefile = (ROOT / "Makefile").read_text("utf-8")
     spans = INLINE.findall(FENCED.sub("", text))
-    for span in [*spans, *"".join(FENCED.findall(text)).splitlines()]:
+    for span in [*spans, *"".join(FENCED.findall(text)).splitlines()] if not history else ():
         target = TARGET.match(span)
         if target and f"\n{target[1]}:" not in makefile:
             yield f"make {target[1]}: there is no such target"
