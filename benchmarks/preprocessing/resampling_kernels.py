@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_assets.input_pipeline import rounded
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Places = NDArray[np.floating]
@@ -27,11 +29,6 @@ def centres(source: int, target: int) -> Places:
 def corners(source: int, target: int) -> Places:
     """Where the pixels lie if the corner of the first, not its centre, is held: `[target]`."""
     return np.arange(target) * (source / target)
-
-
-def rounded(values: Floats) -> Bytes:
-    """To the nearest byte, halves upwards."""
-    return np.asarray(np.floor(values + 0.5).clip(0, 255), dtype=np.uint8)
 
 
 def sample(pixels: Bytes, x: Places, y: Places) -> Floats:

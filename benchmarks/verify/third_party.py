@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.preprocessing.input_pipeline import Resample
 from benchmarks.preprocessing.resampling import mediapipe_cpu
 from benchmarks.runtimes import runtimes
 from benchmarks.runtimes.compiled_model import open_compiled
@@ -27,6 +26,7 @@ from benchmarks.verify.third_party_answers import (
 from export.golden.tolerances import tolerances
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.input_pipeline import Resample
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import resize
 

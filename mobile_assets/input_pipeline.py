@@ -14,8 +14,12 @@ from mobile_assets.preprocessing import Preprocessing, resize
 
 Picture = Image.Image
 Pixels = NDArray[np.uint8]
-Values = NDArray[np.uint8] | NDArray[np.float32]
+Floats = NDArray[np.float32]
+Values = Pixels | Floats
 """What is handed to a network: raw bytes, or floats where a mistake makes such."""
+
+BLACK, GREY = (0, 0, 0), (128, 128, 128)
+"""What the rest of a letterboxed input is filled with."""
 
 Resample = Callable[[Picture, Preprocessing], Pixels]
 IntegrationError = Callable[[Pixels, Preprocessing], Values]
@@ -56,3 +60,32 @@ def inputs_of(
         if way.resample not in made:
             made[way.resample] = way.resample(photo, contract)
         yield way, way._spoilt(made[way.resample], contract)
+
+
+def centred(photo: Picture, contract: Preprocessing) -> tuple[float, float, float, float]:
+    """The largest centred box of the input's shape: left, top, right, bottom."""
+    scale = min(photo.width / contract.width, photo.height / contract.height)
+    width, height = contract.width * scale, contract.height * scale
+    left, top = (photo.width - width) / 2, (photo.height - height) / 2
+    return left, top, left + width, top + height
+
+
+def letterboxed(
+    photo: Picture,
+    contract: Preprocessing,
+    *,
+    fill: tuple[int, int, int],
+    filtered: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Pixels:
+    """The whole photo in its own shape, centred, the rest of one colour."""
+    scale = min(contract.width / photo.width, contract.height / photo.height)
+    width, height = (max(1, round(side * scale)) for side in photo.size)
+    made = Image.new("RGB", (contract.width, contract.height), fill)
+    corner = ((contract.width - width) // 2, (contract.height - height) // 2)
+    made.paste(photo.resize((width, height), filtered), corner)
+    return np.asarray(made)
+
+
+def rounded(values: Floats) -> Pixels:
+    """To the nearest byte, halves upwards."""
+    return np.asarray(np.floor(values + 0.5).clip(0, 255), dtype=np.uint8)
