@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,24 +255,6 @@ class GoldenVectors:
                 "export the bundle again."
             )
         return pixels
-
-
-Stage = Literal["decoding", "resizing", "network", "labels"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first stage at which an app differs.
-
-    Attributes:
-        stage: Which one.
-        found: What was measured, in words.
-        likely: The mistake that gives just these values; empty if none that is known does.
-    """
-
-    stage: Stage
-    found: str
-    likely: str = ""
 
 
 def pixels_differ(

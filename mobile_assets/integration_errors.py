@@ -83,7 +83,8 @@ def cropped(photo: Image.Image, contract: Preprocessing, *, share: float) -> Pix
 def cut_out(photo: Image.Image, contract: Preprocessing) -> Pixels:
     """The middle pixels without any scaling, black around a photo that has fewer."""
     canvas = Image.new("RGB", (contract.width, contract.height))
-    canvas.paste(photo, ((contract.width - photo.width) // 2, (contract.height - photo.height) // 2))
+    corner = (contract.width - photo.width) // 2, (contract.height - photo.height) // 2
+    canvas.paste(photo, corner)
     return np.asarray(canvas)
 
 
@@ -91,7 +92,7 @@ def thumbnail(photo: Image.Image, contract: Preprocessing) -> Pixels:
     """The preview inside the file, a JPEG of middling quality, scaled up."""
     small = photo.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=None)
-    file = io.PixelsIO()
+    file = io.BytesIO()
     small.save(file, "JPEG", quality=75)
     with Image.open(file) as preview:
         return resize(preview.convert("RGB"), contract)
