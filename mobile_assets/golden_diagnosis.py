@@ -214,7 +214,11 @@ class GoldenDiagnosis:
             return None
         if not pixels.size or pixels.min() == pixels.max():
             causes: tuple[Cause, ...] = (
-                Cause("All values are the same: the buffer was never filled.", 0.0),
+                Cause(
+                    "All values are the same: the buffer was never filled, or values of -1 to 1 "
+                    "were cast to bytes.",
+                    0.0,
+                ),
             )
         else:
             candidates = self._model_inputs(photo)
@@ -239,7 +243,9 @@ class GoldenDiagnosis:
     ) -> Iterator[tuple[str, Values]]:
         """What each mistake makes of a photo at the contract's size."""
         with Image.open(self.golden.path(photo)) as opened:
-            yield _not_obeyed(opened), resize(opened.convert("RGB"), contract)
+            ignored = _ignored(opened)
+            if ignored:
+                yield ignored, resize(opened.convert("RGB"), contract)
         upright = Image.fromarray(decoded)
         if (contract.height, contract.width) != decoded.shape[:2]:
             yield "The photo is decoded at another size.", resize(upright, contract)
@@ -362,15 +368,13 @@ def _of_size(contract: Preprocessing, shape: tuple[int, ...]) -> Preprocessing:
     return contract.model_copy(update={"height": height, "width": width})
 
 
-def _not_obeyed(opened: Image.Image) -> str:
-    """What a decoder leaves out that hands over the file's pixels as they are stored."""
+def _ignored(opened: Image.Image) -> str:
+    """What a decoder ignores that hands over the file's pixels as stored; empty if nothing."""
     if opened.getexif().get(_ORIENTATION, 1) != 1:
         return "The EXIF orientation is ignored."
     if "icc_profile" in opened.info:
         return "The colour profile is ignored."
-    if opened.has_transparency_data:
-        return "Transparent pixels are not blended over white."
-    return "The photo is decoded without the toolkit's conversions."
+    return "Transparent pixels are not blended over white." if opened.has_transparency_data else ""
 
 
 def _pixel_causes(
