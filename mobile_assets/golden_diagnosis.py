@@ -46,8 +46,8 @@ _MOST_LARGER, _MOST_VALUES = 4, 64_000_000
 memory."""
 
 _PREDICTED = 0.02
-"""Share of the highest probability by which the answer to a mistaken input may be off: what another
-build of the runtime, or another decoder, moves."""
+"""Share of the highest probability by which the answer to a mistaken input, or of another file, may
+be off: what another build of the runtime, or another decoder, moves."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,7 @@ class GoldenDiagnosis:
             if other.variant != self.variant:
                 row = self.golden.expected(other)[self.golden.info.photos.index(photo)]
                 name = f"This is the answer of {other.variant}: the app has opened another file."
-                yield from _answer_cause(name, answer, row, other.from_tensor.share)
+                yield from _answer_cause(name, answer, row, _PREDICTED)
         for other_photo in self.golden.info.photos:
             if other_photo != photo:
                 name = "This is the answer to another photo: a buffer is reused too early."

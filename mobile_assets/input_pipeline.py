@@ -52,14 +52,14 @@ class InputPipeline:
 
 
 def inputs_of(
-    photo: Picture, contract: Preprocessing, ways: Iterable[InputPipeline]
+    photo: Picture, contract: Preprocessing, pipelines: Iterable[InputPipeline]
 ) -> Iterator[tuple[InputPipeline, Values]]:
     """What each way makes of a photo; ways that begin alike are resampled once."""
-    made: dict[Resample, Pixels] = {}
-    for way in ways:
-        if way.resample not in made:
-            made[way.resample] = way.resample(photo, contract)
-        yield way, way._spoilt(made[way.resample], contract)
+    resampled: dict[Resample, Pixels] = {}
+    for pipeline in pipelines:
+        if pipeline.resample not in resampled:
+            resampled[pipeline.resample] = pipeline.resample(photo, contract)
+        yield pipeline, pipeline._spoilt(resampled[pipeline.resample], contract)
 
 
 def centred(photo: Picture, contract: Preprocessing) -> tuple[float, float, float, float]:
@@ -80,10 +80,10 @@ def letterboxed(
     """The whole photo in its own shape, centred, the rest of one colour."""
     scale = min(contract.width / photo.width, contract.height / photo.height)
     width, height = (max(1, round(side * scale)) for side in photo.size)
-    made = Image.new("RGB", (contract.width, contract.height), fill)
+    canvas = Image.new("RGB", (contract.width, contract.height), fill)
     corner = ((contract.width - width) // 2, (contract.height - height) // 2)
-    made.paste(photo.resize((width, height), filtered), corner)
-    return np.asarray(made)
+    canvas.paste(photo.resize((width, height), filtered), corner)
+    return np.asarray(canvas)
 
 
 def rounded(values: Floats) -> Pixels:

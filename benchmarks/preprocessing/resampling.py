@@ -196,8 +196,8 @@ def antialiased(photo: Picture, contract: Preprocessing) -> Bytes:
     made = torch.nn.functional.interpolate(
         pixels, (contract.height, contract.width), mode="bilinear", antialias=True
     )
-    found: Bytes = made[0].permute(1, 2, 0).contiguous().numpy()
-    return found
+    resized: Bytes = made[0].permute(1, 2, 0).contiguous().numpy()
+    return resized
 
 
 def _lanczos(

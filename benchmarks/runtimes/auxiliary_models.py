@@ -64,12 +64,12 @@ def answers(
         InputError: Its program has an operation that the reference does not know.
     """
     path = bundle.path(companion)
-    found = executor.run(path, photos)
-    shapes = {name: values.shape for name, values in found.items()}
-    wanted = {tensor.name: (len(photos), *tensor.shape[1:]) for tensor in companion.outputs}
-    if shapes != wanted:
-        raise DamagedError(f"{path} answers with {shapes} instead of {wanted}. {_AGAIN}")
-    return found
+    outputs = executor.run(path, photos)
+    shapes = {name: values.shape for name, values in outputs.items()}
+    expected = {tensor.name: (len(photos), *tensor.shape[1:]) for tensor in companion.outputs}
+    if shapes != expected:
+        raise DamagedError(f"{path} answers with {shapes} instead of {expected}. {_AGAIN}")
+    return outputs
 
 
 def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:

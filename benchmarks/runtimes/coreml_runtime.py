@@ -102,8 +102,8 @@ class CoreMLRuntime:
         with quiet():
             from export.coreml.structure import read_structure
 
-            found = read_structure(package)
-        check_contract(bundle, package, (found.height, found.width), found.labels)
+            structure = read_structure(package)
+        check_contract(bundle, package, (structure.height, structure.width), structure.labels)
         return CoreMLSession(package, unit=self.unit, labels=bundle.labels.object_ids)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities
 from benchmarks.runtimes.auxiliary_models import Arrays, Executor, answers, executors
-from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, impossible, judged
 from benchmarks.verify.model_files import end_problems, pixel_problems
 from mobile_assets.bundle import (
     OUTPUT_NAME,
@@ -38,24 +38,24 @@ _LIKENESS = 0.99
 _REFERENCES = ("float16", "float32")
 
 
-def check_auxiliary_models(whole: BundleCheck) -> Iterator[Check]:
+def check_auxiliary_models(checked: CheckedBundle) -> Iterator[Check]:
     """Declarations of every companion, and its answers on the runtimes that are quick and here."""
-    if not whole.bundle.info.companions:
+    if not checked.bundle.info.companions:
         return
-    photos = _photos(whole.bundle)
+    photos = _photos(checked.bundle)
     embeddings: dict[str, Arrays] = {}
-    for companion in whole.bundle.info.companions:
-        if companion.name in whole.changed:
+    for companion in checked.bundle.info.companions:
+        if companion.name in checked.changed:
             why = "its file is not the one described"
             yield impossible("structure", why, subject=companion.name)
             continue
-        structure = _structure(whole.bundle, companion)
+        structure = _structure(checked.bundle, companion)
         yield structure
         if structure.state == "failed":
             yield impossible("answers", "its structure is wrong", subject=companion.name)
             continue
         for executor in executors(companion):
-            yield _answered(whole, companion, photos, executor, embeddings)
+            yield _answered(checked, companion, photos, executor, embeddings)
 
 
 def _photos(bundle: Bundle) -> Pixels:
@@ -65,7 +65,9 @@ def _photos(bundle: Bundle) -> Pixels:
     except (ArtefactError, OSError):
         from benchmarks.verify.third_party import drawn_pictures
 
-        return np.stack([resize(one, bundle.info.preprocessing) for one in drawn_pictures()])
+        return np.stack(
+            [resize(picture, bundle.info.preprocessing) for picture in drawn_pictures()]
+        )
 
 
 def _structure(bundle: Bundle, companion: AuxiliaryModel) -> Check:
@@ -100,8 +102,8 @@ def _fits(companion: AuxiliaryModel, info: BundleInfo) -> bool:
     size = companion.outputs[0].shape[-1] if companion.outputs else 0
     if companion.kind == "embedding":
         return companion.outputs == (_row("embedding", "float32", size),)
-    wanted = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
-    return companion.outputs == wanted and 1 <= size <= min(MOST, info.objects)
+    expected = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
+    return companion.outputs == expected and 1 <= size <= min(MOST, info.objects)
 
 
 def _row(name: str, dtype: str, size: int) -> TensorInfo:
@@ -109,7 +111,7 @@ def _row(name: str, dtype: str, size: int) -> TensorInfo:
 
 
 def _answered(
-    whole: BundleCheck,
+    checked: CheckedBundle,
     companion: AuxiliaryModel,
     photos: Pixels,
     executor: Executor,
@@ -117,33 +119,35 @@ def _answered(
 ) -> Check:
     on = {"subject": companion.name, "runtime": executor.name}
     try:
-        found = answers(whole.bundle, companion, photos, executor)
+        outputs = answers(checked.bundle, companion, photos, executor)
         if companion.kind == "embedding":
-            embeddings.setdefault(companion.format, found)
-            problems, good = list(_embedding_problems(found, embeddings)), "rows of length 1"
+            embeddings.setdefault(companion.format, outputs)
+            problems, good = list(_embedding_problems(outputs, embeddings)), "rows of length 1"
         else:
-            reference = _reference(whole, companion)
+            reference = _reference(checked, companion)
             if reference is None:
                 why = f"no {companion.format} variant of float weights has the whole list"
                 return impossible("answers", why, **on)
-            with executor.runtime.open(whole.bundle, reference) as session:
+            with executor.runtime.open(checked.bundle, reference) as session:
                 lists = session.predict(photos)
             share = _share(reference, executor)
-            problems = list(_shortlist_problems(found, lists, share))
+            problems = list(_shortlist_problems(outputs, lists, share))
             good = f"the best of {reference.name} for {len(photos)} photos"
     except (InputError, DamagedError) as error:
         return judged("answers", [str(error)], "", **on)
     return judged("answers", problems, good, **on)
 
 
-def _reference(whole: BundleCheck, companion: AuxiliaryModel) -> Variant | None:
+def _reference(checked: CheckedBundle, companion: AuxiliaryModel) -> Variant | None:
     """The variant whose whole list the short one is taken of, or the next to it."""
-    there = {
+    by_precision = {
         variant.precision: variant
-        for variant in whole.bundle.info.variants
-        if variant.format == companion.format and variant.name not in whole.changed
+        for variant in checked.bundle.info.variants
+        if variant.format == companion.format and variant.name not in checked.changed
     }
-    return next((there[precision] for precision in _REFERENCES if precision in there), None)
+    return next(
+        (by_precision[precision] for precision in _REFERENCES if precision in by_precision), None
+    )
 
 
 def _share(reference: Variant, executor: Executor) -> float:
@@ -152,22 +156,22 @@ def _share(reference: Variant, executor: Executor) -> float:
     return _SAME if same else _SIMILAR
 
 
-def _shortlist_problems(found: Arrays, lists: Probabilities, share: float) -> Iterator[str]:
-    rows = zip(found[INDICES_NAME], found[OUTPUT_NAME], lists, strict=True)
+def _shortlist_problems(outputs: Arrays, lists: Probabilities, share: float) -> Iterator[str]:
+    rows = zip(outputs[INDICES_NAME], outputs[OUTPUT_NAME], lists, strict=True)
     for number, (indices, probabilities, whole) in enumerate(rows):
         wrong = Shortlist(indices, probabilities).problem(whole, share * float(whole.max()))
         if wrong:
             yield f"photo {number}: {wrong}"
 
 
-def _embedding_problems(found: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
+def _embedding_problems(outputs: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
     from export.variants.embedding import EMBEDDING_NAME, LENGTH_TOLERANCE
 
-    rows = found[EMBEDDING_NAME]
+    rows = outputs[EMBEDDING_NAME]
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
         yield f"rows of length {lengths.min():.4f} to {lengths.max():.4f} instead of 1"
-    for of, others in embeddings.items():
+    for model_format, others in embeddings.items():
         likeness = (rows * others[EMBEDDING_NAME]).sum(axis=1).min()
         if not likeness >= _LIKENESS:
-            yield f"cosine {likeness:.3f} with the {of} file's answer to the same photo"
+            yield f"cosine {likeness:.3f} with the {model_format} file's answer to the same photo"

@@ -71,7 +71,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class BundleCheck:
+class CheckedBundle:
     """A bundle whose description could be read, and what is known of its files.
 
     Attributes:

@@ -25,19 +25,19 @@ SHOWN_CAUSES = 3
 """So many mistakes that may explain a difference are printed; `--json` has all."""
 
 
-def print_verification(found: Verification, *, json: bool) -> None:
+def print_verification(verification: Verification, *, json: bool) -> None:
     """Prints the checks as a table, or as JSON."""
     if json:
-        sys.stdout.write(json_text(found.as_json()))
+        sys.stdout.write(json_text(verification.as_json()))
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table("check", "variant", "on", "result", "what was found")
-    for check in found.checks:
+    for check in verification.checks:
         result = f"[{_STYLES[check.state]}]{check.state}[/]"
-        words = (check.name, check.subject, check.runtime)
-        table.add_row(*map(escape, words), result, escape(check.said))
+        cells = (check.name, check.subject, check.runtime)
+        table.add_row(*map(escape, cells), result, escape(check.said))
     console.print(table)
-    console.print(f"{found.folder}: {found.summary}", markup=False, soft_wrap=True)
+    console.print(f"{verification.folder}: {verification.summary}", markup=False, soft_wrap=True)
 
 
 def print_app_diagnosis(diagnosis: AppDiagnosis, *, json: bool) -> None:
@@ -74,13 +74,15 @@ def _conclusion(diagnosis: AppDiagnosis) -> Iterator[str]:
         yield "No known mistake gives these values: compare this stage by hand."
     for number, (cause, photos) in enumerate(diagnosis.causes[:SHOWN_CAUSES]):
         start = "or" if number else "It looks like this"
-        yield f"{start} ({photos} photos): {cause}"
+        yield f"{start} ({photos} photo{'s'[: photos != 1]}): {cause}"
 
 
-def verification_junit(found: Verification) -> bytes:
+def verification_junit(verification: Verification) -> bytes:
     """One suite per variant, and one of what is about the whole bundle; one case per check."""
     root = ET.Element("testsuites")
-    ordered = sorted(found.checks, key=lambda check: check.subject)  # stable: in order otherwise
+    ordered = sorted(
+        verification.checks, key=lambda check: check.subject
+    )  # stable: in order otherwise
     host = {"system": platform.system(), "machine": platform.machine()}
     for number, (subject, checks) in enumerate(groupby(ordered, key=lambda c: c.subject)):
         root.append(
@@ -95,9 +97,9 @@ def verification_junit(found: Verification) -> bytes:
     return junit_bytes(root)
 
 
-def write_verification_junit(path: Path, found: Verification) -> None:
+def write_verification_junit(path: Path, verification: Verification) -> None:
     """Writes `verification_junit` by an atomic rename."""
-    write_bytes(path, verification_junit(found))
+    write_bytes(path, verification_junit(verification))
 
 
 def _case(check: Check) -> ET.Element:

@@ -32,17 +32,17 @@ def check_files(folder: Path, info: BundleInfo) -> Check:
     return judged("files", content_problems(folder, info), good)
 
 
-def check_calibration(found: Calibration) -> Check:
+def check_calibration(calibration: Calibration) -> Check:
     """8-bit variants were made on photos: on noise they are for measuring, not for shipping."""
     problems = []
-    if found.noise_images:
+    if calibration.noise_images:
         problems.append(
-            f"8-bit variants were made on {found.noise_images} images of noise, for measuring: "
-            "not fit for the field. Export again with --calibration photos"
+            f"8-bit variants were made on {calibration.noise_images} images of noise, for "
+            "measuring: not fit for the field. Export again with --calibration photos"
         )
-    elif len(set(found.photos)) < len(found.photos) or not found.photos:
-        problems.append(f"{len(found.photos)} calibration photos, some twice or none at all")
-    good = f"{len(found.photos)} training photos, seed {found.seed}"
+    elif len(set(calibration.photos)) < len(calibration.photos) or not calibration.photos:
+        problems.append(f"{len(calibration.photos)} calibration photos, some twice or none at all")
+    good = f"{len(calibration.photos)} training photos, seed {calibration.seed}"
     return judged("calibration", problems, good)
 
 

@@ -57,14 +57,14 @@ def opened_predictor(bundle: Bundle, variant: Variant) -> Iterator[Predict | Non
         yield predict_one
 
 
-def golden_plan(words: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
+def golden_plan(arguments: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
     """The golden vectors of an export.
 
     Args:
-        words: Of the command line: none for the drawn photos alone, a number of validation photos,
-            or photo files, in addition.
+        arguments: Of the command line: none for the drawn photos alone, a number of validation
+            photos, or photo files, in addition.
         seed: Seed of the choice of validation photos.
     """
-    if len(words) == 1 and words[0].lstrip("-").isdecimal():
-        return GoldenPlan(predict, held_out=int(words[0]), seed=seed)
-    return GoldenPlan(predict, chosen=tuple(Path(word) for word in words), seed=seed)
+    if len(arguments) == 1 and arguments[0].lstrip("-").isdecimal():
+        return GoldenPlan(predict, held_out=int(arguments[0]), seed=seed)
+    return GoldenPlan(predict, chosen=tuple(Path(word) for word in arguments), seed=seed)

@@ -72,19 +72,21 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
     )
 
 
-def with_clients(found: Verification, photos: Sequence[Path] = ()) -> Verification:
+def with_clients(verification: Verification, photos: Sequence[Path] = ()) -> Verification:
     """A verification with the checks of `client_checks` after its own.
 
     Args:
-        found: What `verify_bundle` found. A bundle in which something failed is shown to nobody,
-            since a damaged file can bring a client down.
+        verification: Of `verify_bundle`. A bundle in which something failed is shown to no client,
+            since a damaged file can bring it down.
         photos: As for `client_checks`.
     """
-    if found.failed:
-        said = "the bundle is damaged or does not fit: see the checks that failed"
-        return replace(found, checks=(*found.checks, impossible("opened by clients", said)))
-    bundle = read_bundle(found.folder)
-    return replace(found, checks=(*found.checks, *client_checks(bundle, photos)))
+    if verification.failed:
+        why = "the bundle is damaged or does not fit: see the checks that failed"
+        return replace(
+            verification, checks=(*verification.checks, impossible("opened by clients", why))
+        )
+    bundle = read_bundle(verification.folder)
+    return replace(verification, checks=(*verification.checks, *client_checks(bundle, photos)))
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,8 @@ def _mediapipe_variant(
     if check.state == "ok":
         # What an app's users see: the same photo, resampled by MediaPipe and by the contract.
         cost = difference(large.probabilities(len(labels)), subject.small)
-        said = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
-        check = replace(check, said=said)
+        detail = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
+        check = replace(check, said=detail)
     yield check
 
 
@@ -223,13 +225,13 @@ def _compiled_model(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> 
     for subject in subjects:
         try:
             with open_compiled(subject.bundle, subject.variant) as session:
-                found = session.predict(shown.small)
+                answers = session.predict(shown.small)
         except DamagedError as error:
             yield subject.judge(name, COMPILED, [str(error)], "")
         except MissingDependencyError as error:
             yield impossible(name, str(error), subject=subject.variant.name, runtime=COMPILED)
         else:
-            yield _compare(subject, name, COMPILED, found, subject.small, subject.tolerance)
+            yield _compare(subject, name, COMPILED, answers, subject.small, subject.tolerance)
 
 
 def _tensorflow(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
@@ -241,26 +243,26 @@ def _tensorflow(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iter
             return
         try:
             with runtime.open(subject.bundle, subject.variant) as session:
-                found = session.predict(shown.small)
+                answers = session.predict(shown.small)
         except DamagedError as error:
             yield subject.judge(name, TENSORFLOW, [str(error)], "")
         else:
-            yield _compare(subject, name, TENSORFLOW, found, subject.small, subject.tolerance)
+            yield _compare(subject, name, TENSORFLOW, answers, subject.small, subject.tolerance)
 
 
 def _compare(
     subject: _ClientTarget,
     name: str,
     client: str,
-    found: Probabilities,
+    answers: Probabilities,
     expected: Probabilities,
     tolerance: float,
 ) -> Check:
     if subject.error:
         return subject.judge(name, client, [f"our own runtime: {subject.error}"], "")
-    if found.shape != expected.shape:
-        wrong = f"{found.shape[1]} scores instead of {expected.shape[1]}"
+    if answers.shape != expected.shape:
+        wrong = f"{answers.shape[1]} scores instead of {expected.shape[1]}"
         return subject.judge(name, client, [wrong], "")
-    apart = difference(found, expected)
-    problems = [] if apart.within(tolerance) else [f"{apart.said}, {tolerance:.0e} allowed"]
-    return subject.judge(name, client, problems, apart.said)
+    measured = difference(answers, expected)
+    problems = [] if measured.within(tolerance) else [f"{measured.said}, {tolerance:.0e} allowed"]
+    return subject.judge(name, client, problems, measured.said)

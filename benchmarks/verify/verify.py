@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.verify.auxiliary_models import check_auxiliary_models
-from benchmarks.verify.checks import BundleCheck, Check, Verification, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, Verification, impossible, judged
 from benchmarks.verify.files import (
     check_calibration,
     check_files,
@@ -99,7 +99,7 @@ def _checks(
         yield impossible("models", "without a label map nothing can be held against it")
         return
     changed = frozenset(check.subject for check in variants if check.state == "failed")
-    whole = BundleCheck(Bundle(folder, info, labels), changed)
-    yield from check_formats(whole)
-    yield from check_auxiliary_models(whole)
-    yield from check_vectors(whole, chosen)
+    checked = CheckedBundle(Bundle(folder, info, labels), changed)
+    yield from check_formats(checked)
+    yield from check_auxiliary_models(checked)
+    yield from check_vectors(checked, chosen)

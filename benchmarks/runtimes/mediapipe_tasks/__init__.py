@@ -1,1 +1,1 @@
-"""TODO benchmarks/runtimes/mediapipe_tasks."""
+"""MediaPipe's ImageClassifier, through which many apps open TFLite files; in its own environment."""
