@@ -34,21 +34,21 @@ class InputPipeline:
         name: Short name.
         what: One sentence: what is done, and who does it so.
         resample: Photo and contract to `[height, width, 3]` uint8; the contract's own by default.
-        spoil: What is then done to the pixels, if anything.
+        distort: What is then done to the pixels, if anything.
     """
 
     family: Literal["resampling", "mistake"]
     name: str
     what: str
     resample: Resample = resize
-    spoil: IntegrationError | None = None
+    distort: IntegrationError | None = None
 
     def __call__(self, photo: Picture, contract: Preprocessing) -> Values:
         """The input that this way makes: `[height, width, 3]` uint8 or float32."""
-        return self._spoilt(self.resample(photo, contract), contract)
+        return self._distorted(self.resample(photo, contract), contract)
 
-    def _spoilt(self, pixels: Pixels, contract: Preprocessing) -> Values:
-        return pixels if self.spoil is None else self.spoil(pixels, contract)
+    def _distorted(self, pixels: Pixels, contract: Preprocessing) -> Values:
+        return pixels if self.distort is None else self.distort(pixels, contract)
 
 
 def inputs_of(
@@ -59,7 +59,7 @@ def inputs_of(
     for pipeline in pipelines:
         if pipeline.resample not in resampled:
             resampled[pipeline.resample] = pipeline.resample(photo, contract)
-        yield pipeline, pipeline._spoilt(resampled[pipeline.resample], contract)
+        yield pipeline, pipeline._distorted(resampled[pipeline.resample], contract)
 
 
 def centred(photo: Picture, contract: Preprocessing) -> tuple[float, float, float, float]:

@@ -199,8 +199,8 @@ def _photo(name: str, what: str, resample: Resample) -> InputPipeline:
     return InputPipeline("mistake", name, what, resample=resample)
 
 
-def _pixels(name: str, what: str, spoil: IntegrationError) -> InputPipeline:
-    return InputPipeline("mistake", name, what, spoil=spoil)
+def _pixels(name: str, what: str, distort: IntegrationError) -> InputPipeline:
+    return InputPipeline("mistake", name, what, distort=distort)
 
 
 INTEGRATION_ERRORS: tuple[InputPipeline, ...] = (

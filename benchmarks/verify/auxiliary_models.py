@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities
-from benchmarks.runtimes.auxiliary_models import Arrays, Executor, answers, executors
-from benchmarks.verify.checks import Check, CheckedBundle, impossible, judged
+from benchmarks.runtimes.auxiliary_models import Arrays, Executor, executors, run_auxiliary
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from benchmarks.verify.model_files import end_problems, pixel_problems
 from mobile_assets.bundle import (
     OUTPUT_NAME,
@@ -39,23 +39,23 @@ _REFERENCES = ("float16", "float32")
 
 
 def check_auxiliary_models(checked: CheckedBundle) -> Iterator[Check]:
-    """Declarations of every companion, and its answers on the runtimes that are quick and here."""
+    """What every auxiliary model declares, and what it answers on the quick runtimes here."""
     if not checked.bundle.info.companions:
         return
     photos = _photos(checked.bundle)
     embeddings: dict[str, Arrays] = {}
-    for companion in checked.bundle.info.companions:
-        if companion.name in checked.changed:
+    for model in checked.bundle.info.companions:
+        if model.name in checked.changed:
             why = "its file is not the one described"
-            yield impossible("structure", why, subject=companion.name)
+            yield skipped_check("structure", why, subject=model.name)
             continue
-        structure = _structure(checked.bundle, companion)
+        structure = _structure(checked.bundle, model)
         yield structure
         if structure.state == "failed":
-            yield impossible("answers", "its structure is wrong", subject=companion.name)
+            yield skipped_check("answers", "its structure is wrong", subject=model.name)
             continue
-        for executor in executors(companion):
-            yield _answered(checked, companion, photos, executor, embeddings)
+        for executor in executors(model):
+            yield _answered(checked, model, photos, executor, embeddings)
 
 
 def _photos(bundle: Bundle) -> Pixels:
@@ -63,47 +63,47 @@ def _photos(bundle: Bundle) -> Pixels:
     try:
         return GoldenVectors.read(bundle.folder / GOLDEN_FOLDER).tensors
     except (ArtefactError, OSError):
-        from benchmarks.verify.third_party import drawn_pictures
+        from benchmarks.verify.third_party import synthetic_photos
 
         return np.stack(
-            [resize(picture, bundle.info.preprocessing) for picture in drawn_pictures()]
+            [resize(picture, bundle.info.preprocessing) for picture in synthetic_photos()]
         )
 
 
-def _structure(bundle: Bundle, companion: AuxiliaryModel) -> Check:
-    path = bundle.path(companion)
+def _structure(bundle: Bundle, model: AuxiliaryModel) -> Check:
+    path = bundle.path(model)
     try:
         with quiet():
-            problems = list(_structure_problems(bundle, companion, path))
+            problems = list(_structure_problems(bundle, model, path))
     # A damaged file can break its parser in any way; each of them is an answer.
     except Exception as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         problems = [f"it cannot be read ({first})"]
-    return judged("structure", problems, "as described", subject=companion.name)
+    return check_from_problems("structure", problems, "as described", subject=model.name)
 
 
-def _structure_problems(bundle: Bundle, companion: AuxiliaryModel, path: Path) -> Iterator[str]:
+def _structure_problems(bundle: Bundle, model: AuxiliaryModel, path: Path) -> Iterator[str]:
     from export.variants import auxiliary, embedding, topk
 
     info = bundle.info
-    yield from end_problems(auxiliary.declared_ends(path), companion)
-    yield from pixel_problems(companion, info.preprocessing)
-    if not _fits(companion, info):
-        yield f"its outputs are not those of {companion.kind} models"
-    if companion.kind == "shortlist" and auxiliary.labels_fact(path) != info.labels_sha256:
+    yield from end_problems(auxiliary.declared_ends(path), model)
+    yield from pixel_problems(model, info.preprocessing)
+    if not _fits(model, info):
+        yield f"its outputs are not those of {model.kind} models"
+    if model.kind == "shortlist" and auxiliary.labels_fact(path) != info.labels_sha256:
         yield "its indices are of another label map than labels.json"
-    if companion.format == "coreml":
-        exact = topk.EXACT if companion.kind == "shortlist" else embedding.EXACT
+    if model.format == "coreml":
+        exact = topk.EXACT if model.kind == "shortlist" else embedding.EXACT
         yield from auxiliary.package_problems(path, info.preprocessing, exact)
 
 
-def _fits(companion: AuxiliaryModel, info: BundleInfo) -> bool:
+def _fits(model: AuxiliaryModel, info: BundleInfo) -> bool:
     """Whether the outputs are what an app expects of the kind."""
-    size = companion.outputs[0].shape[-1] if companion.outputs else 0
-    if companion.kind == "embedding":
-        return companion.outputs == (_row("embedding", "float32", size),)
+    size = model.outputs[0].shape[-1] if model.outputs else 0
+    if model.kind == "embedding":
+        return model.outputs == (_row("embedding", "float32", size),)
     expected = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
-    return companion.outputs == expected and 1 <= size <= min(MOST, info.objects)
+    return model.outputs == expected and 1 <= size <= min(MOST, info.objects)
 
 
 def _row(name: str, dtype: str, size: int) -> TensorInfo:
@@ -112,38 +112,38 @@ def _row(name: str, dtype: str, size: int) -> TensorInfo:
 
 def _answered(
     checked: CheckedBundle,
-    companion: AuxiliaryModel,
+    model: AuxiliaryModel,
     photos: Pixels,
     executor: Executor,
     embeddings: dict[str, Arrays],
 ) -> Check:
-    on = {"subject": companion.name, "runtime": executor.name}
+    on = {"subject": model.name, "runtime": executor.name}
     try:
-        outputs = answers(checked.bundle, companion, photos, executor)
-        if companion.kind == "embedding":
-            embeddings.setdefault(companion.format, outputs)
+        outputs = run_auxiliary(checked.bundle, model, photos, executor)
+        if model.kind == "embedding":
+            embeddings.setdefault(model.format, outputs)
             problems, good = list(_embedding_problems(outputs, embeddings)), "rows of length 1"
         else:
-            reference = _reference(checked, companion)
+            reference = _reference(checked, model)
             if reference is None:
-                why = f"no {companion.format} variant of float weights has the whole list"
-                return impossible("answers", why, **on)
+                why = f"no {model.format} variant of float weights has the whole list"
+                return skipped_check("answers", why, **on)
             with executor.runtime.open(checked.bundle, reference) as session:
                 lists = session.predict(photos)
             share = _share(reference, executor)
             problems = list(_shortlist_problems(outputs, lists, share))
             good = f"the best of {reference.name} for {len(photos)} photos"
     except (InputError, DamagedError) as error:
-        return judged("answers", [str(error)], "", **on)
-    return judged("answers", problems, good, **on)
+        return check_from_problems("answers", [str(error)], "", **on)
+    return check_from_problems("answers", problems, good, **on)
 
 
-def _reference(checked: CheckedBundle, companion: AuxiliaryModel) -> Variant | None:
+def _reference(checked: CheckedBundle, model: AuxiliaryModel) -> Variant | None:
     """The variant whose whole list the short one is taken of, or the next to it."""
     by_precision = {
         variant.precision: variant
         for variant in checked.bundle.info.variants
-        if variant.format == companion.format and variant.name not in checked.changed
+        if variant.format == model.format and variant.name not in checked.changed
     }
     return next(
         (by_precision[precision] for precision in _REFERENCES if precision in by_precision), None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities, Runtime, runtimes
-from benchmarks.verify.checks import Check, CheckedBundle, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from export.variants.parity_check import SUM_TOLERANCE
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import ArtefactError, DamagedError, InputError, MissingDependencyError
@@ -57,22 +57,26 @@ def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Che
     """
     bundle = checked.bundle
     if not (bundle.folder / GOLDEN_FOLDER).is_dir():
-        yield impossible("golden vectors", "the bundle holds none; `artefact-id export` makes them")
+        yield skipped_check(
+            "golden vectors", "the bundle holds none; `artefact-id export` makes them"
+        )
         return
     try:
         golden = GoldenVectors.read(bundle.folder / GOLDEN_FOLDER)
-        yield judged("golden vectors", _description_problems(golden, bundle), _told(golden))
+        yield check_from_problems(
+            "golden vectors", _description_problems(golden, bundle), _counted(golden)
+        )
         checks, own = _stages(golden, bundle)
         yield from checks
         inputs = _Inputs(golden, golden.tensors, own)
     except ArtefactError as error:
-        yield judged("golden vectors", [str(error)], "")
+        yield check_from_problems("golden vectors", [str(error)], "")
         return
     for name in chosen:
         yield from _on_runtimes(checked, inputs, runtimes(name))
 
 
-def _told(golden: GoldenVectors) -> str:
+def _counted(golden: GoldenVectors) -> str:
     return f"{len(golden.info.photos)} photos, {len(golden.info.variants)} variants"
 
 
@@ -105,8 +109,8 @@ def _stages(golden: GoldenVectors, bundle: Bundle) -> tuple[list[Check], Pixels]
         resizing += [f"{photo.name}: {wrong}"] if wrong else []
     count = f"{len(own)} photos"
     checks = [
-        judged("golden decoding", decoding, count),
-        judged("golden resizing", resizing, count),
+        check_from_problems("golden decoding", decoding, count),
+        check_from_problems("golden resizing", resizing, count),
     ]
     return checks, np.stack(own)
 
@@ -141,13 +145,15 @@ def _on_runtimes(
         return
     missing = candidates[0].missing()
     if missing is not None:
-        yield impossible("golden answers", missing, runtime=candidates[0].name)
+        yield skipped_check("golden answers", missing, runtime=candidates[0].name)
         return
     for runtime in candidates:
         for variant in variants:
             if variant.name in checked.changed:
                 why = "its file is not the one described"
-                yield impossible("golden answers", why, subject=variant.name, runtime=runtime.name)
+                yield skipped_check(
+                    "golden answers", why, subject=variant.name, runtime=runtime.name
+                )
             else:
                 yield from _answers(checked.bundle, variant, runtime, inputs)
 
@@ -162,16 +168,18 @@ def _answers(
             same = np.array_equal(inputs.own, inputs.tensors)
             own_answers = golden_answers if same else session.predict(inputs.own)
     except MissingDependencyError as error:
-        yield impossible("golden answers", str(error), **on)
+        yield skipped_check("golden answers", str(error), **on)
         return
     except (InputError, DamagedError) as error:
-        yield judged("golden answers", [str(error)], "", **on)
+        yield check_from_problems("golden answers", [str(error)], "", **on)
         return
-    yield judged("sums to 1", _sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on)
+    yield check_from_problems(
+        "sums to 1", _sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
+    )
     known = {golden.variant: golden for golden in inputs.golden.info.variants}
     if variant.name not in known:
         why = inputs.golden.info.left_out.get(variant.name, "golden.json has no answers of it")
-        yield impossible("golden answers", why, **on)
+        yield skipped_check("golden answers", why, **on)
         return
     # Core ML's other units are, or may hand work to, a GPU or the Neural Engine.
     accelerator = runtime.name == "coreml" and runtime.unit != "cpu"
@@ -199,7 +207,9 @@ def _compared(
         allowed = base + (photo.answering.share if name == "golden photos" else 0.0)
         wrong = answers_differ(is_, should, allowed)
         problems += [f"{photo.name}: {wrong}"] if wrong else []
-    return judged(name, problems, f"{len(expected)} photos, expected of {variant.runtime}", **on)
+    return check_from_problems(
+        name, problems, f"{len(expected)} photos, expected of {variant.runtime}", **on
+    )
 
 
 def _sum_problems(answers: Probabilities) -> Iterator[str]:

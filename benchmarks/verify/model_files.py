@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.verify.checks import Check, CheckedBundle, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
@@ -38,7 +38,7 @@ def check_formats(checked: CheckedBundle) -> Iterator[Check]:
     for variant in checked.bundle.info.variants:
         kind = "metadata" if variant.format == "tflite" else "structure"
         if variant.name in checked.changed:
-            yield impossible(kind, "its file is not the one described", subject=variant.name)
+            yield skipped_check(kind, "its file is not the one described", subject=variant.name)
             continue
         try:
             with quiet():
@@ -48,23 +48,25 @@ def check_formats(checked: CheckedBundle) -> Iterator[Check]:
         # A damaged file can break its parser in any way; each of them is an answer.
         except Exception as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            yield judged(kind, [f"it cannot be read ({first})"], "", subject=variant.name)
+            yield check_from_problems(
+                kind, [f"it cannot be read ({first})"], "", subject=variant.name
+            )
             continue
         orders[variant.name] = inside.labels
         problems = _label_problems(inside.labels, expected)
         good = f"{len(expected)}, as labels.json"
-        yield judged("labels inside", problems, good, subject=variant.name)
-        yield judged(inside.kind, inside.wrong, "as described", subject=variant.name)
+        yield check_from_problems("labels inside", problems, good, subject=variant.name)
+        yield check_from_problems(inside.kind, inside.wrong, "as described", subject=variant.name)
     yield _one_order(orders)
 
 
 def _one_order(orders: dict[str, tuple[str, ...]]) -> Check:
     if not orders:
-        return impossible("class order", "no variant can be read")
+        return skipped_check("class order", "no variant can be read")
     first = next(iter(orders))
     differing = [name for name, labels in orders.items() if labels != orders[first]]
     problems = [f"{name} has another order than {first}" for name in differing]
-    return judged("class order", problems, f"the same in {len(orders)} variants")
+    return check_from_problems("class order", problems, f"the same in {len(orders)} variants")
 
 
 def _label_problems(labels: tuple[str, ...], expected: tuple[str, ...]) -> Iterator[str]:
@@ -121,7 +123,7 @@ def end_problems(
         ("inputs", "outputs"), declared, (variant.inputs, variant.outputs), strict=True
     ):
         if tuple(is_) != tuple(should):
-            wrong.append(f"its {side} are {_told(is_)} instead of {_told(should)}")
+            wrong.append(f"its {side} are {_listed(is_)} instead of {_listed(should)}")
     return wrong
 
 
@@ -136,5 +138,5 @@ def pixel_problems(variant: Variant | AuxiliaryModel, contract: Preprocessing) -
     return [f"its input is not {' or '.join(types)} {INPUT_NAME} {list(shape)}"]
 
 
-def _told(tensors: Iterable[TensorInfo]) -> str:
+def _listed(tensors: Iterable[TensorInfo]) -> str:
     return ", ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in tensors)

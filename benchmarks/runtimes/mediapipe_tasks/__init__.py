@@ -1,1 +1,1 @@
-"""MediaPipe's ImageClassifier, through which many apps open TFLite files; in its own environment."""
+"""MediaPipe's ImageClassifier, which many apps open TFLite files with; in its own environment."""
