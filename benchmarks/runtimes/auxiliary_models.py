@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.runtimes.interface import DEFAULT, Pixels, Runtime, runtimes
 from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel, Bundle
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, first_line
 from mobile_assets.log_suppression import quiet
 
 Arrays = dict[str, NDArray[Any]]
@@ -80,7 +80,7 @@ def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:
             return run_arrays(path.read_bytes(), photos)
         except (ValueError, RuntimeError) as error:
             raise DamagedError(
-                f"{path} cannot be opened by LiteRT ({_first(error)}). {_AGAIN}"
+                f"{path} cannot be opened by LiteRT ({first_line(error)}). {_AGAIN}"
             ) from None
 
     return run
@@ -117,8 +117,3 @@ _RUN: dict[str, Callable[[str], Callable[[Path, Pixels], Arrays]]] = {
     "coreml": _coreml,
     "coreml-reference": _reference,
 }
-
-
-def _first(error: Exception) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

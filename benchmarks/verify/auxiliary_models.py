@@ -11,6 +11,7 @@ from benchmarks.runtimes import Pixels, Probabilities
 from benchmarks.runtimes.auxiliary_models import Arrays, Executor, executors, run_auxiliary
 from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from benchmarks.verify.model_files import end_problems, pixel_problems
+from benchmarks.verify.synthetic_photos import synthetic_photos
 from mobile_assets.bundle import (
     OUTPUT_NAME,
     AuxiliaryModel,
@@ -19,7 +20,7 @@ from mobile_assets.bundle import (
     TensorInfo,
     Variant,
 )
-from mobile_assets.errors import ArtefactError, DamagedError, InputError
+from mobile_assets.errors import ArtefactError, DamagedError, InputError, first_line
 from mobile_assets.golden import GOLDEN_FOLDER, GoldenVectors
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import resize
@@ -63,8 +64,6 @@ def _photos(bundle: Bundle) -> Pixels:
     try:
         return GoldenVectors.read(bundle.folder / GOLDEN_FOLDER).tensors
     except (ArtefactError, OSError):
-        from benchmarks.verify.third_party import synthetic_photos
-
         return np.stack(
             [resize(picture, bundle.info.preprocessing) for picture in synthetic_photos()]
         )
@@ -77,8 +76,7 @@ def _structure(bundle: Bundle, model: AuxiliaryModel) -> Check:
             problems = list(_structure_problems(bundle, model, path))
     # A damaged file can break its parser in any way; each of them is an answer.
     except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        problems = [f"it cannot be read ({first})"]
+        problems = [f"it cannot be read ({first_line(error)})"]
     return check_from_problems("structure", problems, "as described", subject=model.name)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
-from mobile_assets.errors import CheckFailedError
+from mobile_assets.errors import CheckFailedError, first_line
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
@@ -47,9 +47,8 @@ def check_formats(checked: CheckedBundle) -> Iterator[Check]:
                 )
         # A damaged file can break its parser in any way; each of them is an answer.
         except Exception as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
             yield check_from_problems(
-                kind, [f"it cannot be read ({first})"], "", subject=variant.name
+                kind, [f"it cannot be read ({first_line(error)})"], "", subject=variant.name
             )
             continue
         orders[variant.name] = inside.labels
@@ -65,7 +64,7 @@ def _one_order(orders: dict[str, tuple[str, ...]]) -> Check:
         return skipped_check("class order", "no variant can be read")
     first = next(iter(orders))
     differing = [name for name, labels in orders.items() if labels != orders[first]]
-    problems = [f"{name} has another order than {first}" for name in differing]
+    problems = [f"{name} has another order than {first_line(error)}" for name in differing]
     return check_from_problems("class order", problems, f"the same in {len(orders)} variants")
 
 

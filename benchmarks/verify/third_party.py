@@ -17,6 +17,7 @@ from benchmarks.runtimes.interface import Pixels, Probabilities
 from benchmarks.runtimes.mediapipe_tasks import setup
 from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification, classify
 from benchmarks.verify.checks import Check, Verification, check_from_problems, skipped_check
+from benchmarks.verify.synthetic_photos import synthetic_photos
 from benchmarks.verify.third_party_answers import (
     RESAMPLED,
     answer_problems,
@@ -33,11 +34,6 @@ from mobile_assets.preprocessing import resize
 MEDIAPIPE = f"MediaPipe {setup.MEDIAPIPE_VERSION}"
 COMPILED = "LiteRT CompiledModel"
 TENSORFLOW = "TensorFlow's interpreter"
-
-SYNTHETIC_PHOTOS = 6
-"""How many pictures are drawn where no photos are given."""
-
-_SYNTHETIC_SIZES = ((640, 480), (480, 640), (1000, 750))
 
 
 def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, ...]:
@@ -115,15 +111,6 @@ class _ClientPhotos:
 
     def _all(self, resample: Resample) -> Pixels:
         return np.stack([resample(photo, self.bundle.info.preprocessing) for photo in self.full()])
-
-
-def synthetic_photos() -> Iterator[Image.Image]:
-    """`SYNTHETIC_PHOTOS` smooth coloured pictures of several sizes, always the same ones."""
-    generator = np.random.default_rng(20)
-    for number in range(SYNTHETIC_PHOTOS):
-        cells = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        size = _SYNTHETIC_SIZES[number % len(_SYNTHETIC_SIZES)]
-        yield Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
 
 
 @dataclass(frozen=True)
