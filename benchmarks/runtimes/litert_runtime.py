@@ -123,6 +123,7 @@ def _interpreter(path: Path, threads: int) -> Any:
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise DamagedError(
-            f"{path} cannot be opened by LiteRT ({first_line(error)}). It is damaged: export the bundle again."
+            f"{path} cannot be opened by LiteRT ({first_line(error)}). It is damaged: "
+            "export the bundle again."
         ) from None
     return interpreter

@@ -64,7 +64,7 @@ def _one_order(orders: dict[str, tuple[str, ...]]) -> Check:
         return skipped_check("class order", "no variant can be read")
     first = next(iter(orders))
     differing = [name for name, labels in orders.items() if labels != orders[first]]
-    problems = [f"{name} has another order than {first_line(error)}" for name in differing]
+    problems = [f"{name} has another order than {first}" for name in differing]
     return check_from_problems("class order", problems, f"the same in {len(orders)} variants")
 
 
