@@ -17,7 +17,7 @@ from artefact_id.main import main
 from benchmarks.measure.evaluation_set import held_out
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.runtimes.auxiliary_models import answers, executors
+from benchmarks.runtimes.auxiliary_models import executors, run_auxiliary
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.coreml.convert import Array, convert_arrays, save_package
@@ -111,7 +111,7 @@ def test_the_package_answers_as_the_network_in_torch(
     run: Run, bundle: Bundle, photos: NDArray[np.uint8]
 ) -> None:
     tflite, coreml = bundle.info.companions
-    rows = answers(bundle, coreml, photos, next(executors(coreml)))["embedding"]
+    rows = run_auxiliary(bundle, coreml, photos, next(executors(coreml)))["embedding"]
     network = fold_network(load_model(run), run.info.preprocessing)
     with torch.inference_mode():
         images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
@@ -119,7 +119,7 @@ def test_the_package_answers_as_the_network_in_torch(
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
     assert (rows * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
     # float16 arithmetic: near the float32 file's answers and not the same
-    other = answers(bundle, tflite, photos, next(executors(tflite)))["embedding"]
+    other = run_auxiliary(bundle, tflite, photos, next(executors(tflite)))["embedding"]
     assert 0 < np.abs(rows - other).max() < 1e-2
     shifted = np.roll(rows, 1, axis=1)
     assert (shifted * expected).sum(axis=1).max() < 0.99

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from artefact_id.main import main
 from benchmarks.runtimes import runtimes
-from benchmarks.runtimes.auxiliary_models import Arrays, answers, executors
+from benchmarks.runtimes.auxiliary_models import Arrays, executors, run_auxiliary
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
@@ -84,7 +84,7 @@ def whole_lists(bundle: Bundle, of: str, photos: NDArray[np.uint8]) -> NDArray[n
 
 
 def answered(bundle: Bundle, companion: AuxiliaryModel, photos: NDArray[np.uint8]) -> Arrays:
-    return answers(bundle, companion, photos, next(executors(companion)))
+    return run_auxiliary(bundle, companion, photos, next(executors(companion)))
 
 
 @pytest.mark.parametrize("of", ["tflite", "coreml"])
