@@ -128,10 +128,16 @@ def answer(
     candidates = tuple(
         Candidate(labels[int(i)], float(values[i])) for i in top_objects(values, top)
     )
-    return Answer(_verdict(candidates[0].probability, thresholds), candidates)
+    return Answer(verdict_of(candidates[0].probability, thresholds), candidates)
 
 
-def _verdict(probability: float, thresholds: DecisionThresholds) -> Verdict:
+def verdict_of(probability: float, thresholds: DecisionThresholds) -> Verdict:
+    """The verdict on one photo.
+
+    Args:
+        probability: Of the best object, 0–1.
+        thresholds: The bundle's; with `match` at 1 nothing is a match, not even a probability of 1.
+    """
     if probability >= thresholds.match and thresholds.match < 1:
         return "match"
     return "shortlist" if probability >= thresholds.reject else "not in the register"

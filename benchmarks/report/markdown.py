@@ -16,7 +16,7 @@ from benchmarks.report.formatting import (
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
-from benchmarks.report.runtime_names import runtime_name, runtime_sentences
+from benchmarks.report.runtime_names import runtime_name, runtime_descriptions
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
@@ -41,9 +41,9 @@ def markdown_report(results: Results) -> str:
     pace = pace_sentence(rows)
     if pace:
         parts.append(pace)
-    sentences = runtime_sentences(rows)
-    if sentences:
-        parts.append("\n".join(f"- {sentence}" for sentence in sentences))
+    runtimes = runtime_descriptions(rows)
+    if runtimes:
+        parts.append("\n".join(f"- {name}: {words}" for name, words in runtimes))
     for title, columns, lines in _tables(results, rows):
         cells = list(lines)
         if cells:

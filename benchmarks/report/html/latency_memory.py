@@ -1,11 +1,11 @@
-"""What the report says on time and memory: lines with a small chart each, on one scale."""
+"""The report's tables of time and memory, some with a small chart in each line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from benchmarks.report.formatting import megabytes, milliseconds, percent
+from benchmarks.report.formatting import MISSING, megabytes, milliseconds, percent
+from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.row_charts import (
     BarSegment,
     Dot,
@@ -14,33 +14,65 @@ from benchmarks.report.html.row_charts import (
     draw_scale,
     draw_segments,
 )
-from benchmarks.report.html.styles import style_of, swatch
-from benchmarks.report.html.table_headings import Line, headed
-from benchmarks.results.schema import Latency, Row
+from benchmarks.report.html.styles import filled_style
+from benchmarks.report.html.summary_tables import latency_cell
+from benchmarks.report.html.table import (
+    VARIANT,
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    grouped_by_variant,
+    results_table,
+    variant_row,
+)
+from benchmarks.report.slowdowns import busy_note, is_busy
+from benchmarks.results.schema import Latency, MemoryUse, Placement, Row
+
+CHART = Column("Chart", kind="chart")
 
 
-@dataclass(frozen=True)
-class LatencyRow:
-    """Latency of one row at one number of threads, in words; `line` is its first cell."""
+def speed_table(rows: Sequence[Row]) -> Table | None:
+    """Speed and memory of each row that was timed; None where none was."""
+    timed = [row for row in rows if row.latency_ms is not None or row.cold_load_ms is not None]
+    if not timed:
+        return None
+    return results_table(
+        "Latency, time from a photo to the answer, first answer and memory of every timed variant",
+        timed,
+        {
+            "Latency": latency_cell,
+            "Other work": lambda row: Cell(
+                percent(row.busy_share), (), "attention" if is_busy(row) else ""
+            ),
+            "90 %": lambda row: milliseconds(row.latency_ms.p90 if row.latency_ms else None),
+            "99 %": lambda row: milliseconds(row.latency_ms.p99 if row.latency_ms else None),
+            "× float32": _ratio,
+            "End to end": lambda row: milliseconds(row.end_to_end_ms),
+            "From 12 MP": lambda row: milliseconds(row.end_to_end_12mp_ms),
+            "First answer": lambda row: milliseconds(row.cold_load_ms),
+            "Memory": lambda row: megabytes(row.memory_bytes.value if row.memory_bytes else None),
+        },
+        terms=definitions(
+            "Latency",
+            "Other work",
+            "× float32",
+            "End to end, from 12 MP",
+            "First answer",
+            "Memory",
+        ),
+    )
 
-    line: Line
-    threads: int
-    p50: str
-    p90: str
-    p99: str
-    svg: str
+
+def _ratio(row: Row) -> Cell:
+    ratio = row.latency_ratio
+    if ratio is None:
+        return Cell(MISSING)
+    return Cell(f"{ratio.median:.2f}", (f"{ratio.p10:.2f}–{ratio.p90:.2f}",))
 
 
-@dataclass(frozen=True)
-class LatencyTable:
-    """All of a threshold, on one scale; `foot` has its numbers."""
-
-    rows: tuple[LatencyRow, ...]
-    foot: str
-
-
-def latency_tables(rows: Sequence[Row]) -> LatencyTable | None:
-    """Latency at every number of threads; None where no row has any.
+def threads_table(rows: Sequence[Row]) -> Table | None:
+    """Latency at every number of threads on one scale; None where no row has any.
 
     Args:
         rows: Rows of one threshold.
@@ -48,110 +80,118 @@ def latency_tables(rows: Sequence[Row]) -> LatencyTable | None:
     timed = [row for row in rows if row.latency_ms or row.latency_more]
     if not timed:
         return None
-    slowest = [one.p99 or one.p90 for row in timed for one in _latencies(row)]
-    scale = Scale.over(slowest, zero=True)
-    found = [
-        _timing(row, line | ({"again": True, "place": ""} if place else {}), one, scale)
-        for row, line in headed(timed)
-        for place, one in enumerate(_latencies(row))
+    scale = Scale.over(
+        [latency.p99 or latency.p90 for row in timed for latency in _latencies(row)], zero=True
+    )
+    lines = [
+        _threads_row(row, latency, scale, runtime=runtime, repeated=repeated or number > 0)
+        for row, runtime, repeated in grouped_by_variant(timed)
+        for number, latency in enumerate(_latencies(row))
     ]
-    return LatencyTable(tuple(found), draw_scale(scale, " ms"))
+    titles = ("Median", "90 %", "99 %")
+    return Table(
+        "Median, 90 % and 99 % quantile of the latency by number of threads",
+        (VARIANT, Column("Threads"), CHART, *(Column(title) for title in titles)),
+        tuple(lines),
+        draw_scale(scale, " ms"),
+    )
 
 
 def _latencies(row: Row) -> tuple[Latency, ...]:
     return (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
 
 
-def _timing(row: Row, line: Line, one: Latency, scale: Scale) -> LatencyRow:
-    style = style_of(row).removeprefix("coreml-")
-    dot = Dot(style, one.p50, one.p50, one.p99 or one.p90)
-    return LatencyRow(
-        line,
-        one.threads,
-        milliseconds(one.p50),
-        milliseconds(one.p90),
-        milliseconds(one.p99),
-        draw_dots(scale, [dot]),
-    )
+def _threads_row(
+    row: Row, latency: Latency, scale: Scale, *, runtime: str, repeated: bool
+) -> TableRow:
+    dot = Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
+    warning = busy_note(row)
+    cells = [
+        str(latency.threads),
+        Cell(chart=draw_dots(scale, [dot])),
+        Cell(milliseconds(latency.p50), (warning,) if warning else ()),
+        milliseconds(latency.p90),
+        milliseconds(latency.p99),
+    ]
+    return variant_row(row, cells, note="" if repeated else runtime, repeated=repeated)
 
 
-@dataclass(frozen=True)
-class MemoryRow:
-    """Memory of one row in words, and its bar; `line` is its first cell."""
-
-    line: Line
-    runtime: str
-    model: str
-    private: str
-    peak: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class MemoryTable:
-    """Memory of all rows of a threshold on one scale, and how each number was read."""
-
-    rows: tuple[MemoryRow, ...]
-    foot: str
-    metrics: tuple[str, ...]
-
-
-def memory_tables(rows: Sequence[Row]) -> MemoryTable | None:
-    """Runtime and model apart; None where no row has it.
+def memory_table(rows: Sequence[Row]) -> Table | None:
+    """Memory of the runtime and of the model on one scale; None where no row has it.
 
     Args:
         rows: Rows of one threshold.
     """
-    known = [row for row in rows if row.memory]
-    totals = [(m.runtime_resident + m.model_resident) / 1e6 for row in known if (m := row.memory)]
+    totals = [
+        (row.memory.runtime_resident + row.memory.model_resident) / 1e6
+        for row in rows
+        if row.memory
+    ]
     if not totals:
         return None
     scale = Scale.over([*totals, 1.0], zero=True)
-    found = tuple(_memory(row, line, scale) for row, line in headed(known))
-    metrics = tuple(dict.fromkeys(row.memory.metric for row in known if row.memory))
-    return MemoryTable(found, draw_scale(scale, " MB"), metrics)
+    titles = ("Runtime", "Model", "Of it private", "Peak of process")
+    return Table(
+        "Resident memory of the runtime and of the model, private memory, and the process's peak",
+        (VARIANT, CHART, *(Column(title) for title in titles)),
+        tuple(
+            _memory_row(row, row.memory, scale, runtime=runtime, repeated=repeated)
+            for row, runtime, repeated in grouped_by_variant([row for row in rows if row.memory])
+            if row.memory
+        ),
+        draw_scale(scale, " MB"),
+        definitions("Resident, private memory"),
+    )
 
 
-def _memory(row: Row, line: Line, scale: Scale) -> MemoryRow:
-    memory = row.memory
-    assert memory is not None  # memory_of() kept it
-    runtime, model = memory.runtime_resident / 1e6, memory.model_resident / 1e6
-    style = style_of(row).removeprefix("coreml-")
-    pieces = (BarSegment("runtime", 0.0, runtime), BarSegment(style, runtime, runtime + model))
-    return MemoryRow(
-        line,
+def _memory_row(
+    row: Row, memory: MemoryUse, scale: Scale, *, runtime: str, repeated: bool
+) -> TableRow:
+    runtime_end = memory.runtime_resident / 1e6
+    model_end = runtime_end + memory.model_resident / 1e6
+    bar = (
+        BarSegment("runtime", 0.0, runtime_end),
+        BarSegment(filled_style(row), runtime_end, model_end),
+    )
+    cells = [
+        Cell(chart=draw_segments(scale, bar)),
         megabytes(memory.runtime_resident),
         megabytes(memory.model_resident),
         megabytes(memory.model_private),
         megabytes(memory.peak_resident),
-        draw_segments(scale, pieces),
+    ]
+    return variant_row(row, cells, note=runtime, repeated=repeated)
+
+
+def memory_metrics(rows: Sequence[Row]) -> list[str]:
+    """How the numbers of the memory table were read, each way once."""
+    return list(dict.fromkeys(row.memory.metric for row in rows if row.memory))
+
+
+def placement_table(rows: Sequence[Row]) -> Table | None:
+    """Which operations an accelerator library executes; None where no runtime tells."""
+    placed = [row for row in rows if row.placement]
+    if not placed:
+        return None
+    return results_table(
+        "Operations taken by an accelerator library, and those left",
+        placed,
+        {
+            Column("Library", kind="words"): lambda row: _placement(row).delegate,
+            "Operations": lambda row: f"{_placement(row).taken} of {_placement(row).total}",
+            "Pieces": lambda row: str(_placement(row).partitions),
+            Column("Left", kind="words"): lambda row: operations_left(_placement(row)),
+        },
+        terms=definitions(*{"XNNPACK"} & {_placement(row).delegate for row in placed}),
     )
 
 
-def placements_of(rows: Sequence[Row]) -> list[tuple[str, str, str, str, str, str]]:
-    """(mark, variant, library, operations taken, pieces, operations left) of rows that tell."""
-    found = []
-    for row in rows:
-        placed = row.placement
-        if placed is None:
-            continue
-        left = ", ".join(f"{kind} × {count}" for kind, count in sorted(placed.left.items()))
-        taken = f"{placed.taken} of {placed.total}"
-        pieces = str(placed.partitions)
-        found.append((swatch(row), row.variant, placed.delegate, taken, pieces, left or "none"))
-    return found
+def _placement(row: Row) -> Placement:
+    assert row.placement is not None  # the table has rows with one only
+    return row.placement
 
 
-BUSY = 0.25
-"""Other work that takes more of the machine than this makes times doubtful."""
-
-
-def busy_words(rows: Sequence[Row]) -> str:
-    """How much of the machine other work took while times were measured; empty where untold."""
-    shares = [row.busy_share for row in rows if row.busy_share is not None]
-    if not shares:
-        return ""
-    most = max(shares)
-    words = " to ".join(dict.fromkeys((percent(min(shares)), percent(most))))
-    sentence = f"Other work took {words} of the processors while times were measured"
-    return sentence + ("; such times are worth little." if most > BUSY else ".")
+def operations_left(placement: Placement) -> str:
+    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
+    kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
+    return ", ".join(kinds) or "none"
