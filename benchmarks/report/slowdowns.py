@@ -17,9 +17,9 @@ def is_busy(row: Row) -> bool:
     return row.busy_share is not None and row.busy_share > BUSY
 
 
-def busy_note(row: Row) -> str:
-    """To stand beside a doubtful time, such as `machine busy: 30.4 %`; empty where it is not."""
-    return f"machine busy: {percent(row.busy_share)}" if is_busy(row) else ""
+def busy_notes(row: Row) -> tuple[str, ...]:
+    """To stand beside a doubtful time, such as `machine busy`, `30.4 %`; empty where it is not."""
+    return ("machine busy", percent(row.busy_share)) if is_busy(row) else ()
 
 
 def busy_sentence(rows: Sequence[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -43,5 +44,10 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["unbroken"] = lambda words: words.replace(" %", "\u00a0%")
+    environment.filters["unbroken"] = _unbroken
     return environment
+
+
+def _unbroken(words: str) -> str:
+    """Keeps numbers with their sign or unit on one line."""
+    return re.sub(r"(?<=×) | (?=%|MP\b)", "\u00a0", words)

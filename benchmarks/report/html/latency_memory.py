@@ -26,7 +26,7 @@ from benchmarks.report.html.table import (
     results_table,
     variant_row,
 )
-from benchmarks.report.slowdowns import busy_note, is_busy
+from benchmarks.report.slowdowns import busy_notes, is_busy
 from benchmarks.results.schema import Latency, MemoryUse, Placement, Row
 
 CHART = Column("Chart", kind="chart")
@@ -105,11 +105,10 @@ def _threads_row(
     row: Row, latency: Latency, scale: Scale, *, runtime: str, repeated: bool
 ) -> TableRow:
     dot = Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
-    warning = busy_note(row)
     cells = [
         str(latency.threads),
         Cell(chart=draw_dots(scale, [dot])),
-        Cell(milliseconds(latency.p50), (warning,) if warning else ()),
+        Cell(milliseconds(latency.p50), busy_notes(row)),
         milliseconds(latency.p90),
         milliseconds(latency.p99),
     ]

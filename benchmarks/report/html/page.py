@@ -99,7 +99,7 @@ def _speed(results: Results, rows: Sequence[Row], detailed: Sequence[Row]) -> di
     more = everywhere is not None and (speed is None or len(everywhere.rows) > len(speed.rows))
     return {
         "speed": speed,
-        "speed_everywhere": everywhere if more else None,
+        "speed_everywhere": replace(everywhere, terms=()) if everywhere and more else None,
         "threads": latency_memory.threads_table(detailed),
         "memory": latency_memory.memory_table(detailed),
         "memory_metrics": latency_memory.memory_metrics(detailed),

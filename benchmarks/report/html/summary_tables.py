@@ -28,7 +28,7 @@ from benchmarks.report.html.table import (
 from benchmarks.report.html.verdict import needs_attention
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, several_runtimes
-from benchmarks.report.slowdowns import busy_note
+from benchmarks.report.slowdowns import busy_notes
 from benchmarks.results.schema import REFERENCE_VARIANT, Calibration, Results, Row
 from benchmarks.results.target import BenchmarkTarget
 
@@ -103,7 +103,7 @@ def latency_cell(row: Row) -> Cell:
     """The median latency, with a warning where the machine was busy."""
     if row.latency_ms is None:
         return Cell(MISSING)
-    return Cell(milliseconds(row.latency_ms.p50), _lines(busy_note(row)))
+    return Cell(milliseconds(row.latency_ms.p50), busy_notes(row))
 
 
 def threshold_matrix(rows: Sequence[Row]) -> Table | None:

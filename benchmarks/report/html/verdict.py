@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent, signless
 from benchmarks.report.runtime_names import runtime_name, short_name
-from benchmarks.report.slowdowns import busy_note, is_busy, is_slower, pace_sentence
+from benchmarks.report.slowdowns import busy_notes, is_busy, is_slower, pace_sentence
 from benchmarks.results.schema import REFERENCE_VARIANT, GateOutcome, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
@@ -286,6 +286,6 @@ def _figures(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
     ]
     if row.latency_ms is not None:
         where = row.device.model if row.device else "this computer"
-        warning = f" ({busy_note(row)})" if is_busy(row) else ""
+        warning = f" ({' '.join(busy_notes(row))})" if is_busy(row) else ""
         figures.append((milliseconds(row.latency_ms.p50), f"per photo, on {where}{warning}"))
     return tuple(figures)
