@@ -74,26 +74,31 @@ def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> st
         figures: Folder of the figures that `evaluation.figures` names.
     """
     again = evaluation.photograph_again[:AGAIN]
-    return template_environment().get_template("evaluation/page.html.j2").render(
-        contents=Contents(),
-        evaluation=evaluation,
-        main=evaluation.rows[-1],
-        headline=_headline(evaluation),
-        percent=percent,
-        interval=tables.with_interval,
-        paper_words=tables.PAPER_WORDS,
-        curve_words=tables.curve_words(evaluation),
-        comparison=tables.comparison_words(evaluation) if evaluation.comparisons else "",
-        runs=_scores("Accuracy of every run", "Run", evaluation.rows),
-        collections=_scores(
-            f"Accuracy of {evaluation.main} by collection", "Collection", evaluation.collections
-        ),
-        paper=_paper_table(evaluation),
-        photograph_again=_photograph_again(again, findings),
-        photograph_again_shown=len(again),
-        figures=[
-            (*CAPTIONS[name], _inside(figures / name), _shape(name)) for name in evaluation.figures
-        ],
+    return (
+        template_environment()
+        .get_template("evaluation/page.html.j2")
+        .render(
+            contents=Contents(),
+            evaluation=evaluation,
+            main=evaluation.rows[-1],
+            headline=_headline(evaluation),
+            percent=percent,
+            interval=tables.with_interval,
+            paper_words=tables.PAPER_WORDS,
+            curve_words=tables.curve_words(evaluation),
+            comparison=tables.comparison_words(evaluation) if evaluation.comparisons else "",
+            runs=_scores("Accuracy of every run", "Run", evaluation.rows),
+            collections=_scores(
+                f"Accuracy of {evaluation.main} by collection", "Collection", evaluation.collections
+            ),
+            paper=_paper_table(evaluation),
+            photograph_again=_photograph_again(again, findings),
+            photograph_again_shown=len(again),
+            figures=[
+                (*CAPTIONS[name], _inside(figures / name), _shape(name))
+                for name in evaluation.figures
+            ],
+        )
     )
 
 
@@ -157,7 +162,10 @@ def _photograph_again(objects: Sequence[Outlook], findings: Findings) -> Table:
     """The objects with their picture and that of the nearest other object."""
     return Table(
         "Objects to photograph again, with the object that each is nearest to",
-        (Column("Object"), *(Column(title) for title in _without_pictured(_capitalised(tables.OUTLOOK_COLUMNS)))),
+        (
+            Column("Object"),
+            *(Column(title) for title in _without_pictured(_capitalised(tables.OUTLOOK_COLUMNS))),
+        ),
         tuple(
             TableRow(
                 outlook.title or outlook.object_id,

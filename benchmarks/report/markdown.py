@@ -10,13 +10,15 @@ from benchmarks.report.formatting import (
     interval_words,
     megabytes,
     milliseconds,
+    operations_left,
     percent,
     signless,
 )
 from benchmarks.report.html.verdict import one_per_variant
+from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
-from benchmarks.report.runtime_names import runtime_name, runtime_descriptions
+from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
@@ -44,6 +46,10 @@ def markdown_report(results: Results) -> str:
     runtimes = runtime_descriptions(rows)
     if runtimes:
         parts.append("\n".join(f"- {name}: {words}" for name, words in runtimes))
+    left_out = omissions(results)
+    if left_out:
+        bullets = [f"- {what}: {words}" for what, words in left_out]
+        parts.append("\n".join(["## What was left out", "", *bullets]))
     for title, columns, lines in _tables(results, rows):
         cells = list(lines)
         if cells:
@@ -68,8 +74,8 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Cells,
         "Gates",
         (*key, "requirement", "measured", "holds"),
         (
-            (*_key(one), one.requirement, one.measured, "yes" if one.passed else "**no**")
-            for one in sorted(results.gates, key=lambda one: one.passed)
+            (*_key(gate), gate.requirement, gate.measured, "yes" if gate.passed else "**no**")
+            for gate in sorted(results.gates, key=lambda gate: gate.passed)
         ),
     )
     yield (
@@ -84,16 +90,16 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Cells,
     )
     yield (
         "Latency",
-        (*key, "threads", "median", "90 %", "99 %", "runs"),
+        (*key, "threads", "median", "90 %", "99 %", "runs", "other work"),
         (
-            (*_key(row), str(one.threads), *_quantiles(one), str(one.runs))
+            (*_key(row), str(latency.threads), *_quantiles(latency), percent(row.busy_share))
             for row in rows
-            for one in (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
+            for latency in (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
         ),
     )
     yield (
         "From photo to answer",
-        (*key, "× float32", "end to end", "from 12 MP", "first answer", "other work"),
+        (*key, "× float32", "end to end", "from 12 MP", "first answer"),
         ((*_key(row), *_times(row)) for row in rows if row.latency_ms),
     )
     yield (
@@ -117,9 +123,9 @@ def _breakdowns(
         "By collection",
         (*key, "collection", "photos", "top-1", "95 % CI"),
         (
-            (*_key(row), one.collection, str(one.photos), percent(one.top1), _shares(one.top1_ci95))
+            (*_key(row), b.collection, str(b.photos), percent(b.top1), _shares(b.top1_ci95))
             for row in once
-            for one in row.by_collection
+            for b in row.by_collection
         ),
     )
     yield (
@@ -128,13 +134,13 @@ def _breakdowns(
         (
             (
                 *_key(row),
-                str(one.photos_per_object),
-                str(one.photos),
-                percent(one.top1),
-                _shares(one.top1_ci95),
+                str(b.photos_per_object),
+                str(b.photos),
+                percent(b.top1),
+                _shares(b.top1_ci95),
             )
             for row in once
-            for one in row.by_photos
+            for b in row.by_photos
         ),
     )
     yield (
@@ -142,20 +148,13 @@ def _breakdowns(
         (*key, "kind", "way", "points lost", "95 % CI", "top-1", "agreement", "what is done"),
         (
             (
-                *(str(one.min_photos), one.variant, runtime_name(one.runtime)),
-                *("a phone's way" if one.family == "resampling" else "a mistake", one.name),
-                *(MISSING if one.drop_points is None else signless(one.drop_points),),
-                *(interval_words(one.drop_ci95), percent(one.top1), percent(one.agreement)),
-                one.what,
+                *(str(cost.min_photos), cost.variant, runtime_name(cost.runtime)),
+                *("a phone's way" if cost.family == "resampling" else "a mistake", cost.name),
+                *(MISSING if cost.drop_points is None else signless(cost.drop_points),),
+                *(interval_words(cost.drop_ci95), percent(cost.top1), percent(cost.agreement)),
+                cost.what,
             )
-            for one in sorted(
-                results.preprocessing,
-                key=lambda one: (
-                    one.min_photos,
-                    one.family != "resampling",
-                    -(one.drop_points or 0),
-                ),
-            )
+            for cost in sorted(results.preprocessing, key=_cost_order)
         ),
     )
     yield (
@@ -163,30 +162,30 @@ def _breakdowns(
         ("min. photos", "paper", "top-1", "here", "top-1", "95 % CI", "what differs"),
         (
             (
-                *(str(one.row.min_photos), one.paper.model, percent(one.paper.top1)),
-                *(one.row.backbone, percent(one.row.top1), interval_cell(one.row)),
-                "; ".join(one.differs) or "nothing",
+                *(str(pair.row.min_photos), pair.paper.model, percent(pair.paper.top1)),
+                *(pair.row.backbone, percent(pair.row.top1), interval_cell(pair.row)),
+                "; ".join(pair.differs) or "nothing",
             )
-            for one in paper_comparisons(results)
-            if one.row.variant == REFERENCE_VARIANT
+            for pair in paper_comparisons(results)
+            if pair.row.variant == REFERENCE_VARIANT
         ),
     )
     yield (
         f"Changed answers{_of_all(len(results.flipped))}",
         (*key, "photo", "object", "full precision", "variant's answer"),
         (
-            (*_key(one), one.path, one.object_id, _answer(one.reference), _answer(one.answer))
-            for one in results.flipped[:MOST_FLIPPED]
+            (*_key(flip), flip.path, flip.object_id, _answer(flip.reference), _answer(flip.answer))
+            for flip in results.flipped[:MOST_FLIPPED]
         ),
     )
 
 
-def _key(one: Row | GateOutcome | FlippedAnswer) -> Cells:
-    return str(one.min_photos), one.variant, runtime_name(one.runtime, one.unit)
+def _key(record: Row | GateOutcome | FlippedAnswer) -> Cells:
+    return str(record.min_photos), record.variant, runtime_name(record.runtime, record.unit)
 
 
-def _cost_order(one: PreprocessingCost) -> tuple[int, bool, float]:
-    return one.min_photos, one.family != "resampling", -(one.drop_points or 0.0)
+def _cost_order(cost: PreprocessingCost) -> tuple[int, bool, float]:
+    return cost.min_photos, cost.family != "resampling", -(cost.drop_points or 0.0)
 
 
 def _of_all(count: int) -> str:
@@ -202,31 +201,33 @@ def _shares(bounds: tuple[float, float]) -> str:
 
 
 def _fidelity(row: Row) -> Cells:
-    drift = row.drift
+    mean, p99 = (row.drift.mean, row.drift.p99) if row.drift else (None, None)
     return (
-        MISSING if row.right_to_wrong is None else str(row.right_to_wrong),
-        MISSING if row.wrong_to_right is None else str(row.wrong_to_right),
-        *(
-            (f"{drift.mean:.2g}", f"{drift.p99:.2g}", f"{drift.max:.2g}")
-            if drift
-            else (MISSING, MISSING, MISSING)
-        ),
-        percent(row.precision),
-        percent(row.recall),
-        percent(row.f1),
+        *(MISSING if n is None else str(n) for n in (row.right_to_wrong, row.wrong_to_right)),
+        *map(_drift, (mean, p99, row.max_probability_drift)),
+        *map(percent, (row.precision, row.recall, row.f1)),
     )
 
 
+def _drift(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2g}"
+
+
 def _calibration(row: Row) -> Cells:
-    found = row.calibration
-    assert found is not None  # the table has rows with one only
-    temperature = MISSING if found.temperature is None else f"{found.temperature:.2f}"
-    after = percent(found.error_with_temperature)
-    return percent(found.error), after, temperature, str(found.validation_photos)
+    calibration = row.calibration
+    assert calibration is not None  # the table has rows with one only
+    temperature = calibration.temperature
+    return (
+        percent(row.calibration_error),
+        percent(calibration.error_with_temperature),
+        MISSING if temperature is None else f"{temperature:.2f}",
+        str(calibration.validation_photos),
+    )
 
 
-def _quantiles(one: Latency) -> Cells:
-    return milliseconds(one.p50), milliseconds(one.p90), milliseconds(one.p99)
+def _quantiles(latency: Latency) -> Cells:
+    times = (milliseconds(latency.p50), milliseconds(latency.p90), milliseconds(latency.p99))
+    return *times, str(latency.runs)
 
 
 def _times(row: Row) -> Cells:
@@ -236,7 +237,6 @@ def _times(row: Row) -> Cells:
         milliseconds(row.end_to_end_ms),
         milliseconds(row.end_to_end_12mp_ms),
         milliseconds(row.cold_load_ms),
-        percent(row.busy_share),
     )
 
 
@@ -248,12 +248,11 @@ def _memory(row: Row) -> Cells:
 
 
 def _placement(row: Row) -> Cells:
-    placed = row.placement
-    assert placed is not None  # the table has rows with it only
-    left = ", ".join(f"{kind} × {count}" for kind, count in sorted(placed.left.items()))
+    placement = row.placement
+    assert placement is not None  # the table has rows with it only
     return (
-        placed.delegate,
-        f"{placed.taken} of {placed.total}",
-        str(placed.partitions),
-        left or "none",
+        placement.delegate,
+        f"{placement.taken} of {placement.total}",
+        str(placement.partitions),
+        operations_left(placement),
     )

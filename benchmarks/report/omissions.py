@@ -112,7 +112,10 @@ def _fewer_photos(rows: Sequence[Row], test_sets: Sequence[TestSet]) -> Iterator
             if at not in fewer[runtime]:
                 fewer[runtime].append(at)
     for runtime, parts in fewer.items():
-        yield "Photos", f"{runtime} is slow and answered fewer, drawn at random: {'; '.join(parts)}."
+        yield (
+            "Photos",
+            f"{runtime} is slow and answered fewer, drawn at random: {'; '.join(parts)}.",
+        )
 
 
 def _speed(results: Results) -> Iterator[Omission]:

@@ -32,7 +32,7 @@ class Contents:
 
 @cache
 def template_environment() -> Environment:
-    """The templates of the report (`report/…`) and of the page of an evaluation (`evaluation/…`)."""
+    """The templates of the report, `report/…`, and of an evaluation's page, `evaluation/…`."""
     environment = Environment(
         loader=PrefixLoader(
             {

@@ -111,7 +111,7 @@ class ExampleSelector:
     def __init__(
         self, measured: Measurement, target: BenchmarkTarget, *, pictures: Thumbnails | None = None
     ) -> None:
-        """Prepares the examples of `target`, one of the measured ones, with pictures made before."""
+        """Prepares the examples of `target`, a measured one, with pictures made before."""
         self.target = target
         self._measured = measured
         self._answers = measured.answers[target]

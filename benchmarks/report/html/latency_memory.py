@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.report.formatting import MISSING, megabytes, milliseconds, percent
+from benchmarks.report.formatting import (
+    MISSING,
+    megabytes,
+    milliseconds,
+    operations_left,
+    percent,
+)
 from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.row_charts import (
     BarSegment,
@@ -105,7 +111,7 @@ def _threads_row(
     row: Row, latency: Latency, scale: Scale, *, runtime: str, repeated: bool
 ) -> TableRow:
     dot = Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
-    cells = [
+    cells: list[Cell | str] = [
         str(latency.threads),
         Cell(chart=draw_dots(scale, [dot])),
         Cell(milliseconds(latency.p50), busy_notes(row)),
@@ -152,7 +158,7 @@ def _memory_row(
         BarSegment("runtime", 0.0, runtime_end),
         BarSegment(filled_style(row), runtime_end, model_end),
     )
-    cells = [
+    cells: list[Cell | str] = [
         Cell(chart=draw_segments(scale, bar)),
         megabytes(memory.runtime_resident),
         megabytes(memory.model_resident),
@@ -188,9 +194,3 @@ def placement_table(rows: Sequence[Row]) -> Table | None:
 def _placement(row: Row) -> Placement:
     assert row.placement is not None  # the table has rows with one only
     return row.placement
-
-
-def operations_left(placement: Placement) -> str:
-    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
-    kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
-    return ", ".join(kinds) or "none"

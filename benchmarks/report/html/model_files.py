@@ -38,9 +38,7 @@ def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[Model
     """
     marks = _marks(rows)
     return [
-        ModelFile(
-            variant.name, marks.get(variant.name, Markup()), _facts(variant), variant.notes
-        )
+        ModelFile(variant.name, marks.get(variant.name, Markup()), _facts(variant), variant.notes)
         for variant in sorted(bundle.info.variants, key=lambda variant: variant.name != main)
     ]
 
@@ -97,17 +95,13 @@ def _accelerators(
         (VARIANT, *(_column(view) for view in accelerators.values())),
         tuple(lines),
     )
-    sources = tuple(
-        (view.name, f"{view.said} {view.source}.") for view in accelerators.values()
-    )
+    sources = tuple((view.name, f"{view.said} {view.source}.") for view in accelerators.values())
     return Accelerators(format_, table, _refusals(format_, views), sources)
 
 
 def _refusals(format_: str, views: Mapping[str, Sequence[DelegateView]]) -> Table | None:
     rows = tuple(
-        TableRow(
-            variant, (Cell(view.name), Cell(listed(view.refused)), Cell(listed(view.unknown)))
-        )
+        TableRow(variant, (Cell(view.name), Cell(listed(view.refused)), Cell(listed(view.unknown))))
         for variant, of_variant in views.items()
         for view in of_variant
         if view.taken < view.total

@@ -46,49 +46,52 @@ def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
     answered = [row for row in rows if BenchmarkTarget.of(row) in measurement.answers]
     main = main_target(answered)
     detailed = [row for row in rows if row.min_photos == threshold]
-    return template_environment().get_template("report/template.html.j2").render(
-        contents=Contents(),
-        results=results,
-        title=results.rows[0].register_name,
-        created=results.created[:10],
-        verdict=make_verdict(results),
-        main=short_name(main.variant),
-        first=measurement.case.run.info,
-        threshold=threshold,
-        several=len({row.min_photos for row in rows}) > 1,
-        percent=percent,
-        omissions=omissions(results),
-        settings=summary_tables.settings_words(results),
-        hashes=summary_tables.hashes(results),
-        devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
-        **_variants(results, rows),
-        **_speed(results, rows, detailed),
-        **_accuracy(results, rows, detailed, main),
-        **_answers(measurement, main, detailed),
-        costs=sections.costs_of(results),
-        files=model_files(measurement.case.bundle, detailed, main=main.variant),
-        accelerators=accelerators_of(measurement.case.bundle, detailed),
+    return (
+        template_environment()
+        .get_template("report/template.html.j2")
+        .render(
+            contents=Contents(),
+            results=results,
+            title=results.rows[0].register_name,
+            created=results.created[:10],
+            verdict=make_verdict(results),
+            main=short_name(main.variant),
+            first=measurement.case.run.info,
+            threshold=threshold,
+            several=len({row.min_photos for row in rows}) > 1,
+            percent=percent,
+            omissions=omissions(results),
+            settings=summary_tables.settings_words(results),
+            hashes=summary_tables.hashes(results),
+            devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
+            **_variants(results, rows),
+            **_speed(results, rows, detailed),
+            **_accuracy(results, rows, detailed, main, threshold),
+            **_answers(measurement, main, detailed),
+            costs=sections.costs_of(results),
+            files=model_files(measurement.case.bundle, detailed, main=main.variant),
+            accelerators=accelerators_of(measurement.case.bundle, detailed),
+        )
     )
 
 
 def _shown_in_detail(rows: Sequence[Row], measurements: Sequence[Measurement]) -> Measurement:
     """The measurement of the threshold where most was measured."""
     by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
-    return by_threshold[
-        detailed_threshold([row for row in rows if row.min_photos in by_threshold])
-    ]
+    return by_threshold[detailed_threshold([row for row in rows if row.min_photos in by_threshold])]
 
 
 def _variants(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
     kept = [gate for gate in results.gates if gate.passed]
     lost = [gate for gate in results.gates if not gate.passed]
     matrix, variants = summary_tables.threshold_matrix(rows), summary_tables.variants_table(rows)
+    kept_table = sections.gates_table(kept, "Requirements that hold")
     return {
         "matrix": matrix,
         "variants": replace(variants, terms=()) if matrix else variants,
         "fidelity": summary_tables.fidelity_table(rows),
         "gates": results.gates,
-        "gates_kept": kept and sections.gates_table(kept, "Requirements that hold"),
+        "gates_kept": kept and (replace(kept_table, terms=()) if lost else kept_table),
         "gates_lost": lost and sections.gates_table(lost, "Requirements that do not hold"),
     }
 
@@ -113,9 +116,13 @@ def _speed(results: Results, rows: Sequence[Row], detailed: Sequence[Row]) -> di
 
 
 def _accuracy(
-    results: Results, rows: Sequence[Row], detailed: Sequence[Row], main: BenchmarkTarget
+    results: Results,
+    rows: Sequence[Row],
+    detailed: Sequence[Row],
+    main: BenchmarkTarget,
+    threshold: int,
 ) -> dict[str, Any]:
-    once, threshold = one_per_variant(rows), detailed[0].min_photos
+    once = one_per_variant(rows)
     return {
         "legend": legend(once),
         "trade_offs": trade_off_figures(one_per_variant(detailed)),

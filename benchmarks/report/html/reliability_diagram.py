@@ -44,7 +44,11 @@ class Reliability:
 
 def reliability_of(rows: Sequence[Row]) -> list[Reliability]:
     """A diagram of each row that has one."""
-    return [_reliability(row, row.calibration) for row in rows if row.calibration and row.calibration.bins]
+    return [
+        _reliability(row, row.calibration)
+        for row in rows
+        if row.calibration and row.calibration.bins
+    ]
 
 
 def _reliability(row: Row, calibration: Calibration) -> Reliability:
@@ -54,9 +58,9 @@ def _reliability(row: Row, calibration: Calibration) -> Reliability:
         after = percent(calibration.error_with_temperature)
         photos = f"{calibration.validation_photos:,} validation photos"
         how = f"temperature {calibration.temperature:.2f}, fitted on {photos}"
-    title = f"Reliability of {name}: expected calibration error {percent(calibration.error)}"
+    title = f"Reliability of {name}: expected calibration error {percent(row.calibration_error)}"
     svg = draw(calibration.bins, title=title, style=filled_style(row))
-    return Reliability(swatch(row), name, svg, percent(calibration.error), after, how)
+    return Reliability(swatch(row), name, svg, percent(row.calibration_error), after, how)
 
 
 def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> Markup:
@@ -97,7 +101,10 @@ def _up(share: float) -> float:
 def _bubble(bin_: ReliabilityBin, most: int) -> str:
     x, y = _across(bin_.stated), _up(bin_.right)
     radius = max(_SMALLEST, _LARGEST * math.sqrt(bin_.photos / most))
-    low, high = wilson_interval(round(bin_.right * bin_.photos), bin_.photos) or (bin_.right, bin_.right)
+    low, high = wilson_interval(round(bin_.right * bin_.photos), bin_.photos) or (
+        bin_.right,
+        bin_.right,
+    )
     words = f"{bin_.photos} photos: stated {percent(bin_.stated)}, right {percent(bin_.right)}"
     ends = f'y1="{_up(high):.1f}" y2="{_up(low):.1f}"'
     return (

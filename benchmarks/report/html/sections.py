@@ -84,9 +84,7 @@ def _collection(
         Cell(chart=draw_dots(scale, dots)),
         Cell(percent(bin_.top1), (f"{100 * low:.1f}–{100 * high:.1f}",)),
     )
-    return TableRow(
-        bin_.collection or "no collection", cells, notes=(f"{bin_.photos:,} photos",)
-    )
+    return TableRow(bin_.collection or "no collection", cells, notes=(f"{bin_.photos:,} photos",))
 
 
 def _share_dot(bin_: CollectionBin, style: str, *, ring: bool = False) -> Dot:
@@ -135,7 +133,8 @@ def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
         (Column("Way"), Column("Top-1"), Column("Agreement"), Column("What is done", (), "words")),
         tuple(
             TableRow(
-                cost.name, (Cell(percent(cost.top1)), Cell(percent(cost.agreement)), Cell(cost.what))
+                cost.name,
+                (Cell(percent(cost.top1)), Cell(percent(cost.agreement)), Cell(cost.what)),
             )
             for cost in ordered
         ),

@@ -40,7 +40,6 @@ _TERMS = (
     "Agreement",
     "Drop",
     "Size",
-    "Latency",
     "Needs attention",
 )
 
@@ -128,7 +127,9 @@ def threshold_matrix(rows: Sequence[Row]) -> Table | None:
         _matrix_row(by_target[BenchmarkTarget.of(row)], thresholds, runtime, repeated=repeated)
         for row, runtime, repeated in grouped_by_variant(together, several=several_runtimes(rows))
     ]
-    columns = [Column(f"≥ {threshold} photos", _objects(rows, threshold)) for threshold in thresholds]
+    columns = [
+        Column(f"≥ {threshold} photos", _objects(rows, threshold)) for threshold in thresholds
+    ]
     return Table(
         "Top-1 of every variant at every threshold, and what it loses against full precision",
         (VARIANT, *columns, Column("Lowest agreement"), Column("Size"), Column("Latency")),
@@ -151,7 +152,7 @@ def _matrix_row(
     first = rows[0]
     lowest = percent(min(agreements) if agreements else None)
     tone: Tone = "attention" if any(needs_attention(row) for row in rows) else ""
-    cells = [
+    cells: list[Cell | str] = [
         *(_matrix_cell(by_threshold.get(threshold)) for threshold in thresholds),
         Cell(lowest, (), tone),
         megabytes(first.bytes),
@@ -179,14 +180,14 @@ def fidelity_table(rows: Sequence[Row]) -> Table | None:
         "Changed answers, drift of probabilities, precision, recall and F1 of every variant",
         measured,
         {
-            "Lost / won": lambda row: MISSING
-            if row.right_to_wrong is None
-            else f"{row.right_to_wrong} / {row.wrong_to_right}",
+            "Lost / won": lambda row: (
+                MISSING
+                if row.right_to_wrong is None
+                else f"{row.right_to_wrong} / {row.wrong_to_right}"
+            ),
             "Drift, mean": lambda row: _small(row.drift.mean if row.drift else None),
             "Drift, 99 %": lambda row: _small(row.drift.p99 if row.drift else None),
-            "Largest drift": lambda row: _small(
-                row.drift.max if row.drift else row.max_probability_drift
-            ),
+            "Largest drift": lambda row: _small(row.max_probability_drift),
             "Precision": lambda row: percent(row.precision),
             "Recall": lambda row: percent(row.recall),
             "F1": lambda row: percent(row.f1),
@@ -213,7 +214,7 @@ def calibration_table(rows: Sequence[Row]) -> Table | None:
         "Expected calibration error before and after a temperature",
         calibrated,
         {
-            "Calibration error": lambda row: percent(_calibration(row).error),
+            "Calibration error": lambda row: percent(row.calibration_error),
             "With temperature": lambda row: percent(_calibration(row).error_with_temperature),
             "Temperature": lambda row: _hundredths(_calibration(row).temperature),
             "Validation photos": lambda row: f"{_calibration(row).validation_photos:,}",

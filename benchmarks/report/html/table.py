@@ -117,8 +117,8 @@ def results_table(
         caption,
         (VARIANT, *(column for column, _ in pairs)),
         tuple(
-            variant_row(row, [value(row) for _, value in pairs], note=place, repeated=repeated)
-            for row, place, repeated in grouped_by_variant(rows)
+            variant_row(row, [value(row) for _, value in pairs], note=runtime, repeated=repeated)
+            for row, runtime, repeated in grouped_by_variant(rows)
         ),
         terms=terms,
     )

@@ -193,8 +193,8 @@ def _of(lost: int, count: int) -> str:
 
 def _gate_details(gates: Sequence[GateOutcome]) -> list[str]:
     return [
-        f"{target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit))} at {gate.min_photos} "
-        f"photos: {gate.requirement}; measured: {gate.measured}."
+        f"{target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit))} at "
+        f"{gate.min_photos} photos: {gate.requirement}; measured: {gate.measured}."
         for gate in gates
     ]
 
