@@ -22,17 +22,8 @@ from benchmarks.report.html.row_charts import (
 )
 from benchmarks.report.html.styles import filled_style
 from benchmarks.report.html.summary_tables import latency_cell
-from benchmarks.report.html.table import (
-    VARIANT,
-    Cell,
-    Column,
-    Table,
-    TableRow,
-    grouped_by_variant,
-    results_table,
-    variant_row,
-)
-from benchmarks.report.slowdowns import busy_notes, is_busy
+from benchmarks.report.html.table import Cell, Column, Table, results_table
+from benchmarks.report.slowdowns import is_busy
 from benchmarks.results.schema import Latency, MemoryUse, Placement, Row
 
 CHART = Column("Chart", kind="chart")
@@ -78,94 +69,74 @@ def _ratio(row: Row) -> Cell:
 
 
 def threads_table(rows: Sequence[Row]) -> Table | None:
-    """Latency at every number of threads on one scale; None where no row has any.
-
-    Args:
-        rows: Rows of one threshold.
-    """
-    timed = [row for row in rows if row.latency_ms or row.latency_more]
-    if not timed:
-        return None
-    scale = Scale.over(
-        [latency.p99 or latency.p90 for row in timed for latency in _latencies(row)], zero=True
-    )
+    """Latency at every number of threads on one scale; None where no row has any."""
     lines = [
-        _threads_row(row, latency, scale, runtime=runtime, repeated=repeated or number > 0)
-        for row, runtime, repeated in grouped_by_variant(timed)
-        for number, latency in enumerate(_latencies(row))
+        row.model_copy(update={"latency_ms": latency})
+        for row in rows
+        for latency in (row.latency_ms, *row.latency_more)
+        if latency is not None
     ]
-    titles = ("Median", "90 %", "99 %")
-    return Table(
+    if not lines:
+        return None
+    slowest = [_latency(line).p99 or _latency(line).p90 for line in lines]
+    scale = Scale.over(slowest, zero=True)
+    return results_table(
         "Median, 90 % and 99 % quantile of the latency by number of threads",
-        (VARIANT, Column("Threads"), CHART, *(Column(title) for title in titles)),
-        tuple(lines),
-        draw_scale(scale, " ms"),
+        lines,
+        {
+            "Threads": lambda row: str(_latency(row).threads),
+            CHART: lambda row: Cell(chart=draw_dots(scale, [_latency_dot(row)])),
+            "Median": latency_cell,
+            "90 %": lambda row: milliseconds(_latency(row).p90),
+            "99 %": lambda row: milliseconds(_latency(row).p99),
+        },
+        scale=draw_scale(scale, " ms"),
     )
 
 
-def _latencies(row: Row) -> tuple[Latency, ...]:
-    return (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
+def _latency(row: Row) -> Latency:
+    assert row.latency_ms is not None  # the table has rows with one only
+    return row.latency_ms
 
 
-def _threads_row(
-    row: Row, latency: Latency, scale: Scale, *, runtime: str, repeated: bool
-) -> TableRow:
-    dot = Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
-    cells: list[Cell | str] = [
-        str(latency.threads),
-        Cell(chart=draw_dots(scale, [dot])),
-        Cell(milliseconds(latency.p50), busy_notes(row)),
-        milliseconds(latency.p90),
-        milliseconds(latency.p99),
-    ]
-    return variant_row(row, cells, note="" if repeated else runtime, repeated=repeated)
+def _latency_dot(row: Row) -> Dot:
+    latency = _latency(row)
+    return Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
 
 
 def memory_table(rows: Sequence[Row]) -> Table | None:
-    """Memory of the runtime and of the model on one scale; None where no row has it.
-
-    Args:
-        rows: Rows of one threshold.
-    """
-    totals = [
-        (row.memory.runtime_resident + row.memory.model_resident) / 1e6
-        for row in rows
-        if row.memory
-    ]
-    if not totals:
+    """Memory of the runtime and of the model on one scale; None where no row has it."""
+    known = [row for row in rows if row.memory]
+    if not known:
         return None
-    scale = Scale.over([*totals, 1.0], zero=True)
-    titles = ("Runtime", "Model", "Of it private", "Peak of process")
-    return Table(
+    scale = Scale.over([*(_memory_bar(row)[-1].high for row in known), 1.0], zero=True)
+    return results_table(
         "Resident memory of the runtime and of the model, private memory, and the process's peak",
-        (VARIANT, CHART, *(Column(title) for title in titles)),
-        tuple(
-            _memory_row(row, row.memory, scale, runtime=runtime, repeated=repeated)
-            for row, runtime, repeated in grouped_by_variant([row for row in rows if row.memory])
-            if row.memory
-        ),
-        draw_scale(scale, " MB"),
-        definitions("Resident, private memory"),
+        known,
+        {
+            CHART: lambda row: Cell(chart=draw_segments(scale, _memory_bar(row))),
+            "Runtime": lambda row: megabytes(_memory(row).runtime_resident),
+            "Model": lambda row: megabytes(_memory(row).model_resident),
+            "Of it private": lambda row: megabytes(_memory(row).model_private),
+            "Peak of process": lambda row: megabytes(_memory(row).peak_resident),
+        },
+        scale=draw_scale(scale, " MB"),
+        terms=definitions("Resident, private memory"),
     )
 
 
-def _memory_row(
-    row: Row, memory: MemoryUse, scale: Scale, *, runtime: str, repeated: bool
-) -> TableRow:
-    runtime_end = memory.runtime_resident / 1e6
-    model_end = runtime_end + memory.model_resident / 1e6
-    bar = (
-        BarSegment("runtime", 0.0, runtime_end),
-        BarSegment(filled_style(row), runtime_end, model_end),
+def _memory(row: Row) -> MemoryUse:
+    assert row.memory is not None  # the table has rows with it only
+    return row.memory
+
+
+def _memory_bar(row: Row) -> tuple[BarSegment, BarSegment]:
+    """What the runtime takes, then what the model adds, in MB."""
+    runtime = _memory(row).runtime_resident / 1e6
+    return (
+        BarSegment("runtime", 0.0, runtime),
+        BarSegment(filled_style(row), runtime, runtime + _memory(row).model_resident / 1e6),
     )
-    cells: list[Cell | str] = [
-        Cell(chart=draw_segments(scale, bar)),
-        megabytes(memory.runtime_resident),
-        megabytes(memory.model_resident),
-        megabytes(memory.model_private),
-        megabytes(memory.peak_resident),
-    ]
-    return variant_row(row, cells, note=runtime, repeated=repeated)
 
 
 def memory_metrics(rows: Sequence[Row]) -> list[str]:

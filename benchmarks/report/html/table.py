@@ -6,7 +6,7 @@ On a narrow screen each row becomes a block in which every cell is preceded by i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
@@ -17,6 +17,7 @@ from benchmarks.report.html.styles import swatch
 from benchmarks.report.runtime_names import runtime_name, several_runtimes
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
 
+EMPTY = Markup()
 Tone = Literal["", "good", "attention"]
 
 
@@ -43,7 +44,7 @@ class Cell:
     text: str = ""
     notes: tuple[str, ...] = ()
     tone: Tone = ""
-    chart: Markup = field(default_factory=Markup)
+    chart: Markup = EMPTY
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TableRow:
 
     name: str
     cells: tuple[Cell, ...]
-    mark: Markup = field(default_factory=Markup)
+    mark: Markup = EMPTY
     notes: tuple[str, ...] = ()
     repeated: bool = False
 
@@ -80,7 +81,7 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
-    scale: Markup = field(default_factory=Markup)
+    scale: Markup = EMPTY
     terms: tuple[Definition, ...] = ()
 
     @property
@@ -98,6 +99,7 @@ def results_table(
     rows: Sequence[Row],
     values: Mapping[Column | str, Value],
     *,
+    scale: Markup = EMPTY,
     terms: tuple[Definition, ...] = (),
 ) -> Table:
     """A table with a line for each row of the results.
@@ -107,6 +109,7 @@ def results_table(
         rows: Rows of the results, sorted by threshold; with more than one threshold among them,
             each line says its own.
         values: What stands under each title.
+        scale: Numbers of the scale that the charts share.
         terms: What the words in it mean.
     """
     several = len({row.min_photos for row in rows}) > 1
@@ -120,6 +123,7 @@ def results_table(
             variant_row(row, [value(row) for _, value in pairs], note=runtime, repeated=repeated)
             for row, runtime, repeated in grouped_by_variant(rows)
         ),
+        scale=scale,
         terms=terms,
     )
 
