@@ -33,7 +33,7 @@ _NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayOutput:
     """An output that is a plain array.
 
     Attributes:
@@ -102,7 +102,7 @@ def convert_coreml(
 def convert_arrays(
     network: nn.Module,
     contract: Preprocessing,
-    outputs: Mapping[str, Array],
+    outputs: Mapping[str, ArrayOutput],
     *,
     description: ModelDescription,
     user_defined: dict[str, str],

@@ -21,7 +21,7 @@ from export.network.graph import Layer
 STEPS = 127
 """Steps from zero to a channel's largest weight; the same on both sides."""
 
-CLIPS = tuple(1 - i / 40 for i in range(21))
+CLIP_CANDIDATES = tuple(1 - i / 40 for i in range(21))
 """Shares of the largest weight that a channel's range is tried with: 1 to 0.5."""
 
 DAMPING = 0.01
@@ -139,7 +139,7 @@ class QuantisedLayer:
     bias: Tensor | None
 
 
-def round_layer(
+def quantise_layer(
     layer: Layer, moments: LayerStatistics, *, correct_bias: bool = True
 ) -> QuantisedLayer:
     """Rounds a layer's weights and corrects its bias.
@@ -174,7 +174,7 @@ def corrected_bias(layer: Layer, weight: Tensor, moments: LayerStatistics) -> Te
 
 
 def _scales(weight: Tensor, variance: Tensor) -> Tensor:
-    """Each channel's scale `[G, O, 1]`, of those in `CLIPS` the one with the least error.
+    """Each channel's scale `[G, O, 1]`, of those in `CLIP_CANDIDATES` the one with the least error.
 
     Args:
         weight: `[G, O, K]`.
@@ -183,7 +183,7 @@ def _scales(weight: Tensor, variance: Tensor) -> Tensor:
     largest = weight.abs().amax(dim=-1, keepdim=True).clamp_min(1e-12)
     best = largest / STEPS
     least = torch.full_like(best, torch.inf)
-    for clip in CLIPS:
+    for clip in CLIP_CANDIDATES:
         scale = largest * clip / STEPS
         rounded = (weight / scale).round().clamp(-STEPS, STEPS) * scale
         error = ((rounded - weight).square() * variance).sum(dim=-1, keepdim=True)
@@ -202,10 +202,10 @@ def _round(weight: Tensor, covariance: Tensor, scale: Tensor) -> Tensor:
         ends = pinned[:, :, place]
         return torch.where(ends.isnan(), values.round().clamp(-STEPS, STEPS), ends)
 
-    return round_in_turn(left, covariance, nearest)
+    return round_with_compensation(left, covariance, nearest)
 
 
-def round_in_turn(
+def round_with_compensation(
     weight: Tensor, covariance: Tensor, nearest: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
     """Rounds the weights of one input after the other, so that outputs change least.

@@ -15,14 +15,13 @@ from torch import Tensor, fx, nn
 from export.network.graph import Graph, Layer, Node
 from export.quantise.activation_ranges import (
     SIGMOID,
+    ActivationInput,
     Range,
-    before_curve,
-    extremes,
-    in_8_bits,
-    ratio_db,
-    rows_of,
+    RangeObserver,
+    fake_quantise,
+    sqnr_db,
 )
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, round_layer
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, quantise_layer
 
 _BATCH = 16
 _MOST_VALUES = 12 * 10**7
@@ -39,15 +38,15 @@ class LayerReport:
 
     Attributes:
         name: Its name in the network.
-        ratio_db: Signal-to-noise ratio of its output with everything before it rounded too.
+        sqnr_db: Signal-to-noise ratio of its output with everything before it rounded too.
     """
 
     name: str
-    ratio_db: float
+    sqnr_db: float
 
 
 @dataclass(frozen=True)
-class RoundedNetwork:
+class QuantisedLayers:
     """A network whose layers hold rounded weights, as float32.
 
     Attributes:
@@ -65,17 +64,17 @@ class RoundedNetwork:
     @property
     def worst(self) -> LayerReport:
         """The layer with the lowest ratio."""
-        return min(self.reports, key=lambda report: report.ratio_db)
+        return min(self.reports, key=lambda report: report.sqnr_db)
 
 
-def round_network(
+def quantise_layers(
     graph: Graph,
     photos: NDArray[np.uint8],
     *,
     activations: bool,
     kept: frozenset[str] = frozenset(),
-    work: Work = round_layer,
-) -> RoundedNetwork:
+    work: Work = quantise_layer,
+) -> QuantisedLayers:
     """Rounds every layer's weights and corrects its bias.
 
     Two copies of the network run side by side: one in float32 and one with everything rounded
@@ -95,7 +94,7 @@ def round_network(
         run = _Run(graph, pixels, activations=activations, kept=kept, work=work)
         for node in graph.nodes:
             run.step(node)
-        return RoundedNetwork(run.layers, run.ranges, tuple(run.reports), len(pixels))
+        return QuantisedLayers(run.layers, run.ranges, tuple(run.reports), len(pixels))
 
 
 def _largest_output(graph: Graph, photo: Tensor) -> int:
@@ -128,14 +127,14 @@ class _Run:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
-        self.integer = graph.eight_bit_steps() if activations else set()
-        self.beginning = graph.beginning()
+        self.integer = graph.int8_nodes() if activations else set()
+        self.beginning = graph.float_stem()
         self.activations = activations
         self.kept = kept
         self.work = work
         self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
-        self.wanted: dict[Node, Batches] = {}
-        self.found: dict[Node, Batches] = {}
+        self.exact_values: dict[Node, Batches] = {}
+        self.rounded_values: dict[Node, Batches] = {}
         self.layers: dict[str, QuantisedLayer] = {}
         self.ranges: dict[str, Range] = {}
         self.reports: list[LayerReport] = []
@@ -144,28 +143,27 @@ class _Run:
         """Runs one step in both copies and forgets what is not read any more."""
         if node.op == "output":
             return
-        self.wanted[node] = self._evaluate(self.graph, node, self.wanted)
+        self.exact_values[node] = self._evaluate(self.graph, node, self.exact_values)
         layer = self.graph.layer(node)
         if layer is not None:
             self._round(node)
-        self.found[node] = self._evaluate(self.rounded, node, self.found)
+        self.rounded_values[node] = self._evaluate(self.rounded, node, self.rounded_values)
         if node in self.integer:
-            span = self._span(node)
-            self.ranges[node.name] = span
-            for batch, values in enumerate(self.found[node]):
-                self.found[node][batch] = in_8_bits(values, span)
+            span = self.ranges[node.name] = self._range(node)
+            for batch, values in enumerate(self.rounded_values[node]):
+                self.rounded_values[node][batch] = fake_quantise(values, span)
         if layer is not None:
             self.reports.append(LayerReport(str(node.target), self._ratio(node)))
         for used in node.all_input_nodes:
             if self.last[used] is node:
-                del self.wanted[used], self.found[used]
+                del self.exact_values[used], self.rounded_values[used]
 
     def _round(self, node: Node) -> None:
         layer, target = self.graph.layer(node), self.rounded.layer(node)
         assert layer is not None and target is not None
         moments = LayerStatistics.of(layer)
         (source,) = node.all_input_nodes
-        pairs = zip(self.found[source], self.wanted[node], strict=True)
+        pairs = zip(self.rounded_values[source], self.exact_values[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):
             moments.add(layer, inputs, outputs, seed=seed)
         work = keep_layer if str(node.target) in self.kept else self.work
@@ -177,19 +175,22 @@ class _Run:
 
     def _ratio(self, node: Node) -> float:
         """Of a layer's output, or of what a SiLU or sigmoid makes of it."""
-        curve = self.graph.curve(node) or torch.clone
-        pairs = zip(self.wanted[node], self.found[node], strict=True)
-        return ratio_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
+        curve = self.graph.activation(node) or torch.clone
+        pairs = zip(self.exact_values[node], self.rounded_values[node], strict=True)
+        return sqnr_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
 
-    def _span(self, node: Node) -> Range:
-        """The range of a step's int8 output, as the full-integer form has it."""
+    def _range(self, node: Node) -> Range:
+        """The range of a node's int8 output, as the full-integer form has it."""
         if self.graph.is_sigmoid(node):
             return SIGMOID
-        found, curve = self.found[node], self.graph.curve(node)
-        if curve is None:
-            return extremes(found)
-        rows = torch.cat([rows_of(part.movedim(1, -1), len(found)) for part in found])
-        return before_curve(rows, extremes(found), curve, self.graph.reach(node))
+        batches, activation = self.rounded_values[node], self.graph.activation(node)
+        inputs = {}
+        if activation is not None:
+            inputs[node] = ActivationInput(activation, self.graph.channel_importance(node))
+        observer = RangeObserver(inputs, batches=len(batches))
+        for values in batches:
+            observer.observe(node, values.movedim(1, -1))
+        return observer.ranges()[node]
 
     def _evaluate(self, graph: Graph, node: Node, values: dict[Node, Batches]) -> Batches:
         if node.op == "placeholder":
@@ -200,14 +201,14 @@ class _Run:
         if integer and graph.is_silu(node):
             # TFLite has no SiLU: the sigmoid is a tensor of its own, before it is multiplied.
             read = values[node.all_input_nodes[0]]
-            return [part * in_8_bits(torch.sigmoid(part), SIGMOID) for part in read]
+            return [part * fake_quantise(torch.sigmoid(part), SIGMOID) for part in read]
         return [
-            call(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
+            run_node(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
             for batch in range(len(self.batches))
         ]
 
 
-def call(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
+def run_node(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
     """Runs one step that calls something.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.network.graph import Graph, Layer, Node
-from export.quantise.layerwise import RoundedNetwork, call
+from export.quantise.layerwise import QuantisedLayers, run_node
 
 TARGET_DB = 50.0
 """Signal-to-noise ratio of the logits that is aimed at, as the sum of the layers' own noises."""
@@ -24,8 +24,8 @@ most 0.34 of a float32 file."""
 _PHOTOS, _BATCH = 16, 4
 
 
-def layers_to_keep(
-    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8], *, most: float = MOST_FLOAT
+def layers_kept_in_float(
+    graph: Graph, rounded: QuantisedLayers, photos: NDArray[np.uint8], *, most: float = MOST_FLOAT
 ) -> frozenset[str]:
     """Names of the layers that do most damage for their size when they are rounded.
 
@@ -68,7 +68,7 @@ def _without_overwriting(graph: Graph) -> Graph:
 
 
 def _noises(
-    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8]
+    graph: Graph, rounded: QuantisedLayers, photos: NDArray[np.uint8]
 ) -> tuple[dict[str, float], float]:
     """Sum of the squared changes of the logits for each layer's rounding, and that of the logits.
 
@@ -115,7 +115,7 @@ def _run(graph: Graph, values: dict[Node, Any], batch: Tensor) -> dict[Node, Any
         elif node.op == "get_attr":
             values[node] = getattr(graph.module, str(node.target))
         else:
-            values[node] = call(graph, node, values.__getitem__)
+            values[node] = run_node(graph, node, values.__getitem__)
     return values
 
 

@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.network.graph import Layer
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, corrected_bias, round_in_turn
+from export.quantise.gptq import (
+    LayerStatistics,
+    QuantisedLayer,
+    corrected_bias,
+    round_with_compensation,
+)
 
 _SPREAD, _BIAS = 2.0**-10, 2.0**-12
 """Smallest scale as a share of the layer's largest, and of what a channel's bias is in units of the
@@ -83,7 +88,7 @@ def palettiser(bits: int) -> Callable[[Layer, LayerStatistics], PalettisedLayer]
     return palettise
 
 
-def no_smaller(layer: Layer, bits: int) -> bool:
+def palette_is_no_smaller(layer: Layer, bits: int) -> bool:
     """Whether a palette and its scales would take as much room as weights in float16."""
     palette = layer.weight.numel() * bits // 8 + 2 * 2**bits + 2 * len(layer.weight)
     return bool(palette >= 2 * layer.weight.numel())
@@ -105,7 +110,7 @@ def _palettise(layer: Layer, moments: LayerStatistics, bits: int) -> Palette:
     def nearest(column: Tensor, _place: int) -> Tensor:
         return book[torch.searchsorted(between, column.contiguous())]
 
-    found = round_in_turn(normalised, covariance, nearest)
+    found = round_with_compensation(normalised, covariance, nearest)
     indices = torch.searchsorted(between, found.reshape(layer.weight.shape))
     return Palette(values, indices.to(torch.uint8).numpy(), (scale / unit).half().numpy())
 

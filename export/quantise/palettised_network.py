@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
-from export.quantise.layerwise import RoundedNetwork, round_network
-from export.quantise.mixed_precision import layers_to_keep
-from export.quantise.palette import Palette, PalettisedLayer, no_smaller, palettiser
+from export.quantise.layerwise import QuantisedLayers, quantise_layers
+from export.quantise.mixed_precision import layers_kept_in_float
+from export.quantise.palette import Palette, PalettisedLayer, palette_is_no_smaller, palettiser
 from export.quantise.quantised_network import QuantisedNetwork
 from mobile_assets.errors import CheckFailedError
 
@@ -52,10 +52,12 @@ def palettise(network: FoldedNetwork, photos: NDArray[np.uint8], *, bits: int) -
             f"found for their weights. Leave coreml-palette{bits} out with --variants."
         )
     work = palettiser(bits)
-    large = frozenset(n for n, layer in graph.layers().items() if no_smaller(layer, bits))
-    first = round_network(graph, photos[:_FIRST], activations=False, kept=large, work=work)
-    kept = large | layers_to_keep(graph, first, photos, most=MOST_FLOAT)
-    rounded = round_network(graph, photos, activations=False, kept=kept, work=work)
+    large = frozenset(
+        n for n, layer in graph.layers().items() if palette_is_no_smaller(layer, bits)
+    )
+    first = quantise_layers(graph, photos[:_FIRST], activations=False, kept=large, work=work)
+    kept = large | layers_kept_in_float(graph, first, photos, most=MOST_FLOAT)
+    rounded = quantise_layers(graph, photos, activations=False, kept=kept, work=work)
     found = rounded.layers
     return PalettisedNetwork(
         network=with_layers(network, {name: (one.weight, one.bias) for name, one in found.items()}),
@@ -68,7 +70,7 @@ def palettise(network: FoldedNetwork, photos: NDArray[np.uint8], *, bits: int) -
 
 
 def _notes(
-    graph: Graph, rounded: RoundedNetwork, kept: frozenset[str], bits: int
+    graph: Graph, rounded: QuantisedLayers, kept: frozenset[str], bits: int
 ) -> tuple[str, ...]:
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     share = sum(sizes[name] for name in kept) / sum(sizes.values())
@@ -80,8 +82,8 @@ def _notes(
         f"after the other, so that outputs for {rounded.photos} calibration photos change least, "
         "and biases make good what is left on average.",
         f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
-        f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
-        f"{rounded.reports[-1].ratio_db:.1f} dB.",
+        f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
+        f"{rounded.reports[-1].sqnr_db:.1f} dB.",
     ]
     if kept:
         notes.insert(

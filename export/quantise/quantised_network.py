@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
 from export.quantise.channel_equalisation import equalise
-from export.quantise.layerwise import round_network
-from export.quantise.mixed_precision import layers_to_keep
+from export.quantise.layerwise import quantise_layers
+from export.quantise.mixed_precision import layers_kept_in_float
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ def quantise(
         )
         return QuantisedNetwork(network, (note,))
     equal = equalise(graph, photos) if activations else 0
-    kept = graph.beginning_layers() if activations else frozenset[str]()
-    rounded = round_network(graph, photos, activations=activations, kept=kept)
+    kept = graph.float_stem_layers() if activations else frozenset[str]()
+    rounded = quantise_layers(graph, photos, activations=activations, kept=kept)
     if not activations:
-        kept = layers_to_keep(graph, rounded, photos)
+        kept = layers_kept_in_float(graph, rounded, photos)
         if kept:  # the others are rounded for what they read now
-            rounded = round_network(graph, photos, activations=activations, kept=kept)
+            rounded = quantise_layers(graph, photos, activations=activations, kept=kept)
     layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
     notes = [
         f"The weights of {len(layers) - len(kept)} layers are rounded to 8 bits one layer after "
@@ -74,8 +74,8 @@ def quantise(
     worst = rounded.worst
     notes.append(
         f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
-        f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
-        f"{rounded.reports[-1].ratio_db:.1f} dB."
+        f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
+        f"{rounded.reports[-1].sqnr_db:.1f} dB."
     )
     return QuantisedNetwork(with_layers(network, layers), tuple(notes), kept)
 

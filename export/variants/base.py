@@ -13,7 +13,7 @@ from mobile_assets.files import sha256_path, size_of
 
 FILE_STEM = "artefact-id"
 
-Ends = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+InputsAndOutputs = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
 
 
 class Exporter(ABC):
@@ -57,5 +57,5 @@ class Exporter(ABC):
         return material.source(self.rounding)
 
     @abstractmethod
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> InputsAndOutputs:
         """Writes and checks the file or package; gives its inputs and outputs."""

@@ -9,7 +9,7 @@ from export.coreml import structure
 from export.network.fold import run_photos
 from export.quantise.palettised_network import PalettisedNetwork
 from export.quantise.quantised_network import QuantisedNetwork
-from export.variants.base import Ends, Exporter
+from export.variants.base import Exporter, InputsAndOutputs
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
 
@@ -24,7 +24,7 @@ class _CoreML(Exporter):
     suffix = "mlpackage"
     float32: ClassVar[bool] = False
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> InputsAndOutputs:
         """Converts, saves and checks the structure of what was saved."""
         from export.coreml.convert import convert_coreml, save_package
 
@@ -120,7 +120,7 @@ class CoreMLPalette(_CoreML):
         """The network whose weights are of palettes."""
         return material.palettised(self.bits)
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> InputsAndOutputs:
         """Finds palettes, compares with the network, converts and checks what was saved."""
         from export.coreml.convert import save_package
         from export.coreml.palettisation import check_palettes, convert_palettised
@@ -161,7 +161,7 @@ class CoreMLW8A8(_CoreML):
     )
     tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.9)
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> InputsAndOutputs:
         """Rounds activations, compares with the network, converts and checks what was saved."""
         from export.coreml.convert import save_package
         from export.coreml.w8a8 import check_rounding, convert_w8a8

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.fold import ChannelsLast, FoldedNetwork
 from export.tflite import flatbuffer
 from export.tflite.convert import run_tflite, to_float16
@@ -131,7 +131,9 @@ def write_embedding(material: BuildContext, bundle: Path, of: Format) -> Auxilia
 
 
 def _write_package(parts: SplitNetwork, material: BuildContext, path: Path) -> None:
-    told = Array("float32", "What the photo shows, as a row of length 1; products are cosines.")
+    told = ArrayOutput(
+        "float32", "What the photo shows, as a row of length 1; products are cosines."
+    )
     model = convert_arrays(
         parts.embedding,
         material.contract,
@@ -156,7 +158,9 @@ def _convert(network: FoldedNetwork, contract: Preprocessing, description: str) 
         sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
         wrapped = _EmbeddingModel(network).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
-    return flatbuffer.label_ends(content, description=description, outputs=(EMBEDDING_NAME,))
+    return flatbuffer.name_inputs_and_outputs(
+        content, description=description, outputs=(EMBEDDING_NAME,)
+    )
 
 
 def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from export.tflite import flatbuffer
 from export.tflite.metadata import embed
-from export.variants.base import Ends, Exporter
+from export.variants.base import Exporter, InputsAndOutputs
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.errors import CheckFailedError
@@ -21,7 +21,7 @@ class _TFLite(Exporter):
     tolerance: ClassVar[Tolerance]
     input_type: ClassVar[str] = "float32"
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, material: BuildContext, path: Path) -> InputsAndOutputs:
         """Converts, embeds labels and metadata, and compares with the network."""
         from export.tflite.convert import run_tflite
 
@@ -37,7 +37,7 @@ class _TFLite(Exporter):
     def convert(self, material: BuildContext) -> bytes:
         """The TFLite file without metadata."""
 
-    def _check_ends(self, ends: Ends, material: BuildContext) -> None:
+    def _check_ends(self, ends: InputsAndOutputs, material: BuildContext) -> None:
         contract = material.contract
         shapes = (1, contract.height, contract.width, 3), (1, len(material.labels))
         expected = [("image", self.input_type, shapes[0]), ("probabilities", "float32", shapes[1])]

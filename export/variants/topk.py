@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.fold import ChannelsLast, FoldedNetwork
 from export.tflite import flatbuffer
 from export.tflite.convert import run_tflite, to_float16
@@ -120,7 +120,9 @@ def _write_file(material: BuildContext, path: Path, top: int) -> None:
         wrapped = _TopKChannelsLast(material.network, top).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
     description = f"{material.description.name}: the best {top}"
-    content = to_float16(flatbuffer.label_ends(content, description=description, outputs=OUTPUTS))
+    content = to_float16(
+        flatbuffer.name_inputs_and_outputs(content, description=description, outputs=OUTPUTS)
+    )
     fact = material.user_defined[LABELS_FACT].encode()
     content = flatbuffer.add_metadata_buffer(content, name=LABELS_FACT, data=fact)
     whole = run_tflite(to_float16(material.float32), material.probe)
@@ -132,8 +134,8 @@ def _write_file(material: BuildContext, path: Path, top: int) -> None:
 
 def _write_package(material: BuildContext, path: Path, top: int) -> None:
     outputs = {
-        INDICES_NAME: Array("int32", "Class indices of the best objects, best first."),
-        OUTPUT_NAME: Array("float32", "Their probabilities; those of all objects sum to 1."),
+        INDICES_NAME: ArrayOutput("int32", "Class indices of the best objects, best first."),
+        OUTPUT_NAME: ArrayOutput("float32", "Their probabilities; those of all objects sum to 1."),
     }
     model = convert_arrays(
         _TopK(material.network, top),

@@ -10,7 +10,7 @@ from many_objects import tiny_bundle
 
 from benchmarks.runtimes.litert_runtime import open_litert
 from export.bundle.delegates import DelegateView, delegate_table, delegate_views, delegated, rules
-from export.tflite.flatbuffer import operator_names
+from export.tflite.graph import operator_names
 from export.variants.operations import Operation, operations
 from mobile_assets.bundle import Bundle
 

@@ -20,7 +20,7 @@ from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.runtimes.auxiliary_models import answers, executors
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.description import ModelDescription
 from export.network.fold import fold_network
 from export.tflite.convert import interpreter, run_tflite
@@ -161,7 +161,7 @@ def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_
         model = convert_arrays(
             kind(),
             info.preprocessing,
-            {"embedding": Array("float32", "a row")},
+            {"embedding": ArrayOutput("float32", "a row")},
             description=ModelDescription("n", "d", "1", "a", "l"),
             user_defined={},
             exact_rows=True,

@@ -25,7 +25,9 @@ from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork, fold_network
 from export.quantise.calibration_photos import calibration_order, calibration_photos
 from export.tflite import flatbuffer
+from export.tflite.activation_functions import ActivationGraph
 from export.tflite.convert import activation_ranges, run_tflite, to_int8
+from export.tflite.graph import operator_names
 from export.tflite.metadata import embed, read_metadata
 from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.bundle import Bundle, Recommendation, Variant
@@ -231,9 +233,9 @@ def test_tflite_answers_as_torch(
 
 
 def test_graphs_are_lean(bundle: Bundle) -> None:
-    float32 = flatbuffer.operator_names(content(bundle, "tflite-float32"))
+    float32 = operator_names(content(bundle, "tflite-float32"))
     assert float32["TRANSPOSE"] == 0 and float32["SOFTMAX"] == 1
-    int8 = flatbuffer.operator_names(content(bundle, "tflite-int8"))
+    int8 = operator_names(content(bundle, "tflite-int8"))
     # One way in and one way out, and the first layers, which a SiLU leaves in float: any other
     # layer left in float would need more of both.
     assert int8["QUANTIZE"] == 2 and int8["DEQUANTIZE"] == 2 and int8["TRANSPOSE"] == 0
@@ -242,13 +244,11 @@ def test_graphs_are_lean(bundle: Bundle) -> None:
 def test_int8_everywhere_but_at_both_ends(bundle: Bundle) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.tflite.activation_functions import ActivationFile
-
     graph = flatbuffer.read_model(content(bundle, "tflite-int8")).subgraphs[0]
     types = [graph.tensors[int(op.outputs[0])].type for op in graph.operators]
     # DEQUANTIZE, last layer, softmax
     assert types[-3:] == [schema.TensorType.FLOAT32] * 3
-    first = len(ActivationFile(content(bundle, "tflite-float32")).beginning())
+    first = len(ActivationGraph(content(bundle, "tflite-float32")).float_stem())
     assert 0 < first < len(types) / 2
     # The photo as int8, and as float for the first layers
     assert types[0] == schema.TensorType.INT8

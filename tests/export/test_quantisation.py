@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from export.network.fold import FoldedNetwork, _Padded, fold_network
 from export.network.graph import Graph, trace, with_layers
 from export.quantise import mixed_precision
-from export.quantise.activation_ranges import extremes, in_8_bits, ratio_db
+from export.quantise.activation_ranges import fake_quantise, min_max, sqnr_db
 from export.quantise.channel_equalisation import equalise
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, round_layer
-from export.quantise.layerwise import round_network
-from export.quantise.mixed_precision import MOST_FLOAT, layers_to_keep
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, quantise_layer
+from export.quantise.layerwise import quantise_layers
+from export.quantise.mixed_precision import MOST_FLOAT, layers_kept_in_float
 from export.quantise.quantised_network import QuantisedNetwork, quantise
 from export.tflite import flatbuffer
 from export.tflite.convert import (
@@ -31,6 +31,7 @@ from export.tflite.convert import (
     to_int8,
     to_int8_weights,
 )
+from export.tflite.graph import TFLiteGraph
 from mobile_assets.preprocessing import Preprocessing
 from train.model import build_model
 
@@ -144,7 +145,7 @@ def ratio(content: bytes, network: FoldedNetwork, photos: NDArray[np.uint8]) -> 
     found = torch.log(torch.from_numpy(run_tflite(content, photos)).clamp_min(1e-12))
     wanted = network(to_torch(photos))
     centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, found)]
-    return ratio_db([(centred[0], centred[1])])
+    return sqnr_db([(centred[0], centred[1])])
 
 
 def correlated(count: int, width: int) -> Tensor:
@@ -160,12 +161,12 @@ def test_rounding_minds_what_goes_together() -> None:
     inputs, unseen = torch.split(correlated(4096, 64), 2048)
     moments = LayerStatistics.of(layer)
     moments.add(layer, inputs, layer(inputs), seed=0)
-    found = round_layer(layer, moments)
+    found = quantise_layer(layer, moments)
     scale = layer.weight.abs().amax(dim=1, keepdim=True) / 127
     nearest = (layer.weight / scale).round() * scale
     assert found.bias is not None
-    careful = ratio_db([(layer(unseen), nn.functional.linear(unseen, found.weight, found.bias))])
-    plain = ratio_db([(layer(unseen), nn.functional.linear(unseen, nearest, layer.bias))])
+    careful = sqnr_db([(layer(unseen), nn.functional.linear(unseen, found.weight, found.bias))])
+    plain = sqnr_db([(layer(unseen), nn.functional.linear(unseen, nearest, layer.bias))])
     assert careful > plain + 6
 
 
@@ -175,7 +176,7 @@ def test_rounded_weights_are_steps_that_everyone_finds() -> None:
     moments = LayerStatistics.of(layer)
     inputs = torch.rand(4, 6, 9, 9)
     moments.add(layer, inputs, layer(inputs), seed=0)
-    weight = round_layer(layer, moments).weight.flatten(1)
+    weight = quantise_layer(layer, moments).weight.flatten(1)
     steps = weight / (weight.abs().amax(dim=1, keepdim=True) / 127)
     torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
     assert not torch.equal(weight, layer.weight.flatten(1))
@@ -190,7 +191,7 @@ def test_bias_makes_good_a_shift_of_the_inputs() -> None:
     moments.add(layer, shifted, layer(inputs), seed=0)
     error = {}
     for on in (False, True):
-        found = round_layer(layer, moments, correct_bias=on)
+        found = quantise_layer(layer, moments, correct_bias=on)
         answers = nn.functional.linear(shifted, found.weight, found.bias)
         error[on] = float((answers - layer(inputs)).mean(dim=0).abs().max())
     assert error[True] < 1e-5 and error[False] > 0.05
@@ -224,12 +225,12 @@ def test_inputs_are_those_that_the_layer_reads(conv: Any) -> None:
 
 def test_8_bits() -> None:
     values = [torch.linspace(-1, 3, 2000)]
-    span = extremes(values)
-    error = (in_8_bits(values[0], span) - values[0]).abs().max()
+    span = min_max(values)
+    error = (fake_quantise(values[0], span) - values[0]).abs().max()
     assert span == (-1, 3) and error <= 4 / 255 / 2 * 1.01
-    assert in_8_bits(torch.zeros(1), span) == 0
-    assert extremes([torch.ones(3)]) == (0, 1)
-    clipped = in_8_bits(torch.tensor([9.0]), span)
+    assert fake_quantise(torch.zeros(1), span) == 0
+    assert min_max([torch.ones(3)]) == (0, 1)
+    clipped = fake_quantise(torch.tensor([9.0]), span)
     assert clipped == pytest.approx(3, abs=0.02)
 
 
@@ -369,16 +370,16 @@ def test_damage_is_found_where_it_is(
 ) -> None:
     graph = trace(network)
     assert graph is not None
-    before = round_network(graph, calibration, activations=False)
+    before = quantise_layers(graph, calibration, activations=False)
     silent, last = graph.layers()["body.6"], graph.layers()["body.10"]
     with torch.no_grad():  # weights of an input that is never seen take all steps of the others
         assert silent.bias is not None
         silent.bias[0] = -1e3
         last.weight[:, 0] = 100.0
-    after = round_network(graph, calibration, activations=False)
+    after = quantise_layers(graph, calibration, activations=False)
     assert before.reports[-1].name == after.reports[-1].name == "body.10"
-    assert after.reports[-1].ratio_db < before.reports[-1].ratio_db - 6
-    assert after.worst.ratio_db == min(report.ratio_db for report in after.reports)
+    assert after.reports[-1].sqnr_db < before.reports[-1].sqnr_db - 6
+    assert after.worst.sqnr_db == min(report.sqnr_db for report in after.reports)
 
 
 def test_the_most_damaging_weights_stay_in_float16(
@@ -392,10 +393,10 @@ def test_the_most_damaging_weights_stay_in_float16(
     assert graph is not None
     layers = graph.layers()
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-    plain = round_network(graph, calibration, activations=False)
-    kept = layers_to_keep(graph, plain, calibration)
+    plain = quantise_layers(graph, calibration, activations=False)
+    kept = layers_kept_in_float(graph, plain, calibration)
     assert kept and sum(sizes[name] for name in kept) <= MOST_FLOAT * sum(sizes.values())
-    mixed = round_network(graph, calibration, activations=False, kept=kept)
+    mixed = quantise_layers(graph, calibration, activations=False, kept=kept)
     for name, layer in layers.items():
         assert torch.equal(mixed.layers[name].weight, layer.weight) == (name in kept)
     # The bytes are better spent on these layers than on as many others.
@@ -403,11 +404,11 @@ def test_the_most_damaging_weights_stay_in_float16(
     others_kept = frozenset(rest[: len(kept)])
     found = {}
     for case, names in {"none": frozenset[str](), "best": kept, "others": others_kept}.items():
-        made = round_network(graph, calibration, activations=False, kept=names).layers
+        made = quantise_layers(graph, calibration, activations=False, kept=names).layers
         twin = with_layers(network, {n: (layer.weight, layer.bias) for n, layer in made.items()})
         wanted, answers = (part(to_torch(others)) for part in (network, twin))
         centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, answers)]
-        found[case] = ratio_db([(centred[0], centred[1])])
+        found[case] = sqnr_db([(centred[0], centred[1])])
     assert found["best"] > found["none"] + 3 and found["best"] > found["others"] + 2
 
 
@@ -420,14 +421,14 @@ def test_measuring_damage_changes_nothing_and_finds_it(
             module.inplace = True  # as timm's networks have them
     graph = trace(work)
     assert graph is not None
-    plain = round_network(graph, calibration, activations=False)
+    plain = quantise_layers(graph, calibration, activations=False)
     exact = {n: QuantisedLayer(layer.weight, layer.bias) for n, layer in graph.layers().items()}
     before = {n: layer.weight.clone() for n, layer in graph.layers().items()}
-    assert layers_to_keep(graph, replace(plain, layers=exact), calibration) == frozenset()
+    assert layers_kept_in_float(graph, replace(plain, layers=exact), calibration) == frozenset()
     one = "body.4.depthwise"
     shaken = QuantisedLayer(before[one] * torch.linspace(0.8, 1.2, 3), exact[one].bias)
     worse = exact | {one: shaken}
-    assert layers_to_keep(graph, replace(plain, layers=worse), calibration) == {one}
+    assert layers_kept_in_float(graph, replace(plain, layers=worse), calibration) == {one}
     assert all(torch.equal(layer.weight, before[n]) for n, layer in graph.layers().items())
 
 
@@ -458,7 +459,7 @@ def test_large_photos_are_fewer(network: FoldedNetwork, monkeypatch: pytest.Monk
     graph = trace(network)
     assert graph is not None
     monkeypatch.setattr(layerwise, "_MOST_VALUES", 2 * 64 * 16 * 16)
-    assert round_network(graph, pictures(9, seed=0), activations=True).photos == 2
+    assert quantise_layers(graph, pictures(9, seed=0), activations=True).photos == 2
 
 
 @pytest.mark.parametrize("head", ["paper", "embedding"])
@@ -468,8 +469,8 @@ def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
     network = fold_network(model, CONTRACT)
     graph = trace(network)
     assert graph is not None
-    tail = flatbuffer.float_tail(convert_float32(network, CONTRACT, description="x"))
-    dense = [node for node in graph.nodes if node in graph.tail() and graph.layer(node)]
+    tail = TFLiteGraph(convert_float32(network, CONTRACT, description="x")).float_tail()
+    dense = [node for node in graph.nodes if node in graph.float_tail() and graph.layer(node)]
     assert len(dense) == len(tail.layers)
     found = quantise(network, pictures(4, seed=0), activations=True)
     assert len(found.notes) > 1

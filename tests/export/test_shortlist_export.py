@@ -21,7 +21,7 @@ from benchmarks.studies.topk_latency import reading_costs
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
@@ -202,7 +202,7 @@ def replace_package(
     facts: dict[str, str] | None = None,
 ) -> None:
     """Another program in place of the short list's package, with hashes that fit."""
-    outputs = {"indices": Array("int32", "i"), "probabilities": Array("float32", "p")}
+    outputs = {"indices": ArrayOutput("int32", "i"), "probabilities": ArrayOutput("float32", "p")}
     model = convert_arrays(
         network,
         made.material.contract,
