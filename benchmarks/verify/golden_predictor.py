@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.runtimes import Pixels, runtimes
-from export.golden.vectors import GoldenPlan, Predictions
+from export.golden.photos import GoldenPlan, Predictions
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 

@@ -63,7 +63,7 @@ def convert_coreml(
     *,
     description: ModelDescription,
     user_defined: dict[str, str],
-    target: Any = None,
+    ios: int = 16,
     float32: bool = False,
     without_passes: tuple[str, ...] = (),
 ) -> Any:
@@ -89,7 +89,7 @@ def convert_coreml(
                 predicted_probabilities_output=_SCORES,
             ),
             compute_precision=ct.precision.FLOAT32 if float32 else _half_but(_in_float32),
-            minimum_deployment_target=target or ct.target.iOS16,
+            minimum_deployment_target=ct.target[f"iOS{ios}"],
             pass_pipeline=_pipeline(without_passes),
         )
         renamed = _rename_output(model)

@@ -207,7 +207,7 @@ class Graph:
     def float_tail(self) -> set[Node]:
         """The nodes from the last layer, or an embedding's layer, to the end.
 
-        They answer in float32 in the full-integer form; `export.tflite.graph.TFLiteGraph.float_tail`
+        They answer in float32 in the full-integer form; `TFLiteGraph.float_tail` of `export.tflite`
         finds the same in a file.
         """
         nodes = self.nodes

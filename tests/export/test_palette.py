@@ -27,7 +27,7 @@ from torch import nn
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.bundle.recommend import INTEGER, limits
 from export.coreml.convert import save_package
-from export.coreml.palettisation import ScaledPalette, check_palettes, convert_palettised
+from export.coreml.palettisation import ScaledPalette, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
 from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
@@ -296,11 +296,19 @@ def test_a_layer_that_is_stated_and_not_in_float16_is_refused(
 def test_a_missing_palette_is_noticed(
     package: Path, palettised: dict[int, PalettisedNetwork]
 ) -> None:
-    structure, palettes = read_structure(package), dict(palettised[6].palettes)
-    check_palettes(palettes, structure)
-    palettes.popitem()
-    with pytest.raises(CheckFailedError, match="palettes instead of"):
-        check_palettes(palettes, structure)
+    def check_count(count: int) -> None:
+        check_coreml(
+            package,
+            labels=LABELS,
+            contract=CONTRACT,
+            weights="palette6",
+            operations={"constexpr_lut_to_dense": count},
+        )
+
+    palettes = len(palettised[6].palettes)
+    check_count(palettes)
+    with pytest.raises(CheckFailedError, match=f"constexpr_lut_to_dense is {palettes} instead of"):
+        check_count(palettes - 1)
 
 
 def test_a_network_that_errs_is_not_exported(material: BuildContext, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.coreml.convert import convert_coreml, save_package
 from export.coreml.structure import check_coreml, read_structure
-from export.coreml.w8a8 import check_rounding, convert_w8a8
+from export.coreml.weight_quantisation import int8_weights
 from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
 from export.quantise.activation_ranges import sqnr_db
@@ -54,7 +54,8 @@ def package(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saved(twin: nn.Module, folder: Path) -> Path:
     """The twin as a package."""
     path = folder / "m.mlpackage"
-    save_package(convert_w8a8(twin, CONTRACT, LABELS, description=WORDS, user_defined={}), path)
+    model = convert_coreml(twin, CONTRACT, LABELS, description=WORDS, user_defined={}, ios=17)
+    save_package(int8_weights(model), path)
     return path
 
 
@@ -177,9 +178,16 @@ def test_packages_of_other_precision_are_refused(
     save_package(half, tmp_path / "half.mlpackage")
     with pytest.raises(CheckFailedError, match="layers' weights is"):
         check_coreml(tmp_path / "half.mlpackage", labels=LABELS, contract=CONTRACT, weights="w8a8")
-    check_rounding(twin, read_structure(package))
-    with pytest.raises(CheckFailedError, match="rounds 0 activations"):
-        check_rounding(twin, read_structure(tmp_path / "half.mlpackage"))
+    rounded = {"quantize": sum(isinstance(module, QuantizeDequantize) for module in twin.modules())}
+    check_coreml(package, labels=LABELS, contract=CONTRACT, weights="w8a8", operations=rounded)
+    with pytest.raises(CheckFailedError, match="number of quantize is 0 instead of"):
+        check_coreml(
+            tmp_path / "half.mlpackage",
+            labels=LABELS,
+            contract=CONTRACT,
+            weights="w8a8",
+            operations=rounded,
+        )
 
 
 def test_network_that_cannot_be_followed_is_refused() -> None:
