@@ -96,7 +96,7 @@ def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     tflite, coreml = info.companions
     assert (tflite.name, coreml.name) == ("tflite-embedding", "coreml-embedding")
     assert tflite.file in info.files and f"{coreml.file}/Manifest.json" in info.files
-    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     for one in info.companions:
         assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
             ("embedding", "float32", (1, SIZE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from benchmarks.studies.topk_latency import reading_costs
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
+from export.bundle.inputs import gather
 from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
@@ -52,22 +53,13 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def made(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    from export.bundle import writer
-
     folder = tmp_path_factory.mktemp("shortlist")
-    kept: list[BuildContext] = []
-    real = writer._material
-
-    def keep(*words: object) -> BuildContext:
-        kept.append(real(*words))  # type: ignore[arg-type]
-        return kept[-1]
-
     run = tiny_run(folder / "run", register_folder, OBJECTS)
     options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "_material", keep)
-        bundle = export_bundle(run, folder / "bundle", options=options, photos=register_folder)
-    return Exported(bundle, kept[0])
+    bundle = export_bundle(run, folder / "bundle", options=options, photos=register_folder)
+    named = replace(options, name=bundle.info.name)
+    inputs = gather(run, named, register_folder, None, lambda _sentence: None)
+    return Exported(bundle, inputs.context)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +97,7 @@ def test_it_is_the_beginning_of_the_sorted_whole_list(
 
 
 def test_it_is_recorded_and_told_of(made: Exported) -> None:
-    info, card = made.bundle.info, (made.bundle.folder / "README.md").read_text(encoding="utf-8")
+    info, card = made.bundle.info, (made.bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     assert [one.name for one in info.companions] == ["tflite-shortlist", "coreml-shortlist"]
     for one in info.companions:
         assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
