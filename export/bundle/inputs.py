@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.golden.photos import GoldenPhotoFile, GoldenPlan
+from export.golden.photos import GoldenPlan
+from export.golden.synthetic_photos import GoldenPhotoFile
 from export.network.description import ModelDescription
 from export.quantise.calibration_photos import (
     LoadedPhotos,

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export.golden.photos import GoldenPhotoFile, Predict, Predictions
+from export.golden.photos import Predict, Predictions
+from export.golden.synthetic_photos import GoldenPhotoFile
 from export.golden.tolerances import answering_tolerance, resizing_tolerance, tolerances
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError

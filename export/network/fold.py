@@ -122,8 +122,8 @@ def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork
         _fold_backbone(work, probe)
         work.head = _fold_temperature(_fold_head(work.head), work.temperature)
         network = _fold_normalisation(work, probe).eval()
-        expected, found = source(probe), network(probe)
-    error = float((expected - found).abs().max() / expected.abs().max().clamp_min(1e-6))
+        expected, folded = source(probe), network(probe)
+    error = float((expected - folded).abs().max() / expected.abs().max().clamp_min(1e-6))
     if not error <= FOLD_TOLERANCE:
         raise CheckFailedError(
             f"Folding the network for export changed its logits by {error:.1e} of the largest "

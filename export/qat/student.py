@@ -142,8 +142,7 @@ def make_student(network: FoldedNetwork, photos: NDArray[np.uint8]) -> Student |
     equalise(graph, photos)
     wanted = {name: layer.weight.detach().clone() for name, layer in graph.layers().items()}
     rounded = quantise_layers(graph, photos, activations=True)
-    layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
-    start = trace(with_layers(network, layers))
+    start = trace(with_layers(network, rounded.parameters))
     assert start is not None, "the same network with other numbers"
     inner = {node.name for node in int8_nodes(start)}
     ranges = {name: span for name, span in rounded.ranges.items() if name in inner}

@@ -1,4 +1,4 @@
-"""A network's layers in fewer bits, rounded one after the other on calibration photos."""
+"""A network's layers quantised one after the other on calibration photos."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, qu
 
 _BATCH = 16
 _MOST_VALUES = 12 * 10**7
-"""Largest size of one step's output over all photos; two or three of them are in memory at a time:
+"""Largest size of one node's output over all photos; two or three of them are in memory at a time:
 1.4 GB at most."""
 
 Batches = list[Any]
@@ -38,7 +38,8 @@ class LayerReport:
 
     Attributes:
         name: Its name in the network.
-        sqnr_db: Signal-to-noise ratio of its output with everything before it rounded too.
+        sqnr_db: Signal-to-quantisation-noise ratio of its output, with everything before it
+            rounded, too.
     """
 
     name: str
@@ -51,7 +52,7 @@ class QuantisedLayers:
 
     Attributes:
         layers: Every layer's weight, rounded unless it was to be kept, and its bias, by name.
-        ranges: Of the steps whose outputs are int8, by the step's name; empty if none are.
+        ranges: Of the nodes whose outputs are int8, by the node's name; empty if none are.
         reports: One of each layer, in the order in which they run.
         photos: How many photos were used.
     """
@@ -60,6 +61,11 @@ class QuantisedLayers:
     ranges: dict[str, Range]
     reports: tuple[LayerReport, ...]
     photos: int
+
+    @property
+    def parameters(self) -> dict[str, tuple[Tensor, Tensor | None]]:
+        """Weight and bias by the layer's name, as `export.network.graph.with_layers` takes them."""
+        return {name: (layer.weight, layer.bias) for name, layer in self.layers.items()}
 
     @property
     def worst(self) -> LayerReport:
@@ -77,16 +83,16 @@ def quantise_layers(
 ) -> QuantisedLayers:
     """Rounds every layer's weights and corrects its bias.
 
-    Two copies of the network run side by side: one in float32 and one with everything rounded
-    that was come to before. So each layer is rounded for the inputs that it will really read, and
-    makes good on average what the layers before it changed.
+    Two copies of the network run side by side: one in float32, and one in which everything before
+    the present layer is rounded. So the layer's Hessian is that of the inputs that it will really
+    read, and its bias makes good on average what the layers before it changed.
 
     Args:
         graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
         activations: Whether what lies between the layers is int8, too.
         kept: Names of layers that keep their weights; their biases are corrected as the others'.
-        work: Rounds a layer; to 8 bits unless it says otherwise.
+        work: Quantises a layer; to 8 bits unless another is given.
     """
     with torch.inference_mode():
         pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
@@ -98,7 +104,7 @@ def quantise_layers(
 
 
 def _largest_output(graph: Graph, photo: Tensor) -> int:
-    """Number of values of the largest output of any step, of one photo."""
+    """Number of values of the largest output of any node, of one photo."""
     sizes = [1]
 
     class Measure(fx.Interpreter):
@@ -113,7 +119,7 @@ def _largest_output(graph: Graph, photo: Tensor) -> int:
 
 
 class _Run:
-    """The two copies, from step to step."""
+    """The two copies, from node to node."""
 
     def __init__(
         self,
@@ -128,7 +134,7 @@ class _Run:
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
         self.integer = graph.int8_nodes() if activations else set()
-        self.beginning = graph.float_stem()
+        self.float_stem = graph.float_stem()
         self.activations = activations
         self.kept = kept
         self.work = work
@@ -140,7 +146,7 @@ class _Run:
         self.reports: list[LayerReport] = []
 
     def step(self, node: Node) -> None:
-        """Runs one step in both copies and forgets what is not read any more."""
+        """Runs one node in both copies and forgets what is not read any more."""
         if node.op == "output":
             return
         self.exact_values[node] = self._evaluate(self.graph, node, self.exact_values)
@@ -161,13 +167,13 @@ class _Run:
     def _round(self, node: Node) -> None:
         layer, target = self.graph.layer(node), self.rounded.layer(node)
         assert layer is not None and target is not None
-        moments = LayerStatistics.of(layer)
+        statistics = LayerStatistics.of(layer)
         (source,) = node.all_input_nodes
         pairs = zip(self.rounded_values[source], self.exact_values[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):
-            moments.add(layer, inputs, outputs, seed=seed)
+            statistics.add(layer, inputs, outputs, seed=seed)
         work = keep_layer if str(node.target) in self.kept else self.work
-        result = work(layer, moments)
+        result = work(layer, statistics)
         target.weight = nn.Parameter(result.weight, requires_grad=False)
         if result.bias is not None:
             target.bias = nn.Parameter(result.bias, requires_grad=False)
@@ -175,9 +181,10 @@ class _Run:
 
     def _ratio(self, node: Node) -> float:
         """Of a layer's output, or of what a SiLU or sigmoid makes of it."""
-        curve = self.graph.activation(node) or torch.clone
+        activation = self.graph.activation(node) or torch.clone
         pairs = zip(self.exact_values[node], self.rounded_values[node], strict=True)
-        return sqnr_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
+        # Cloned, since the activation may overwrite its input.
+        return sqnr_db((activation(a.clone()), activation(b.clone())) for a, b in pairs)
 
     def _range(self, node: Node) -> Range:
         """The range of a node's int8 output, as the full-integer form has it."""
@@ -197,7 +204,7 @@ class _Run:
             return self.batches
         if node.op == "get_attr":
             return [getattr(graph.module, str(node.target))] * len(self.batches)
-        integer = self.activations and graph is self.rounded and node not in self.beginning
+        integer = self.activations and graph is self.rounded and node not in self.float_stem
         if integer and graph.is_silu(node):
             # TFLite has no SiLU: the sigmoid is a tensor of its own, before it is multiplied.
             read = values[node.all_input_nodes[0]]
@@ -209,12 +216,12 @@ class _Run:
 
 
 def run_node(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
-    """Runs one step that calls something.
+    """Runs one node that calls something.
 
     Args:
         graph: The network.
-        node: The step.
-        value: Gives the values of the steps that it reads.
+        node: The node.
+        value: Gives the values of the nodes that it reads.
     """
     args: Any = fx.node.map_arg(node.args, value)
     options: Any = fx.node.map_arg(node.kwargs, value)

@@ -58,13 +58,14 @@ def palettise(network: FoldedNetwork, photos: NDArray[np.uint8], *, bits: int) -
     first = quantise_layers(graph, photos[:_FIRST], activations=False, kept=large, work=work)
     kept = large | layers_kept_in_float(graph, first, photos, most=MOST_FLOAT)
     rounded = quantise_layers(graph, photos, activations=False, kept=kept, work=work)
-    found = rounded.layers
     return PalettisedNetwork(
-        network=with_layers(network, {name: (one.weight, one.bias) for name, one in found.items()}),
+        network=with_layers(network, rounded.parameters),
         notes=_notes(graph, rounded, kept, bits),
         kept=kept,
         palettes={
-            name: one.palette for name, one in found.items() if isinstance(one, PalettisedLayer)
+            name: layer.palette
+            for name, layer in rounded.layers.items()
+            if isinstance(layer, PalettisedLayer)
         },
     )
 

@@ -57,15 +57,15 @@ def quantise(
         kept = layers_kept_in_float(graph, rounded, photos)
         if kept:  # the others are rounded for what they read now
             rounded = quantise_layers(graph, photos, activations=activations, kept=kept)
-    layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
+    layers = len(rounded.layers)
     notes = [
-        f"The weights of {len(layers) - len(kept)} layers are rounded to 8 bits one layer after "
+        f"The weights of {layers - len(kept)} layers are rounded to 8 bits one layer after "
         f"the other, so that outputs for {rounded.photos} calibration photos change least, and "
         "biases make good what is left on average: rounded to the nearest step, depthwise layers "
         "do most damage."
     ]
     if kept:
-        notes.append(_beginning_note(kept) if activations else _kept_note(graph, kept))
+        notes.append(_float_stem_note(kept) if activations else _kept_note(graph, kept))
     if equal:
         notes.append(
             f"Channels of {equal} sets of tensors without an activation are scaled to the same "
@@ -77,10 +77,10 @@ def quantise(
         f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
         f"{rounded.reports[-1].sqnr_db:.1f} dB."
     )
-    return QuantisedNetwork(with_layers(network, layers), tuple(notes), kept)
+    return QuantisedNetwork(with_layers(network, rounded.parameters), tuple(notes), kept)
 
 
-def _beginning_note(kept: frozenset[str]) -> str:
+def _float_stem_note(kept: frozenset[str]) -> str:
     return (
         f"The first {len(kept)} layers, up to the first without an activation, stay in float: "
         "behind a SiLU their channels differ by hundreds of times in size, so that 8 bits with one "

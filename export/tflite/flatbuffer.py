@@ -159,13 +159,13 @@ def _shorten_names(tensors: list[Any], outputs: tuple[str, ...]) -> None:
     The converter's names hold the class and the module of every layer around; in 8 bits they take
     as much as the biases.
     """
-    taken = {INPUT_NAME, *outputs}
+    used = {INPUT_NAME, *outputs}
     for tensor in tensors:
         short = _short_name(tensor.name.decode())
         unique, number = short, 1
-        while unique in taken:
+        while unique in used:
             unique, number = f"{short}~{number}", number + 1
-        taken.add(unique)
+        used.add(unique)
         tensor.name = unique.encode()
 
 

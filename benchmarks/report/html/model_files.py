@@ -117,7 +117,7 @@ def _accelerators(
             for view in of_variant
             if view.taken < view.total
         ),
-        tuple((view.name, view.said, view.source) for view in known.values()),
+        tuple((view.name, view.note, view.source) for view in known.values()),
     )
 
 
