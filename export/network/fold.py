@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -94,14 +94,18 @@ class ChannelsLast(nn.Module):
 
 def run_photos(network: nn.Module, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Softmax of a network's logits; arguments as `FoldedNetwork.probabilities`."""
-    rows: list[NDArray[np.float32]] = []
-    with torch.inference_mode():
-        for start in range(0, len(photos), _BATCH):
-            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-            rows.append(torch.softmax(network(batch), dim=-1).numpy())
-    if not rows:
+    if not len(photos):
         raise ValueError("no photos")
-    return np.concatenate(rows)
+    with torch.inference_mode():
+        return np.concatenate(
+            [torch.softmax(network(batch), dim=-1).numpy() for batch in batches(photos, _BATCH)]
+        )
+
+
+def batches(photos: NDArray[np.uint8], size: int) -> Iterator[Tensor]:
+    """Photos `[N, H, W, 3]` as the network reads them, `[size, 3, H, W]` float32, in turn."""
+    for start in range(0, len(photos), size):
+        yield torch.from_numpy(photos[start : start + size]).permute(0, 3, 1, 2).float()
 
 
 def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork:
@@ -272,22 +276,12 @@ def _fold_head(head: nn.Module) -> nn.Module:
     if not isinstance(head, nn.Sequential):
         return head
     layers: list[nn.Module] = []
-    pending: nn.BatchNorm1d | None = None
     for layer in head:
-        if isinstance(layer, nn.Dropout):
-            continue
-        if isinstance(layer, nn.BatchNorm1d) and pending is None:
-            pending = layer
-            continue
-        if pending is not None:
-            layers.append(_fold_linear(pending, layer) if isinstance(layer, nn.Linear) else pending)
-            if not isinstance(layer, nn.Linear):
-                layers.append(layer)
-            pending = None
-            continue
-        layers.append(layer)
-    if pending is not None:
-        layers.append(pending)
+        norm = layers[-1] if layers else None
+        if isinstance(norm, nn.BatchNorm1d) and isinstance(layer, nn.Linear):
+            layers[-1] = _fold_linear(norm, layer)
+        elif not isinstance(layer, nn.Dropout):
+            layers.append(layer)
     return nn.Sequential(*layers)
 
 

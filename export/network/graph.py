@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from export.network.fold import FoldedNetwork
+from mobile_assets.errors import CheckFailedError
 
 Node = fx.Node
 Layer = nn.Conv2d | nn.Linear
@@ -48,6 +50,19 @@ class Graph:
     def nodes(self) -> list[Node]:
         """The nodes in the order in which they run."""
         return list(self.module.graph.nodes)
+
+    def observe(self, photos: Iterable[Tensor], watch: Callable[[Node, Any], None]) -> None:
+        """Runs batches `[N, 3, H, W]` and hands each node's output to `watch` when it is computed."""
+
+        class Watched(fx.Interpreter):
+            def run_node(self, n: Node) -> Any:
+                output = super().run_node(n)
+                watch(n, output)
+                return output
+
+        with torch.inference_mode():
+            for batch in photos:
+                Watched(self.module).run(batch)
 
     def layer(self, node: Node) -> Layer | None:
         """The convolution or linear layer that the node runs, or None."""
@@ -246,6 +261,26 @@ def trace(network: FoldedNetwork) -> Graph | None:
     traced = Graph(module.eval())
     layers = [target for target in targets if str(target) in traced.layers()]
     return traced if layers and len(set(layers)) == len(layers) else None
+
+
+def trace_or_refuse(network: FoldedNetwork, purpose: str, variant: str) -> Graph:
+    """Traces a network for a variant that cannot do without.
+
+    Args:
+        network: The network.
+        purpose: What is impossible otherwise, for the message.
+        variant: Name of the variant.
+
+    Raises:
+        CheckFailedError: The network cannot be traced.
+    """
+    graph = trace(network)
+    if graph is None:
+        raise CheckFailedError(
+            f"This backbone's layers cannot be followed one by one, so that {purpose}. Leave "
+            f"{variant} out with --variants."
+        )
+    return graph
 
 
 def with_layers(

@@ -12,13 +12,13 @@ were worse for it: these tensors are left alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from export.network.fold import batches
 from export.network.graph import Graph, Layer, Node
 
 LARGEST_FACTOR = 16.0
@@ -89,17 +89,12 @@ def _largest(graph: Graph, photos: NDArray[np.uint8], nodes: set[Node]) -> dict[
     """Largest absolute value `[channels]` of the output of each of the nodes."""
     maxima: dict[Node, Tensor] = {}
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if n in nodes:
-                largest = result.abs().transpose(0, 1).flatten(1).amax(dim=1)
-                maxima[n] = torch.maximum(maxima[n], largest) if n in maxima else largest
-            return result
+    def watch(node: Node, output: Tensor) -> None:
+        if node in nodes:
+            largest = output.abs().transpose(0, 1).flatten(1).amax(dim=1)
+            maxima[node] = torch.maximum(maxima[node], largest) if node in maxima else largest
 
-    for start in range(0, len(photos), _BATCH):
-        batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-        Measure(graph.module).run(batch)
+    graph.observe(batches(photos, _BATCH), watch)
     return maxima
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from export.network.fold import FoldedNetwork
-from export.network.graph import Graph, Node, trace
+from export.network.fold import FoldedNetwork, batches
+from export.network.graph import Graph, Node, trace_or_refuse
 from export.quantise.activation_ranges import (
     ActivationInput,
     Range,
     RangeObserver,
     scale_and_zero_point,
 )
-from mobile_assets.errors import CheckFailedError
 
 Ranges = dict[str, Range]
 """Smallest and largest value of each node's output, by the node's name."""
@@ -58,12 +56,8 @@ def fake_quantised_network(network: FoldedNetwork, photos: NDArray[np.uint8]) ->
     Raises:
         CheckFailedError: The network cannot be followed step by step.
     """
-    graph = trace(network)
-    if graph is None:
-        raise CheckFailedError(
-            "This backbone's layers cannot be followed one by one, so that its activations cannot "
-            "be given 8 bits for Core ML. Leave coreml-w8a8 out with --variants."
-        )
+    purpose = "its activations cannot be given 8 bits for Core ML"
+    graph = trace_or_refuse(network, purpose, "coreml-w8a8")
     ranges = activation_ranges(graph, photos)
     # What a SiLU or sigmoid reads is not rounded: Core ML has each as one operation, which a
     # compiler takes together with the layer before it.
@@ -88,17 +82,12 @@ def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
     }
     observer = RangeObserver(inputs, batches=-(-len(photos) // _BATCH))
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if n in observed:
-                observer.observe(n, result.movedim(1, -1))
-            return result
+    def watch(node: Node, values: Tensor) -> None:
+        if node in observed:
+            observer.observe(node, values.movedim(1, -1))
 
+    graph.observe(batches(photos, _BATCH), watch)
     with torch.inference_mode():
-        for start in range(0, len(photos), _BATCH):
-            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-            Measure(graph.module).run(batch)
         ranges = observer.ranges(graph.range_limits(observed))
     return {node.name: span for node, span in ranges.items()}
 

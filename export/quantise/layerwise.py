@@ -107,14 +107,11 @@ def _largest_output(graph: Graph, photo: Tensor) -> int:
     """Number of values of the largest output of any node, of one photo."""
     sizes = [1]
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if isinstance(result, Tensor):
-                sizes.append(result.numel())
-            return result
+    def watch(_node: Node, output: Any) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
 
-    Measure(graph.module).run(photo)
+    graph.observe([photo], watch)
     return max(sizes)
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.network.fold import batches
 from export.network.graph import Graph, Layer, Node
 from export.quantise.layerwise import QuantisedLayers, run_node
 
@@ -77,9 +78,8 @@ def _noises(
     noise = dict.fromkeys(graph.layers(), 0.0)
     signal = 0.0
     with torch.inference_mode():
-        pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
-        for batch in torch.split(pixels, _BATCH):
-            plain = _run(graph, {}, batch.float())
+        for batch in batches(photos, _BATCH):
+            plain = _run(graph, {}, batch)
             exact = _logits(graph, plain)
             signal += float(exact.square().sum())
             for index, node in enumerate(graph.nodes):
@@ -90,7 +90,7 @@ def _noises(
                 weight = rounded.layers[str(node.target)].weight
                 changed = _answer(layer, weight, plain[source], plain[node])
                 values = dict(list(plain.items())[:index]) | {node: changed}
-                rounded_logits = _logits(graph, _run(graph, values, batch.float()))
+                rounded_logits = _logits(graph, _run(graph, values, batch))
                 noise[str(node.target)] += float((rounded_logits - exact).square().sum())
     return noise, signal
 

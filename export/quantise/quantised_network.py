@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
 from export.quantise.channel_equalisation import equalise
-from export.quantise.layerwise import quantise_layers
+from export.quantise.layerwise import QuantisedLayers, quantise_layers
 from export.quantise.mixed_precision import layers_kept_in_float
 
 
@@ -65,18 +65,14 @@ def quantise(
         "do most damage."
     ]
     if kept:
-        notes.append(_float_stem_note(kept) if activations else _kept_note(graph, kept))
+        why = "rounding them changes the logits most for their size"
+        notes.append(_float_stem_note(kept) if activations else kept_note(graph, kept, why))
     if equal:
         notes.append(
             f"Channels of {equal} sets of tensors without an activation are scaled to the same "
             "range, which is exact and makes better use of 8 bits."
         )
-    worst = rounded.worst
-    notes.append(
-        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
-        f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
-        f"{rounded.reports[-1].sqnr_db:.1f} dB."
-    )
+    notes.append(noise_note(rounded))
     return QuantisedNetwork(with_layers(network, rounded.parameters), tuple(notes), kept)
 
 
@@ -90,11 +86,22 @@ def _float_stem_note(kept: frozenset[str]) -> str:
     )
 
 
-def _kept_note(graph: Graph, kept: frozenset[str]) -> str:
+def kept_note(graph: Graph, kept: frozenset[str], why: str) -> str:
+    """A sentence on the layers whose weights stay in float16."""
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     share = sum(sizes[name] for name in kept) / sum(sizes.values())
     named = ", ".join(name for name in sizes if name in kept)
     return (
-        f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since rounding "
-        f"them changes the logits most for their size: {named}."
+        f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since {why}: "
+        f"{named}."
+    )
+
+
+def noise_note(rounded: QuantisedLayers) -> str:
+    """A sentence on what rounding did to the worst layer and to the logits."""
+    worst = rounded.worst
+    return (
+        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
+        f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
+        f"{rounded.reports[-1].sqnr_db:.1f} dB."
     )
