@@ -178,7 +178,7 @@ def _replace(model: nn.Module, new: Callable[[nn.Module], nn.Module | None]) -> 
                 setattr(module, name, replacement)
 
 
-class _Padded(nn.Conv2d):
+class PaddedConv2d(nn.Conv2d):
     """A convolution after zero padding of a constant, possibly uneven, width."""
 
     widths: Padding = (0, 0, 0, 0)
@@ -201,7 +201,7 @@ def _fix_padding(model: ArtefactModel, probe: Tensor) -> None:
             even.padding = (top, left)
             fixed[module] = even
         else:
-            padded = _conv_like(module, _Padded)
+            padded = _conv_like(module, PaddedConv2d)
             padded.widths = (left, right, top, bottom)
             fixed[module] = padded
     _replace(model, fixed.get)
@@ -328,8 +328,8 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> FoldedNetwork:
     first = readers[0]
     weight = first.weight.flip(1) if normalise.swap else first.weight
     first.weight = nn.Parameter(weight * normalise.scale.reshape(1, 3, 1, 1))
-    padding = first.widths if isinstance(first, _Padded) else (0, 0, 0, 0)
-    if isinstance(first, _Padded):
+    padding = first.widths if isinstance(first, PaddedConv2d) else (0, 0, 0, 0)
+    if isinstance(first, PaddedConv2d):
         first.widths = (0, 0, 0, 0)
         bare: dict[nn.Module, nn.Module] = {first: _conv_like(first, nn.Conv2d)}
         _replace(model.backbone, bare.get)

@@ -52,7 +52,7 @@ class Graph:
         return list(self.module.graph.nodes)
 
     def observe(self, photos: Iterable[Tensor], watch: Callable[[Node, Any], None]) -> None:
-        """Runs batches `[N, 3, H, W]` and hands each node's output to `watch` when it is computed."""
+        """Runs batches `[N, 3, H, W]` and hands each node's output to `watch`, in their order."""
 
         class Watched(fx.Interpreter):
             def run_node(self, n: Node) -> Any:

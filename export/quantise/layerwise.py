@@ -24,7 +24,7 @@ from export.quantise.activation_ranges import (
 from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, quantise_layer
 
 _BATCH = 16
-_MOST_VALUES = 12 * 10**7
+MOST_VALUES = 12 * 10**7
 """Largest size of one node's output over all photos; two or three of them are in memory at a time:
 1.4 GB at most."""
 
@@ -96,7 +96,7 @@ def quantise_layers(
     """
     with torch.inference_mode():
         pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
-        pixels = pixels[: max(1, _MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
+        pixels = pixels[: max(1, MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
         run = _Run(graph, pixels, activations=activations, kept=kept, work=work)
         for node in graph.nodes:
             run.step(node)

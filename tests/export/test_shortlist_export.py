@@ -152,6 +152,7 @@ def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
         assert Shortlist(*found).indices.tolist() == expected.indices.tolist()
 
 
+@pytest.mark.slow
 def test_the_same_network_makes_the_same_bytes(made: Exported, tmp_path: Path) -> None:
     options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
     again = write_auxiliary_models(options, made.material, tmp_path, lambda _said: None)
@@ -362,17 +363,12 @@ def test_objects_may_change_places_within_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("top", ["0", "-3", str(MOST + 1)])
 def test_a_list_that_is_not_short_is_refused(
-    golden_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], top: str
+    made: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], top: str
 ) -> None:
-    words = ["export", str(golden_folder), "--variants", "tflite-float32"]
+    words = ["export", str(made.bundle.folder.parent / "run"), "--variants", "tflite-float32"]
     assert main([*words, "--out", str(tmp_path / "out"), "--shortlist", top]) == 2
     assert f"--shortlist {top}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def golden_folder(made: Exported) -> Path:
-    return made.bundle.folder.parent / "run"
 
 
 def test_a_converter_that_chooses_otherwise_is_noticed(
