@@ -3,115 +3,63 @@
 PYTEST_DONT_REWRITE: tests import it before pytest registers it, and it asserts nothing.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import finish_run
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import save_file
+from tiny_run import write_tiny_run
 
 from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
-from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
-from train.run import (
-    Run,
-    RunMetrics,
-    Split,
-    SplitName,
-    SplitPhoto,
-    load_model,
-)
+from train.run import Run, SplitName, load_model
 
 OBJECTS = 12
-
 CONTRACT = Preprocessing(height=64, width=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SIDES: tuple[SplitName, ...] = ("train", "train", "train", "train", "val", "val", "test", "test")
 
 
-def write_photos(root: Path) -> tuple[SplitPhoto, ...]:
-    """Draws coloured patterns, one per object, and noisy photos of each."""
-    generator = np.random.default_rng(0)
-    photos = []
-    for number in range(OBJECTS):
-        pattern = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
-        base = np.asarray(pattern.resize((80, 70))).astype(int)
-        for view, side in enumerate(SIDES):
-            path = root / f"OBJ.{number:03d}" / f"{view}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noisy = base + generator.integers(-25, 26, base.shape)
-            Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
-            name = path.relative_to(root).as_posix()
-            photos.append(
-                SplitPhoto(
-                    path=name, object_id=path.parent.name, sha256=sha256_file(path), split=side
-                )
-            )
-    return tuple(photos)
-
-
-def fit(model: Any, pixels: torch.Tensor, truth: torch.Tensor) -> None:
-    """Gives the network sensible statistics and the last layer weights by least squares."""
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.momentum = None  # a plain average: one pass sets the statistics
-    with torch.no_grad():
-        model.train()(pixels)
-        model.eval()
-        hidden = torch.nn.Sequential(*list(model.head)[:-1])(model.features(pixels)).double()
-        wanted = torch.nn.functional.one_hot(truth, OBJECTS).double() * 6
-        hidden = torch.cat([hidden, torch.ones(len(hidden), 1)], dim=1)
-        ridge = hidden.T @ hidden + 1e-1 * torch.eye(hidden.shape[1])
-        weights = torch.linalg.solve(ridge, hidden.T @ wanted)
-        model.head[-1].weight.copy_(weights[:-1].T)
-        model.head[-1].bias.copy_(weights[-1])
-
-
-def write_run(folder: Path, photos: tuple[SplitPhoto, ...], root: Path) -> Run:
-    """Writes a real run folder of a fitted `test_efficientnet` with the paper's head."""
-    torch.manual_seed(0)
-    model = build_model("test_efficientnet", "paper", objects=OBJECTS, preprocessing=CONTRACT)
-    training = [photo for photo in photos if photo.split == "train"]
-    pixels = np.stack([load(root / photo.path, CONTRACT) for photo in training])
-    truth = torch.tensor([int(photo.object_id[-3:]) for photo in training])
-    fit(model, torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), truth)
-    folder.mkdir(parents=True)
-    save_file(model.state_dict(), folder / "model.safetensors")
-    entries = [
-        (f"OBJ.{n:03d}", "left" if n < 8 else "right", f"Object {n}", len(SIDES))
-        for n in range(OBJECTS)
-    ]
-    labels = LabelMap.of(entries)
-    split = Split(strategy="stratified", seed=0, min_photos=6, photos=photos)
-    RunMetrics(
-        best_epoch=1,
-        best_stage="head",
-        val_top1=0.875,
-        val_photos=2 * OBJECTS,
-        seconds=1.0,
-        train_photos_per_second=1.0,
-    ).write(folder / "metrics.json")
-    return finish_run(folder, labels, split, preprocessing=CONTRACT, head="paper")
-
-
 @pytest.fixture(scope="session")
 def fitted_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The register's root."""
-    return tmp_path_factory.mktemp("photos")
+    """The register's root: a coloured pattern per object, and noisy photos of each."""
+    root = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for number in range(OBJECTS):
+        folder = root / f"OBJ.{number:03d}"
+        folder.mkdir()
+        pattern = Image.fromarray(generator.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        base = np.asarray(pattern.resize((80, 70))).astype(int)
+        for view in range(len(SIDES)):
+            noisy = base + generator.integers(-25, 26, base.shape)
+            Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{view}.png")
+    return root
 
 
 @pytest.fixture(scope="session")
 def fitted_run(fitted_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A real run."""
-    return write_run(
-        tmp_path_factory.mktemp("work") / "run", write_photos(fitted_root), fitted_root
+    """A real run of `test_efficientnet` with the paper's head."""
+    labels = LabelMap.of(
+        [
+            (f"OBJ.{number:03d}", "left" if number < 8 else "right", "", len(SIDES))
+            for number in range(OBJECTS)
+        ]
+    )
+    return write_tiny_run(
+        fitted_root,
+        tmp_path_factory.mktemp("work") / "run",
+        side=lambda _photo, number: SIDES[number],
+        head="paper",
+        contract=CONTRACT,
+        min_photos=6,
+        labels=labels,
+        val_top1=0.875,
     )
 
 
