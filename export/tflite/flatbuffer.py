@@ -223,15 +223,6 @@ def _operator_index(model: Any, code: int) -> int:
     return len(model.operatorCodes) - 1
 
 
-def input_quantisation(content: bytes) -> tuple[float, int] | None:
-    """Scale and zero point of the input, or None if it is not quantised."""
-    graph = read_model(content).subgraphs[0]
-    quantisation = graph.tensors[graph.inputs[0]].quantization
-    if quantisation is None or quantisation.scale is None or not len(quantisation.scale):
-        return None
-    return float(quantisation.scale[0]), int(quantisation.zeroPoint[0])
-
-
 def add_metadata_buffer(content: bytes, *, name: str, data: bytes) -> bytes:
     """Embeds a named metadata buffer, replacing one of the same name."""
     from ai_edge_litert import schema_py_generated as schema

@@ -1,6 +1,5 @@
 """Exports of a tiny real network: what a bundle says, and what is refused."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -216,15 +215,6 @@ def test_details_hold_measured_numbers(fitted_bundle: Bundle) -> None:
     for variant in fitted_bundle.info.variants:
         assert variant.file in details
     assert {"README.md", "DETAILS.md"} <= fitted_bundle.info.files.keys()
-
-
-def test_importing_export_is_cheap() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, export; print(sorted({'torch', 'coremltools'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
 
 
 def test_options_keep_the_order() -> None:

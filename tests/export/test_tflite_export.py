@@ -57,7 +57,7 @@ def test_tflite_ends(fitted_bundle: Bundle, name: str, dtype: str) -> None:
     declared = fitted_bundle.info.variant(name)
     assert (declared.inputs[0].dtype, declared.outputs[0].dtype) == (dtype, "float32")
     if dtype == "uint8":
-        assert flatbuffer.input_quantisation(content(fitted_bundle, name)) == (1.0, 0)
+        assert image["quantization"] == (1.0, 0)
 
 
 @pytest.mark.parametrize(
