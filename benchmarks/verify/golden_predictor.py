@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
-from export.golden.vectors import GoldenPlan, Predictions
+from export.golden.photos import GoldenPlan, Predictions
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.golden_diagnosis import Predict

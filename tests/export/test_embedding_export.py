@@ -20,7 +20,7 @@ from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.runtimes.auxiliary_models import executors, run_auxiliary
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.description import ModelDescription
 from export.network.fold import fold_network
 from export.tflite.convert import interpreter, run_tflite
@@ -96,7 +96,7 @@ def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     tflite, coreml = info.companions
     assert (tflite.name, coreml.name) == ("tflite-embedding", "coreml-embedding")
     assert tflite.file in info.files and f"{coreml.file}/Manifest.json" in info.files
-    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     for one in info.companions:
         assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
             ("embedding", "float32", (1, SIZE))
@@ -161,7 +161,7 @@ def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_
         model = convert_arrays(
             kind(),
             info.preprocessing,
-            {"embedding": Array("float32", "a row")},
+            {"embedding": ArrayOutput("float32", "a row")},
             description=ModelDescription("n", "d", "1", "a", "l"),
             user_defined={},
             exact_rows=True,

@@ -17,8 +17,9 @@ import export.golden.vectors
 from artefact_id.main import main
 from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify.golden_predictor import golden_plan
+from export.golden.photos import GoldenPlan, Predictions
 from export.golden.synthetic_photos import drawn_photos
-from export.golden.vectors import GoldenPlan, Predictions, write_golden
+from export.golden.vectors import write_golden
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import new_folder, sha256_file
@@ -154,7 +155,8 @@ def test_large_photos_and_variants_that_cannot_be_executed(
     chosen = tmp_path / "my photo.PNG"
     Image.new("RGB", (30, 20), (200, 10, 10)).save(chosen)
     bundle = Bundle(tmp_path / "out", golden_bundle.info, golden_bundle.labels)
-    write_golden(GoldenPlan(uniform, chosen=(chosen,)), bundle, golden_run, register_folder)
+    photos = GoldenPlan(uniform, chosen=(chosen,)).choose(golden_run, register_folder)
+    write_golden(photos, uniform, bundle)
     made = GoldenVectors.read(bundle.folder / "golden")
     assert made.info.left_out == {"coreml-float16": "there is nothing to execute it with"}
     mine: GoldenPhoto = made.info.photos[-1]
@@ -175,18 +177,18 @@ def test_what_cannot_be_made_is_refused_before_the_export(
     golden_run: Run, register_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="--photos"):
-        golden_plan(["3"]).check(golden_run, None)
+        golden_plan(["3"]).choose(golden_run, None)
     with pytest.raises(InputError, match="validation photos"):
-        golden_plan(["300"]).check(golden_run, register_folder)
+        golden_plan(["300"]).choose(golden_run, register_folder)
     with pytest.raises(InputError, match="validation photos"):
-        golden_plan(["-1"]).check(golden_run, register_folder)
+        golden_plan(["-1"]).choose(golden_run, register_folder)
     with pytest.raises(InputError, match="missing or changed"):
-        golden_plan(["1"]).check(golden_run, tmp_path)
+        golden_plan(["1"]).choose(golden_run, tmp_path)
     words = ["export", str(golden_run.folder), "--out", str(tmp_path / "out")]
     assert main([*words, "--golden", "1", "--no-golden"]) == 2
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match=r"broken\.jpg"):
-        golden_plan([str(tmp_path / "broken.jpg")]).check(golden_run, None)
+        golden_plan([str(tmp_path / "broken.jpg")]).choose(golden_run, None)
 
 
 BLOWS = """

@@ -95,7 +95,7 @@ def _accelerators(
         (VARIANT, *(_column(view) for view in accelerators.values())),
         tuple(lines),
     )
-    sources = tuple((view.name, f"{view.said} {view.source}.") for view in accelerators.values())
+    sources = tuple((view.name, f"{view.note} {view.source}.") for view in accelerators.values())
     return Accelerators(format_, table, _refusals(format_, views), sources)
 
 
