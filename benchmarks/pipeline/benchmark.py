@@ -38,10 +38,6 @@ from train.run import Run
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
-    from benchmarks.results.schema import Results
-
-if TYPE_CHECKING:
     from benchmarks.runtimes.android.measure import PhoneReply
 
 VALIDATION_PHOTOS = 1000
@@ -65,6 +61,7 @@ class BenchmarkOptions:
         seed: Seed of the resampling and of `limit`.
         limit: Measure on so many test photos, drawn at random; None for all.
         gates: What the results must keep; the outcomes stand in them. None to ask nothing.
+        notes: What the reader of the report should know of how it was made, a sentence each.
         force: Replace an output folder that is already there.
     """
 
@@ -79,6 +76,7 @@ class BenchmarkOptions:
     seed: int = 0
     limit: int | None = None
     gates: Gates | None = None
+    notes: tuple[str, ...] = ()
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -277,6 +275,7 @@ def _settings(options: BenchmarkOptions) -> Settings:
         command=command,
         runtimes=options.runtimes or DEFAULT,
         preprocessing=options.preprocessing,
+        notes=options.notes,
     )
 
 
@@ -286,7 +285,7 @@ def benchmark_bundles(
     out: Path,
     *,
     options: BenchmarkOptions,
-    terminal: Terminal,
+    progress: Progress | None = None,
     test_photos: Path | None = None,
     run: Path | None = None,
     layout: Layout = "auto",
@@ -299,7 +298,7 @@ def benchmark_bundles(
         photos: The register that their runs were trained on.
         out: Folder of the report.
         options: How to measure.
-        terminal: Where progress goes.
+        progress: Called with a label, the steps done and their number.
         test_photos: Further photos; tested beside the held-out ones, if there are any.
         run: Folder of the run, where it is not at the place that the bundle names.
         layout: How folders of photos are meant.
@@ -316,7 +315,7 @@ def benchmark_bundles(
     cases = [_case(read_bundle(folder), run, photos, test_photos, layout) for folder in folders]
     by_threshold = {case.run.info.min_photos: case for case in cases}
     extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
-    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=terminal.step)
+    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=progress)
 
 
 def _case(
