@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import finish_run
 from safetensors.torch import save_file
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
+from tiny_run import finish_run
 
 from artefact_id.main import main
 from benchmarks.evaluation.acquisition import (

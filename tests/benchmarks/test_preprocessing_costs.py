@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import finish_run, picture
+from conftest import picture
 from numpy.typing import NDArray
 from PIL import Image
+from tiny_run import finish_run
 
 from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
 from benchmarks.measure import preprocessing_sensitivity

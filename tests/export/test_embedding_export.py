@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import finish_run
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from tiny_run import finish_run
 from torch import Tensor, nn
 
 from artefact_id.main import main

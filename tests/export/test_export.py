@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import finish_run
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
+from tiny_run import finish_run
 
 from export import VARIANTS, ExportOptions, export_bundle
 from export.bundle.recommend import recommend
