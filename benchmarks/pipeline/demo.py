@@ -15,6 +15,7 @@ from benchmarks.pipeline.worker_processes import available_processors
 from benchmarks.results.schema import Results
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
+from train.inspection import THRESHOLDS
 from train.training_plan import TrainOptions
 
 if TYPE_CHECKING:
@@ -84,6 +85,40 @@ FULL = DemoScale(
 """As a register of one's own is trained and measured."""
 
 
+_VARIANT_SECONDS = {
+    "tflite-float32": 8,
+    "tflite-float16": 1,
+    "tflite-int8-weights": 30,
+    "tflite-int8": 15,
+    "coreml-float32": 3,
+    "coreml-float16": 2,
+    "coreml-int8-weights": 2,
+    "coreml-palette6": 20,
+    "coreml-w8a8": 8,
+}
+"""Seconds of one processor that each export of the quick demo takes."""
+
+
+def stage_seconds(variants_above: tuple[str, ...] | None) -> dict[str, float]:
+    """Seconds of processor time of each stage of the quick demo; the full one's are as shared out.
+
+    Args:
+        variants_above: What is exported above the lowest threshold; None for everything.
+    """
+    seconds: dict[str, float] = {"rendering photos": 70}
+    for minimum, training in zip(THRESHOLDS, (30, 25, 20, 18), strict=True):
+        lowest = minimum == THRESHOLDS[0]
+        variants = tuple(_VARIANT_SECONDS) if lowest else variants_above or tuple(_VARIANT_SECONDS)
+        seconds[f"min{minimum}: training"] = training
+        for variant in variants:
+            seconds[f"min{minimum}: {variant}"] = _VARIANT_SECONDS[variant]
+        seconds[f"min{minimum}: Making golden vectors"] = 6
+        seconds[f"register min{minimum}: validation"] = 0.15 * len(variants)
+        seconds[f"register min{minimum}"] = 1.5 * len(variants)
+        seconds[f"register min{minimum}: speed"] = 12 * len(variants)
+    return seconds
+
+
 @dataclass(frozen=True)
 class DemoOptions:
     """What can be chosen of the demo.
@@ -145,7 +180,7 @@ def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None
     if not (out / "photos" / "demo.json").is_file() or report.exists():
         check_output(out, force=options.force, what="demo")
     if not options.only_photos:
-        callbacks = estimated(callbacks, STAGE_SECONDS)
+        callbacks = estimated(callbacks, stage_seconds(scale.variants_above))
     register = _render(out / "photos", scale, options, callbacks)
     callbacks.say(f"{register.objects} objects, {register.photos} photos: {register.register}")
     photo = min((register.field or register.extra or register.register).rglob("*.jpg"))

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate, accuracy_ratio, share_of
 from benchmarks.studies.recipe_runs import (
     CONTESTANTS,

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.measure.host import describe_host
 from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
 from benchmarks.pipeline.sweep import export_run
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.schema import REFERENCE_VARIANT, Results
 from benchmarks.studies.eth80_page import DrawCounts, Published, page
 from benchmarks.studies.recipe_runs import (
@@ -156,17 +156,17 @@ def export_and_measure(
     bundles = [folder / f"min{minimum}" / "bundle" for minimum in arguments.thresholds]
     for minimum, bundle in zip(arguments.thresholds, bundles, strict=True):
         run = runs[minimum, FIELD.name]
-        export_run(run, folder / "register", bundle, arguments.variants, terminal)
+        export_run(run, folder / "register", bundle, arguments.variants, terminal.say)
     results = benchmark_bundles(
         bundles,
         folder / "register",
         folder / "report",
         test_photos=folder / "left-over",
         options=BenchmarkOptions(latency_runs=arguments.latency_runs, force=True),
-        terminal=terminal,
+        progress=terminal.step,
         references=[run for (_, recipe), run in runs.items() if recipe != FIELD.name],
     )
-    terminal.results(results, folder / "report")
+    terminal.say(f"The report: {folder / 'report' / 'report.html'}")
     return results
 
 

@@ -23,7 +23,7 @@ from benchmarks.measure.cases import locate_run
 from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import from_register
 from benchmarks.measure.parity import Candidate, measure_answers
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.results.schema import Placement

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.studies.study_statistics import Asked
 from mobile_assets.errors import ArtefactError

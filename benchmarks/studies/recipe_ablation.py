@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.domain_shift import in_half, read_source
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS
 from benchmarks.studies.recipe_ablation_page import Asked, Published, Result, page

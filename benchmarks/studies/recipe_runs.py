@@ -31,7 +31,7 @@ from train.run import Run, RunMetrics
 from train.training_plan import TrainOptions, plan_run
 
 if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
+    from benchmarks.studies.console import Terminal
 
 CONTESTANTS = (FIELD.name, PROBE.name, PAPER.name)
 """The default recipe, the floor, and the paper's; the quick ones first."""
@@ -130,14 +130,15 @@ def _train(job: Job, terminal: Terminal, *, wait: bool) -> Run:
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     assert job.options.cache is not None  # the callers keep it in the benchmark's folder
     job.options.cache.mkdir(parents=True, exist_ok=True)
+    reporter = terminal.callbacks.reporter(job.name)
     # The system frees a lock when its process ends, however that comes about.
     mine = FileLock(job.folder.with_name(f".{job.folder.name}.lock"))
     with mine.acquire(timeout=-1 if wait else 0):
         # Photos are prepared by one process; the other finds them in the cache.
         with FileLock(job.options.cache / ".lock"):
-            plan = plan_run(job.photos, job.options, terminal.reporter(f"{job.name}: "))
+            plan = plan_run(job.photos, job.options, reporter)
         options = replace(job.options, force=True)
-        return trained_run(job.photos, job.folder, options, plan, terminal, name=job.name)
+        return trained_run(job.photos, job.folder, options, plan, reporter)
 
 
 def score(run: Run, photos: Path, setting: str) -> Scored:

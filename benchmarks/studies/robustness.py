@@ -24,7 +24,7 @@ from PIL import Image
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, list_hash
 from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.runtimes.interface import Pixels, Session
 from benchmarks.runtimes.torch_runtime import open_reference

@@ -24,7 +24,7 @@ from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import decode_chunks, from_register
 from benchmarks.measure.parity import runnable_candidates
 from benchmarks.measure.preprocessing_sensitivity import sample_photos
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
