@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from artefact_id.benchmark import DEFAULT_GATE, acceptance_criteria, add_acceptance
+from artefact_id.acceptance import DEFAULT_GATE, acceptance_criteria, add_acceptance, answer
 from artefact_id.options import command
 from mobile_assets.errors import InputError
+from mobile_assets.files import json_text
+
+if TYPE_CHECKING:
+    from benchmarks.results.schema import PreprocessingCost
 
 
 def add_gate(commands: Any) -> None:
@@ -35,8 +41,8 @@ def _gate(options: argparse.Namespace) -> None:
 
     if options.gate is None and options.against is None:
         options.gate = DEFAULT_GATE
-    asked = acceptance_criteria(options)
-    asked.answer(read_results(options.results), report=None, json=options.json)
+    criteria = acceptance_criteria(options)
+    answer(criteria, read_results(options.results), report=None, json=options.json)
 
 
 _EXPLAIN_HELP = """\
@@ -122,7 +128,6 @@ def _explain_answers(options: argparse.Namespace) -> int:
 def _explain_accuracy(options: argparse.Namespace) -> None:
     from benchmarks.gates.comparison import read_results
     from benchmarks.gates.diagnosis import matching_pipelines
-    from benchmarks.pipeline.terminal import Terminal
 
     costs = read_results(options.file).preprocessing
     if not costs:
@@ -130,6 +135,28 @@ def _explain_accuracy(options: argparse.Namespace) -> None:
             f"{options.file} does not hold what ways of making the input cost. "
             "Measure again without --preprocessing 0."
         )
-    pipelines = matching_pipelines(costs, options.top1, options.photos)
-    with Terminal() as terminal:
-        terminal.explained(pipelines, json=options.json)
+    _print_pipelines(matching_pipelines(costs, options.top1, options.photos), json=options.json)
+
+
+def _print_pipelines(pipelines: Sequence[PreprocessingCost], *, json: bool) -> None:
+    """Prints the ways of making the input that fit an app's accuracy, the nearest first."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from artefact_id.terminal import messages, output
+
+    if json:
+        rows = [pipeline.model_dump(mode="json") for pipeline in pipelines]
+        sys.stdout.write(json_text(rows))
+        return
+    if not pipelines:
+        messages().print(
+            "No way of making the input gives this share: look for the cause elsewhere."
+        )
+        return
+    table = Table("way", "right", "95 %", "what is done")
+    for pipeline in pipelines:
+        low, high = pipeline.top1_ci95 or (0.0, 1.0)
+        right = f"{pipeline.top1 or 0:.1%}"
+        table.add_row(pipeline.name, right, f"{low:.1%} to {high:.1%}", escape(pipeline.what))
+    output().print(table)

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.parity import Candidate, measure_answers
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto

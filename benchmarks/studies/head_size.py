@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target, spread

@@ -21,7 +21,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import (
     Estimate,
     Tally,

@@ -19,7 +19,7 @@ from benchmarks.measure.evaluation_set import (
     list_hash,
 )
 from benchmarks.pipeline.sweep import trained_run
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import join_answers, reduce_answers
 from benchmarks.results.cluster_bootstrap import Tally, tally
 from benchmarks.results.measurement import Skipped

@@ -25,7 +25,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, list_hash
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import (
     Estimate,
     Floats,

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from test_report import make_case, measured_with, results_of
 
-from benchmarks.pipeline.terminal import Terminal
+from artefact_id.benchmark import print_results
 from benchmarks.report.csv_tables import csv_table
 from benchmarks.report.html import render_report
 from benchmarks.report.html.model_files import accelerators_of, model_files
@@ -88,9 +87,7 @@ def test_every_form_of_the_report_names_the_slower_one(
     (line,) = [one for one in csv.DictReader(io.StringIO(csv_table(slow))) if one["latency_ratio"]]
     assert (line["latency_ratio_p10"], line["latency_ratio_p90"]) == ("1.1", "1.4")
     assert line["latency_ratio_rounds"] == "40"
-    terminal = Terminal()
-    terminal._err = Console(stderr=True, highlight=False, width=300)
-    terminal.results(slow, tmp_path)
+    print_results(slow, tmp_path)
     assert SLOWER in capsys.readouterr().err
 
 

@@ -194,7 +194,7 @@ def test_what_cannot_be_made_is_refused_before_the_export(
 BLOWS = """
 import json, os, resource, signal, sys
 import export.bundle.writer, export.golden.vectors, export.variants.registry
-import benchmarks.pipeline.terminal
+import artefact_id.terminal
 import benchmarks.runtimes.litert_runtime, pillow_heif, timm, torch, ai_edge_litert.interpreter
 from artefact_id.main import main
 

@@ -1,4 +1,4 @@
-"""The machine itself: `setup` and `doctor`."""
+"""The command `setup`."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def _setup(options: argparse.Namespace) -> None:
     if options.part == "mediapipe":
         _setup_mediapipe(options)
         return
-    from benchmarks.pipeline.terminal import Terminal
+    from artefact_id.terminal import Terminal
     from benchmarks.runtimes.arm64.runtime import setup_folder
     from benchmarks.runtimes.arm64.setup import set_up_arm64
 
     with Terminal() as terminal:
-        made = set_up_arm64(mirror=options.mirror, force=options.force, progress=terminal.step)
+        made = set_up_arm64(mirror=options.mirror, force=options.force, progress=terminal.progress)
     print(
         f"{options.part} is ready: LiteRT {made.litert}, Python {made.versions['python']}, "
         f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
@@ -59,30 +59,14 @@ def _setup(options: argparse.Namespace) -> None:
 
 
 def _setup_mediapipe(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.terminal import Terminal
+    from artefact_id.terminal import Terminal
     from benchmarks.runtimes.mediapipe_tasks.setup import set_up_mediapipe, setup_folder
 
     if options.mirror is not None:
         raise InputError("--mirror is of litert-arm64: MediaPipe comes from pip's package index.")
     with Terminal() as terminal:
-        made = set_up_mediapipe(force=options.force, progress=terminal.step)
+        made = set_up_mediapipe(force=options.force, progress=terminal.progress)
     print(
         f"mediapipe is ready: MediaPipe {made.mediapipe}, Python {made.versions['python']}, "
         f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
     )
-
-
-def add_doctor(commands: Any) -> None:
-    """Adds the command `doctor`."""
-    parser = command(
-        commands, "doctor", _doctor, "show what is installed and what each part can do here", ""
-    )
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
-
-
-def _doctor(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.doctor import diagnose
-    from benchmarks.pipeline.terminal import Terminal
-
-    with Terminal() as terminal:
-        terminal.diagnosis(diagnose(), json=options.json)
