@@ -21,8 +21,8 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate, accuracy_ratio, share_of
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.recipe_runs import (
     RECIPES,
     RunScore,

@@ -21,8 +21,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate, error_ratio, share_of
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.recipe_runs import (
     RECIPES,
     RunScore,

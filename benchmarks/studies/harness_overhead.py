@@ -22,13 +22,13 @@ import numpy as np
 
 from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.parity import Candidate, measure_answers
-from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.interface import ClosingSession
 from benchmarks.studies.bundle_study import THREADS, BundleStudy, open_case
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.study_statistics import spread
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import CheckFailedError, DamagedError

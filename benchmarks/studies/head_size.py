@@ -16,8 +16,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target, spread
 from mobile_assets.schema import Record

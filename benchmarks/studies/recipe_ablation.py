@@ -21,7 +21,6 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import (
     Estimate,
     Tally,
@@ -30,6 +29,7 @@ from benchmarks.results.cluster_bootstrap import (
     share_of,
     tally,
 )
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.domain_shift import in_half, read_source
 from benchmarks.studies.eth80 import photo_count
 from benchmarks.studies.recipe_runs import whole_numbers

@@ -19,11 +19,11 @@ from benchmarks.measure.evaluation_set import (
     list_hash,
 )
 from benchmarks.pipeline.sweep import trained_run
-from benchmarks.studies.console import Terminal
 from benchmarks.results.classification import join_answers, reduce_answers
 from benchmarks.results.cluster_bootstrap import Tally, tally
 from benchmarks.results.measurement import Skipped
 from benchmarks.runtimes.torch_runtime import open_reference
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
 from mobile_assets.files import new_folder
 from mobile_assets.schema import Document

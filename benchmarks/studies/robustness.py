@@ -25,7 +25,6 @@ from typing import ClassVar, Self
 import numpy as np
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, list_hash
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import (
     Estimate,
     Floats,
@@ -39,6 +38,7 @@ from benchmarks.results.cluster_bootstrap import (
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.runtimes.interface import Pixels
 from benchmarks.runtimes.torch_runtime import open_reference
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Picture, Scene, generator_of
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object

@@ -23,12 +23,12 @@ from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.measure.parity import runnable_candidates
 from benchmarks.measure.preprocessing_sensitivity import sample_photos
-from benchmarks.studies.console import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import Pixels, Session
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.bundle_study import THREADS, BundleStudy, open_case
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.study_statistics import Target, spread
 from mobile_assets.bundle import Bundle
 from mobile_assets.schema import Record
