@@ -123,9 +123,10 @@ def train_jobs(jobs: Sequence[TrainingJob], terminal: Terminal) -> list[Run]:
     runs: list[Run] = []
     for job in jobs:
         name = f"seed {job.options.seed} {job.setting} {job.options.recipe}"
-        plan = plan_run(job.photos, job.options, terminal.reporter(f"{name}: "))
+        reporter = terminal.callbacks.reporter(name)
+        plan = plan_run(job.photos, job.options, reporter)
         options = replace(job.options, force=True)
-        runs.append(trained_run(job.photos, job.folder, options, plan, terminal, name=name))
+        runs.append(trained_run(job.photos, job.folder, options, plan, reporter))
     return runs
 
 
