@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 
 from mobile_assets.app_answers import AppAnswers, ImageData, PhotoAnswers
-from mobile_assets.golden_diagnosis import (
-    STAGES,
-    AppOutputs,
-    Difference,
-    GoldenDiagnosis,
-    Numbers,
-    Stage,
-)
+from mobile_assets.difference import STAGES, Difference, Numbers, Stage
+from mobile_assets.golden_diagnosis import AppOutputs, GoldenDiagnosis
 
 
 @dataclass(frozen=True)

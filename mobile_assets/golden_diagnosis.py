@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mobile_assets.bundle import Bundle
 from mobile_assets.decision import Verdict, decide
+from mobile_assets.difference import (
+    Cause,
+    Difference,
+    Numbers,
+    Stage,
+    answer_cause,
+    nearest_first,
+    pixel_causes,
+)
 from mobile_assets.golden import (
     GoldenPhoto,
     GoldenVariant,
     GoldenVectors,
     Pixels,
-    PixelTolerance,
     Probabilities,
     answer_share,
     answers_differ,
@@ -30,11 +37,6 @@ from mobile_assets.output_errors import PROBABILITY_ERRORS, VERDICT_ERRORS, labe
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import Preprocessing, resize
 
-Stage = Literal["decoding", "resizing", "input", "network", "labels", "verdict"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In the order in which an app goes through them."""
-
-Numbers = NDArray[np.generic]
 Predict = Callable[[Values], Probabilities]
 """One input `[H, W, 3]`, of the type of the variant's input, → `[objects]` probabilities."""
 
@@ -48,40 +50,6 @@ memory."""
 _PREDICTED = 0.02
 """Share of the highest probability by which the answer to a mistaken input, or of another file, may
 be off: what another build of the runtime, or another decoder, moves."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """A mistake that gives what an app has.
-
-    Attributes:
-        description: What the app does, for its developer.
-        distance: How far the app's values are from those of the mistake; comparable between causes
-            of one difference only.
-    """
-
-    description: str
-    distance: float
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first stage at which an app differs.
-
-    Attributes:
-        stage: Which one.
-        found: What was measured, in words.
-        causes: The mistakes that give these values, the nearest first; empty if none known does.
-    """
-
-    stage: Stage
-    found: str
-    causes: tuple[Cause, ...] = ()
-
-    @property
-    def likely(self) -> str:
-        """The mistake that comes nearest; empty if none is known."""
-        return self.causes[0].description if self.causes else ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +163,7 @@ class GoldenDiagnosis:
         if pixels.size <= _MOST_LARGER * expected.size <= _MOST_VALUES:
             # At the app's own size pipelines have nothing to resample, only to turn or to recolour.
             candidates = self._candidates(photo, expected, _of_size(self._contract, pixels.shape))
-            causes = _pixel_causes(pixels, candidates, expected, photo.decoding)
+            causes = pixel_causes(pixels, candidates, expected, photo.decoding)
         return Difference("decoding", f"The decoded photo is {found}.", causes)
 
     def _resizing(self, photo: GoldenPhoto, app: AppOutputs) -> Difference | None:
@@ -222,7 +190,7 @@ class GoldenDiagnosis:
             )
         else:
             candidates = self._model_inputs(photo)
-            causes = _pixel_causes(pixels, candidates, expected, photo.resizing)
+            causes = pixel_causes(pixels, candidates, expected, photo.resizing)
         return Difference(stage, f"{name} is {found}.", causes)
 
     @property
@@ -279,7 +247,7 @@ class GoldenDiagnosis:
             causes = list(self._output_causes(photo, answer, expected))
             if not causes and app.resized is None and app.tensor is None:
                 causes = list(self._input_causes(photo, answer))
-        return Difference("network", f"The answer differs: {found}.", _nearest(causes))
+        return Difference("network", f"The answer differs: {found}.", nearest_first(causes))
 
     def _output_causes(
         self, photo: GoldenPhoto, answer: Probabilities, expected: Probabilities
@@ -294,17 +262,17 @@ class GoldenDiagnosis:
                 undone = error.undo(answer.astype(np.float64))
             # A step of 1/256 is a large share of a low probability.
             rounding = error.resolution / float(expected.max())
-            yield from _answer_cause(error.description, undone, expected, allowed + rounding)
+            yield from answer_cause(error.description, undone, expected, allowed + rounding)
         for other in self.golden.info.variants:
             if other.variant != self.variant:
                 row = self.golden.expected(other)[self.golden.info.photos.index(photo)]
                 name = f"This is the answer of {other.variant}: the app has opened another file."
-                yield from _answer_cause(name, answer, row, _PREDICTED)
+                yield from answer_cause(name, answer, row, _PREDICTED)
         for other_photo in self.golden.info.photos:
             if other_photo != photo:
                 name = "This is the answer to another photo: a buffer is reused too early."
                 row = self._expected(other_photo)
-                yield from _answer_cause(name, answer, row, _PREDICTED)
+                yield from answer_cause(name, answer, row, _PREDICTED)
         in_order = np.sort(answer), np.sort(expected)
         if answers_differ(*in_order, self._golden_variant.from_tensor.share) is None:
             # Any of the orders above is also this, so it comes last.
@@ -320,7 +288,7 @@ class GoldenDiagnosis:
             if input_type == "image" and values.dtype != np.uint8:
                 continue
             taken = values if input_type == "float32" else as_bytes(values)
-            yield from _answer_cause(description, answer, self.predict(taken), _PREDICTED)
+            yield from answer_cause(description, answer, self.predict(taken), _PREDICTED)
 
     def _label(self, photo: GoldenPhoto, app: AppOutputs) -> Difference | None:
         shown = app.probabilities
@@ -375,41 +343,3 @@ def _ignored(opened: Image.Image) -> str:
     if "icc_profile" in opened.info:
         return "The colour profile is ignored."
     return "Transparent pixels are not blended over white." if opened.has_transparency_data else ""
-
-
-def _pixel_causes(
-    pixels: Numbers,
-    candidates: Iterable[tuple[str, Values]],
-    expected: Pixels,
-    tolerance: PixelTolerance,
-) -> tuple[Cause, ...]:
-    """The mistakes that give these pixels, the nearest first."""
-    causes = []
-    for description, values in candidates:
-        cast = pixels.dtype == np.uint8 and values.dtype != np.uint8
-        wanted = as_bytes(values) if cast else values
-        if wanted.shape != pixels.shape:
-            continue
-        # Tolerances count levels of 0–255; values of a smaller range are held to as much less.
-        scale = min(1.0, float(np.ptp(values)) / max(1.0, float(np.ptp(expected))))
-        apart = np.abs(pixels.astype(np.float64) - wanted)
-        if cast:
-            # A cast goes on at 0 after 255, so 0 and 255 are neighbours there.
-            apart = np.minimum(apart, 256 - apart)
-        mean, largest = float(apart.mean()) / scale, float(apart.max()) / scale
-        rounding = 1 / scale if cast else 0.0
-        if mean <= tolerance.mean and largest <= tolerance.largest + rounding:
-            causes.append(Cause(description, mean))
-    return _nearest(causes)
-
-
-def _answer_cause(
-    description: str, answer: NDArray[Any], expected: Probabilities, allowed: float
-) -> Iterator[Cause]:
-    if answers_differ(answer, expected, allowed) is None:
-        yield Cause(description, answer_share(answer, expected))
-
-
-def _nearest(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    """By distance; sorting is stable, so of equal ones the earlier mistake comes first."""
-    return tuple(sorted(causes, key=lambda cause: round(cause.distance, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,25 @@ def save(model: Any, folder: Path) -> Path:
     with quiet():
         model.save(str(path))
     return path
+
+
+def windows(
+    x: np.ndarray,
+    kernel: int,
+    stride: int,
+    sides: tuple[int, int, int, int],
+    value: float,
+    step: int = 1,
+) -> np.ndarray:
+    """`[N, C, H', W', kernel, kernel]`: what each window of the padded photos holds."""
+    top, bottom, left, right = sides
+    padded = np.pad(
+        x, [(0, 0), (0, 0), (top, bottom), (left, right)], constant_values=value
+    ).astype(np.float64)
+    reach = (kernel - 1) * step + 1
+    rows = range(0, padded.shape[2] - reach + 1, stride)
+    columns = range(0, padded.shape[3] - reach + 1, stride)
+    out = np.empty((*x.shape[:2], len(rows), len(columns), kernel, kernel))
+    for (i, r), (j, c) in itertools.product(enumerate(rows), enumerate(columns)):
+        out[:, :, i, j] = padded[:, :, r : r + reach : step, c : c + reach : step]
+    return out

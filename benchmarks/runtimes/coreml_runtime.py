@@ -122,8 +122,8 @@ def open_package(package: Path, unit: str) -> Any:
             )
     except (RuntimeError, ValueError, OSError) as error:
         raise DamagedError(
-            f"{package} cannot be opened by Core ML ({first_line(error)}). It is damaged: export the bundle "
-            "again."
+            f"{package} cannot be opened by Core ML ({first_line(error)}). It is damaged: "
+            "export the bundle again."
         ) from None
 
 

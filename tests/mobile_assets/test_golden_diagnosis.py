@@ -13,8 +13,9 @@ from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify.app_answers import RECOGNISED
 from mobile_assets.bundle import Bundle
 from mobile_assets.decision import DecisionThresholds, decide
+from mobile_assets.difference import Difference
 from mobile_assets.golden import GoldenVectors, Pixels, Probabilities
-from mobile_assets.golden_diagnosis import AppOutputs, Difference, GoldenDiagnosis
+from mobile_assets.golden_diagnosis import AppOutputs, GoldenDiagnosis
 from mobile_assets.input_pipeline import InputPipeline
 from mobile_assets.integration_errors import INTEGRATION_ERRORS, as_bytes
 from mobile_assets.labels import LabelMap
