@@ -17,14 +17,7 @@ from benchmarks.gates.comparison import (
     read_results,
 )
 from benchmarks.gates.junit import write_junit
-from benchmarks.gates.rules import (
-    DEFAULT_GATES,
-    Gates,
-    GateVerdict,
-    judge,
-    read_gates,
-    target_label,
-)
+from benchmarks.gates.rules import GateVerdict, judge, target_label
 from benchmarks.report.comparison_page import (
     against_table,
     remarks,
@@ -33,6 +26,7 @@ from benchmarks.report.comparison_page import (
     write_against,
 )
 from benchmarks.results.schema import Results
+from export.bundle.ship_limits import DEFAULT_GATES, Gates, read_gates
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, json_text
 

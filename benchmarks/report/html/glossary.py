@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.report.html.verdict import MAX_DROP_POINTS, MIN_AGREEMENT
 from benchmarks.results.schema import Results
+from export.bundle.ship_limits import default_gates
 
 Definition = tuple[str, str]
+
+INT8 = default_gates().limits("tflite-int8")
 
 ALWAYS: tuple[Definition, ...] = (
     (
@@ -74,8 +76,9 @@ ALWAYS: tuple[Definition, ...] = (
     ),
     (
         "Needs attention",
-        f"A variant that drops more than {MAX_DROP_POINTS:g} point, agrees on less than "
-        f"{100 * MIN_AGREEMENT:g} % of photos, or answers with values that are no numbers.",
+        "A variant that misses a limit for shipping on its answers (for full integer, a drop of "
+        f"at most {INT8.max_drop_points:g} points and agreement on {100 * (INT8.min_agreement or 0):g} "
+        "% of photos), or answers with values that are no numbers.",
     ),
 )
 
