@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.results.classification import wilson_interval
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from export.bundle.ship_limits import Judge, default_gates
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.results.classification import Z95, wilson_interval
 from benchmarks.results.correctness_mask import unpack
 from benchmarks.results.intervals import calibration_deviation, paired_interval, square_and_add
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from mobile_assets.schema import Record
 
 Verdict = Literal["better", "worse", "no difference", "not comparable"]

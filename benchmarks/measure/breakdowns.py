@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wilson_interval
 from benchmarks.results.measurement import Measurement, TestPhoto
-from benchmarks.results.schema import CollectionBin, FlippedAnswer, PhotoBin
+from benchmarks.results.row_fields import CollectionBin, PhotoBin
+from benchmarks.results.schema import FlippedAnswer
 from mobile_assets.labels import LabelMap
 
 

@@ -15,7 +15,7 @@ from benchmarks.measure.camera_photo import make_camera_photo
 from benchmarks.measure.probe import LIBRARIES, LatencyReply, ProbeRequest, StartReply
 from benchmarks.measure.probe_processes import run_interleaved, run_latency, run_start
 from benchmarks.results.measurement import Measurement
-from benchmarks.results.schema import Latency, LatencyRatio
+from benchmarks.results.row_fields import Latency, LatencyRatio
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import runtimes
 

@@ -26,12 +26,10 @@ from benchmarks.results.classification import (
 )
 from benchmarks.results.correctness_mask import pack
 from benchmarks.results.measurement import Measurement, Skipped, TestPhoto
+from benchmarks.results.row_fields import Calibration, Custody, Drift
 from benchmarks.results.schema import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
-    Calibration,
-    Custody,
-    Drift,
     Row,
     SkippedPhoto,
     TestSet,

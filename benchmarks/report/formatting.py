@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.results.schema import Bounds, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import Row
 
 MISSING = "–"
 

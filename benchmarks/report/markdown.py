@@ -18,11 +18,11 @@ from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
 from benchmarks.report.runtime_names import runtime_name, runtime_sentences
 from benchmarks.report.slowdowns import pace_sentence
+from benchmarks.results.row_fields import Latency
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
     FlippedAnswer,
     GateOutcome,
-    Latency,
     PreprocessingCost,
     Results,
     Row,

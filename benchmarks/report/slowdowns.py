@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.report.runtime_names import runtime_name
-from benchmarks.results.schema import REFERENCE_VARIANT, LatencyRatio, Row
+from benchmarks.results.row_fields import LatencyRatio
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
 
 
 def is_slower(row: Row) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.classification import expected_calibration_error
-from benchmarks.results.schema import Calibration, ReliabilityBin
+from benchmarks.results.row_fields import Calibration, ReliabilityBin
 from train.temperature import Temperature, log_probabilities, log_sum
 
 BINS = 15

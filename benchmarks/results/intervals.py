@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.schema import Bounds, Calibration
+from benchmarks.results.row_fields import Bounds, Calibration
 
 RESAMPLES = 4000
 SEED = 0

@@ -26,7 +26,7 @@ from benchmarks.measure.parity import Candidate, measure_answers
 from benchmarks.pipeline.terminal import Terminal
 from benchmarks.results.classification import Indices
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.studies.bundle_study import Trial, about, trial_parser
 from mobile_assets.bundle import Bundle, Variant, read_bundle

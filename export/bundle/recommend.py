@@ -214,8 +214,8 @@ def _meets(judged: JudgedVariant, photos: int, missed: str, few: str) -> Recomme
         drop_points=judged.drop_points,
         why=(
             f"The smallest that {_limit_words(judged.limits)}: it gives "
-            f"{_same_words(judged, photos)} validation photos the same answer (lower end of the 95 % interval: {low:.1%}) and "
-            f"{_lost_words(judged)}.{smaller}{few}"
+            f"{_same_words(judged, photos)} validation photos the same answer (lower end of the "
+            f"95 % interval: {low:.1%}) and {_lost_words(judged)}.{smaller}{few}"
         ),
     )
 

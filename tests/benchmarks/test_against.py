@@ -17,17 +17,15 @@ from benchmarks.report.comparison_page import against_markdown, against_table, r
 from benchmarks.results.classification import count_flips, paired_drop_interval, wilson_interval
 from benchmarks.results.correctness_mask import pack, unpack
 from benchmarks.results.intervals import calibration_deviation, paired_interval, square_and_add
-from benchmarks.results.schema import (
+from benchmarks.results.row_fields import (
     Calibration,
     Custody,
     Latency,
     LatencyRatio,
     Memory,
     ReliabilityBin,
-    Results,
-    Row,
-    Settings,
 )
+from benchmarks.results.schema import Results, Row, Settings
 from mobile_assets.errors import DamagedError, InputError
 
 PHOTOS = 400

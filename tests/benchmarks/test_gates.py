@@ -26,7 +26,8 @@ from benchmarks.gates.rules import GateVerdict, judge
 from benchmarks.measure.evaluation_set import held_out
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.results.schema import Drift, LatencyRatio, Results, Row, Settings
+from benchmarks.results.row_fields import Drift, LatencyRatio
+from benchmarks.results.schema import Results, Row, Settings
 from export import ExportOptions, export_bundle
 from export.bundle.ship_limits import DEFAULT_GATES, Gates, Rule, read_gates
 from export.tflite.convert import activation_ranges, to_int8

@@ -33,18 +33,15 @@ from benchmarks.report.html.verdict import make_verdict, one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.schema import (
+from benchmarks.results.row_fields import (
     CollectionBin,
     Device,
-    GateOutcome,
     Latency,
     MemoryUse,
     Placement,
-    PreprocessingCost,
     ReliabilityBin,
-    Results,
-    Row,
 )
+from benchmarks.results.schema import GateOutcome, PreprocessingCost, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
 REFERENCE_RUN = BenchmarkTarget("coreml-int8-weights", "coreml-reference")

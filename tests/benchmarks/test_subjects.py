@@ -151,7 +151,7 @@ def test_ways_of_making_the_input_stand_in_the_results(case: BenchmarkCase, tmp_
 
 def test_a_phone_without_a_runner_gives_its_speed_alone(case: BenchmarkCase) -> None:
     from benchmarks.measure.android import with_answers
-    from benchmarks.results.schema import Device, Latency
+    from benchmarks.results.row_fields import Device, Latency
     from benchmarks.runtimes.android.measure import PhoneReply
     from benchmarks.runtimes.android.runtime import RUNTIMES
 

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.gates.rules import judge as judge_results
 from benchmarks.report.html.verdict import make_verdict, needs_attention
-from benchmarks.results.schema import Drift, LatencyRatio, Results, Row, Settings
+from benchmarks.results.row_fields import Drift, LatencyRatio
+from benchmarks.results.schema import Results, Row, Settings
 from export.bundle import ship_limits
 from export.bundle.recommend import judge
 from export.bundle.ship_limits import DEFAULT_GATES, Gates, default_gates, read_gates

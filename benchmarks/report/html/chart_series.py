@@ -23,7 +23,8 @@ from benchmarks.report.html.svg_chart import (
 from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS, PaperModel
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
 from benchmarks.results.target import BenchmarkTarget
 
 _SPREAD, _WIDEST = 0.13, 0.72

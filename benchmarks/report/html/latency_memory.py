@@ -16,7 +16,8 @@ from benchmarks.report.html.row_charts import (
 )
 from benchmarks.report.html.styles import style_of, swatch
 from benchmarks.report.html.table_headings import Line, headed
-from benchmarks.results.schema import Latency, Row
+from benchmarks.results.row_fields import Latency
+from benchmarks.results.schema import Row
 
 
 @dataclass(frozen=True)

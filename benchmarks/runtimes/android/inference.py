@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate
 from benchmarks.runtimes.android.device import check_program, device_info

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results.schema import Device, Latency, Memory, MemoryUse, Placement
+from benchmarks.results.row_fields import Device, Latency, Memory, MemoryUse, Placement
 from benchmarks.runtimes.android import benchmark_model as tool
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate, Log
