@@ -14,7 +14,7 @@ from scipy.stats import beta as beta_distribution
 from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Confusion, Curve, Outlook
 from benchmarks.results.classification import Interval
-from benchmarks.results.clustered import resample_objects
+from benchmarks.results.cluster_bootstrap import draw_objects, interval
 from mobile_assets.labels import LabelMap
 
 TARGET = 8
@@ -76,19 +76,14 @@ def fit_curve(photos: Counts, evidence: ObjectEvidence, *, resamples: int, seed:
     right = evidence.right[shown].astype(np.float64)
     sloped = len(np.unique(x)) > 1
     intercept, slope = _logistic(x, right, held, sloped=sloped)
-    interval: Interval | None = None
-    if sloped and resamples:
-        draw = resample_objects(np.arange(len(shown)), resamples=resamples, seed=seed)
-        slopes = []
-        for _ in range(resamples):
-            times = draw()
-            slopes.append(_logistic(x, right * times, held * times, sloped=True)[1])
-        low, high = np.quantile(slopes, [0.025, 0.975])
-        interval = (float(low), float(high))
+    slopes = [
+        _logistic(x, right * times, held * times, sloped=True)[1]
+        for times in draw_objects(len(shown), resamples=resamples if sloped else 0, seed=seed)
+    ]
     return Curve(
         intercept=intercept,
         slope=slope if sloped else None,
-        slope_ci95=interval,
+        slope_ci95=interval(slopes),
         prior_photos=_prior_photos(expit(intercept + slope * x), right, held),
         evidence_photos=int(held.sum()),
         target=TARGET,
@@ -157,7 +152,7 @@ def outlooks(
         a, b = _posterior(label.photos, curve, evidence, place)
         low, high = beta_distribution.ppf([0.025, 0.975], a, b)
         expected = float(a / (a + b))
-        gain, interval = _gain(expected, label.photos, curve)
+        gain, gain_ci95 = _gain(expected, label.photos, curve)
         own = float(evidence.own[place])
         found.append(
             Outlook(
@@ -174,7 +169,7 @@ def outlooks(
                 nearest=tuple(nearest.get(place, ())),
                 photos_to_take=max(0, curve.target - label.photos),
                 gain=gain,
-                gain_ci95=interval,
+                gain_ci95=gain_ci95,
             )
         )
     return tuple(sorted(found, key=_urgency))
@@ -204,10 +199,8 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
     def at(slope: float) -> float:
         return float(expit(logit(expected) + slope * further)) - expected
 
-    interval = None
-    if curve.slope_ci95 is not None:
-        interval = (at(curve.slope_ci95[0]), at(curve.slope_ci95[1]))
-    return at(curve.slope), interval
+    bounds = curve.slope_ci95
+    return at(curve.slope), None if bounds is None else (at(bounds[0]), at(bounds[1]))
 
 
 def nearest_confusions(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
 from benchmarks.results.measurement import Skipped, TestPhoto
-from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from train.readers import Layout, read_register
-from train.run import Run, RunMetrics, read_run
+from train.run import Run, read_run
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def read_ensemble(folders: Sequence[Path], photos: Path) -> Ensemble:
         twice = next(run for n, run in enumerate(runs) if models[n] in models[:n])
         raise InputError(f"{twice.folder} was given twice: it would vote twice. Give it once.")
     root = photos.parent if photos.is_file() else photos
-    return Ensemble(runs, _names(runs), tuple(_val_top1(run) for run in runs), root)
+    val_top1 = tuple(run.metrics.val_top1 if run.metrics else None for run in runs)
+    return Ensemble(runs, _names(runs), val_top1, root)
 
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -97,13 +98,6 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
         name if names.count(name) == 1 else f"{name} ({names[: n + 1].count(name)})"
         for n, name in enumerate(names)
     )
-
-
-def _val_top1(run: Run) -> float | None:
-    try:
-        return RunMetrics.read(run.folder / "metrics.json").val_top1
-    except ArtefactError:  # a run that was put together without training has none
-        return None
 
 
 def choose_photos(team: Ensemble, further: Path | None, layout: Layout = "auto") -> PhotoSelection:
@@ -160,14 +154,13 @@ def _seen_by_all(photos: Sequence[TestPhoto], team: Ensemble) -> tuple[TestPhoto
 def _validation(team: Ensemble) -> tuple[TestPhoto, ...]:
     """The first run's validation photos that no member trained on and that are as they were."""
     trained = {p.sha256 for run in team.runs for p in run.split.of("train")}
-    index = {label.object_id: label for label in team.labels.labels}
     known = {photo.object_id for photo in team.runs[0].split.of("train")}
     found = []
     for entry in team.runs[0].split.of("val"):
         path = team.root / entry.path
         same = path.is_file() and sha256_file(path) == entry.sha256
         if same and entry.sha256 not in trained and entry.object_id in known:
-            label = index[entry.object_id]
+            label = team.labels[team.labels.index_of[entry.object_id]]
             found.append(
                 TestPhoto(path, label.index, label.object_id, label.collection, True, entry.sha256)
             )

@@ -152,14 +152,14 @@ def _training_means(
     """`[objects, features]` mean features of each object's training photos, or of some of them."""
     objects = len(team.labels)
     each = max(1, TRAINING_PHOTOS // objects)
-    index = {label.object_id: label.index for label in team.labels.labels}
     taken: Counter[str] = Counter()
     photos = []
     for entry in team.runs[team.lead].split.of("train"):
         taken[entry.object_id] += 1
         path = team.root / entry.path
         if taken[entry.object_id] <= each and path.is_file():
-            photos.append(TestPhoto(path, index[entry.object_id], entry.object_id, "", True))
+            index = team.labels.index_of[entry.object_id]
+            photos.append(TestPhoto(path, index, entry.object_id, "", True))
     answered = answer_photos([network], photos, objects=objects, lead=0, progress=progress)
     sums = np.zeros((objects, answered.features.shape[1]), np.float64)
     np.add.at(sums, answered.truth, answered.features)

@@ -1,4 +1,4 @@
-"""TODO benchmarks/evaluation/findings.py."""
+"""An evaluation together with the answers and networks that its figures are drawn from."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from benchmarks.results.classification import (
     NO_ANSWER,
     Interval,
     count_flips,
-    paired_drop_interval,
     wilson_interval,
 )
-from benchmarks.results.clustered import GradedAnswers, measure, object_difference, object_intervals
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
+from benchmarks.results.scores import GradedAnswers, measure, object_intervals
 from mobile_assets.labels import LabelMap
 
 MANY_PHOTOS = 10
@@ -188,10 +188,13 @@ def compare(
                 model=model,
                 against=other,
                 points=100.0 * (flips.won - flips.lost) / photos if photos else 0.0,
-                ci95_objects=object_difference(ours, theirs, resamples=resamples, seed=seed)
-                if photos
-                else None,
-                ci95=paired_drop_interval(mine, its, resamples=resamples, seed=seed),
+                ci95_objects=paired_drop_interval(
+                    mine, its, ours.truth, resamples=resamples, seed=seed
+                ),
+                # As if every photo were of an object of its own.
+                ci95=paired_drop_interval(
+                    mine, its, np.arange(photos), resamples=resamples, seed=seed
+                ),
                 won=flips.won,
                 lost=flips.lost,
             )

@@ -10,12 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.classification import Z95, wilson_interval
-from benchmarks.results.correctness_mask import unpack
-from benchmarks.results.intervals import calibration_deviation, paired_interval, square_and_add
+from benchmarks.results.calibration import calibration_deviation
+from benchmarks.results.classification import Indices, difference_interval, wilson_interval
+from benchmarks.results.cluster_bootstrap import paired_change_interval
+from benchmarks.results.correctness_mask import unpack, unpack_indices
 from benchmarks.results.row_fields import Bounds
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from mobile_assets.schema import Record
+from mobile_assets.wilson import Z95
 
 Verdict = Literal["better", "worse", "no difference", "not comparable"]
 """`no difference`: none beyond noise; `not comparable`: what was measured differs otherwise."""
@@ -85,6 +87,20 @@ class RowPair:
             self.new.photos,
             self.new.unseen_photos,
         )
+
+    @property
+    def photo_objects(self) -> Indices | None:
+        """`[photos]` the object in each photo that the new row's shares are over.
+
+        None where the results do not tell: those of earlier versions, and rows that were asked
+        only some of the photos.
+        """
+        asked = self.new.custody.test_photos_sha256 if self.new.custody else None
+        for photos in self.new_results.test_sets:
+            if photos.sha256 == asked and photos.photo_objects is not None:
+                objects = unpack_indices(photos.photo_objects, photos.photos)
+                return objects[objects >= 0]
+        return None
 
     @property
     def same_machine(self) -> bool:
@@ -191,10 +207,15 @@ def _of_photos(
     if not pair.same_photos:
         return _not_comparable(quantity, "points", before, now, "measured on different photos")
     if paired is not None:
-        interval = paired_interval(paired)
-        why = f"photo by photo, {len(paired):,} photos"
+        objects, why = pair.photo_objects, f"photo by photo, {len(paired):,} photos"
+        if objects is None or len(objects) != len(paired):
+            objects = np.arange(len(paired))
+            why += ", as if each showed an object of its own: the results do not tell which"
+        else:
+            why += f" of {len(np.unique(objects)):,} objects"
+        interval = paired_change_interval(paired, objects)
     elif before_ci is not None and now_ci is not None:
-        interval = square_and_add(before, before_ci, now, now_ci)
+        interval = difference_interval(before, before_ci, now, now_ci)
         why = "the same photos, but from the shares alone: a wider interval than photo by photo"
     else:
         return _not_comparable(quantity, "points", before, now, "no interval was measured")

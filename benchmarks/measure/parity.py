@@ -182,8 +182,7 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     """
     if bundle.object_ids == run.object_ids:
         return None
-    place = {object_id: index for index, object_id in enumerate(bundle.object_ids)}
-    return np.array([place[object_id] for object_id in run.object_ids], dtype=np.int64)
+    return np.array([bundle.index_of[name] for name in run.object_ids], dtype=np.int64)
 
 
 class _Collector:

@@ -11,7 +11,7 @@ from benchmarks.results.measurement import BenchmarkCase, Skipped
 from benchmarks.results.schema import Row
 from benchmarks.runtimes.torch_runtime import open_reference
 from train.recipes import PAPER, PROBE
-from train.run import Run, RunMetrics
+from train.run import Run
 
 NAMES = {
     PROBE.name: "linear probe",
@@ -52,5 +52,5 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
         note=NOTES.get(recipe, f"Trained by the recipe {recipe}."),
         **shares,
     )
-    seconds = RunMetrics.read(run.folder / "metrics.json").seconds
+    seconds = run.require_metrics().seconds
     return row.model_copy(update={"recipe": recipe, "train_seconds": seconds})

@@ -252,7 +252,7 @@ def _input_costs(
     measurements: Sequence[Measurement], options: BenchmarkOptions, progress: Progress | None
 ) -> tuple[PreprocessingCost, ...]:
     """Of the lowest threshold, which has the most objects."""
-    from benchmarks.measure.preprocessing_sensitivity_case import input_costs
+    from benchmarks.measure.preprocessing_sensitivity import input_costs
 
     first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
     return input_costs(
@@ -273,6 +273,7 @@ def _settings(options: BenchmarkOptions) -> Settings:
         starts=options.starts,
         measure_speed=options.measure_speed,
         bootstrap=options.bootstrap,
+        resampled="objects",
         seed=options.seed,
         limit=options.limit,
         command=command,

@@ -207,7 +207,7 @@ def _fidelity(row: Row) -> Cells:
         MISSING if row.right_to_wrong is None else str(row.right_to_wrong),
         MISSING if row.wrong_to_right is None else str(row.wrong_to_right),
         *(
-            (f"{drift.mean:.2g}", f"{drift.p99:.2g}", f"{drift.max:.2g}")
+            (f"{drift.mean:.2g}", f"{drift.p99:.2g}", f"{row.max_probability_drift or 0:.2g}")
             if drift
             else (MISSING, MISSING, MISSING)
         ),
@@ -222,7 +222,7 @@ def _calibration(row: Row) -> Cells:
     assert found is not None  # the table has rows with one only
     temperature = MISSING if found.temperature is None else f"{found.temperature:.2f}"
     after = percent(found.error_with_temperature)
-    return percent(found.error), after, temperature, str(found.validation_photos)
+    return percent(row.calibration_error), after, temperature, str(found.validation_photos)
 
 
 def _quantiles(one: Latency) -> Cells:

@@ -1,4 +1,4 @@
-"""TODO benchmarks/results/measurement.py."""
+"""What is measured, and the answers that came of it: the material of results rows."""
 
 from __future__ import annotations
 

@@ -186,6 +186,9 @@ class TestSet(Record):
         unreadable: Photos that could not be used: missing, changed or not decodable.
         in_training: Photos left out because training or validation had them.
         sha256: Hash of the list of measured photos.
+        photo_objects: Class index of each measured photo's object, in order, −1 where the object
+            has no training photo, as `correctness_mask.pack_indices`; so that later results can
+            be compared with whole objects drawn. Null in results of earlier versions.
     """
 
     __test__ = False  # not a test class, whatever its name begins with
@@ -198,6 +201,7 @@ class TestSet(Record):
     unreadable: tuple[SkippedPhoto, ...]
     in_training: tuple[SkippedPhoto, ...]
     sha256: str
+    photo_objects: str | None = None
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True

@@ -6,13 +6,14 @@ import platform
 import sys
 from itertools import groupby
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
+from junitparser import Failure, Skipped
+from junitparser.xunit2 import TestCase
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.gates.junit import clean, junit_bytes, suite
+from benchmarks.gates.junit import clean, junit_bytes, make_case, make_failure, make_suite
 from benchmarks.verify.checks import Check, Verification
 from mobile_assets.files import json_text, write_bytes
 from train.versions import created_now, versions
@@ -37,20 +38,17 @@ def print_verification(found: Verification, *, json: bool) -> None:
 
 def verification_junit(found: Verification) -> bytes:
     """One suite per variant, and one of what is about the whole bundle; one case per check."""
-    root = ET.Element("testsuites")
     ordered = sorted(found.checks, key=lambda check: check.subject)  # stable: in order otherwise
     host = {"system": platform.system(), "machine": platform.machine()}
-    for number, (subject, checks) in enumerate(groupby(ordered, key=lambda c: c.subject)):
-        root.append(
-            suite(
-                number,
-                subject or "bundle",
-                [_case(check) for check in checks],
-                created=created_now(),
-                properties=host | versions(),
-            )
+    return junit_bytes(
+        make_suite(
+            subject or "bundle",
+            [_case(check) for check in checks],
+            created=created_now(),
+            properties=host | versions(),
         )
-    return junit_bytes(root)
+        for subject, checks in groupby(ordered, key=lambda check: check.subject)
+    )
 
 
 def write_verification_junit(path: Path, found: Verification) -> None:
@@ -58,13 +56,11 @@ def write_verification_junit(path: Path, found: Verification) -> None:
     write_bytes(path, verification_junit(found))
 
 
-def _case(check: Check) -> ET.Element:
-    names = [name for name in (check.subject or "bundle", check.runtime) if name]
-    name = clean(check.name)
-    case = ET.Element("testcase", classname=clean(".".join(names)), name=name, time="0")
+def _case(check: Check) -> TestCase:
+    result: Failure | Skipped | None = None
     if check.state == "failed":
-        failure = ET.SubElement(case, "failure", type="check", message=clean(check.said))
-        failure.text = clean(check.said)
+        result = make_failure(check.said, "check", check.said)
     elif check.state == "not possible here":
-        ET.SubElement(case, "skipped", message=clean(check.said))
-    return case
+        result = Skipped(clean(check.said))
+    target = ".".join(name for name in (check.subject or "bundle", check.runtime) if name)
+    return make_case(target, check.name, result)

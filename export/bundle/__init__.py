@@ -1,1 +1,1 @@
-"""TODO export/bundle."""
+"""Writing the bundle: model card, recommendation, ship limits, signature."""

@@ -75,7 +75,7 @@ INT8 = FLOAT32.model_copy(
         "drop_points": 0.4,
         "drop_ci95": (-0.2, 1.0),
         "max_probability_drift": 0.2,
-        "drift": Drift(mean=0.02, p99=0.1, max=0.2),
+        "drift": Drift(mean=0.02, p99=0.1),
         "calibration_error": 0.03,
         "bytes": 1080,
         "latency_ratio": LatencyRatio(median=0.55, p10=0.5, p90=0.62, rounds=50),

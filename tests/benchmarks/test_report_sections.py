@@ -37,6 +37,7 @@ from benchmarks.results.row_fields import (
     CollectionBin,
     Device,
     Latency,
+    Memory,
     MemoryUse,
     Placement,
     ReliabilityBin,
@@ -107,12 +108,16 @@ def timed(row: Row) -> Row:
             "end_to_end_12mp_ms": 166.0,
             "cold_load_ms": 77.0,
             "busy_share": 0.031,
-            "memory": MemoryUse(
-                runtime_resident=21_000_000,
-                model_resident=9_000_000,
-                model_private=6_500_000,
-                peak_resident=88_000_000,
+            "memory_bytes": Memory(
+                value=9_000_000,
                 metric=METRIC,
+                detail=MemoryUse(
+                    runtime_resident=21_000_000,
+                    model_resident=9_000_000,
+                    model_private=6_500_000,
+                    peak_resident=88_000_000,
+                    metric=METRIC,
+                ),
             ),
             "placement": Placement(
                 delegate="XNNPACK", taken=66, total=68, left={"SOFTMAX": 2}, partitions=3
@@ -343,7 +348,8 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measurem
     assert row.calibration is not None
     assert row.calibration.error_with_temperature is not None
     words = plain(render_report(results_of(measured), [measured]))
-    before, after = row.calibration.error, row.calibration.error_with_temperature
+    assert row.calibration_error is not None
+    before, after = row.calibration_error, row.calibration.error_with_temperature
     said = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
     assert said in words
     assert "temperature 1.50, fitted on 20 validation photos" in words
@@ -493,7 +499,9 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) 
             "note": EVIL,
             "by_collection": (*bins(2), bins(1)[0].model_copy(update={"collection": EVIL})),
             "placement": placed.model_copy(update={"left": {EVIL: 1}, "delegate": EVIL}),
-            "memory": row.memory.model_copy(update={"metric": EVIL}),
+            "memory_bytes": Memory(
+                value=1, metric=EVIL, detail=row.memory.model_copy(update={"metric": EVIL})
+            ),
             "device": PHONE.model_copy(update={"model": EVIL, "delegate_used": EVIL}),
         }
     )

@@ -38,8 +38,8 @@ ALWAYS: tuple[Definition, ...] = (
     (
         "Drop",
         "Top-1 of full precision minus top-1 of the variant, in percentage points; below zero the "
-        "variant is better. Its 95 % interval is a paired bootstrap: photos are drawn again at "
-        "random, the same ones for both.",
+        "variant is better. Its 95 % interval is a paired bootstrap: objects, with all their "
+        "photos, are drawn again at random, the same ones for both.",
     ),
     (
         "Precision, recall, F1",
@@ -77,8 +77,8 @@ ALWAYS: tuple[Definition, ...] = (
     (
         "Needs attention",
         "A variant that misses a limit for shipping on its answers (for full integer, a drop of "
-        f"at most {INT8.max_drop_points:g} points and agreement on {100 * (INT8.min_agreement or 0):g} "
-        "% of photos), or answers with values that are no numbers.",
+        f"at most {INT8.max_drop_points:g} points and agreement on "
+        f"{100 * (INT8.min_agreement or 0):g} % of photos), or answers with values that are no numbers.",
     ),
 )
 

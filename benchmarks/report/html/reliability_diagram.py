@@ -53,9 +53,9 @@ def _one(row: Row, calibration: Calibration) -> Reliability:
         after = percent(calibration.error_with_temperature)
         photos = f"{calibration.validation_photos:,} validation photos"
         how = f"temperature {calibration.temperature:.2f}, fitted on {photos}"
-    title = f"Reliability of {name}: expected calibration error {percent(calibration.error)}"
+    title = f"Reliability of {name}: expected calibration error {percent(row.calibration_error)}"
     svg = draw(calibration.bins, title=title, style=style_of(row).removeprefix("coreml-"))
-    return Reliability(swatch(row), name, svg, percent(calibration.error), after, how)
+    return Reliability(swatch(row), name, svg, percent(row.calibration_error), after, how)
 
 
 def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> str:

@@ -124,7 +124,7 @@ def fidelity_lines(rows: Sequence[Row]) -> list[Line]:
             else f"{row.right_to_wrong} / {row.wrong_to_right}",
             "drift_mean": _small(row.drift.mean if row.drift else None),
             "drift_p99": _small(row.drift.p99 if row.drift else None),
-            "drift": _small(row.drift.max if row.drift else row.max_probability_drift),
+            "drift": _small(row.max_probability_drift),
             "precision": percent(row.precision),
             "recall": percent(row.recall),
             "f1": percent(row.f1),
@@ -168,7 +168,7 @@ def calibration_lines(rows: Sequence[Row]) -> list[Line]:
     return [
         head
         | {
-            "error": percent(row.calibration.error),
+            "error": percent(row.calibration_error),
             "temperature": f"{row.calibration.temperature:.2f}"
             if row.calibration.temperature is not None
             else MISSING,
