@@ -19,14 +19,14 @@ class Findings:
 
     Attributes:
         evaluation: The document.
-        team: The runs.
+        ensemble: The runs.
         networks: Their networks, loaded.
         test: Answers to the test photos.
         means: `[objects, features]` mean features of training photos.
     """
 
     evaluation: Evaluation
-    team: Ensemble
+    ensemble: Ensemble
     networks: tuple[Network, ...]
     test: Predictions
     means: NDArray[np.float32]

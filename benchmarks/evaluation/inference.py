@@ -134,11 +134,11 @@ def answer_photos(
         kept += good
         truth = np.array([photo.object_index for photo in good], dtype=np.int64)
         total = np.zeros((len(good), objects), dtype=np.float64)
-        for place, network in enumerate(networks):
+        for position, network in enumerate(networks):
             probabilities, hidden = network.answer(pixels[network.size])
             total += probabilities
             _keep(parts, own, network.name, probabilities, truth)
-            if place == lead:
+            if position == lead:
                 features.append(hidden)
         if len(networks) > 1:
             _keep(parts, own, ENSEMBLE, (total / len(networks)).astype(np.float32), truth)

@@ -95,9 +95,9 @@ class RowPair:
         None where the results do not tell: those of earlier versions, and rows that were asked
         only some of the photos.
         """
-        asked = self.new.custody.test_photos_sha256 if self.new.custody else None
+        measured = self.new.custody.test_photos_sha256 if self.new.custody else None
         for photos in self.new_results.test_sets:
-            if photos.sha256 == asked and photos.photo_objects is not None:
+            if photos.sha256 == measured and photos.photo_objects is not None:
                 objects = unpack_indices(photos.photo_objects, photos.photos)
                 return objects[objects >= 0]
         return None

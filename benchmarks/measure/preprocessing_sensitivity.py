@@ -68,7 +68,7 @@ def sample_photos(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tupl
     if len(photos) <= limit:
         return tuple(photos)
     chosen = np.random.default_rng(seed).choice(len(photos), limit, replace=False)
-    return tuple(photos[place] for place in sorted(chosen.tolist()))
+    return tuple(photos[position] for position in sorted(chosen.tolist()))
 
 
 def measure_preprocessing(
@@ -192,17 +192,19 @@ def _chunks(
             picture = decode(photo.path)
         except PhotoError as error:
             return error
-        found = (values for _, values in inputs_of(picture, contract, ways))
-        return [as_bytes(values) if byte_input else values for values in found]
+        results = (values for _, values in inputs_of(picture, contract, ways))
+        return [as_bytes(values) if byte_input else values for values in results]
 
     starts = range(0, len(photos), CHUNK)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         waiting = [pool.submit(made, photo) for photo in photos[:CHUNK]]
         for start in starts:
-            found = [future.result() for future in waiting]
+            results = [future.result() for future in waiting]
             following = photos[start + CHUNK : start + 2 * CHUNK]
             waiting = [pool.submit(made, photo) for photo in following]
-            good = {start + n: one for n, one in enumerate(found) if isinstance(one, list)}
+            good = {
+                start + n: result for n, result in enumerate(results) if isinstance(result, list)
+            }
             if good:
                 yield list(good), list(zip(*good.values(), strict=True))
 
@@ -241,8 +243,8 @@ def input_costs(
             session = stack.enter_context(open_litert(case.bundle, subject.variant, threads))
 
         def predict(values: Values) -> Probabilities:
-            found: Probabilities = session.predict(values)
-            return found if order is None else found[:, order]
+            probabilities: Probabilities = session.predict(values)
+            return probabilities if order is None else probabilities[:, order]
 
         return measure_preprocessing(
             chosen,

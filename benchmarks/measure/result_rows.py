@@ -86,7 +86,7 @@ def case_rows(
         for subject in subjects:
             own: dict[str, object] = {**subject._asdict(), "photos": 0}
             if subject in measured.answers:
-                asked = [measured.photos[place] for place in measured.asked[subject]]
+                asked = [measured.photos[position] for position in measured.asked[subject]]
                 own["custody"] = _custody(measured, variant.sha256, asked)
                 own |= accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
             own |= speed_fields(speeds.get(subject))
@@ -143,9 +143,9 @@ def accuracy_fields(
     measured: Measurement, subject: BenchmarkTarget, *, bootstrap: int, seed: int
 ) -> dict[str, object]:
     """A row's fields on accuracy and parity, over the photos of objects seen in training."""
-    places = measured.asked[subject]
-    seen = measured.seen[places]
-    truth = measured.truth[places][seen]
+    positions = measured.asked[subject]
+    seen = measured.seen[positions]
+    truth = measured.truth[positions][seen]
     every = measured.answers[subject]
     answers = select(every, seen)
     reference = select(measured.reference_of(subject), seen)
@@ -155,7 +155,7 @@ def accuracy_fields(
     unseen = int((~seen).sum())
     drift = measured.drift[subject]
     finite = len(drift) and bool(np.isfinite(drift).all())
-    shown = [measured.photos[place] for place in places[seen]]
+    shown = [measured.photos[position] for position in positions[seen]]
     return {
         "photos": photos,
         "unseen_photos": unseen,
@@ -260,12 +260,12 @@ def _file_fields(measured: Measurement, variant: Variant) -> dict[str, object]:
 
 
 def _custody(
-    measured: Measurement, variant_sha256: str | None, asked: Sequence[TestPhoto]
+    measured: Measurement, variant_sha256: str | None, photos: Sequence[TestPhoto]
 ) -> Custody:
     case = measured.case
     return Custody(
         bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
         model_sha256=case.run.info.model_sha256,
         variant_sha256=variant_sha256,
-        test_photos_sha256=list_hash(asked),
+        test_photos_sha256=list_hash(photos),
     )

@@ -60,8 +60,8 @@ class Measurement:
 
     def reference_of(self, subject: BenchmarkTarget) -> Answers:
         """The reference's answers to the photos that the subject was asked."""
-        every, places = self.answers[REFERENCE], self.asked[subject]
-        return Answers(every.rank[places], every.best[places], every.probability[places])
+        every, positions = self.answers[REFERENCE], self.asked[subject]
+        return Answers(every.rank[positions], every.best[positions], every.probability[positions])
 
 
 @dataclass(frozen=True)
