@@ -63,7 +63,7 @@ class RowLimit:
     words: str
     shown: Callable[[float], str]
     read: Callable[[RowInResults], Observation]
-    most: bool
+    most: bool = True
     executed: bool = True
     interval: str = ""
 
@@ -214,76 +214,34 @@ def _photos(held: RowInResults) -> Observation:
 _WHOLE = "its whole 95 % interval"
 
 LIMITS = {
-    "max_drop_points": RowLimit(
-        words="accuracy drop at most {} points",
-        shown=_number,
-        read=_drop,
-        most=True,
-        interval=_WHOLE,
-    ),
+    "max_drop_points": RowLimit("accuracy drop at most {} points", _number, _drop, interval=_WHOLE),
     "min_agreement": RowLimit(
-        words="agreement at least {}",
-        shown=_given_share,
-        read=_agreement,
-        most=False,
-        interval=_WHOLE,
+        "agreement at least {}", _given_share, _agreement, most=False, interval=_WHOLE
     ),
-    "min_top1": RowLimit(
-        words="top-1 at least {}",
-        shown=_given_share,
-        read=_top1,
-        most=False,
-        interval=_WHOLE,
-    ),
+    "min_top1": RowLimit("top-1 at least {}", _given_share, _top1, most=False, interval=_WHOLE),
     "max_probability_drift": RowLimit(
-        words="no probability further than {} from the reference's",
-        shown=_number,
-        read=_drift,
-        most=True,
+        "no probability further than {} from the reference's", _number, _drift
     ),
     "max_mean_drift": RowLimit(
-        words="probabilities at most {} from the reference's, mean over photos",
-        shown=_number,
-        read=_mean_drift,
-        most=True,
+        "probabilities at most {} from the reference's, mean over photos", _number, _mean_drift
     ),
     "max_calibration_error_rise": RowLimit(
-        words="calibration error at most {} above the reference's",
-        shown=lambda bound: f"{100 * bound:.6g} points",
-        read=_calibration_rise,
-        most=True,
+        "calibration error at most {} above the reference's",
+        lambda bound: f"{100 * bound:.6g} points",
+        _calibration_rise,
     ),
     "max_invalid_answers": RowLimit(
-        words="answers that are no finite numbers at most {}",
-        shown=_number,
-        read=_invalid,
-        most=True,
+        "answers that are no finite numbers at most {}", _number, _invalid
     ),
-    "min_photos_measured": RowLimit(
-        words="measured on at least {} photos",
-        shown=_number,
-        read=_photos,
-        most=False,
-    ),
+    "min_photos_measured": RowLimit("measured on at least {} photos", _number, _photos, most=False),
     "max_size_ratio": RowLimit(
-        words="size at most {} of float32's",
-        shown=_number,
-        read=_size_ratio,
-        most=True,
-        executed=False,
+        "size at most {} of float32's", _number, _size_ratio, executed=False
     ),
-    "max_bytes": RowLimit(
-        words="size at most {} bytes",
-        shown=_number,
-        read=_bytes,
-        most=True,
-        executed=False,
-    ),
+    "max_bytes": RowLimit("size at most {} bytes", _number, _bytes, executed=False),
     "max_latency_ratio": RowLimit(
-        words="latency at most {} of tflite-float32's",
-        shown=_number,
-        read=_latency_ratio,
-        most=True,
+        "latency at most {} of tflite-float32's",
+        _number,
+        _latency_ratio,
         interval="90 % of the rounds",
     ),
 }

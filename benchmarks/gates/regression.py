@@ -219,16 +219,8 @@ def _of_photos(
         why = "the same photos, but from the shares alone: a wider interval than photo by photo"
     else:
         return _not_comparable(quantity, "points", before, now, "no interval was measured")
-    return QuantityChange(
-        quantity=quantity,
-        unit="points",
-        old=before,
-        new=now,
-        difference=now - before,
-        ci95=interval,
-        verdict=_verdict(interval, more_is_better=more_is_better),
-        why=why,
-    )
+    verdict = _verdict(interval, more_is_better=more_is_better)
+    return _judged(quantity, "points", before, now, verdict, why, interval)
 
 
 def _calibration(pair: RowPair) -> QuantityChange:
@@ -245,16 +237,9 @@ def _calibration(pair: RowPair) -> QuantityChange:
         calibration_deviation(old.calibration), calibration_deviation(new.calibration)
     )
     interval = now - before - half, now - before + half
-    return QuantityChange(
-        quantity=quantity,
-        unit="points",
-        old=before,
-        new=now,
-        difference=now - before,
-        ci95=interval,
-        verdict=_verdict(interval, more_is_better=False),
-        why="noise from drawing the photos of each range anew",
-    )
+    why = "noise from drawing the photos of each range anew"
+    verdict = _verdict(interval, more_is_better=False)
+    return _judged(quantity, "points", before, now, verdict, why, interval)
 
 
 def _size(pair: RowPair) -> QuantityChange:
@@ -272,15 +257,7 @@ def _relative(
     verdict: Verdict = "no difference"
     if abs(ratio - 1) > same:
         verdict = "better" if ratio < 1 else "worse"
-    return QuantityChange(
-        quantity=quantity,
-        unit=unit,
-        old=before,
-        new=now,
-        difference=now - before,
-        verdict=verdict,
-        why=why,
-    )
+    return _judged(quantity, unit, before, now, verdict, why)
 
 
 def _latency_ratio(pair: RowPair) -> QuantityChange:
@@ -298,18 +275,11 @@ def _latency_ratio(pair: RowPair) -> QuantityChange:
         verdict = "better"
     elif now.p10 > before.p90:
         verdict = "worse"
-    return QuantityChange(
-        quantity=quantity,
-        unit="of float32's",
-        old=before.median,
-        new=now.median,
-        difference=now.median - before.median,
-        verdict=verdict,
-        why=(
-            "the middle 80 % of the rounds: "
-            f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
-        ),
+    why = (
+        "the middle 80 % of the rounds: "
+        f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
     )
+    return _judged(quantity, "of float32's", *values, verdict, why)
 
 
 def _memory(pair: RowPair) -> QuantityChange:
@@ -330,6 +300,27 @@ def _memory_of(row: Row) -> tuple[float | None, str]:
     if row.memory_bytes is not None:
         return row.memory_bytes.value, row.memory_bytes.metric
     return None, ""
+
+
+def _judged(
+    quantity: str,
+    unit: str,
+    before: float,
+    now: float,
+    verdict: Verdict,
+    why: str,
+    interval: Bounds | None = None,
+) -> QuantityChange:
+    return QuantityChange(
+        quantity=quantity,
+        unit=unit,
+        old=before,
+        new=now,
+        difference=now - before,
+        ci95=interval,
+        verdict=verdict,
+        why=why,
+    )
 
 
 def _unmeasured(quantity: str, unit: str, old: float | None, new: float | None) -> QuantityChange:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.results.calibration import tempered_confidence
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
-from benchmarks.results.measurement import BenchmarkCase, Floats, Measurement, Skipped, TestPhoto
+from benchmarks.results.measurement import (
+    BenchmarkCase,
+    Floats,
+    Measurement,
+    Skipped,
+    TestPhoto,
+    object_indices,
+)
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
@@ -88,7 +95,7 @@ def measure_answers(
         collected = _Collector(len(case.run.labels), temperatures)
         for good, pixels in decode_chunks(photos, contract, unreadable):
             positions = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
-            collected.chunk(asking, pixels, _truth(good), positions, drawn, len(kept))
+            collected.chunk(asking, pixels, object_indices(good), positions, drawn, len(kept))
             kept.extend(good)
             if progress is not None:
                 progress(name, len(kept), len(photos))
@@ -113,7 +120,7 @@ def _temperatures(
     fits = {session.subject: TemperatureFit() for session in asking if session.limit is None}
     done = 0
     for good, pixels in decode_chunks(photos, contract, []):
-        truth = _truth(good)
+        truth = object_indices(good)
         for session in asking:
             if session.subject in fits:
                 fits[session.subject].add(session.ask(pixels), truth)
@@ -125,10 +132,6 @@ def _temperatures(
         for subject, fit in fits.items()
         if (temperature := fit.result()) is not None
     }
-
-
-def _truth(photos: Sequence[TestPhoto]) -> Indices:
-    return np.array([photo.object_index for photo in photos], dtype=np.int64)
 
 
 def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from benchmarks.results.classification import (
     wilson_interval,
 )
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
-from benchmarks.results.measurement import Measurement, TestPhoto
+from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.interface import Probabilities
@@ -250,7 +250,7 @@ def input_costs(
             chosen,
             case.bundle.info.preprocessing,
             predict,
-            np.array([photo.object_index for photo in chosen], dtype=np.int64),
+            object_indices(chosen),
             subject=subject,
             register_name=info.register_name,
             min_photos=info.min_photos,
