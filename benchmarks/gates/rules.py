@@ -103,8 +103,9 @@ def unkept_beside_answers(results: Results) -> tuple[GateOutcome, ...]:
     Nothing is required to have been measured, and limits on answers are left out: `keeps_answers`
     judges those row by row.
     """
-    others = dict.fromkeys(OF_ANSWERS)
-    rules = [rule.model_copy(update={"require": False} | others) for rule in default_gates().rules]
+    without = dict.fromkeys(OF_ANSWERS) | {"require": False}
+    rules = [rule.model_copy(update=without) for rule in default_gates().rules]
+    rules = [rule for rule in rules if list(rule.limits())]
     measured = [row for row in results.rows if row.status == "measured"]
     judged = judge(results.model_copy(update={"rows": tuple(measured)}), Gates(rules=tuple(rules)))
     return tuple(outcome for outcome in judged.failed if outcome.variant != ANY)

@@ -480,7 +480,7 @@ def test_objects_are_drawn_where_the_results_tell_them() -> None:
     objects = np.repeat(np.arange(photos // 10), 10)
     lost = RIGHT.copy()
     lost[: photos // 10] = False
-    new, old = row(lost), row()
+    new, old = row(right=lost), row()
     assert new.custody is not None
     tested = TestSet(
         register="patterns",

@@ -586,7 +586,7 @@ def test_a_benchmark_that_fails_its_gate_still_reports(
     assert [o for o in Results.read(out / "results.json").gates if not o.passed]
     assert check_junit(junit.read_bytes())[0].get("failures") == "2"
     changes = ResultsComparison.read(out / "against.json").rows[1].changes
-    assert changes[0].why == "photo by photo, 110 photos"
+    assert changes[0].why == "photo by photo, 110 photos of 10 objects"
 
 
 def test_mistakes_are_told_before_anything_is_measured(
