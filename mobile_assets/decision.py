@@ -83,15 +83,25 @@ def choose_thresholds(
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     order = np.argsort(-confidence, kind="stable")
-    asked = np.arange(1, photos + 1)
-    precision = np.cumsum(right[order]) / asked
-    certain = wilson_bounds(precision, asked)[0] >= MATCH_CERTAINTY
+    counts = np.arange(1, photos + 1)
+    precision = np.cumsum(right[order]) / counts
+    certain = wilson_bounds(precision, counts)[0] >= MATCH_CERTAINTY
     good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
     match = float(confidence[order[good[-1]]]) if len(good) else 1.0
     reject = float(np.quantile(confidence[right], REJECT_QUANTILE)) if right.any() else 0.0
     return DecisionThresholds(
         match=min(match, 1.0), reject=min(reject, match), validation_photos=photos
     )
+
+
+def decide(probability: float, thresholds: DecisionThresholds) -> Verdict:
+    """The decision rule: what the best object's probability, 0–1, is called.
+
+    `match` 1 means never, so not even a probability of 1 is a match then.
+    """
+    if probability >= thresholds.match and thresholds.match < 1:
+        return "match"
+    return "shortlist" if probability >= thresholds.reject else "not in the register"
 
 
 def answer(
@@ -121,10 +131,4 @@ def answer(
     candidates = tuple(
         Candidate(labels[int(i)], float(values[i])) for i in top_objects(values, top)
     )
-    return Answer(_verdict(candidates[0].probability, thresholds), candidates)
-
-
-def _verdict(probability: float, thresholds: DecisionThresholds) -> Verdict:
-    if probability >= thresholds.match and thresholds.match < 1:
-        return "match"
-    return "shortlist" if probability >= thresholds.reject else "not in the register"
+    return Answer(decide(candidates[0].probability, thresholds), candidates)

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure.parity import Progress, column_order
-from benchmarks.preprocessing.input_pipeline import InputPipeline, Values, inputs_of
-from benchmarks.preprocessing.integration_errors import INTEGRATION_ERRORS, as_bytes
 from benchmarks.preprocessing.resampling import RESAMPLINGS
 from benchmarks.results.classification import (
     Answers,
@@ -33,6 +31,8 @@ from benchmarks.runtimes.interface import Probabilities
 from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 from mobile_assets.files import sha256_bytes
+from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
+from mobile_assets.integration_errors import INTEGRATION_ERRORS, as_bytes
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing
 

@@ -311,6 +311,7 @@ class Settings(Record):
     runtimes: tuple[str, ...] = ()
     preprocessing: int = 0
     resampled: Literal["objects", "photos"] = "photos"
+    notes: tuple[str, ...] = ()
 
 
 class Results(Record):

@@ -1,1 +1,1 @@
-"""Writing the bundle: model card, recommendation, ship limits, signature."""
+"""The bundle: from a run to its files, model card and signature, and which variant to ship."""
