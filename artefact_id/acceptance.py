@@ -44,8 +44,8 @@ def add_acceptance(parser: argparse.ArgumentParser) -> None:
 
 def acceptance_criteria(options: argparse.Namespace) -> AcceptanceCriteria:
     """What is asked of the results, its files read before anything is measured."""
-    from benchmarks.gates.rules import DEFAULT_GATES
     from benchmarks.pipeline.acceptance import AcceptanceCriteria
+    from export.bundle.ship_limits import DEFAULT_GATES
 
     gate = options.gate and (DEFAULT_GATES if options.gate == DEFAULT_GATE else Path(options.gate))
     return AcceptanceCriteria.read(gate, options.junit, options.against)

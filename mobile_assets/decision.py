@@ -13,6 +13,7 @@ from pydantic import Field
 from mobile_assets.labels import Label, LabelMap
 from mobile_assets.schema import Record
 from mobile_assets.shortlist import top_objects
+from mobile_assets.wilson import wilson_bounds
 
 Verdict = Literal["match", "shortlist", "not in the register"]
 
@@ -84,21 +85,13 @@ def choose_thresholds(
     order = np.argsort(-confidence, kind="stable")
     counts = np.arange(1, photos + 1)
     precision = np.cumsum(right[order]) / counts
-    certain = lower_bound(precision, counts) >= MATCH_CERTAINTY
+    certain = wilson_bounds(precision, counts)[0] >= MATCH_CERTAINTY
     good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
     match = float(confidence[order[good[-1]]]) if len(good) else 1.0
     reject = float(np.quantile(confidence[right], REJECT_QUANTILE)) if right.any() else 0.0
     return DecisionThresholds(
         match=min(match, 1.0), reject=min(reject, match), validation_photos=photos
     )
-
-
-def lower_bound(share: NDArray[np.floating], photos: NDArray[np.integer]) -> NDArray[np.floating]:
-    """Lower end of the 95 % score interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    z2 = 1.96**2
-    spread = np.sqrt(z2 * (share * (1 - share) / photos + z2 / (4 * photos**2)))
-    bound: NDArray[np.floating] = (share + z2 / (2 * photos) - spread) / (1 + z2 / photos)
-    return bound
 
 
 def decide(probability: float, thresholds: DecisionThresholds) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from train.model import ArtefactModel
 
 MODEL_FILE = "model.safetensors"
+METRICS_FILE = "metrics.json"
 QUANTISED_FILE = "quantised.safetensors"
 SplitName = Literal["train", "val", "test"]
 
@@ -193,6 +195,36 @@ class Run:
     info: RunInfo
     labels: LabelMap
     split: Split
+
+    @cached_property
+    def metrics(self) -> RunMetrics | None:
+        """What training measured; None for a run without `metrics.json`, such as an imported one.
+
+        Raises:
+            DamagedError: The file is there and cannot be read.
+        """
+        path = self.folder / METRICS_FILE
+        if not path.exists():
+            return None
+        try:
+            return RunMetrics.read(path)
+        except DamagedError as error:
+            raise DamagedError(
+                f"{error} Or delete the file: the run then says nothing of its training's accuracy "
+                "and time."
+            ) from None
+
+    def require_metrics(self) -> RunMetrics:
+        """As `metrics`, of a run that a training wrote.
+
+        Raises:
+            DamagedError: The file is missing, or cannot be read.
+        """
+        if self.metrics is None:
+            raise DamagedError(
+                f"{self.folder / METRICS_FILE} is missing. The run is incomplete: train it again."
+            )
+        return self.metrics
 
 
 def read_run(folder: Path) -> Run:

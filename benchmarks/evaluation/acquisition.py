@@ -14,7 +14,7 @@ from scipy.stats import beta as beta_distribution
 from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Confusion, Curve, Outlook
 from benchmarks.results.classification import Interval
-from benchmarks.results.clustered import resample_objects
+from benchmarks.results.cluster_bootstrap import draw_objects, interval
 from mobile_assets.labels import LabelMap
 
 TARGET = 8
@@ -76,19 +76,14 @@ def fit_curve(photos: Counts, evidence: ObjectEvidence, *, resamples: int, seed:
     right = evidence.right[shown].astype(np.float64)
     sloped = len(np.unique(x)) > 1
     intercept, slope = _logistic(x, right, held, sloped=sloped)
-    interval: Interval | None = None
-    if sloped and resamples:
-        draw = resample_objects(np.arange(len(shown)), resamples=resamples, seed=seed)
-        slopes = []
-        for _ in range(resamples):
-            times = draw()
-            slopes.append(_logistic(x, right * times, held * times, sloped=True)[1])
-        low, high = np.quantile(slopes, [0.025, 0.975])
-        interval = (float(low), float(high))
+    slopes = [
+        _logistic(x, right * times, held * times, sloped=True)[1]
+        for times in draw_objects(len(shown), resamples=resamples if sloped else 0, seed=seed)
+    ]
     return Curve(
         intercept=intercept,
         slope=slope if sloped else None,
-        slope_ci95=interval,
+        slope_ci95=interval(slopes),
         prior_photos=_prior_photos(expit(intercept + slope * x), right, held),
         evidence_photos=int(held.sum()),
         target=TARGET,
@@ -101,20 +96,20 @@ def _logistic(x: Shares, right: Shares, held: Shares, *, sloped: bool) -> tuple[
     columns = np.stack([np.ones_like(x), x - centre], axis=1)[:, : 2 if sloped else 1]
     # Half a photo right and half wrong keep the intercept finite where all photos are alike.
     start = float(logit((right.sum() + 0.5) / (held.sum() + 1)))
-    found = np.zeros(columns.shape[1])
-    found[0] = start
-    anchor = found.copy()
+    coefficients = np.zeros(columns.shape[1])
+    coefficients[0] = start
+    anchor = coefficients.copy()
     for _ in range(25):
-        share = expit(columns @ found)
-        slope_of = columns.T @ (right - held * share) - _RIDGE * (found - anchor)
+        share = expit(columns @ coefficients)
+        slope_of = columns.T @ (right - held * share) - _RIDGE * (coefficients - anchor)
         bend = (columns * (held * share * (1 - share))[:, None]).T @ columns
-        step = np.linalg.solve(bend + _RIDGE * np.eye(len(found)), slope_of)
+        step = np.linalg.solve(bend + _RIDGE * np.eye(len(coefficients)), slope_of)
         step *= min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
-        found = found + step
+        coefficients = coefficients + step
         if np.abs(step).max() < 1e-8:
             break
-    slope = float(found[1]) if sloped else 0.0
-    return float(found[0]) - slope * centre, slope
+    slope = float(coefficients[1]) if sloped else 0.0
+    return float(coefficients[0]) - slope * centre, slope
 
 
 def _prior_photos(expected: Shares, right: Shares, held: Shares) -> float:
@@ -151,33 +146,33 @@ def outlooks(
         curve: Fitted on it.
         nearest: Confusions by class index.
     """
-    found = []
+    rows = []
     for label in labels.labels:
-        place = label.index
-        a, b = _posterior(label.photos, curve, evidence, place)
+        index = label.index
+        a, b = _posterior(label.photos, curve, evidence, index)
         low, high = beta_distribution.ppf([0.025, 0.975], a, b)
         expected = float(a / (a + b))
-        gain, interval = _gain(expected, label.photos, curve)
-        own = float(evidence.own[place])
-        found.append(
+        gain, gain_ci95 = _gain(expected, label.photos, curve)
+        own = float(evidence.own[index])
+        rows.append(
             Outlook(
                 object_id=label.object_id,
                 title=label.title,
                 collection=label.collection,
                 photos=label.photos,
-                training_photos=int(training_photos[place]),
-                held_out=int(evidence.held_out[place]),
-                right=int(evidence.right[place]),
+                training_photos=int(training_photos[index]),
+                held_out=int(evidence.held_out[index]),
+                right=int(evidence.right[index]),
                 expected=expected,
                 expected_ci95=(float(low), float(high)),
                 own_probability=own if np.isfinite(own) else None,
-                nearest=tuple(nearest.get(place, ())),
+                nearest=tuple(nearest.get(index, ())),
                 photos_to_take=max(0, curve.target - label.photos),
                 gain=gain,
-                gain_ci95=interval,
+                gain_ci95=gain_ci95,
             )
         )
-    return tuple(sorted(found, key=_urgency))
+    return tuple(sorted(rows, key=_urgency))
 
 
 def _urgency(outlook: Outlook) -> tuple[float, float, float, str]:
@@ -186,10 +181,10 @@ def _urgency(outlook: Outlook) -> tuple[float, float, float, str]:
 
 
 def _posterior(
-    photos: int, curve: Curve, evidence: ObjectEvidence, place: int
+    photos: int, curve: Curve, evidence: ObjectEvidence, index: int
 ) -> tuple[float, float]:
     prior = float(expit(curve.intercept + (curve.slope or 0.0) * np.log(max(photos, 1))))
-    right, held = int(evidence.right[place]), int(evidence.held_out[place])
+    right, held = int(evidence.right[index]), int(evidence.held_out[index])
     return curve.prior_photos * prior + right, curve.prior_photos * (1 - prior) + held - right
 
 
@@ -204,10 +199,8 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
     def at(slope: float) -> float:
         return float(expit(logit(expected) + slope * further)) - expected
 
-    interval = None
-    if curve.slope_ci95 is not None:
-        interval = (at(curve.slope_ci95[0]), at(curve.slope_ci95[1]))
-    return at(curve.slope), interval
+    bounds = curve.slope_ci95
+    return at(curve.slope), None if bounds is None else (at(bounds[0]), at(bounds[1]))
 
 
 def nearest_confusions(
@@ -225,27 +218,27 @@ def nearest_confusions(
         By class index: the objects with the highest mean probability on its held-out photos, then
         those with the most alike mean features.
     """
-    found: dict[int, list[Confusion]] = {}
+    confusions: dict[int, list[Confusion]] = {}
     answers, truth = answered.answers[model], answered.truth
-    for place in np.unique(truth):
-        rows = np.flatnonzero(truth == place)
+    for index in np.unique(truth):
+        rows = np.flatnonzero(truth == index)
         shares: dict[int, float] = {}
         for other, probability in zip(
             answers.best[rows].ravel(), answers.probability[rows].ravel(), strict=True
         ):
-            if other not in (place, -1):
+            if other not in (index, -1):
                 shares[int(other)] = shares.get(int(other), 0.0) + float(probability) / len(rows)
         best = sorted(shares, key=lambda other: (-shares[other], other))[:NEAREST]
-        found[int(place)] = [
+        confusions[int(index)] = [
             Confusion(object_id=labels[o].object_id, by="answers", value=min(1.0, shares[o]))
             for o in best
         ]
-    for place, others in _alike(means).items():
-        found.setdefault(place, []).extend(
+    for index, others in _alike(means).items():
+        confusions.setdefault(index, []).extend(
             Confusion(object_id=labels[other].object_id, by="look", value=value)
             for other, value in others
         )
-    return found
+    return confusions
 
 
 def _alike(means: NDArray[np.float32]) -> dict[int, list[tuple[int, float]]]:
@@ -256,15 +249,15 @@ def _alike(means: NDArray[np.float32]) -> dict[int, list[tuple[int, float]]]:
     centred = means[known] - means[known].mean(axis=0)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
     units = centred / np.maximum(norms, 1e-12)
-    found = {}
+    nearest = {}
     for start in range(0, len(known), 512):  # keeps the table of cosines small
         cosines = units[start : start + 512] @ units.T
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = -2.0
         best = np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEAREST, len(known) - 1)]
         for row in rows:
-            found[int(known[start + row])] = [
+            nearest[int(known[start + row])] = [
                 (int(known[other]), float(np.clip(cosines[row, other], -1, 1)))
                 for other in best[row]
             ]
-    return found
+    return nearest

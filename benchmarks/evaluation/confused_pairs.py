@@ -43,35 +43,37 @@ class Pair:
     answered_photo: Path | None
 
 
-def find_pairs(found: Findings, limit: int = PAIRS) -> list[Pair]:
+def find_pairs(findings: Findings, limit: int = PAIRS) -> list[Pair]:
     """The most frequent mistakes of the evaluation's main model on objects seen in training."""
-    test, labels = found.test, found.team.labels
+    test, labels = findings.test, findings.ensemble.labels
     rows = np.flatnonzero(test.seen)
-    top, truth = test.answers[found.evaluation.main].top, test.truth
+    top, truth = test.answers[findings.evaluation.main].top, test.truth
     pairs = []
     for right, answered, count in confused_pairs(top[rows], truth[rows], limit=limit):
         row = next(row for row in rows if truth[row] == right and top[row] == answered)
         names = labels[right].object_id, labels[answered].object_id
         pairs.append(
-            Pair(*names, count, test.photos[row].path, *(training_photo(found, n) for n in names))
+            Pair(
+                *names, count, test.photos[row].path, *(training_photo(findings, n) for n in names)
+            )
         )
     return pairs
 
 
-def training_photo(found: Findings, object_id: str) -> Path | None:
+def training_photo(findings: Findings, object_id: str) -> Path | None:
     """The first training photo of an object that is there."""
-    run = found.team.runs[found.team.lead]
+    run = findings.ensemble.runs[findings.ensemble.lead]
     paths = (
-        found.team.root / photo.path
+        findings.ensemble.root / photo.path
         for photo in run.split.of("train")
         if photo.object_id == object_id
     )
     return next((path for path in paths if path.is_file()), None)
 
 
-def draw_pairs(found: Findings, folder: Path) -> list[str]:
+def draw_pairs(findings: Findings, folder: Path) -> list[str]:
     """One file with a row per pair; none where every answer is right."""
-    pairs = find_pairs(found)
+    pairs = find_pairs(findings)
     if not pairs:
         return []
     figure, axes = new_figure(6.4, 2.3 * len(pairs), len(pairs), 3)

@@ -74,8 +74,8 @@ def _tables(evaluation: Evaluation, console: Console) -> None:
             (
                 row.model,
                 *(
-                    percent(one.value)
-                    for one in (row.paper_precision, row.paper_recall, row.paper_f1)
+                    percent(score.value)
+                    for score in (row.paper_precision, row.paper_recall, row.paper_f1)
                 ),
             )
             for row in evaluation.rows
@@ -105,7 +105,7 @@ def _tables(evaluation: Evaluation, console: Console) -> None:
         console,
         f"To photograph again: {LISTED} of {evaluation.objects}, estimates",
         tables.OUTLOOK_COLUMNS,
-        [tables.outlook_cells(one) for one in evaluation.photograph_again[:LISTED]],
+        [tables.outlook_cells(score) for score in evaluation.photograph_again[:LISTED]],
     )
 
 

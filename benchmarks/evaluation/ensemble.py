@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
 from benchmarks.results.measurement import Skipped, TestPhoto
-from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from train.readers import Layout, read_register
-from train.run import Run, RunMetrics, read_run
+from train.run import Run, read_run
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def read_ensemble(folders: Sequence[Path], photos: Path) -> Ensemble:
         twice = next(run for n, run in enumerate(runs) if models[n] in models[:n])
         raise InputError(f"{twice.folder} was given twice: it would vote twice. Give it once.")
     root = photos.parent if photos.is_file() else photos
-    return Ensemble(runs, _names(runs), tuple(_val_top1(run) for run in runs), root)
+    val_top1 = tuple(run.metrics.val_top1 if run.metrics else None for run in runs)
+    return Ensemble(runs, _names(runs), val_top1, root)
 
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -99,79 +100,75 @@ def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     )
 
 
-def _val_top1(run: Run) -> float | None:
-    try:
-        return RunMetrics.read(run.folder / "metrics.json").val_top1
-    except ArtefactError:  # a run that was put together without training has none
-        return None
-
-
-def choose_photos(team: Ensemble, further: Path | None, layout: Layout = "auto") -> PhotoSelection:
+def choose_photos(
+    ensemble: Ensemble, further: Path | None, layout: Layout = "auto"
+) -> PhotoSelection:
     """The photos that every member may be judged on.
 
     Args:
-        team: The runs.
+        ensemble: The runs.
         further: More test photos of the same objects, named as in the register.
         layout: How the folders of `further` are meant.
 
     Raises:
         InputError: No test photo is left.
     """
-    photos, skipped = _candidates(team, further, layout)
+    photos, skipped = _candidates(ensemble, further, layout)
     left_out = list(skipped)
-    for name, run in zip(team.names, team.runs, strict=True):
+    for name, run in zip(ensemble.names, ensemble.runs, strict=True):
         photos, gone = exclude_training_photos(photos, run)
-        left_out += [Skipped(_relative(s.path, team.root), f"{s.reason} of {name}") for s in gone]
+        left_out += [
+            Skipped(_relative(s.path, ensemble.root), f"{s.reason} of {name}") for s in gone
+        ]
     if not photos:
         raise InputError(
-            f"No test photo is left for {', '.join(team.names)}: all {len(left_out)} were left "
+            f"No test photo is left for {', '.join(ensemble.names)}: all {len(left_out)} were left "
             f"out (first: {left_out[0].path}: {left_out[0].reason}). "
             "Give runs with the same --split and --seed, or photos of the same objects with "
             "--test-photos FOLDER."
         )
-    return PhotoSelection(_seen_by_all(photos, team), _validation(team), tuple(left_out))
+    return PhotoSelection(_seen_by_all(photos, ensemble), _validation(ensemble), tuple(left_out))
 
 
 def _candidates(
-    team: Ensemble, further: Path | None, layout: Layout
+    ensemble: Ensemble, further: Path | None, layout: Layout
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
-    first = team.runs[0]
-    found: tuple[TestPhoto, ...] = ()
+    first = ensemble.runs[0]
+    photos: tuple[TestPhoto, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     if first.split.of("test") or further is None:
-        found, skipped = held_out(first, team.root)
+        photos, skipped = held_out(first, ensemble.root)
     if further is not None:
         register = read_register(further, layout=layout)
         more, more_skipped = from_register(register, first)
-        known = {photo.sha256 for photo in found}
-        found = (*found, *(photo for photo in more if photo.sha256 not in known))
+        known = {photo.sha256 for photo in photos}
+        photos = (*photos, *(photo for photo in more if photo.sha256 not in known))
         skipped = (*skipped, *more_skipped)
-    return found, skipped
+    return photos, skipped
 
 
-def _seen_by_all(photos: Sequence[TestPhoto], team: Ensemble) -> tuple[TestPhoto, ...]:
+def _seen_by_all(photos: Sequence[TestPhoto], ensemble: Ensemble) -> tuple[TestPhoto, ...]:
     """Marks photos of objects that some member has no training photo of as unseen."""
-    known = set(team.labels.object_ids)
-    for run in team.runs:
+    known = set(ensemble.labels.object_ids)
+    for run in ensemble.runs:
         known &= {photo.object_id for photo in run.split.of("train")}
     return tuple(replace(photo, seen=photo.object_id in known) for photo in photos)
 
 
-def _validation(team: Ensemble) -> tuple[TestPhoto, ...]:
+def _validation(ensemble: Ensemble) -> tuple[TestPhoto, ...]:
     """The first run's validation photos that no member trained on and that are as they were."""
-    trained = {p.sha256 for run in team.runs for p in run.split.of("train")}
-    index = {label.object_id: label for label in team.labels.labels}
-    known = {photo.object_id for photo in team.runs[0].split.of("train")}
-    found = []
-    for entry in team.runs[0].split.of("val"):
-        path = team.root / entry.path
+    trained = {p.sha256 for run in ensemble.runs for p in run.split.of("train")}
+    known = {photo.object_id for photo in ensemble.runs[0].split.of("train")}
+    photos = []
+    for entry in ensemble.runs[0].split.of("val"):
+        path = ensemble.root / entry.path
         same = path.is_file() and sha256_file(path) == entry.sha256
         if same and entry.sha256 not in trained and entry.object_id in known:
-            label = index[entry.object_id]
-            found.append(
+            label = ensemble.labels[ensemble.labels.index_of[entry.object_id]]
+            photos.append(
                 TestPhoto(path, label.index, label.object_id, label.collection, True, entry.sha256)
             )
-    return tuple(found)
+    return tuple(photos)
 
 
 def _relative(path: str, root: Path) -> str:

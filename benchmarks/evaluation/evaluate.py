@@ -89,11 +89,11 @@ def evaluate_runs(
         check_output(out, force=chosen.force, what="evaluation")
         if chosen.figures:
             check_libraries()
-    team = read_ensemble(folders, photos)
-    found = find(team, choose_photos(team, further, chosen.layout), chosen, progress)
+    ensemble = read_ensemble(folders, photos)
+    findings = find(ensemble, choose_photos(ensemble, further, chosen.layout), chosen, progress)
     if out is None:
-        return found.evaluation
-    return _write(found, out, chosen, progress)
+        return findings.evaluation
+    return _write(findings, out, chosen, progress)
 
 
 def check_libraries() -> None:
@@ -110,7 +110,7 @@ def check_libraries() -> None:
 
 
 def find(
-    team: Ensemble,
+    ensemble: Ensemble,
     photos: PhotoSelection,
     options: EvaluateOptions,
     progress: Progress | None = None,
@@ -118,9 +118,9 @@ def find(
     """Answers the photos and computes every table, without writing anything."""
     networks = tuple(
         Network(name, load_model(run), run.info.preprocessing)
-        for name, run in zip(team.names, team.runs, strict=True)
+        for name, run in zip(ensemble.names, ensemble.runs, strict=True)
     )
-    objects = len(team.labels)
+    objects = len(ensemble.labels)
 
     def step(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
@@ -129,7 +129,7 @@ def find(
         networks,
         (*photos.test, *photos.validation),
         objects=objects,
-        lead=team.lead,
+        lead=ensemble.lead,
         progress=step("answering photos"),
     )
     known = {photo.path for photo in photos.validation}
@@ -141,25 +141,25 @@ def find(
             f"(first: {answered.unreadable[0].path}: {answered.unreadable[0].reason}). "
             "Give the register with --photos, or others with --test-photos."
         )
-    means = _training_means(team, networks[team.lead], step("looking at training photos"))
-    evaluation = _document(team, networks, photos, answered, test, means, options)
-    return Findings(evaluation, team, networks, test, means)
+    means = _training_means(ensemble, networks[ensemble.lead], step("looking at training photos"))
+    evaluation = _document(ensemble, networks, photos, answered, test, means, options)
+    return Findings(evaluation, ensemble, networks, test, means)
 
 
 def _training_means(
-    team: Ensemble, network: Network, progress: Callable[[int, int], None] | None
+    ensemble: Ensemble, network: Network, progress: Callable[[int, int], None] | None
 ) -> NDArray[np.float32]:
     """`[objects, features]` mean features of each object's training photos, or of some of them."""
-    objects = len(team.labels)
+    objects = len(ensemble.labels)
     each = max(1, TRAINING_PHOTOS // objects)
-    index = {label.object_id: label.index for label in team.labels.labels}
-    taken: Counter[str] = Counter()
+    used: Counter[str] = Counter()
     photos = []
-    for entry in team.runs[team.lead].split.of("train"):
-        taken[entry.object_id] += 1
-        path = team.root / entry.path
-        if taken[entry.object_id] <= each and path.is_file():
-            photos.append(TestPhoto(path, index[entry.object_id], entry.object_id, "", True))
+    for entry in ensemble.runs[ensemble.lead].split.of("train"):
+        used[entry.object_id] += 1
+        path = ensemble.root / entry.path
+        if used[entry.object_id] <= each and path.is_file():
+            index = ensemble.labels.index_of[entry.object_id]
+            photos.append(TestPhoto(path, index, entry.object_id, "", True))
     answered = answer_photos([network], photos, objects=objects, lead=0, progress=progress)
     sums = np.zeros((objects, answered.features.shape[1]), np.float64)
     np.add.at(sums, answered.truth, answered.features)
@@ -169,7 +169,7 @@ def _training_means(
 
 
 def _document(
-    team: Ensemble,
+    ensemble: Ensemble,
     networks: Sequence[Network],
     photos: PhotoSelection,
     answered: Predictions,
@@ -179,12 +179,12 @@ def _document(
 ) -> Evaluation:
     import torch
 
-    labels, info = team.labels, team.runs[0].info
+    labels, info = ensemble.labels, ensemble.runs[0].info
     draws: Any = {"resamples": options.resamples, "seed": options.seed}
     names = list(test.answers)
     main = names[-1]
     registered = np.array([label.photos for label in labels.labels], dtype=np.int64)
-    trained = _training_counts(team)
+    trained = _training_counts(ensemble)
     evidence = evidence_of(answered.select(answered.seen), main, len(labels))
     if not evidence.held_out.any():
         raise InputError(
@@ -210,8 +210,8 @@ def _document(
             threads=torch.get_num_threads(),
             command=" ".join([Path(sys.argv[0]).name, *(shown_word(w) for w in sys.argv[1:])]),
         ),
-        members=tuple(_member(team, n, networks[n], times) for n in range(len(networks))),
-        lead=team.names[team.lead],
+        members=tuple(_member(ensemble, n, networks[n], times) for n in range(len(networks))),
+        lead=ensemble.names[ensemble.lead],
         tested=Tested(
             photos=len(test.photos),
             objects_shown=len({photo.object_id for photo in test.photos}),
@@ -235,14 +235,14 @@ def _document(
     )
 
 
-def _training_counts(team: Ensemble) -> NDArray[np.int64]:
+def _training_counts(ensemble: Ensemble) -> NDArray[np.int64]:
     """`[objects]` training photos in the lead member's split."""
-    counts = Counter(photo.object_id for photo in team.runs[team.lead].split.of("train"))
-    return np.array([counts[name] for name in team.labels.object_ids], dtype=np.int64)
+    counts = Counter(photo.object_id for photo in ensemble.runs[ensemble.lead].split.of("train"))
+    return np.array([counts[name] for name in ensemble.labels.object_ids], dtype=np.int64)
 
 
-def _member(team: Ensemble, place: int, network: Network, times: dict[str, float]) -> Member:
-    run = team.runs[place]
+def _member(ensemble: Ensemble, position: int, network: Network, times: dict[str, float]) -> Member:
+    run = ensemble.runs[position]
     info = run.info
     return Member(
         name=network.name,
@@ -257,35 +257,35 @@ def _member(team: Ensemble, place: int, network: Network, times: dict[str, float
         network_colour=network.contract.network_colour,
         parameters=sum(p.numel() for p in network.model.parameters()),
         head_parameters=sum(p.numel() for p in network.model.head.parameters()),
-        val_top1=team.val_top1[place],
+        val_top1=ensemble.val_top1[position],
         latency_ms=times.get(network.name),
         model_sha256=info.model_sha256,
     )
 
 
 def _write(
-    found: Findings, out: Path, options: EvaluateOptions, progress: Progress | None
+    findings: Findings, out: Path, options: EvaluateOptions, progress: Progress | None
 ) -> Evaluation:
     """Writes every file into a folder that appears whole or not at all."""
     from benchmarks.evaluation import tables
     from benchmarks.evaluation.page import render_page
 
-    evaluation, main = found.evaluation, found.evaluation.main
+    evaluation, main = findings.evaluation, findings.evaluation.main
     with new_folder(out, force=options.force, what="evaluation") as folder:
         if options.figures:
             from benchmarks.evaluation.figures import draw_figures
 
-            names = draw_figures(found, folder / "figures", progress)
+            names = draw_figures(findings, folder / "figures", progress)
             evaluation = evaluation.model_copy(update={"figures": names})
         evaluation.save(folder)
         for name, text in (
             ("table3.csv", tables.score_csv(evaluation.rows, evaluation.min_photos)),
             ("table4.csv", tables.score_csv(evaluation.collections, evaluation.min_photos)),
             ("by_photos.csv", tables.groups_csv(evaluation.by_photos)),
-            ("answers.csv", tables.answers_csv(found.test, main, found.team.labels)),
+            ("answers.csv", tables.answers_csv(findings.test, main, findings.ensemble.labels)),
             ("photograph_again.csv", tables.outlook_csv(evaluation.photograph_again)),
             ("evaluation.md", tables.markdown(evaluation)),
-            ("index.html", render_page(evaluation, found, folder / "figures")),
+            ("index.html", render_page(evaluation, findings, folder / "figures")),
         ):
             write_text(folder / name, text)
     return evaluation

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def draw_figures(
-    found: Findings, folder: Path, progress: Progress | None = None
+    findings: Findings, folder: Path, progress: Progress | None = None
 ) -> tuple[str, ...]:
     """Draws every figure that the findings can fill.
 
     Args:
-        found: The evaluation with its answers.
+        findings: The evaluation with its answers.
         folder: Where the PNG files go; made if it is not there.
         progress: Called with a label, the figures done and their number.
 
@@ -33,14 +33,14 @@ def draw_figures(
     from benchmarks.evaluation.saliency import draw_saliency
 
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation = found.evaluation
+    evaluation = findings.evaluation
     steps: tuple[Callable[[], Sequence[str]], ...] = (
         lambda: _by_photos(evaluation, folder),
         lambda: _by_parameters(evaluation, folder),
         lambda: _by_latency(evaluation, folder),
-        lambda: draw_projections(found, folder),
-        lambda: draw_saliency(found, folder),
-        lambda: draw_pairs(found, folder),
+        lambda: draw_projections(findings, folder),
+        lambda: draw_saliency(findings, folder),
+        lambda: draw_pairs(findings, folder),
     )
     names: list[str] = []
     for done, step in enumerate(steps, start=1):
@@ -58,22 +58,22 @@ def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]
 
 def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
     figure, axes = new_figure(9, 2.9, 1, 2)
-    for place, (basis, words) in enumerate(
+    for column, (basis, words) in enumerate(
         (
             ("register", "photos of the object in the register"),
             ("training", "training photos of the object"),
         )
     ):
-        one = axes[0, place]
+        chart = axes[0, column]
         groups = [group for group in evaluation.by_photos if group.basis == basis]
         for x, group in enumerate(groups):
             value, errors = _errors(group.top1)
-            one.errorbar(x, value, yerr=errors, fmt="o", color=OURS, capsize=3)
-            one.annotate(f"n={group.top1.photos}", (x, 1), ha="center", fontsize=7, color=PAPERS)
-        one.set_xticks(range(len(groups)), [group.label for group in groups])
-        one.set_xlim(-0.6, len(groups) - 0.4)
-        one.set_ylim(0, 103)
-        tidy(one, x=words)
+            chart.errorbar(x, value, yerr=errors, fmt="o", color=OURS, capsize=3)
+            chart.annotate(f"n={group.top1.photos}", (x, 1), ha="center", fontsize=7, color=PAPERS)
+        chart.set_xticks(range(len(groups)), [group.label for group in groups])
+        chart.set_xlim(-0.6, len(groups) - 0.4)
+        chart.set_ylim(0, 103)
+        tidy(chart, x=words)
     return [save(figure, folder, "accuracy-by-photos.png")]
 
 
@@ -82,23 +82,23 @@ def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
 
     threshold = min(max(evaluation.min_photos, min(OBJECTS)), max(OBJECTS))
     figure, axes = new_figure(5.8, 3.9)
-    one = axes[0, 0]
+    chart = axes[0, 0]
     for model in PAPER_MODELS:
         x, y = model.parameters(threshold) / 1e6, 100 * model.accuracy[threshold]
-        one.plot(x, y, "s", color=PAPERS, markersize=4, alpha=0.7)
-        one.annotate(
+        chart.plot(x, y, "s", color=PAPERS, markersize=4, alpha=0.7)
+        chart.annotate(
             model.name.replace("EfficientNet-", ""), (x, y), (4, -9), fontsize=7, color=PAPERS,
             textcoords="offset points",
         )  # fmt: skip
     sizes = {member.name: float(member.parameters) for member in evaluation.members}
-    _place(one, evaluation, {name: size / 1e6 for name, size in sizes.items()})
-    one.plot([], [], "s", color=PAPERS, markersize=4, label="the paper, on its own photos")
-    one.set_xscale("log")
-    one.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    one.xaxis.set_major_formatter("{x:g}")
-    one.minorticks_off()
-    tidy(one, x="parameters, millions, head included")
-    _legend(one)
+    _place(chart, evaluation, {name: size / 1e6 for name, size in sizes.items()})
+    chart.plot([], [], "s", color=PAPERS, markersize=4, label="the paper, on its own photos")
+    chart.set_xscale("log")
+    chart.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    chart.xaxis.set_major_formatter("{x:g}")
+    chart.minorticks_off()
+    tidy(chart, x="parameters, millions, head included")
+    _legend(chart)
     return [save(figure, folder, "accuracy-by-parameters.png")]
 
 
@@ -107,12 +107,12 @@ def _by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
     if not times:
         return []
     figure, axes = new_figure(5.8, 3.9)
-    one = axes[0, 0]
-    _place(one, evaluation, times)
-    one.set_xlim(left=0)
+    chart = axes[0, 0]
+    _place(chart, evaluation, times)
+    chart.set_xlim(left=0)
     threads = evaluation.settings.threads
-    tidy(one, x=f"ms per photo, torch on this CPU, {threads} thread{'s' if threads > 1 else ''}")
-    _legend(one)
+    tidy(chart, x=f"ms per photo, torch on this CPU, {threads} thread{'s' if threads > 1 else ''}")
+    _legend(chart)
     return [save(figure, folder, "accuracy-by-latency.png")]
 
 

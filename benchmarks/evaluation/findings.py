@@ -1,4 +1,4 @@
-"""TODO benchmarks/evaluation/findings.py."""
+"""An evaluation together with the answers and networks that its figures are drawn from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Findings:
 
     Attributes:
         evaluation: The document.
-        team: The runs.
+        ensemble: The runs.
         networks: Their networks, loaded.
         test: Answers to the test photos.
         means: `[objects, features]` mean features of training photos.
     """
 
     evaluation: Evaluation
-    team: Ensemble
+    ensemble: Ensemble
     networks: tuple[Network, ...]
     test: Predictions
     means: NDArray[np.float32]

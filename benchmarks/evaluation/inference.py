@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.schema import ENSEMBLE
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers, select
-from benchmarks.results.measurement import Skipped, TestPhoto
+from benchmarks.results.measurement import Skipped, TestPhoto, object_indices
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing, resize
 
@@ -84,7 +84,7 @@ class Predictions:
     @property
     def truth(self) -> Indices:
         """`[photos]` class indices of the right objects."""
-        return np.array([photo.object_index for photo in self.photos], dtype=np.int64)
+        return object_indices(self.photos)
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -132,13 +132,13 @@ def answer_photos(
     contracts = {network.size: network.contract for network in networks}
     for good, pixels in _chunks(photos, contracts, unreadable):
         kept += good
-        truth = np.array([photo.object_index for photo in good], dtype=np.int64)
+        truth = object_indices(good)
         total = np.zeros((len(good), objects), dtype=np.float64)
-        for place, network in enumerate(networks):
+        for position, network in enumerate(networks):
             probabilities, hidden = network.answer(pixels[network.size])
             total += probabilities
             _keep(parts, own, network.name, probabilities, truth)
-            if place == lead:
+            if position == lead:
                 features.append(hidden)
         if len(networks) > 1:
             _keep(parts, own, ENSEMBLE, (total / len(networks)).astype(np.float32), truth)

@@ -1,4 +1,4 @@
-"""TODO benchmarks/evaluation/plotting.py."""
+"""Colours and conventions that all charts of an evaluation share."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ LEGEND = 10
 Features = NDArray[np.float32]
 
 
-def draw_projections(found: Findings, folder: Path) -> list[str]:
+def draw_projections(findings: Findings, folder: Path) -> list[str]:
     """Draws the test photos' features of the lead member, one file per method.
 
     Fewer than three photos have no picture.
     """
-    features = found.test.features
-    collections = np.array([photo.collection for photo in found.test.photos])
-    seed = found.evaluation.settings.seed
+    features = findings.test.features
+    collections = np.array([photo.collection for photo in findings.test.photos])
+    seed = findings.evaluation.settings.seed
     if len(features) > MOST_POINTS:
         rows = np.random.default_rng(seed).choice(len(features), MOST_POINTS, replace=False)
         features, collections = features[rows], collections[rows]
@@ -42,7 +42,7 @@ def draw_projections(found: Findings, folder: Path) -> list[str]:
         points = project(features, seed)
         figure, axes = new_figure(5.8, 4.2)
         _scatter(axes[0, 0], points, collections)
-        axes[0, 0].set_title(f"{method} of {found.evaluation.lead}, {len(points)} test photos")
+        axes[0, 0].set_title(f"{method} of {findings.evaluation.lead}, {len(points)} test photos")
         name = method.lower().replace("-", "")
         names.append(save(figure, folder, f"features-{name}.png"))
     return names

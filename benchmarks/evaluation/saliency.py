@@ -27,38 +27,38 @@ _BLUR = 0.02
 """Standard deviation of the blur over the map, as a share of the photo's side."""
 
 
-def draw_saliency(found: Findings, folder: Path) -> list[str]:
+def draw_saliency(findings: Findings, folder: Path) -> list[str]:
     """One file of right and one of wrong answers of the lead member, where there are any."""
-    evaluation = found.evaluation
-    network = found.networks[found.team.lead]
-    answers = found.test.answers[evaluation.lead]
-    given = answers.top != NO_ANSWER
+    evaluation = findings.evaluation
+    network = findings.networks[findings.ensemble.lead]
+    answers = findings.test.answers[evaluation.lead]
+    answered = answers.top != NO_ANSWER
     names = []
-    for kind, mask in (("right", answers.right), ("wrong", ~answers.right & given)):
-        rows = np.flatnonzero(mask & found.test.seen)
+    for kind, mask in (("right", answers.right), ("wrong", ~answers.right & answered)):
+        rows = np.flatnonzero(mask & findings.test.seen)
         if not len(rows):
             continue
         chosen = np.random.default_rng(evaluation.settings.seed).permutation(rows)[:EXAMPLES]
-        names.append(_draw(found, network, chosen, answers.top, folder, f"saliency-{kind}.png"))
+        names.append(_draw(findings, network, chosen, answers.top, folder, f"saliency-{kind}.png"))
     return names
 
 
 def _draw(
-    found: Findings, network: Network, rows: Indices, top: Indices, folder: Path, name: str
+    findings: Findings, network: Network, rows: Indices, top: Indices, folder: Path, name: str
 ) -> str:
     figure, axes = new_figure(2.1 * len(rows), 4.7, 2, len(rows))
-    for place, row in enumerate(rows):
-        photo = found.test.photos[row]
+    for column, row in enumerate(rows):
+        photo = findings.test.photos[row]
         pixels = load(photo.path, network.contract)
-        heat = saliency_map(network, pixels, int(top[row]), seed=found.evaluation.settings.seed)
-        axes[0, place].imshow(pixels)
-        axes[1, place].imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.6)
-        axes[1, place].imshow(heat, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
-        axes[0, place].set_title(photo.object_id[:22], fontsize=8)
-        answer = found.team.labels[int(top[row])].object_id
-        axes[1, place].set_title(f"answer: {answer[:20]}", fontsize=8)
-        for one in axes[:, place]:
-            one.axis("off")
+        heat = saliency_map(network, pixels, int(top[row]), seed=findings.evaluation.settings.seed)
+        axes[0, column].imshow(pixels)
+        axes[1, column].imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.6)
+        axes[1, column].imshow(heat, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+        axes[0, column].set_title(photo.object_id[:22], fontsize=8)
+        answer = findings.ensemble.labels[int(top[row])].object_id
+        axes[1, column].set_title(f"answer: {answer[:20]}", fontsize=8)
+        for chart in axes[:, column]:
+            chart.axis("off")
     return save(figure, folder, name)
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmarks.results.schema import Bounds, SkippedPhoto
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import SkippedPhoto
 from mobile_assets.files import json_text
 from mobile_assets.schema import Document, Record
 

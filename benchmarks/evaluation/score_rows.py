@@ -14,10 +14,10 @@ from benchmarks.results.classification import (
     NO_ANSWER,
     Interval,
     count_flips,
-    paired_drop_interval,
     wilson_interval,
 )
-from benchmarks.results.clustered import GradedAnswers, measure, object_difference, object_intervals
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
+from benchmarks.results.scores import GradedAnswers, measure, object_intervals
 from mobile_assets.labels import LabelMap
 
 MANY_PHOTOS = 10
@@ -32,7 +32,7 @@ def graded(answered: Predictions, model: str) -> GradedAnswers:
 
 def score_row(
     model: str,
-    given: GradedAnswers,
+    answers: GradedAnswers,
     *,
     objects: int,
     resamples: int,
@@ -43,17 +43,17 @@ def score_row(
 
     Args:
         model: Name of the model.
-        given: Its answers to at least one photo.
+        answers: Its answers to at least one photo.
         objects: Objects of the register, or of the collection.
         resamples: Draws of objects for the intervals; 0 for none.
         seed: Seed of the draws.
         collection: Null for all photos.
     """
-    values = measure(given)
+    values = measure(answers)
     intervals: Mapping[str, Interval | None] = object_intervals(
-        given, resamples=resamples, seed=seed
+        answers, resamples=resamples, seed=seed
     )
-    seen = given.select(given.seen)
+    seen = answers.select(answers.seen)
 
     def accuracy(name: str, of: GradedAnswers, k: int) -> Accuracy:
         return make_accuracy(of.rank < k, intervals[name])
@@ -68,13 +68,13 @@ def score_row(
         objects=objects,
         objects_shown=len(np.unique(seen.truth)),
         photos=len(seen.truth),
-        unseen_photos=int((~given.seen).sum()),
+        unseen_photos=int((~answers.seen).sum()),
         top1=accuracy("top1", seen, 1),
         top3=accuracy("top3", seen, 3),
         top5=accuracy("top5", seen, 5),
         top10=accuracy("top10", seen, 10),
         top1_with_unseen=make_accuracy(
-            (given.rank == 0) & given.seen, intervals["top1_with_unseen"]
+            (answers.rank == 0) & answers.seen, intervals["top1_with_unseen"]
         ),
         precision=estimate("precision"),
         recall=estimate("recall"),
@@ -85,7 +85,7 @@ def score_row(
         paper_precision=estimate("paper_precision"),
         paper_recall=estimate("paper_recall"),
         paper_f1=estimate("paper_f1"),
-        invalid_answers=int((given.top == NO_ANSWER).sum()),
+        invalid_answers=int((answers.top == NO_ANSWER).sum()),
     )
 
 
@@ -147,15 +147,15 @@ def photo_groups(
         resamples: Draws of objects for the intervals.
         seed: Seed of the draws.
     """
-    given = graded(answered, model)
-    given = given.select(given.seen)
-    group = np.minimum(counts[given.truth], MANY_PHOTOS)
-    found = []
+    answers = graded(answered, model)
+    answers = answers.select(answers.seen)
+    group = np.minimum(counts[answers.truth], MANY_PHOTOS)
+    groups = []
     for number in np.unique(group):
-        part = given.select(np.asarray(group == number))
+        part = answers.select(np.asarray(group == number))
         intervals = object_intervals(part, resamples=resamples, seed=seed)
         first = int(number)
-        found.append(
+        groups.append(
             PhotoGroup(
                 model=model,
                 basis=basis,
@@ -167,7 +167,7 @@ def photo_groups(
                 top5=make_accuracy(part.rank < 5, intervals["top5"]),
             )
         )
-    return found
+    return groups
 
 
 def compare(
@@ -176,24 +176,27 @@ def compare(
     """Top-1 of `model` against each of the others, on the same photos of seen objects."""
     ours = graded(answered, model)
     ours = ours.select(ours.seen)
-    found = []
+    comparisons = []
     for other in others:
         theirs = graded(answered, other)
         theirs = theirs.select(theirs.seen)
         mine, its = ours.rank == 0, theirs.rank == 0
         flips = count_flips(its, mine)
         photos = len(mine)
-        found.append(
+        comparisons.append(
             Comparison(
                 model=model,
                 against=other,
                 points=100.0 * (flips.won - flips.lost) / photos if photos else 0.0,
-                ci95_objects=object_difference(ours, theirs, resamples=resamples, seed=seed)
-                if photos
-                else None,
-                ci95=paired_drop_interval(mine, its, resamples=resamples, seed=seed),
+                ci95_objects=paired_drop_interval(
+                    mine, its, ours.truth, resamples=resamples, seed=seed
+                ),
+                # As if every photo were of an object of its own.
+                ci95=paired_drop_interval(
+                    mine, its, np.arange(photos), resamples=resamples, seed=seed
+                ),
                 won=flips.won,
                 lost=flips.lost,
             )
         )
-    return found
+    return comparisons

@@ -161,30 +161,32 @@ def outlook_csv(outlooks: Sequence[Outlook]) -> str:
     """`photograph_again.csv`: every object, the largest gain first; shares in per cent."""
     return _csv(
         {
-            "object_id": one.object_id,
-            "title": one.title,
-            "collection": one.collection,
-            "photos": one.photos,
-            "training_photos": one.training_photos,
-            "held_out": one.held_out,
-            "right": one.right,
-            "expected": _per_cent(one.expected),
-            **dict(_bounds("expected", one.expected_ci95)),
+            "object_id": outlook.object_id,
+            "title": outlook.title,
+            "collection": outlook.collection,
+            "photos": outlook.photos,
+            "training_photos": outlook.training_photos,
+            "held_out": outlook.held_out,
+            "right": outlook.right,
+            "expected": _per_cent(outlook.expected),
+            **dict(_bounds("expected", outlook.expected_ci95)),
             "truth_probability": ""
-            if one.own_probability is None
-            else f"{one.own_probability:.4f}",
-            "photos_to_take": one.photos_to_take,
-            "estimated_gain": "" if one.gain is None else _per_cent(one.gain),
-            **dict(_bounds("estimated_gain", one.gain_ci95)),
-            "taken_for": _named(one, "answers"),
-            "looks_like": _named(one, "look"),
+            if outlook.own_probability is None
+            else f"{outlook.own_probability:.4f}",
+            "photos_to_take": outlook.photos_to_take,
+            "estimated_gain": "" if outlook.gain is None else _per_cent(outlook.gain),
+            **dict(_bounds("estimated_gain", outlook.gain_ci95)),
+            "taken_for": _named(outlook, "answers"),
+            "looks_like": _named(outlook, "look"),
         }
-        for one in outlooks
+        for outlook in outlooks
     )
 
 
-def _named(one: Outlook, by: str) -> str:
-    return " ".join(f"{near.object_id}:{near.value:.3f}" for near in one.nearest if near.by == by)
+def _named(outlook: Outlook, by: str) -> str:
+    return " ".join(
+        f"{near.object_id}:{near.value:.3f}" for near in outlook.nearest if near.by == by
+    )
 
 
 OUTLOOK_COLUMNS = (
@@ -198,21 +200,23 @@ OUTLOOK_COLUMNS = (
 )
 
 
-def outlook_cells(one: Outlook) -> tuple[str, ...]:
+def outlook_cells(outlook: Outlook) -> tuple[str, ...]:
     """An object's outlook in words, in the order of `OUTLOOK_COLUMNS`."""
-    low, high = one.expected_ci95
+    low, high = outlook.expected_ci95
     gain = MISSING
-    if one.gain is not None:
-        gain = points(100 * one.gain)
-        if one.gain_ci95 is not None:
-            gain += f" ({points(100 * one.gain_ci95[0])} to {points(100 * one.gain_ci95[1])})"
+    if outlook.gain is not None:
+        gain = points(100 * outlook.gain)
+        if outlook.gain_ci95 is not None:
+            gain += (
+                f" ({points(100 * outlook.gain_ci95[0])} to {points(100 * outlook.gain_ci95[1])})"
+            )
     return (
-        one.object_id,
-        str(one.photos),
-        f"{one.right} of {one.held_out} right" if one.held_out else "none",
-        f"{percent(one.expected)} ({100 * low:.0f}–{100 * high:.0f})",
-        one.nearest[0].object_id if one.nearest else MISSING,
-        str(one.photos_to_take),
+        outlook.object_id,
+        str(outlook.photos),
+        f"{outlook.right} of {outlook.held_out} right" if outlook.held_out else "none",
+        f"{percent(outlook.expected)} ({100 * low:.0f}–{100 * high:.0f})",
+        outlook.nearest[0].object_id if outlook.nearest else MISSING,
+        str(outlook.photos_to_take),
         gain,
     )
 
@@ -272,7 +276,7 @@ def markdown(evaluation: Evaluation) -> str:
         curve_words(evaluation) + "\n",
         _markdown(
             OUTLOOK_COLUMNS,
-            [outlook_cells(one) for one in evaluation.photograph_again[:SHORT_LIST]],
+            [outlook_cells(outlook) for outlook in evaluation.photograph_again[:SHORT_LIST]],
         ),
     ]
     return "\n".join(parts)
@@ -288,8 +292,8 @@ PAPER_WORDS = (
 def comparison_words(evaluation: Evaluation) -> str:
     """One sentence per pair of models."""
     sentences = []
-    for one in evaluation.comparisons:
-        bounds = one.ci95_objects or one.ci95
+    for comparison in evaluation.comparisons:
+        bounds = comparison.ci95_objects or comparison.ci95
         interval = (
             f" (95 % interval {points(bounds[0])} to {points(bounds[1])}, the same objects drawn "
             "for both)"
@@ -297,8 +301,8 @@ def comparison_words(evaluation: Evaluation) -> str:
             else ""
         )
         sentences.append(
-            f"{one.model} against {one.against}: {points(one.points)} points{interval}; "
-            f"{one.won} photos won, {one.lost} lost."
+            f"{comparison.model} against {comparison.against}: {points(comparison.points)} points"
+            f"{interval}; {comparison.won} photos won, {comparison.lost} lost."
         )
     return " ".join(sentences)
 

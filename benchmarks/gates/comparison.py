@@ -202,7 +202,7 @@ def _compared(
         r.custody and (r.custody.variant_sha256 or r.custody.model_sha256) for r in (row, old_row)
     ]
     try:
-        found = tuple(changes(pair))
+        quantities = tuple(changes(pair))
     except DamagedError as error:
         raise DamagedError(f"{subject.words}: {error}") from None
     return RowComparison(
@@ -211,7 +211,7 @@ def _compared(
         same_file=files[0] is not None and files[0] == files[1],
         status=(old_row.status, row.status),
         latency_ms=(_median_ms(old_row), _median_ms(row)),
-        changes=found,
+        changes=quantities,
     )
 
 

@@ -6,11 +6,14 @@ strict form: every suite has properties and both outputs, every attribute that i
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
-from xml.etree import ElementTree as ET
+
+from junitparser import Failure, JUnitXml, Skipped
+from junitparser.xunit2 import TestCase, TestSuite
 
 from benchmarks.gates.rules import GateVerdict
 from benchmarks.results.schema import GateOutcome, Results, Row
@@ -18,8 +21,6 @@ from mobile_assets.files import write_bytes
 
 # XML 1.0 has no way to write these, escaped or not.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-Case = tuple[int, ET.Element]
 
 
 def junit_xml(judgement: GateVerdict, results: Results) -> bytes:
@@ -32,32 +33,20 @@ def junit_xml(judgement: GateVerdict, results: Results) -> bytes:
     Returns:
         The file's content, UTF-8.
     """
-    cases: list[Case] = [(outcome.min_photos, _case(outcome)) for outcome in judgement.outcomes]
-    for excused in judgement.excused:
-        case = _element(excused.row, excused.requirement)
-        ET.SubElement(case, "skipped", message=clean(excused.why))
-        cases.append((excused.row.min_photos, case))
-    root = ET.Element("testsuites")
-    cases.sort(key=lambda case: case[0])
-    for number, (minimum, group) in enumerate(groupby(cases, key=lambda case: case[0])):
-        root.append(
-            suite(
-                number,
-                f"min{minimum}",
-                [case for _, case in group],
-                created=results.created,
-                properties=results.host | results.versions,
-            )
+    cases = [(outcome.min_photos, _outcome_case(outcome)) for outcome in judgement.outcomes]
+    for waived in judgement.excused:
+        case = make_case(_target(waived.row), waived.requirement, Skipped(clean(waived.why)))
+        cases.append((waived.row.min_photos, case))
+    cases.sort(key=lambda pair: pair[0])
+    return junit_bytes(
+        make_suite(
+            f"min{minimum}",
+            [case for _, case in group],
+            created=results.created,
+            properties=results.host | results.versions,
         )
-    return junit_bytes(root)
-
-
-def junit_bytes(root: ET.Element) -> bytes:
-    """The content of a file with this root, UTF-8."""
-    ET.indent(root)
-    # The declaration is written here since ElementTree quotes it in its own way.
-    body = ET.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
+        for minimum, group in groupby(cases, key=lambda pair: pair[0])
+    )
 
 
 def write_junit(path: Path, judgement: GateVerdict, results: Results) -> None:
@@ -65,62 +54,69 @@ def write_junit(path: Path, judgement: GateVerdict, results: Results) -> None:
     write_bytes(path, junit_xml(judgement, results))
 
 
-def suite(
-    number: int,
-    name: str,
-    cases: list[ET.Element],
-    *,
-    created: str,
-    properties: dict[str, str],
-) -> ET.Element:
+def junit_bytes(suites: Iterable[TestSuite]) -> bytes:
+    """The content of a file with these suites, numbered from 0, UTF-8."""
+    document = JUnitXml()
+    for number, suite in enumerate(suites):
+        suite.id = str(number)
+        document.append(suite)
+    stream = io.BytesIO()
+    document.write(stream, pretty=True)
+    return stream.getvalue()
+
+
+def make_suite(
+    name: str, cases: Iterable[TestCase], *, created: str, properties: Mapping[str, str]
+) -> TestSuite:
     """A suite of cases.
 
     Args:
-        number: Counted from 0 in the file.
         name: The suite's name.
-        cases: Its `testcase` elements.
+        cases: Its cases.
         created: When, ISO 8601 in UTC.
         properties: Facts that stand beside the cases.
     """
-    made = ET.Element(
-        "testsuite",
-        id=str(number),
-        package="artefact-id",
-        name=clean(name),
-        # The schema knows no time zone; what stands before it is UTC.
-        timestamp=created[:19],
-        hostname="localhost",
-        tests=str(len(cases)),
-        failures=_count(cases, "failure"),
-        errors="0",
-        skipped=_count(cases, "skipped"),
-        time="0",
-    )
-    facts = ET.SubElement(made, "properties")
+    suite = TestSuite(clean(name))
+    suite.package = "artefact-id"
+    # The schema knows no time zone; what stands before it is UTC.
+    suite.timestamp = created[:19]
+    suite.hostname = "localhost"
     for fact, value in properties.items():
-        ET.SubElement(facts, "property", name=clean(fact), value=clean(value))
-    made.extend(cases)
-    ET.SubElement(made, "system-out")
-    ET.SubElement(made, "system-err")
-    return made
+        suite.add_property(clean(fact), clean(value))
+    suite.add_testcases(cases)
+    suite.system_out = suite.system_err = ""
+    return suite
 
 
-def _count(cases: Iterable[ET.Element], tag: str) -> str:
-    return str(sum(case.find(tag) is not None for case in cases))
+def make_case(classname: str, name: str, result: Failure | Skipped | None = None) -> TestCase:
+    """A case, passed without a result.
 
-
-def _case(outcome: GateOutcome) -> ET.Element:
-    case = _element(outcome, outcome.requirement)
-    if not outcome.passed:
-        failure = ET.SubElement(case, "failure", type="gate", message=clean(outcome.measured))
-        failure.text = clean(f"Asked: {outcome.requirement}. Found: {outcome.measured}.")
+    Args:
+        classname: What was checked.
+        name: What was asked of it.
+        result: Why it failed or was skipped.
+    """
+    case = TestCase(clean(name), clean(classname), 0)
+    if result is not None:
+        case.result = [result]
     return case
 
 
-def _element(of: GateOutcome | Row, requirement: str) -> ET.Element:
-    names = (of.variant, of.runtime, of.unit)
-    classname = ".".join(name for name in names if name)
-    return ET.Element("testcase", classname=clean(classname), name=clean(requirement), time="0")
+def make_failure(message: str, kind: str, text: str) -> Failure:
+    """Why a case failed: in a line, of which kind, and at length."""
+    failure = Failure(clean(message), kind)
+    failure.text = clean(text)
+    return failure
+
+
+def _outcome_case(outcome: GateOutcome) -> TestCase:
+    text = f"Asked: {outcome.requirement}. Found: {outcome.measured}."
+    result = None if outcome.passed else make_failure(outcome.measured, "gate", text)
+    return make_case(_target(outcome), outcome.requirement, result)
+
+
+def _target(row: GateOutcome | Row) -> str:
+    return ".".join(name for name in (row.variant, row.runtime, row.unit) if name)
 
 
 def clean(text: str) -> str:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from benchmarks.results.classification import wilson_interval
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
-
-Judge = Literal["value", "interval"]
-"""Whether the measured value must keep a limit, or the whole of its interval."""
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
+from export.bundle.ship_limits import Judge, default_gates
 
 
 @dataclass(frozen=True)
 class RowInResults:
-    """A row with the results that it stands in."""
+    """A row with the results that it stands in; without them, only the row itself is read."""
 
     row: Row
-    results: Results
+    results: Results | None = None
 
     def beside(self, variant: str) -> Row | None:
         """The row of another variant of the same bundle; None if there is none."""
-        for row in self.results.rows:
+        for row in self.results.rows if self.results else ():
             if row.variant == variant and _bundle(row) == _bundle(self.row):
                 return row
         return None
@@ -49,11 +47,10 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """One kind of limit.
+class RowLimit:
+    """How one of the ship limits is read from a row and told.
 
     Attributes:
-        key: Its name in a gates file.
         words: The requirement, with a place for the limit.
         shown: How the limit is written there.
         read: Reads the quantity.
@@ -63,18 +60,17 @@ class Limit:
             a value.
     """
 
-    key: str
     words: str
     shown: Callable[[float], str]
     read: Callable[[RowInResults], Observation]
-    most: bool
+    most: bool = True
     executed: bool = True
     interval: str = ""
 
     def requirement(self, bound: float, judge: Judge) -> str:
         """What is asked, in words."""
-        asked = self.words.format(self.shown(bound))
-        return f"{asked}, {self.interval}" if judge == "interval" and self.interval else asked
+        words = self.words.format(self.shown(bound))
+        return f"{words}, {self.interval}" if judge == "interval" and self.interval else words
 
     def holds(self, bound: float, judge: Judge, held: RowInResults) -> tuple[str, bool]:
         """What was found, in words, and whether the requirement holds.
@@ -84,15 +80,15 @@ class Limit:
             judge: Whether value or interval must keep it.
             held: The row.
         """
-        found = self.read(held)
-        if found.value is None:
-            return found.words, False
-        value = found.value
+        observed = self.read(held)
+        if observed.value is None:
+            return observed.words, False
+        value = observed.value
         if judge == "interval" and self.interval:
-            if found.bounds is None:
-                return f"{found.words}; no interval was measured", False
-            value = found.bounds[1] if self.most else found.bounds[0]
-        return found.words, value <= bound if self.most else value >= bound
+            if observed.bounds is None:
+                return f"{observed.words}; no interval was measured", False
+            value = observed.bounds[1] if self.most else observed.bounds[0]
+        return observed.words, value <= bound if self.most else value >= bound
 
 
 def _signed(value: float) -> str:
@@ -168,7 +164,7 @@ def _latency_ratio(held: RowInResults) -> Observation:
             f"{ratio.p10:.3f} to {ratio.p90:.3f})"
         )
         return Observation(ratio.median, words, (ratio.p10, ratio.p90))
-    if not held.results.settings.measure_speed:
+    if held.results and not held.results.settings.measure_speed:
         return Observation(None, "speed was not measured: leave out --no-speed, or the limit")
     return Observation(None, "not timed beside tflite-float32 of the same bundle")
 
@@ -217,89 +213,57 @@ def _photos(held: RowInResults) -> Observation:
 
 _WHOLE = "its whole 95 % interval"
 
-LIMITS = (
-    Limit(
-        key="max_drop_points",
-        words="accuracy drop at most {} points",
-        shown=_number,
-        read=_drop,
-        most=True,
-        interval=_WHOLE,
+LIMITS = {
+    "max_drop_points": RowLimit("accuracy drop at most {} points", _number, _drop, interval=_WHOLE),
+    "min_agreement": RowLimit(
+        "agreement at least {}", _given_share, _agreement, most=False, interval=_WHOLE
     ),
-    Limit(
-        key="min_agreement",
-        words="agreement at least {}",
-        shown=_given_share,
-        read=_agreement,
-        most=False,
-        interval=_WHOLE,
+    "min_top1": RowLimit("top-1 at least {}", _given_share, _top1, most=False, interval=_WHOLE),
+    "max_probability_drift": RowLimit(
+        "no probability further than {} from the reference's", _number, _drift
     ),
-    Limit(
-        key="min_top1",
-        words="top-1 at least {}",
-        shown=_given_share,
-        read=_top1,
-        most=False,
-        interval=_WHOLE,
+    "max_mean_drift": RowLimit(
+        "probabilities at most {} from the reference's, mean over photos", _number, _mean_drift
     ),
-    Limit(
-        key="max_probability_drift",
-        words="no probability further than {} from the reference's",
-        shown=_number,
-        read=_drift,
-        most=True,
+    "max_calibration_error_rise": RowLimit(
+        "calibration error at most {} above the reference's",
+        lambda bound: f"{100 * bound:.6g} points",
+        _calibration_rise,
     ),
-    Limit(
-        key="max_mean_drift",
-        words="probabilities at most {} from the reference's, mean over photos",
-        shown=_number,
-        read=_mean_drift,
-        most=True,
+    "max_invalid_answers": RowLimit(
+        "answers that are no finite numbers at most {}", _number, _invalid
     ),
-    Limit(
-        key="max_calibration_error_rise",
-        words="calibration error at most {} above the reference's",
-        shown=lambda bound: f"{100 * bound:.6g} points",
-        read=_calibration_rise,
-        most=True,
+    "min_photos_measured": RowLimit("measured on at least {} photos", _number, _photos, most=False),
+    "max_size_ratio": RowLimit(
+        "size at most {} of float32's", _number, _size_ratio, executed=False
     ),
-    Limit(
-        key="max_invalid_answers",
-        words="answers that are no finite numbers at most {}",
-        shown=_number,
-        read=_invalid,
-        most=True,
-    ),
-    Limit(
-        key="min_photos_measured",
-        words="measured on at least {} photos",
-        shown=_number,
-        read=_photos,
-        most=False,
-    ),
-    Limit(
-        key="max_size_ratio",
-        words="size at most {} of float32's",
-        shown=_number,
-        read=_size_ratio,
-        most=True,
-        executed=False,
-    ),
-    Limit(
-        key="max_bytes",
-        words="size at most {} bytes",
-        shown=_number,
-        read=_bytes,
-        most=True,
-        executed=False,
-    ),
-    Limit(
-        key="max_latency_ratio",
-        words="latency at most {} of tflite-float32's",
-        shown=_number,
-        read=_latency_ratio,
-        most=True,
+    "max_bytes": RowLimit("size at most {} bytes", _number, _bytes, executed=False),
+    "max_latency_ratio": RowLimit(
+        "latency at most {} of tflite-float32's",
+        _number,
+        _latency_ratio,
         interval="90 % of the rounds",
     ),
+}
+"""Every ship limit, by its name in a gates file."""
+
+OF_ANSWERS = (
+    "max_drop_points",
+    "min_agreement",
+    "min_top1",
+    "max_probability_drift",
+    "max_mean_drift",
+    "max_invalid_answers",
 )
-"""Every limit, in the order in which they are judged and told."""
+"""The limits on how a variant answers, which can be read from its row alone."""
+
+
+def keeps_answers(row: Row) -> bool:
+    """Whether a row keeps every ship limit of `OF_ANSWERS` that the project sets for it."""
+    return all(
+        LIMITS[name].holds(bound, rule.judge, RowInResults(row))[1]
+        for rule in default_gates().rules
+        if rule.matches(row.variant, row.runtime, row.min_photos)
+        for name, bound in rule.limits()
+        if name in OF_ANSWERS
+    )

@@ -10,11 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.classification import Z95, wilson_interval
-from benchmarks.results.correctness_mask import unpack
-from benchmarks.results.intervals import calibration_deviation, paired_interval, square_and_add
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+from benchmarks.results.calibration import calibration_deviation
+from benchmarks.results.classification import Indices, difference_interval, wilson_interval
+from benchmarks.results.cluster_bootstrap import paired_change_interval
+from benchmarks.results.correctness_mask import unpack, unpack_indices
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from mobile_assets.schema import Record
+from mobile_assets.wilson import Z95
 
 Verdict = Literal["better", "worse", "no difference", "not comparable"]
 """`no difference`: none beyond noise; `not comparable`: what was measured differs otherwise."""
@@ -84,6 +87,20 @@ class RowPair:
             self.new.photos,
             self.new.unseen_photos,
         )
+
+    @property
+    def photo_objects(self) -> Indices | None:
+        """`[photos]` the object in each photo that the new row's shares are over.
+
+        None where the results do not tell: those of earlier versions, and rows that were asked
+        only some of the photos.
+        """
+        measured = self.new.custody.test_photos_sha256 if self.new.custody else None
+        for photos in self.new_results.test_sets:
+            if photos.sha256 == measured and photos.photo_objects is not None:
+                objects = unpack_indices(photos.photo_objects, photos.photos)
+                return objects[objects >= 0]
+        return None
 
     @property
     def same_machine(self) -> bool:
@@ -190,23 +207,20 @@ def _of_photos(
     if not pair.same_photos:
         return _not_comparable(quantity, "points", before, now, "measured on different photos")
     if paired is not None:
-        interval = paired_interval(paired)
-        why = f"photo by photo, {len(paired):,} photos"
+        objects, why = pair.photo_objects, f"photo by photo, {len(paired):,} photos"
+        if objects is None or len(objects) != len(paired):
+            objects = np.arange(len(paired))
+            why += ", as if each showed an object of its own: the results do not tell which"
+        else:
+            why += f" of {len(np.unique(objects)):,} objects"
+        interval = paired_change_interval(paired, objects)
     elif before_ci is not None and now_ci is not None:
-        interval = square_and_add(before, before_ci, now, now_ci)
+        interval = difference_interval(before, before_ci, now, now_ci)
         why = "the same photos, but from the shares alone: a wider interval than photo by photo"
     else:
         return _not_comparable(quantity, "points", before, now, "no interval was measured")
-    return QuantityChange(
-        quantity=quantity,
-        unit="points",
-        old=before,
-        new=now,
-        difference=now - before,
-        ci95=interval,
-        verdict=_verdict(interval, more_is_better=more_is_better),
-        why=why,
-    )
+    verdict = _verdict(interval, more_is_better=more_is_better)
+    return _judged(quantity, "points", before, now, verdict, why, interval)
 
 
 def _calibration(pair: RowPair) -> QuantityChange:
@@ -223,16 +237,9 @@ def _calibration(pair: RowPair) -> QuantityChange:
         calibration_deviation(old.calibration), calibration_deviation(new.calibration)
     )
     interval = now - before - half, now - before + half
-    return QuantityChange(
-        quantity=quantity,
-        unit="points",
-        old=before,
-        new=now,
-        difference=now - before,
-        ci95=interval,
-        verdict=_verdict(interval, more_is_better=False),
-        why="noise from drawing the photos of each range anew",
-    )
+    why = "noise from drawing the photos of each range anew"
+    verdict = _verdict(interval, more_is_better=False)
+    return _judged(quantity, "points", before, now, verdict, why, interval)
 
 
 def _size(pair: RowPair) -> QuantityChange:
@@ -250,15 +257,7 @@ def _relative(
     verdict: Verdict = "no difference"
     if abs(ratio - 1) > same:
         verdict = "better" if ratio < 1 else "worse"
-    return QuantityChange(
-        quantity=quantity,
-        unit=unit,
-        old=before,
-        new=now,
-        difference=now - before,
-        verdict=verdict,
-        why=why,
-    )
+    return _judged(quantity, unit, before, now, verdict, why)
 
 
 def _latency_ratio(pair: RowPair) -> QuantityChange:
@@ -276,18 +275,11 @@ def _latency_ratio(pair: RowPair) -> QuantityChange:
         verdict = "better"
     elif now.p10 > before.p90:
         verdict = "worse"
-    return QuantityChange(
-        quantity=quantity,
-        unit="of float32's",
-        old=before.median,
-        new=now.median,
-        difference=now.median - before.median,
-        verdict=verdict,
-        why=(
-            "the middle 80 % of the rounds: "
-            f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
-        ),
+    why = (
+        "the middle 80 % of the rounds: "
+        f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
     )
+    return _judged(quantity, "of float32's", *values, verdict, why)
 
 
 def _memory(pair: RowPair) -> QuantityChange:
@@ -308,6 +300,27 @@ def _memory_of(row: Row) -> tuple[float | None, str]:
     if row.memory_bytes is not None:
         return row.memory_bytes.value, row.memory_bytes.metric
     return None, ""
+
+
+def _judged(
+    quantity: str,
+    unit: str,
+    before: float,
+    now: float,
+    verdict: Verdict,
+    why: str,
+    interval: Bounds | None = None,
+) -> QuantityChange:
+    return QuantityChange(
+        quantity=quantity,
+        unit=unit,
+        old=before,
+        new=now,
+        difference=now - before,
+        ci95=interval,
+        verdict=verdict,
+        why=why,
+    )
 
 
 def _unmeasured(quantity: str, unit: str, old: float | None, new: float | None) -> QuantityChange:

@@ -1,1 +1,1 @@
-"""TODO benchmarks/measure."""
+"""Measuring a bundle: answers of every variant, latency, memory, and the rows made of them."""

@@ -18,7 +18,7 @@ ANDROID = "android"
 
 def with_answers(chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Those that can be asked about photos: a phone without a runner gives only its speed."""
-    return tuple(one for one in chosen if getattr(one.runtime, "answers", True))
+    return tuple(candidate for candidate in chosen if getattr(candidate.runtime, "answers", True))
 
 
 def measure_phones(

@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wilson_interval
 from benchmarks.results.measurement import Measurement, TestPhoto
-from benchmarks.results.schema import CollectionBin, FlippedAnswer, PhotoBin
+from benchmarks.results.row_fields import CollectionBin, PhotoBin
+from benchmarks.results.schema import FlippedAnswer
 from mobile_assets.labels import LabelMap
 
 
@@ -59,12 +60,12 @@ Key = TypeVar("Key", int, str)
 
 def _grouped(keys: Sequence[Key], answers: Answers) -> Iterator[tuple[Key, int, float, Interval]]:
     """Each key, sorted, with its photos, the share right and its interval."""
-    places: dict[Key, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
-        places[key].append(place)
-    for key in sorted(places):
-        right = int(answers.right[np.array(places[key])].sum())
-        photos = len(places[key])
+    positions: dict[Key, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        positions[key].append(position)
+    for key in sorted(positions):
+        right = int(answers.right[np.array(positions[key])].sum())
+        photos = len(positions[key])
         interval = wilson_interval(right, photos)
         assert interval is not None  # a group holds at least one photo
         yield key, photos, right / photos, interval
@@ -75,8 +76,8 @@ def flipped_answers(measured: Measurement) -> Iterator[FlippedAnswer]:
     info, labels = measured.case.run.info, measured.case.run.labels
     for subject, answers in measured.answers.items():
         reference = measured.reference_of(subject)
-        for place in np.flatnonzero(answers.top != reference.top):
-            photo = measured.photos[measured.asked[subject][place]]
+        for position in np.flatnonzero(answers.top != reference.top):
+            photo = measured.photos[measured.asked[subject][position]]
             yield FlippedAnswer.model_validate(
                 {
                     "register": info.register_name,
@@ -85,14 +86,14 @@ def flipped_answers(measured: Measurement) -> Iterator[FlippedAnswer]:
                     **subject._asdict(),
                     "path": short_path(str(photo.path)),
                     "object_id": photo.object_id,
-                    "reference": _named(reference, int(place), labels),
-                    "answer": _named(answers, int(place), labels),
+                    "reference": _named(reference, int(position), labels),
+                    "answer": _named(answers, int(position), labels),
                 }
             )
 
 
-def _named(answers: Answers, place: int, labels: LabelMap) -> tuple[str, float] | None:
-    index = int(answers.top[place])
+def _named(answers: Answers, position: int, labels: LabelMap) -> tuple[str, float] | None:
+    index = int(answers.top[position])
     if index == NO_ANSWER:
         return None
-    return labels[index].object_id, float(answers.probability[place, 0])
+    return labels[index].object_id, float(answers.probability[position, 0])

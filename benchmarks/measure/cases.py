@@ -27,15 +27,15 @@ def locate_run(bundle: Bundle, run: Path | None) -> Run:
             f"{bundle.folder} was made of the run {source.run}, which is not at {folder}. "
             "Give the run's folder with --run."
         )
-    found = read_run(folder)
-    if found.info.model_sha256 != source.model_sha256:
+    source_run = read_run(folder)
+    if source_run.info.model_sha256 != source.model_sha256:
         raise InputError(
             f"{folder} is not the run that {bundle.folder} was made of: its weights are "
-            f"{found.info.model_sha256[:12]}…, the bundle's source {source.model_sha256[:12]}…. "
-            "Give the right run with --run, or export this one."
+            f"{source_run.info.model_sha256[:12]}…, the bundle's source "
+            f"{source.model_sha256[:12]}…. Give the right run with --run, or export this one."
         )
-    check_objects(bundle, found)
-    return found
+    check_objects(bundle, source_run)
+    return source_run
 
 
 def check_objects(bundle: Bundle, run: Run) -> None:

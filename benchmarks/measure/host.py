@@ -1,4 +1,4 @@
-"""TODO benchmarks/measure/host.py."""
+"""The machine that something was measured on, and command lines without its paths."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from benchmarks.measure.camera_photo import make_camera_photo
 from benchmarks.measure.probe import LIBRARIES, LatencyReply, ProbeRequest, StartReply
 from benchmarks.measure.probe_processes import run_interleaved, run_latency, run_start
 from benchmarks.results.measurement import Measurement
-from benchmarks.results.schema import Latency, LatencyRatio
+from benchmarks.results.row_fields import Latency, LatencyRatio
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import runtimes
 
@@ -127,8 +127,8 @@ def typical_start(starts: Sequence[StartReply]) -> StartReply:
 def sample_paths(measured: Measurement) -> tuple[str, ...]:
     """Photos spread evenly over the test photos."""
     count = min(END_TO_END_PHOTOS, len(measured.photos))
-    places = np.linspace(0, len(measured.photos) - 1, count).astype(int)
-    return tuple(str(measured.photos[place].path.absolute()) for place in places)
+    positions = np.linspace(0, len(measured.photos) - 1, count).astype(int)
+    return tuple(str(measured.photos[position].path.absolute()) for position in positions)
 
 
 def ratios_of(

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.results.schema import Memory, MemoryUse
+from benchmarks.results.row_fields import Memory, MemoryUse
 
 _PROC = Path("/proc/self")
 

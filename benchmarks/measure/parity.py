@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.results.calibration import tempered_confidence
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
-from benchmarks.results.measurement import BenchmarkCase, Floats, Measurement, Skipped, TestPhoto
+from benchmarks.results.measurement import (
+    BenchmarkCase,
+    Floats,
+    Measurement,
+    Skipped,
+    TestPhoto,
+    object_indices,
+)
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
@@ -83,12 +90,12 @@ def measure_answers(
     refused: dict[BenchmarkTarget, str] = {}
     with _opened(case, chosen, reference, refused) as asking:
         temperatures = _temperatures(asking, validation, contract, name, progress)
-        drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
-        place_of = {id(photo): place for place, photo in enumerate(photos)}
+        drawn = {session.subject: _drawn(len(photos), session.limit, seed) for session in asking}
+        place_of = {id(photo): position for position, photo in enumerate(photos)}
         collected = _Collector(len(case.run.labels), temperatures)
         for good, pixels in decode_chunks(photos, contract, unreadable):
-            places = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
-            collected.chunk(asking, pixels, _truth(good), places, drawn, len(kept))
+            positions = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
+            collected.chunk(asking, pixels, object_indices(good), positions, drawn, len(kept))
             kept.extend(good)
             if progress is not None:
                 progress(name, len(kept), len(photos))
@@ -97,7 +104,7 @@ def measure_answers(
         tuple(kept),
         tuple(unreadable),
         tuple(in_training),
-        *collected.result([one.subject for one in asking]),
+        *collected.result([session.subject for session in asking]),
         refused,
     )
 
@@ -110,21 +117,21 @@ def _temperatures(
     progress: Progress | None,
 ) -> dict[BenchmarkTarget, Temperature]:
     """Asks all that are quick about validation photos, and fits a temperature to each."""
-    fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
+    fits = {session.subject: TemperatureFit() for session in asking if session.limit is None}
     done = 0
     for good, pixels in decode_chunks(photos, contract, []):
-        truth = _truth(good)
-        for one in asking:
-            if one.subject in fits:
-                fits[one.subject].add(one.ask(pixels), truth)
+        truth = object_indices(good)
+        for session in asking:
+            if session.subject in fits:
+                fits[session.subject].add(session.ask(pixels), truth)
         done += len(good)
         if progress is not None:
             progress(f"{name}: validation", done, len(photos))
-    return {subject: found for subject, fit in fits.items() if (found := fit.result()) is not None}
-
-
-def _truth(photos: Sequence[TestPhoto]) -> Indices:
-    return np.array([photo.object_index for photo in photos], dtype=np.int64)
+    return {
+        subject: temperature
+        for subject, fit in fits.items()
+        if (temperature := fit.result()) is not None
+    }
 
 
 def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
@@ -164,13 +171,17 @@ def _opened(
         if reference is None:
             reference = stack.enter_context(open_reference(case.run))
         opened = [_AlignedSession(REFERENCE, reference, None, None)]
-        for one in chosen:
+        for candidate in chosen:
             try:
-                session = stack.enter_context(one.runtime.open(case.bundle, one.variant, threads))
+                session = stack.enter_context(
+                    candidate.runtime.open(case.bundle, candidate.variant, threads)
+                )
             except UnsupportedError as error:
-                refused[one.subject] = str(error)
+                refused[candidate.subject] = str(error)
                 continue
-            opened.append(_AlignedSession(one.subject, session, order, one.runtime.limit))
+            opened.append(
+                _AlignedSession(candidate.subject, session, order, candidate.runtime.limit)
+            )
         yield opened
 
 
@@ -182,8 +193,7 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     """
     if bundle.object_ids == run.object_ids:
         return None
-    place = {object_id: index for index, object_id in enumerate(bundle.object_ids)}
-    return np.array([place[object_id] for object_id in run.object_ids], dtype=np.int64)
+    return np.array([bundle.index_of[name] for name in run.object_ids], dtype=np.int64)
 
 
 class _Collector:
@@ -202,7 +212,7 @@ class _Collector:
         asking: Sequence[_AlignedSession],
         pixels: Pixels,
         truth: Indices,
-        places: Indices,
+        positions: Indices,
         drawn: Mapping[BenchmarkTarget, NDArray[np.bool_]],
         before: int,
     ) -> None:
@@ -212,22 +222,22 @@ class _Collector:
             asking: The opened models, the reference first.
             pixels: `[N, H, W, 3]` the chunk's photos.
             truth: `[N]` their right objects.
-            places: `[N]` their places among all photos given.
+            positions: `[N]` their positions among all photos given.
             drawn: By subject, which of all photos given it is asked.
             before: Number of readable photos in earlier chunks.
         """
         reference = asking[0].ask(pixels)
-        for one in asking:
-            chosen = np.flatnonzero(drawn[one.subject][places])
+        for session in asking:
+            chosen = np.flatnonzero(drawn[session.subject][positions])
             if not len(chosen):
                 continue
             whole = len(chosen) == len(pixels)
-            if one.subject == REFERENCE:
+            if session.subject == REFERENCE:
                 values = reference
             else:
-                values = one.ask(pixels if whole else pixels[chosen])
-            self._add(one.subject, values, reference[chosen], truth[chosen])
-            self._asked.setdefault(one.subject, []).append(chosen + before)
+                values = session.ask(pixels if whole else pixels[chosen])
+            self._add(session.subject, values, reference[chosen], truth[chosen])
+            self._asked.setdefault(session.subject, []).append(chosen + before)
 
     def _add(
         self,

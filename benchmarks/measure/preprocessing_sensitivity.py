@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -11,20 +12,24 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measure.parity import Progress, column_order
 from benchmarks.preprocessing.resampling import RESAMPLINGS
 from benchmarks.results.classification import (
     Answers,
     Indices,
     agreement,
     join_answers,
-    paired_drop_interval,
     reduce_answers,
     top_k,
     wilson_interval,
 )
-from benchmarks.results.measurement import TestPhoto
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
+from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
-from benchmarks.results.target import BenchmarkTarget
+from benchmarks.results.target import REFERENCE, BenchmarkTarget
+from benchmarks.runtimes.interface import Probabilities
+from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
+from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 from mobile_assets.files import sha256_bytes
 from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
 from mobile_assets.integration_errors import INTEGRATION_ERRORS, as_bytes
@@ -48,10 +53,14 @@ CHUNK = 8
 BATCH = 32
 """Inputs that the model is asked about at once, where it takes several."""
 
+PREFERRED = BenchmarkTarget("tflite-float32", "litert")
+"""What is asked, if it was measured: it takes floats, so mistakes of their range can be made."""
+
 Predict = Callable[[Values], NDArray[np.float32]]
 """`[N, H, W, 3]` uint8 or float32 → `[N, objects]` probabilities."""
 
-Progress = Callable[[int, int], None]
+Step = Callable[[int, int], None]
+"""Called with the photos done and their number."""
 
 
 def sample_photos(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tuple[TestPhoto, ...]:
@@ -59,7 +68,7 @@ def sample_photos(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tupl
     if len(photos) <= limit:
         return tuple(photos)
     chosen = np.random.default_rng(seed).choice(len(photos), limit, replace=False)
-    return tuple(photos[place] for place in sorted(chosen.tolist()))
+    return tuple(photos[position] for position in sorted(chosen.tolist()))
 
 
 def measure_preprocessing(
@@ -76,7 +85,7 @@ def measure_preprocessing(
     bootstrap: int,
     byte_input: bool = False,
     ways: Sequence[InputPipeline] = INPUT_PIPELINES,
-    progress: Progress | None = None,
+    progress: Step | None = None,
 ) -> tuple[PreprocessingCost, ...]:
     """Asks one model about each photo as every way prepares it, each photo decoded once.
 
@@ -100,17 +109,17 @@ def measure_preprocessing(
     """
     every = (CONTRACT, *ways)
     parts: dict[str, list[Answers]] = defaultdict(list)
-    done = 0
+    kept: list[int] = []
     for numbers, inputs in _chunks(photos, contract, every, byte_input=byte_input):
-        asked = _ask([one for same in inputs for one in same], predict)
+        probabilities = _ask([values for same in inputs for values in same], predict)
         for number, way in enumerate(every):
             start = number * len(numbers)
-            own = asked[start : start + len(numbers)]
+            own = probabilities[start : start + len(numbers)]
             parts[way.name].append(reduce_answers(own, truth[numbers], keep=1))
-        done += len(numbers)
+        kept += numbers
         if progress is not None:
-            progress(done, len(photos))
-    answers = {name: join_answers(found) for name, found in parts.items()}
+            progress(len(kept), len(photos))
+    answers = {name: join_answers(chunks) for name, chunks in parts.items()}
 
     def cost(way: InputPipeline) -> PreprocessingCost:
         return PreprocessingCost.model_validate(
@@ -123,7 +132,7 @@ def measure_preprocessing(
                 "family": way.family,
                 "name": way.name,
                 "what": way.what,
-                **_shares(answers, way.name, seed=seed, bootstrap=bootstrap),
+                **_shares(answers, way.name, truth[kept], seed=seed, bootstrap=bootstrap),
             }
         )
 
@@ -132,26 +141,26 @@ def measure_preprocessing(
 
 def _ask(inputs: Sequence[Values], predict: Predict) -> NDArray[np.float32]:
     """`[inputs, objects]`; equal inputs, as some ways make of square or small photos, once."""
-    places: dict[tuple[str, str], int] = {}
+    positions: dict[tuple[str, str], int] = {}
     distinct: list[Values] = []
     order: list[int] = []
-    for one in inputs:
-        key = (one.dtype.str, sha256_bytes(one.tobytes()))
-        order.append(places.setdefault(key, len(places)))
-        if len(places) > len(distinct):
-            distinct.append(one)
-    found: dict[int, NDArray[np.float32]] = {}
+    for values in inputs:
+        key = (values.dtype.str, sha256_bytes(values.tobytes()))
+        order.append(positions.setdefault(key, len(positions)))
+        if len(positions) > len(distinct):
+            distinct.append(values)
+    answers: dict[int, NDArray[np.float32]] = {}
     for dtype in (np.uint8, np.float32):
-        numbers = [n for n, one in enumerate(distinct) if one.dtype == dtype]
+        numbers = [n for n, values in enumerate(distinct) if values.dtype == dtype]
         for start in range(0, len(numbers), BATCH):
             batch = numbers[start : start + BATCH]
-            answers = predict(cast("Values", np.stack([distinct[n] for n in batch])))
-            found.update(zip(batch, answers, strict=True))
-    return np.stack([found[place] for place in order])
+            rows = predict(cast("Values", np.stack([distinct[n] for n in batch])))
+            answers.update(zip(batch, rows, strict=True))
+    return np.stack([answers[position] for position in order])
 
 
 def _shares(
-    answers: dict[str, Answers], name: str, *, seed: int, bootstrap: int
+    answers: dict[str, Answers], name: str, objects: Indices, *, seed: int, bootstrap: int
 ) -> dict[str, object]:
     if name not in answers:  # not one photo could be decoded
         return {"photos": 0}
@@ -163,7 +172,9 @@ def _shares(
         "top1_ci95": wilson_interval(right, len(other.rank)),
         "agreement": agreement(other.top, own.top),
         "drop_points": 100 * (int(own.right.sum()) - right) / len(other.rank),
-        "drop_ci95": paired_drop_interval(own.right, other.right, resamples=bootstrap, seed=seed),
+        "drop_ci95": paired_drop_interval(
+            own.right, other.right, objects, resamples=bootstrap, seed=seed
+        ),
     }
 
 
@@ -181,16 +192,70 @@ def _chunks(
             picture = decode(photo.path)
         except PhotoError as error:
             return error
-        found = (values for _, values in inputs_of(picture, contract, ways))
-        return [as_bytes(values) if byte_input else values for values in found]
+        results = (values for _, values in inputs_of(picture, contract, ways))
+        return [as_bytes(values) if byte_input else values for values in results]
 
     starts = range(0, len(photos), CHUNK)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         waiting = [pool.submit(made, photo) for photo in photos[:CHUNK]]
         for start in starts:
-            found = [future.result() for future in waiting]
+            results = [future.result() for future in waiting]
             following = photos[start + CHUNK : start + 2 * CHUNK]
             waiting = [pool.submit(made, photo) for photo in following]
-            good = {start + n: one for n, one in enumerate(found) if isinstance(one, list)}
+            good = {
+                start + n: result for n, result in enumerate(results) if isinstance(result, list)
+            }
             if good:
                 yield list(good), list(zip(*good.values(), strict=True))
+
+
+def input_costs(
+    measured: Measurement,
+    *,
+    photos: int,
+    seed: int,
+    bootstrap: int,
+    progress: Progress | None = None,
+) -> tuple[PreprocessingCost, ...]:
+    """What each phone's own way of resampling costs, and each usual mistake.
+
+    Args:
+        measured: The case; photos of objects without a training photo are left out.
+        photos: How many test photos to draw; 0 for none.
+        seed: Of the draw and of the intervals.
+        bootstrap: Resamples for the intervals of the drop.
+        progress: Called with a label, the photos done and their number.
+    """
+    case, info = measured.case, measured.case.run.info
+    chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
+    if not chosen:
+        return ()
+    subject = PREFERRED if PREFERRED in measured.answers else REFERENCE
+    order = column_order(case.bundle.labels, case.run.labels)
+    name = f"{case.bundle.info.name}: ways of making the input"
+    with contextlib.ExitStack() as stack:
+        session: TorchSession | LitertSession
+        if subject == REFERENCE:
+            session = stack.enter_context(open_reference(case.run))
+            order = None
+        else:
+            threads = os.cpu_count() or 1
+            session = stack.enter_context(open_litert(case.bundle, subject.variant, threads))
+
+        def predict(values: Values) -> Probabilities:
+            probabilities: Probabilities = session.predict(values)
+            return probabilities if order is None else probabilities[:, order]
+
+        return measure_preprocessing(
+            chosen,
+            case.bundle.info.preprocessing,
+            predict,
+            object_indices(chosen),
+            subject=subject,
+            register_name=info.register_name,
+            min_photos=info.min_photos,
+            run_seed=info.seed,
+            seed=seed,
+            bootstrap=bootstrap,
+            progress=None if progress is None else lambda done, all_: progress(name, done, all_),
+        )

@@ -21,7 +21,8 @@ import numpy as np
 
 from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.memory import MemoryWatch
-from benchmarks.results.schema import REFERENCE_RUNTIME, Latency, Memory, MemoryUse, Placement
+from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
+from benchmarks.results.schema import REFERENCE_RUNTIME
 from benchmarks.runtimes import Pixels, Session, runtimes
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.photos import PhotoError, load

@@ -157,8 +157,8 @@ def run_interleaved(
         order = balanced_orders(len(probes))
         names = list(probes)
         for _ in range(rounds):
-            for place in next(order):
-                times[names[place]].append(probes[names[place]].turn())
+            for turn in next(order):
+                times[names[turn]].append(probes[names[turn]].turn())
     return {subject: tuple(values) for subject, values in times.items()}
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from benchmarks.measure.evaluation_set import decode_chunks, exclude_training_photos
 from benchmarks.measure.result_rows import reference_point
 from benchmarks.results.classification import join_answers, reduce_answers, top_k
-from benchmarks.results.measurement import BenchmarkCase, Skipped
+from benchmarks.results.measurement import BenchmarkCase, Skipped, object_indices
 from benchmarks.results.schema import Row
 from benchmarks.runtimes.torch_runtime import open_reference
 from train.recipes import PAPER, PROBE
-from train.run import Run, RunMetrics
+from train.run import Run
 
 NAMES = {
     PROBE.name: "linear probe",
@@ -39,7 +37,7 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
     parts = []
     with open_reference(run) as session:
         for good, pixels in decode_chunks(photos, run.info.preprocessing, unreadable):
-            truth = np.array([photo.object_index for photo in good], dtype=np.int64)
+            truth = object_indices(good)
             parts.append(reduce_answers(session.predict(pixels), truth, keep=10))
     rank = join_answers(parts).rank
     shares = {f"top{k}": share for k in (3, 5, 10) if (share := top_k(rank, k)) is not None}
@@ -52,5 +50,5 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
         note=NOTES.get(recipe, f"Trained by the recipe {recipe}."),
         **shares,
     )
-    seconds = RunMetrics.read(run.folder / "metrics.json").seconds
+    seconds = run.require_metrics().seconds
     return row.model_copy(update={"recipe": recipe, "train_seconds": seconds})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,29 +12,29 @@ from benchmarks.measure.breakdowns import collection_bins, photo_bins, short_pat
 from benchmarks.measure.evaluation_set import list_hash
 from benchmarks.measure.latency import LatencyMeasurement
 from benchmarks.measure.structure import StructureCheck
-from benchmarks.results.calibration import calibration_of
+from benchmarks.results.calibration import BINS, calibration_of
 from benchmarks.results.classification import (
+    NO_ANSWER,
     Answers,
     agreement,
     count_flips,
-    macro_scores,
-    paired_drop_interval,
+    expected_calibration_error,
     select,
     top_k,
     wilson_interval,
 )
-from benchmarks.results.correctness_mask import pack
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
+from benchmarks.results.correctness_mask import pack, pack_indices
 from benchmarks.results.measurement import Measurement, Skipped, TestPhoto
+from benchmarks.results.row_fields import Calibration, Custody, Drift, Memory, MemoryUse
 from benchmarks.results.schema import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
-    Calibration,
-    Custody,
-    Drift,
     Row,
     SkippedPhoto,
     TestSet,
 )
+from benchmarks.results.scores import macro_scores
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import BUNDLE_FILE, Variant
 from mobile_assets.files import sha256_file
@@ -87,7 +86,7 @@ def case_rows(
         for subject in subjects:
             own: dict[str, object] = {**subject._asdict(), "photos": 0}
             if subject in measured.answers:
-                asked = [measured.photos[place] for place in measured.asked[subject]]
+                asked = [measured.photos[position] for position in measured.asked[subject]]
                 own["custody"] = _custody(measured, variant.sha256, asked)
                 own |= accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
             own |= speed_fields(speeds.get(subject))
@@ -144,9 +143,9 @@ def accuracy_fields(
     measured: Measurement, subject: BenchmarkTarget, *, bootstrap: int, seed: int
 ) -> dict[str, object]:
     """A row's fields on accuracy and parity, over the photos of objects seen in training."""
-    places = measured.asked[subject]
-    seen = measured.seen[places]
-    truth = measured.truth[places][seen]
+    positions = measured.asked[subject]
+    seen = measured.seen[positions]
+    truth = measured.truth[positions][seen]
     every = measured.answers[subject]
     answers = select(every, seen)
     reference = select(measured.reference_of(subject), seen)
@@ -154,9 +153,9 @@ def accuracy_fields(
     macro = macro_scores(answers.top, truth)
     flips = count_flips(reference.right, answers.right)
     unseen = int((~seen).sum())
-    drift = _drift(measured.drift[subject])
-    calibration = _calibration(measured, subject, answers, seen)
-    shown = [measured.photos[place] for place in places[seen]]
+    drift = measured.drift[subject]
+    finite = len(drift) and bool(np.isfinite(drift).all())
+    shown = [measured.photos[position] for position in positions[seen]]
     return {
         "photos": photos,
         "unseen_photos": unseen,
@@ -170,30 +169,24 @@ def accuracy_fields(
         # Of the counts, so that equal accuracies give exactly zero.
         "drop_points": 100.0 * (flips.lost - flips.won) / photos if photos else None,
         "drop_ci95": paired_drop_interval(
-            reference.right, answers.right, resamples=bootstrap, seed=seed
+            reference.right, answers.right, truth, resamples=bootstrap, seed=seed
         ),
         "right_to_wrong": flips.lost if photos else None,
         "wrong_to_right": flips.won if photos else None,
-        "max_probability_drift": drift.max if drift else None,
-        "drift": drift,
+        # Undefined without photos, and where one was answered with no finite numbers.
+        "max_probability_drift": float(drift.max()) if finite else None,
+        "drift": Drift(mean=float(drift.mean()), p99=float(np.quantile(drift, 0.99)))
+        if finite
+        else None,
         "invalid_answers": every.invalid,
-        "calibration_error": calibration.error if calibration else None,
-        "calibration": calibration,
+        "calibration_error": expected_calibration_error(
+            answers.probability[:, 0], answers.right, bins=BINS
+        ),
+        "calibration": _calibration(measured, subject, answers, seen),
         "by_photos": photo_bins(measured, shown, answers),
         "by_collection": collection_bins(shown, answers),
         "right_bits": pack(answers.right) if photos else None,
     }
-
-
-def _drift(largest: NDArray[np.float32]) -> Drift | None:
-    """None without photos, and where one was answered with no finite numbers."""
-    if not len(largest) or not np.isfinite(largest).all():
-        return None
-    return Drift(
-        mean=float(largest.mean()),
-        p99=float(np.quantile(largest, 0.99)),
-        max=float(largest.max()),
-    )
 
 
 def _calibration(
@@ -212,8 +205,12 @@ def speed_fields(speed: LatencyMeasurement | None) -> dict[str, object]:
     """A row's fields on speed and memory; none where speed was not measured."""
     if speed is None:
         return {}
+    start = dict(speed.start)
+    detail: MemoryUse = start.pop("memory")
+    peak = start["memory_bytes"] or Memory(value=detail.model_resident, metric=detail.metric)
+    start["memory_bytes"] = peak.model_copy(update={"detail": detail})
     return {
-        **dict(speed.start),
+        **start,
         **dict(speed.warm),
         "latency_more": speed.more,
         "latency_ratio": speed.ratio,
@@ -232,6 +229,7 @@ def make_test_set(measured: Measurement) -> TestSet:
         unreadable=_listed(measured.unreadable),
         in_training=_listed(measured.in_training),
         sha256=list_hash(measured.photos),
+        photo_objects=pack_indices(np.where(measured.seen, measured.truth, NO_ANSWER)),
     )
 
 
@@ -240,7 +238,7 @@ def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
 
 
 def _common(measured: Measurement) -> dict[str, object]:
-    info = measured.case.run.info
+    info, metrics = measured.case.run.info, measured.case.run.metrics
     return {
         "register": info.register_name,
         "min_photos": info.min_photos,
@@ -249,17 +247,8 @@ def _common(measured: Measurement) -> dict[str, object]:
         "seed": info.seed,
         "objects": info.objects,
         "recipe": info.recipe,
-        "train_seconds": _train_seconds(measured.case.run),
+        "train_seconds": metrics.seconds if metrics else None,
     }
-
-
-def _train_seconds(run: Run) -> float | None:
-    """From the run's `metrics.json`, which an older or imported run may lack."""
-    try:
-        value = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _file_fields(measured: Measurement, variant: Variant) -> dict[str, object]:
@@ -271,12 +260,12 @@ def _file_fields(measured: Measurement, variant: Variant) -> dict[str, object]:
 
 
 def _custody(
-    measured: Measurement, variant_sha256: str | None, asked: Sequence[TestPhoto]
+    measured: Measurement, variant_sha256: str | None, photos: Sequence[TestPhoto]
 ) -> Custody:
     case = measured.case
     return Custody(
         bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
         model_sha256=case.run.info.model_sha256,
         variant_sha256=variant_sha256,
-        test_photos_sha256=list_hash(asked),
+        test_photos_sha256=list_hash(photos),
     )

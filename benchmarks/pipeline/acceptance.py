@@ -13,15 +13,10 @@ from benchmarks.gates.comparison import (
     read_results,
 )
 from benchmarks.gates.junit import write_junit
-from benchmarks.gates.rules import (
-    DEFAULT_GATES,
-    Gates,
-    GateVerdict,
-    judge,
-    read_gates,
-)
+from benchmarks.gates.rules import GateVerdict, judge
 from benchmarks.report.comparison_page import write_against
 from benchmarks.results.schema import Results
+from export.bundle.ship_limits import DEFAULT_GATES, Gates, read_gates
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.gates.rules import Gates, judge
+from benchmarks.gates.rules import judge
 from benchmarks.measure.android import measure_phones, with_answers
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.cases import check_objects, locate_run
@@ -30,6 +30,7 @@ from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto
 from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
 from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
+from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
@@ -255,7 +256,7 @@ def _input_costs(
     measurements: Sequence[Measurement], options: BenchmarkOptions, progress: Progress | None
 ) -> tuple[PreprocessingCost, ...]:
     """Of the lowest threshold, which has the most objects."""
-    from benchmarks.measure.preprocessing_sensitivity_case import input_costs
+    from benchmarks.measure.preprocessing_sensitivity import input_costs
 
     first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
     return input_costs(
@@ -276,6 +277,7 @@ def _settings(options: BenchmarkOptions) -> Settings:
         starts=options.starts,
         measure_speed=options.measure_speed,
         bootstrap=options.bootstrap,
+        resampled="objects",
         seed=options.seed,
         limit=options.limit,
         command=command,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.results.schema import Bounds, Placement, Row
+from benchmarks.results.row_fields import Bounds, Placement
+from benchmarks.results.schema import Row
 
 MISSING = "–"
 

@@ -13,7 +13,8 @@ from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
-from benchmarks.results.schema import Bounds, FlippedAnswer, Results, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import FlippedAnswer, Results, Row
 
 MOST_FLIPPED = 50
 """Of more changed answers only so many are listed; `flipped.csv` has all."""

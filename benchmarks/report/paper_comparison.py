@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS, Table3Row, table3
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Results, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from train.recipes import PAPER
 
 

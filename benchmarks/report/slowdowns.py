@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from benchmarks.report.formatting import percent
 from benchmarks.report.runtime_names import runtime_name
-from benchmarks.results.schema import REFERENCE_VARIANT, LatencyRatio, Row
+from benchmarks.results.row_fields import LatencyRatio
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
 
 BUSY = 0.25
 """Other work that takes more of the machine than this makes times doubtful."""

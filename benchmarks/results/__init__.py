@@ -1,1 +1,1 @@
-"""TODO benchmarks/results."""
+"""The format of results, and the statistics that they are made with."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.classification import expected_calibration_error
-from benchmarks.results.schema import Calibration, ReliabilityBin
+from benchmarks.results.cluster_bootstrap import COMPARISON_DRAWS
+from benchmarks.results.row_fields import Calibration, ReliabilityBin
 from train.temperature import Temperature, log_probabilities, log_sum
 
 BINS = 15
@@ -43,11 +44,11 @@ def reliability(
         right: `[photos]` whether it is right.
         bins: Ranges of equal width over 0–1; empty ones are left out.
     """
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    found: list[ReliabilityBin] = []
-    for number in np.unique(place):
-        inside = place == number
-        found.append(
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    diagram: list[ReliabilityBin] = []
+    for number in np.unique(bin_of):
+        inside = bin_of == number
+        diagram.append(
             ReliabilityBin(
                 low=float(number / bins),
                 high=float((number + 1) / bins),
@@ -56,7 +57,7 @@ def reliability(
                 right=float(right[inside].mean()),
             )
         )
-    return tuple(found)
+    return tuple(diagram)
 
 
 def calibration_of(
@@ -66,7 +67,7 @@ def calibration_of(
     temperature: Temperature | None = None,
     tempered: NDArray[np.float32] | None = None,
 ) -> Calibration | None:
-    """The calibration of a variant's answers; None without photos.
+    """The calibration of a variant's answers beside its error; None without photos.
 
     Args:
         confidence: `[photos]` probability of the first answer.
@@ -74,16 +75,26 @@ def calibration_of(
         temperature: Fitted on validation photos.
         tempered: `[photos]` the probability of the first answer at that temperature.
     """
-    error = expected_calibration_error(confidence, right, bins=BINS)
-    if error is None:
+    if not len(right):
         return None
     after = None
     if temperature is not None and tempered is not None:
         after = expected_calibration_error(tempered, right, bins=BINS)
     return Calibration(
-        error=error,
         bins=reliability(confidence, right),
         temperature=temperature.value if temperature else None,
         error_with_temperature=after,
         validation_photos=temperature.photos if temperature else 0,
     )
+
+
+def calibration_deviation(calibration: Calibration) -> float:
+    """Standard deviation of the calibration error in points, by drawing each range's photos."""
+    photos = np.array([part.photos for part in calibration.bins])
+    if not len(photos):
+        return 0.0
+    stated = np.array([part.stated for part in calibration.bins])
+    right = np.array([part.right for part in calibration.bins]).clip(0, 1)
+    drawn = np.random.default_rng(0).binomial(photos, right, size=(COMPARISON_DRAWS, len(photos)))
+    errors = np.abs(drawn - stated * photos).sum(axis=1) / photos.sum()
+    return float(100.0 * errors.std())

@@ -1,4 +1,4 @@
-"""What is computed from answers: accuracy, agreement, intervals. Pure numpy, no photo, no model."""
+"""What is computed from answers: accuracy, agreement, calibration error. Pure numpy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = 1.959963984540054
-"""The 97.5 % quantile of the standard normal distribution."""
+from mobile_assets.wilson import wilson_bounds
 
 NO_ANSWER = -1
 """Class index of an answer that is none: the model gave a value that is not a finite number."""
@@ -23,7 +22,7 @@ class Answers:
     """What one variant answered to the test photos, reduced to what tables and pictures need.
 
     Attributes:
-        rank: `[photos]` int64, place of the right object in the model's order, 0 is first; the
+        rank: `[photos]` int64, position of the right object in the model's order, 0 is first; the
             number of objects where the model gave no finite numbers.
         best: `[photos, k]` int64, class indices best first; `NO_ANSWER` where there is none.
         probability: `[photos, k]` float32, their probabilities, 0–1.
@@ -104,48 +103,8 @@ def agreement(top: Indices, reference: Indices) -> float | None:
     return float(((top == reference) & (top != NO_ANSWER)).mean())
 
 
-@dataclass(frozen=True)
-class Macro:
-    """Means over objects of precision, recall and F1, each 0–1."""
-
-    precision: float
-    recall: float
-    f1: float
-
-
-def macro_scores(top: Indices, truth: Indices) -> Macro | None:
-    """Precision, recall and F1, each averaged over the objects that the test photos show.
-
-    Of one object: precision is the share of the photos answered with it that show it, and 0 if it
-    was never answered; recall is the share of its photos that were answered with it; F1 is their
-    harmonic mean, `2·TP / (2·TP + FP + FN)`. Every object weighs the same, however many photos it
-    has. Objects without a test photo are not averaged over, though answers with them count as
-    misses.
-
-    Args:
-        top: `[photos]` first answers.
-        truth: `[photos]` right objects.
-
-    Returns:
-        The means, or None without photos.
-    """
-    if not len(truth):
-        return None
-    present = np.unique(truth)
-    size = int(max(truth.max(), top.max())) + 1
-    hits = np.bincount(truth[top == truth], minlength=size)[present].astype(np.float64)
-    photos = np.bincount(truth, minlength=size)[present]
-    answered = np.bincount(top[top != NO_ANSWER], minlength=size)[present]
-    precision = hits / np.maximum(answered, 1)
-    recall = hits / photos
-    f1 = 2 * hits / (photos + answered)
-    return Macro(float(precision.mean()), float(recall.mean()), float(f1.mean()))
-
-
 def wilson_interval(right: int, photos: int) -> Interval | None:
-    """95 % score interval of a share (E. B. Wilson, J. Am. Stat. Assoc. 22, 209, 1927).
-
-    It stays within 0–1 and does not shrink to a point when all or no photos are right.
+    """95 % score interval of a share by `wilson_bounds`, as if photos were independent.
 
     Args:
         right: Number of successes.
@@ -156,44 +115,21 @@ def wilson_interval(right: int, photos: int) -> Interval | None:
     """
     if photos == 0:
         return None
-    share, z2 = right / photos, Z95**2
-    centre = (share + z2 / (2 * photos)) / (1 + z2 / photos)
-    spread = math.sqrt(share * (1 - share) / photos + z2 / (4 * photos**2))
-    half = Z95 * spread / (1 + z2 / photos)
-    # Rounding may leave 1e-17 where the bound is 0 or 1 exactly.
-    low = 0.0 if right == 0 else centre - half
-    high = 1.0 if right == photos else centre + half
-    return low, high
-
-
-def paired_drop_interval(
-    reference: NDArray[np.bool_], variant: NDArray[np.bool_], *, resamples: int, seed: int
-) -> Interval | None:
-    """95 % percentile bootstrap interval of the reference's top-1 minus the variant's.
-
-    Photos are drawn with replacement and both models are judged on the same draw, so what is hard
-    for both cancels. Only the counts of the three outcomes (reference alone right, variant alone
-    right, both alike) enter the difference, so each resample is one multinomial draw.
-
-    Args:
-        reference: `[photos]` whether the reference's first answer is right.
-        variant: `[photos]` the same of the variant.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the draws.
-
-    Returns:
-        Bounds in percentage points, or None without photos or resamples.
-    """
-    photos = len(reference)
-    if photos == 0 or resamples == 0:
-        return None
-    lost = int((reference & ~variant).sum())
-    won = int((variant & ~reference).sum())
-    shares = np.array([lost, won, photos - lost - won]) / photos
-    draws = np.random.default_rng(seed).multinomial(photos, shares, size=resamples)
-    drops = 100.0 * (draws[:, 0] - draws[:, 1]) / photos
-    low, high = np.quantile(drops, [0.025, 0.975])
+    low, high = wilson_bounds(right / photos, photos)
     return float(low), float(high)
+
+
+def difference_interval(old: float, old_ci: Interval, new: float, new_ci: Interval) -> Interval:
+    """95 % interval of `new - old` from an interval of each, for measurements that are not paired.
+
+    With Wilson's intervals of two shares this is the hybrid score interval of R. G. Newcombe
+    (Stat. Med. 17, 873, 1998, method 10); G. Y. Zou and A. Donner (Stat. Med. 27, 1693, 2008) show
+    that it holds for others.
+    """
+    difference = new - old
+    below = math.hypot(new - new_ci[0], old_ci[1] - old)
+    above = math.hypot(new_ci[1] - new, old - old_ci[0])
+    return difference - below, difference + above
 
 
 @dataclass(frozen=True)
@@ -224,9 +160,9 @@ def expected_calibration_error(
     """
     if not len(right):
         return None
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    stated = np.bincount(place, weights=confidence, minlength=bins)
-    true = np.bincount(place, weights=right.astype(np.float64), minlength=bins)
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    stated = np.bincount(bin_of, weights=confidence, minlength=bins)
+    true = np.bincount(bin_of, weights=right.astype(np.float64), minlength=bins)
     return float(np.abs(stated - true).sum() / len(right))
 
 

@@ -1,21 +1,129 @@
-"""TODO benchmarks/results/cluster_bootstrap.py."""
+"""Bootstrap intervals that draw whole objects, and the numbers of studies that they stand beside.
+
+Photos of one object are right or wrong together, so drawing single photos would give intervals
+that are too narrow. Where every object has one photo the two are the same.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.classification import Interval
+from benchmarks.results.classification import Indices, Interval
 
 DRAWS = 2000
-"""Bootstrap samples behind each interval."""
+"""Bootstrap samples behind each interval of a study."""
 
+COMPARISON_DRAWS = 4000
+"""Bootstrap samples behind the intervals of new results against earlier ones."""
 
 Floats = NDArray[np.float64]
+
+
+def draw_objects(objects: int, *, resamples: int, seed: int) -> Iterator[Floats]:
+    """Draws as many objects as there are, with replacement, again and again.
+
+    The same numbers always give the same draws, so that what is compared is drawn together.
+
+    Args:
+        objects: Number of objects.
+        resamples: Number of draws.
+        seed: Seed of the draws.
+
+    Yields:
+        `[objects]` float64: how often each object is in the draw.
+    """
+    generator = np.random.default_rng(seed)
+    even = np.full(objects, 1 / objects)
+    for _ in range(resamples):
+        yield generator.multinomial(objects, even).astype(np.float64)
+
+
+def interval(values: Floats | Sequence[float]) -> Interval | None:
+    """The 95 % percentile interval of bootstrap values; undefined ones (0 / 0) are left out."""
+    every = np.asarray(values, dtype=np.float64)
+    defined = every[~np.isnan(every)]
+    if not len(defined):
+        return None
+    # Values may be infinite, so none are interpolated.
+    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def mean_interval(
+    values: NDArray[np.signedinteger] | Floats, objects: Indices, *, resamples: int, seed: int
+) -> Interval | None:
+    """95 % interval of a mean over photos, whole objects drawn with replacement.
+
+    Args:
+        values: `[photos]`.
+        objects: `[photos]` the object in each photo; any numbers, equal for photos of one object.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the draws.
+
+    Returns:
+        Bounds in the unit of the values, or None without photos or resamples.
+    """
+    if not len(values):
+        return None
+    names, member = np.unique(objects, return_inverse=True)
+    totals = np.bincount(member, weights=values)
+    photos = np.bincount(member).astype(np.float64)
+    draws = draw_objects(len(names), resamples=resamples, seed=seed)
+    return interval([float(times @ totals / (times @ photos)) for times in draws])
+
+
+def paired_drop_interval(
+    reference: NDArray[np.bool_],
+    variant: NDArray[np.bool_],
+    objects: Indices,
+    *,
+    resamples: int,
+    seed: int,
+) -> Interval | None:
+    """95 % interval of the reference's top-1 minus the variant's, whole objects drawn.
+
+    Both models are judged on the same draw, so what is hard for both cancels.
+
+    Args:
+        reference: `[photos]` whether the reference's first answer is right.
+        variant: `[photos]` the same of the variant.
+        objects: `[photos]` the object in each photo.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the draws.
+
+    Returns:
+        Bounds in percentage points, or None without photos or resamples.
+    """
+    lost = 100 * (reference.astype(np.int64) - variant.astype(np.int64))
+    return mean_interval(lost, objects, resamples=resamples, seed=seed)
+
+
+def paired_change_interval(gained: NDArray[np.int64], objects: Indices) -> Interval:
+    """95 % interval of the mean change between two measurements of the same photos, in points.
+
+    One photo won and one lost, each of an object of its own, are added to those measured, as D. G.
+    Bonett and R. M. Price (J. Educ. Behav. Stat. 37, 479, 2012) do for two paired shares. Without
+    them, four photos changed to one side and none to the other would count as a difference; with
+    them six are needed, as in McNemar's exact test.
+
+    Args:
+        gained: `[photos]`, of each photo the right answers now less those before, −2 to 2.
+        objects: `[photos]` the object in each photo.
+    """
+    first = int(objects.max(initial=-1)) + 1
+    bounds = mean_interval(
+        100 * np.append(gained, [1, -1]),
+        np.append(objects, [first, first + 1]),
+        resamples=COMPARISON_DRAWS,
+        seed=0,
+    )
+    assert bounds is not None, "two photos were added"
+    return bounds
 
 
 @dataclass(frozen=True)
@@ -62,31 +170,15 @@ def tally(parts: Iterable[tuple[Sequence[str], Sequence[int], Sequence[int]]]) -
 
 
 def drawn_weights(objects: int) -> Floats:
-    """How often each object is drawn in each bootstrap sample, `[DRAWS, objects]`.
-
-    Whole objects are drawn, with all their photos of all seeds: photos of one object are right or
-    wrong together, so drawing single photos would give intervals that are too narrow. The same
-    number of objects always gives the same draws, so that what is compared is drawn together.
-    """
-    shares = np.full(objects, 1 / objects)
-    return np.random.default_rng(0).multinomial(objects, shares, size=DRAWS).astype(np.float64)
+    """How often each object is drawn in each bootstrap sample of a study, `[DRAWS, objects]`."""
+    return np.stack(list(draw_objects(objects, resamples=DRAWS, seed=0)))
 
 
-def drawn_shares(found: Tally) -> Floats:
+def drawn_shares(counts: Tally) -> Floats:
     """The share right in each bootstrap sample, `[DRAWS]`."""
-    weights = drawn_weights(len(found.tested))
-    shares: Floats = (weights @ found.right) / (weights @ found.tested)
+    weights = drawn_weights(len(counts.tested))
+    shares: Floats = (weights @ counts.right) / (weights @ counts.tested)
     return shares
-
-
-def interval(values: Floats) -> Interval | None:
-    """The 95 % percentile interval of bootstrap values; undefined ones (0 / 0) are left out."""
-    defined = values[~np.isnan(values)]
-    if not len(defined):
-        return None
-    # Values may be infinite, so none are interpolated.
-    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
-    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -112,9 +204,9 @@ def format_number(value: float, form: str) -> str:
     return "∞" if math.isinf(value) else format(value, form).replace("-", "−")
 
 
-def share_of(found: Tally) -> Estimate:
+def share_of(counts: Tally) -> Estimate:
     """Share right with its interval."""
-    return Estimate(found.share, interval(drawn_shares(found)))
+    return Estimate(counts.share, interval(drawn_shares(counts)))
 
 
 def ratio_of(ours: Floats, theirs: Floats) -> Floats:

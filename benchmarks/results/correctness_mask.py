@@ -1,4 +1,4 @@
-"""Which photos were answered right, small enough to stand in `results.json`."""
+"""Facts of each photo, small enough to stand in `results.json`: answered right, which object."""
 
 from __future__ import annotations
 
@@ -46,3 +46,33 @@ def unpack(text: str, photos: int) -> NDArray[np.bool_]:
             "It was edited: measure again."
         )
     return bits[:photos].astype(np.bool_)
+
+
+def pack_indices(indices: NDArray[np.int64]) -> str:
+    """Four bytes a photo, little-endian, as base64.
+
+    Args:
+        indices: `[photos]` class indices, −1 for none.
+    """
+    return base64.b64encode(indices.astype("<i4").tobytes()).decode("ascii")
+
+
+def unpack_indices(text: str, photos: int) -> NDArray[np.int64]:
+    """The array that `pack_indices` was given.
+
+    Raises:
+        DamagedError: The text is not base64, or not of so many photos.
+    """
+    try:
+        indices = np.frombuffer(base64.b64decode(text, validate=True), dtype="<i4")
+    except ValueError as error:
+        raise DamagedError(
+            f"The objects of {photos} photos in a results file cannot be read ({error}). "
+            "It was edited: measure again."
+        ) from None
+    if len(indices) != photos:
+        raise DamagedError(
+            f"A results file holds the objects of {len(indices)} photos where it says {photos}. "
+            "It was edited: measure again."
+        )
+    return indices.astype(np.int64)

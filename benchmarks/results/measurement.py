@@ -1,8 +1,8 @@
-"""TODO benchmarks/results/measurement.py."""
+"""What is measured, and the answers that came of it: the material of results rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Measurement:
     @property
     def truth(self) -> Indices:
         """`[photos]` class indices of the right objects."""
-        return np.array([photo.object_index for photo in self.photos], dtype=np.int64)
+        return object_indices(self.photos)
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -60,8 +60,8 @@ class Measurement:
 
     def reference_of(self, subject: BenchmarkTarget) -> Answers:
         """The reference's answers to the photos that the subject was asked."""
-        every, places = self.answers[REFERENCE], self.asked[subject]
-        return Answers(every.rank[places], every.best[places], every.probability[places])
+        every, positions = self.answers[REFERENCE], self.asked[subject]
+        return Answers(every.rank[positions], every.best[positions], every.probability[positions])
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,11 @@ class TestPhoto:
     collection: str
     seen: bool
     sha256: str = ""
+
+
+def object_indices(photos: Iterable[TestPhoto]) -> Indices:
+    """`[photos]` int64, class indices of the right objects."""
+    return np.array([photo.object_index for photo in photos], dtype=np.int64)
 
 
 @dataclass(frozen=True)

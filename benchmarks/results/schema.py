@@ -5,8 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
+from benchmarks.results.row_fields import (
+    Bounds,
+    Calibration,
+    CollectionBin,
+    Custody,
+    Device,
+    Drift,
+    Latency,
+    LatencyRatio,
+    Memory,
+    MemoryUse,
+    PhotoBin,
+    Placement,
+    Share,
+)
 from mobile_assets.files import json_text, write_text
 from mobile_assets.schema import Record, read_record
 
@@ -22,192 +37,6 @@ Status = Literal["measured", "converted-only", "check-failed", "given"]
 `measured` here; `converted-only`: the file was made and checked but cannot run here;
 `check-failed`: it cannot run here and its structure is wrong; `given` by a caller.
 """
-
-Share = float | None
-Bounds = tuple[float, float]
-
-
-class Latency(Record):
-    """Milliseconds from pixels in to probabilities out, of one photo.
-
-    Attributes:
-        p50: Median.
-        p90: 90 % of the runs were as fast or faster.
-        p99: 99 % of them; null in results of versions that did not measure it.
-        threads: Threads that the runtime was given.
-        runs: How many runs were timed, after the warm-up.
-    """
-
-    p50: float = Field(ge=0)
-    p90: float = Field(ge=0)
-    p99: float | None = Field(ge=0, default=None)
-    threads: int = Field(ge=1)
-    runs: int = Field(ge=1)
-
-
-class LatencyRatio(Record):
-    """A variant's time divided by the float32 file's, from rounds in which both took turns.
-
-    Attributes:
-        median: Median of the rounds' ratios; below 1 is faster than float32.
-        p10: 10 % quantile of the rounds' ratios.
-        p90: 90 % quantile.
-        rounds: Number of rounds.
-    """
-
-    median: float = Field(ge=0)
-    p10: float = Field(ge=0)
-    p90: float = Field(ge=0)
-    rounds: int = Field(ge=1)
-
-
-class Memory(Record):
-    """Bytes of memory, and in words what was counted."""
-
-    value: int = Field(ge=0)
-    metric: str
-
-
-class MemoryUse(Record):
-    """Memory of a fresh process that opens and runs one model, in bytes.
-
-    Attributes:
-        runtime_resident: Resident memory that importing the runtime added, before any model.
-        model_resident: What opening the model and its first answers added to that, at rest.
-        model_private: The same, counting only pages that the process shares with no other and
-            that no file backs: what a phone cannot take back. Null where the system does not tell.
-        peak_resident: The highest resident memory of the whole process, its start included.
-        metric: In words, how each was read.
-    """
-
-    runtime_resident: int = Field(ge=0)
-    model_resident: int = Field(ge=0)
-    model_private: int | None = Field(ge=0, default=None)
-    peak_resident: int = Field(ge=0)
-    metric: str
-
-
-class ReliabilityBin(Record):
-    """Photos whose first answer was given with a probability in one range.
-
-    Attributes:
-        low: Lower end of the range, 0–1.
-        high: Upper end.
-        photos: How many photos.
-        stated: Their mean probability.
-        right: Share of them whose first answer is right.
-    """
-
-    low: float
-    high: float
-    photos: int = Field(ge=1)
-    stated: float
-    right: float
-
-
-class Calibration(Record):
-    """How far the probability of the first answer can be believed.
-
-    Attributes:
-        error: Expected calibration error over 15 bins, 0–1, as the variant answers.
-        bins: The reliability diagram behind it; empty ranges are left out.
-        temperature: What the logarithms of the variant's probabilities would be divided by;
-            fitted on validation photos; null without validation photos.
-        error_with_temperature: The expected calibration error on the test photos after that.
-        validation_photos: Number of photos that the temperature was fitted on.
-    """
-
-    error: float
-    bins: tuple[ReliabilityBin, ...]
-    temperature: float | None = None
-    error_with_temperature: float | None = None
-    validation_photos: int = Field(ge=0, default=0)
-
-
-class Drift(Record):
-    """How far a variant's probabilities are from the reference's, 0–1.
-
-    Of each photo the largest difference of any object's probability is taken.
-
-    Attributes:
-        mean: Mean over the photos.
-        p99: 99 % quantile over the photos.
-        max: The largest.
-    """
-
-    mean: float
-    p99: float
-    max: float
-
-
-class CollectionBin(Record):
-    """Accuracy on the objects of one collection."""
-
-    collection: str
-    photos: int = Field(ge=1)
-    top1: float
-    top1_ci95: Bounds
-
-
-class Device(Record):
-    """The phone that a row was measured on.
-
-    Attributes:
-        model: Maker and model.
-        android: Version of Android, and its API level.
-        delegate_asked: What was asked to execute the graph.
-        delegate_used: What did, as far as the runtime's own log tells.
-        temperature_celsius: Of the battery, before and after; null where it does not tell.
-    """
-
-    model: str
-    android: str
-    delegate_asked: str
-    delegate_used: str
-    temperature_celsius: Bounds | None = None
-
-
-class Placement(Record):
-    """Which of the graph's operations an accelerator library took.
-
-    Attributes:
-        delegate: Name of the library, such as XNNPACK.
-        taken: Number of operations that it executes.
-        total: Number of operations in the graph.
-        left: Operations that it did not take, by kind.
-        partitions: Into how many pieces the graph was cut; each costs a hand-over.
-    """
-
-    delegate: str
-    taken: int = Field(ge=0)
-    total: int = Field(ge=0)
-    left: dict[str, int]
-    partitions: int = Field(ge=0)
-
-
-class PhotoBin(Record):
-    """Accuracy on the objects of which the register holds `photos_per_object` photos."""
-
-    photos_per_object: int = Field(ge=0)
-    photos: int = Field(ge=1)
-    top1: float
-    top1_ci95: Bounds
-
-
-class Custody(Record):
-    """Hashes that tie a row to exactly what was measured.
-
-    Attributes:
-        bundle_sha256: Of `bundle.json`.
-        model_sha256: Of the run's weights.
-        variant_sha256: Of the variant's file or package; None for the reference.
-        test_photos_sha256: Of the list of test photos: contents and objects, in order.
-    """
-
-    bundle_sha256: str
-    model_sha256: str
-    variant_sha256: str | None
-    test_photos_sha256: str
 
 
 class Row(Record):
@@ -225,18 +54,19 @@ class Row(Record):
         unseen_photos: Further test photos of objects without a training photo (paper split).
         top1_with_unseen: Top-1 when those count as well.
         top1: Share of photos whose first answer is the right object; also top3, top5, top10.
-        precision: Macro average over objects, as `metrics.macro_scores`; also recall and f1.
+        precision: Macro average over objects, as `scores.macro_scores`; also recall and f1.
         top1_ci95: Wilson interval.
         agreement: Share of photos with the reference's first answer.
         drop_points: The reference's top-1 minus this one's, in percentage points.
-        drop_ci95: Paired bootstrap interval of it.
+        drop_ci95: 95 % interval of it by a paired bootstrap: whole objects with their photos are
+            drawn (in results whose settings say `resampled: photos`, single photos).
         right_to_wrong: Photos that the reference had right and this one wrong.
         wrong_to_right: The reverse.
         max_probability_drift: Largest difference of any probability from the reference's, 0–1.
         invalid_answers: Photos answered with a value that is not a finite number.
-        drift: Mean, 99 % quantile and largest of the photos' largest differences.
-        calibration_error: Expected calibration error of the first answer, 15 bins.
-        calibration: The same with its diagram and the effect of a temperature.
+        drift: Mean and 99 % quantile of the photos' largest differences.
+        calibration_error: Expected calibration error of the first answer, 15 bins, 0–1.
+        calibration: Its diagram and the effect of a temperature.
         bytes: Size of the file or package; of `model.safetensors` for the reference.
         cold_load_ms: From opening the file in a fresh process to the first answer.
         latency_ms: At the first of the numbers of threads asked for.
@@ -245,7 +75,6 @@ class Row(Record):
         end_to_end_ms: Median of decode, resize and inference together, on real photos.
         end_to_end_12mp_ms: The same from a 12-megapixel JPEG, as a phone's camera makes it.
         memory_bytes: What opening and running the model added to a fresh process.
-        memory: The same in detail, runtime and model apart.
         busy_share: Share of the machine's processors that other work took while the times of this
             row were measured, 0–1; null where the system does not tell or it was too short to tell.
         placement: Null where the runtime does not tell.
@@ -303,7 +132,6 @@ class Row(Record):
     end_to_end_ms: float | None = None
     end_to_end_12mp_ms: float | None = None
     memory_bytes: Memory | None = None
-    memory: MemoryUse | None = None
     busy_share: Share = None
     placement: Placement | None = None
     device: Device | None = None
@@ -313,6 +141,34 @@ class Row(Record):
     train_seconds: float | None = None
     right_bits: str | None = None
     custody: Custody | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, value: object) -> object:
+        """Fields that stood twice in earlier versions' files: each goes to its one place."""
+        if not isinstance(value, dict):
+            return value
+        row = dict(value)
+        for nested, part, flat in (
+            ("drift", "max", "max_probability_drift"),
+            ("calibration", "error", "calibration_error"),
+        ):
+            if isinstance(row.get(nested), dict) and part in row[nested]:
+                row[nested] = dict(row[nested])
+                number = row[nested].pop(part)
+                if row.get(flat) is None:
+                    row[flat] = number
+        detail = row.pop("memory", None)
+        if detail is not None:
+            # The peak was not told on every system; what the model takes at rest was.
+            whole = {"value": detail["model_resident"], "metric": detail["metric"]}
+            row["memory_bytes"] = {**(row.get("memory_bytes") or whole), "detail": detail}
+        return row
+
+    @property
+    def memory(self) -> MemoryUse | None:
+        """Memory in detail, runtime and model apart; None where it was not measured so."""
+        return self.memory_bytes.detail if self.memory_bytes else None
 
 
 class SkippedPhoto(Record):
@@ -330,6 +186,9 @@ class TestSet(Record):
         unreadable: Photos that could not be used: missing, changed or not decodable.
         in_training: Photos left out because training or validation had them.
         sha256: Hash of the list of measured photos.
+        photo_objects: Class index of each measured photo's object, in order, −1 where the object
+            has no training photo, as `correctness_mask.pack_indices`; so that later results can
+            be compared with whole objects drawn. Null in results of earlier versions.
     """
 
     __test__ = False  # not a test class, whatever its name begins with
@@ -342,6 +201,7 @@ class TestSet(Record):
     unreadable: tuple[SkippedPhoto, ...]
     in_training: tuple[SkippedPhoto, ...]
     sha256: str
+    photo_objects: str | None = None
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
@@ -361,7 +221,7 @@ class PreprocessingCost(Record):
         top1_ci95: Wilson interval.
         agreement: Share of photos with the answer that the toolkit's own way gives.
         drop_points: Top-1 lost against the toolkit's own way, in percentage points.
-        drop_ci95: Paired bootstrap interval of it.
+        drop_ci95: 95 % interval of it by a paired bootstrap, as in a row.
     """
 
     model_config = ConfigDict(
@@ -431,7 +291,13 @@ class GateOutcome(Record):
 
 
 class Settings(Record):
-    """The options that the numbers were measured with."""
+    """The options that the numbers were measured with.
+
+    Attributes:
+        bootstrap: Resamples behind the intervals of the drop; 0 for none.
+        resampled: What each resample draws: whole objects with all their photos, which are right
+            or wrong together, or single photos, as earlier versions did.
+    """
 
     latency_runs: int
     warmup: int
@@ -444,6 +310,7 @@ class Settings(Record):
     command: str
     runtimes: tuple[str, ...] = ()
     preprocessing: int = 0
+    resampled: Literal["objects", "photos"] = "photos"
     notes: tuple[str, ...] = ()
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes import tflite_model
 from benchmarks.runtimes.interface import ClosingSession, Floats, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes import subprocess_main, tflite_model
 from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor

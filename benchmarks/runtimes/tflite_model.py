@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes.interface import Floats, Pixels, Probabilities
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError

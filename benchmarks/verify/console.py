@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
+from junitparser import Failure, Skipped
+from junitparser.xunit2 import TestCase
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.gates.junit import clean, junit_bytes, suite
+from benchmarks.gates.junit import clean, junit_bytes, make_case, make_failure, make_suite
 from benchmarks.verify.checks import Check, Verification
 from mobile_assets.app_diagnosis import AppDiagnosis
 from mobile_assets.files import json_text, write_bytes
@@ -79,22 +80,18 @@ def _conclusion(diagnosis: AppDiagnosis) -> Iterator[str]:
 
 def verification_junit(verification: Verification) -> bytes:
     """One suite per variant, and one of what is about the whole bundle; one case per check."""
-    root = ET.Element("testsuites")
-    ordered = sorted(
-        verification.checks, key=lambda check: check.subject
-    )  # stable: in order otherwise
+    # Sorting is stable: within a variant the checks stay in order.
+    ordered = sorted(verification.checks, key=lambda check: check.subject)
     host = {"system": platform.system(), "machine": platform.machine()}
-    for number, (subject, checks) in enumerate(groupby(ordered, key=lambda c: c.subject)):
-        root.append(
-            suite(
-                number,
-                subject or "bundle",
-                [_case(check) for check in checks],
-                created=created_now(),
-                properties=host | versions(),
-            )
+    return junit_bytes(
+        make_suite(
+            subject or "bundle",
+            [_case(check) for check in checks],
+            created=created_now(),
+            properties=host | versions(),
         )
-    return junit_bytes(root)
+        for subject, checks in groupby(ordered, key=lambda check: check.subject)
+    )
 
 
 def write_verification_junit(path: Path, verification: Verification) -> None:
@@ -102,13 +99,11 @@ def write_verification_junit(path: Path, verification: Verification) -> None:
     write_bytes(path, verification_junit(verification))
 
 
-def _case(check: Check) -> ET.Element:
-    names = [name for name in (check.subject or "bundle", check.runtime) if name]
-    name = clean(check.name)
-    case = ET.Element("testcase", classname=clean(".".join(names)), name=name, time="0")
+def _case(check: Check) -> TestCase:
+    result: Failure | Skipped | None = None
     if check.state == "failed":
-        failure = ET.SubElement(case, "failure", type="check", message=clean(check.said))
-        failure.text = clean(check.said)
+        result = make_failure(check.said, "check", check.said)
     elif check.state == "not possible here":
-        ET.SubElement(case, "skipped", message=clean(check.said))
-    return case
+        result = Skipped(clean(check.said))
+    target = ".".join(name for name in (check.subject or "bundle", check.runtime) if name)
+    return make_case(target, check.name, result)

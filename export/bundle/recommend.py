@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from export.bundle.ship_limits import ShipLimits, default_gates
 from mobile_assets.bundle import Bundle, Recommendation, Variant
-from mobile_assets.decision import lower_bound
+from mobile_assets.wilson import wilson_bounds
 
 if TYPE_CHECKING:
     from export.variants.build_context import BuildContext
@@ -22,59 +23,76 @@ _AS_IT_IS: dict[Format, str] = {"tflite": "tflite-float32", "coreml": "coreml-fl
 float16 wherever it can, whatever the weights are."""
 
 
-@dataclass(frozen=True)
-class ShipLimits:
-    """What a variant must keep of the network's answers.
-
-    Attributes:
-        drop_points: Most that the share of right answers may fall, in percentage points.
-        agreement: Least share of photos with the same best object.
-    """
-
-    drop_points: float
-    agreement: float
-
-
-SMALLER_WEIGHTS = ShipLimits(drop_points=0.2, agreement=0.995)
-INTEGER = ShipLimits(drop_points=0.5, agreement=0.985)
-"""Also for weights of a few values."""
-
-
-def limits(variant: str) -> ShipLimits:
-    """What is asked of a variant: as much as its kind can be expected to keep."""
-    weights_only = variant.endswith(("float32", "float16", "int8-weights"))
-    return SMALLER_WEIGHTS if weights_only else INTEGER
+SLACK = 1e-9
+"""Shares of few photos are quotients: 0.3 - 0.1 must not be more than 0.2."""
 
 
 @dataclass(frozen=True)
 class JudgedVariant:
-    """A variant's answers beside the network's."""
+    """A variant's answers beside the network's, held against the ship limits.
+
+    Attributes:
+        variant: The variant.
+        agreement: Share of photos with the network's best object.
+        drop_points: Share of right answers lost against the network, in percentage points.
+        mean_drift: Largest difference of any probability of a photo, mean over the photos.
+        max_drift: The largest over all photos.
+    """
 
     variant: Variant
     agreement: float
     drop_points: float
+    mean_drift: float
+    max_drift: float
+
+    @property
+    def limits(self) -> ShipLimits:
+        """What the variant must keep to be shipped."""
+        return default_gates().limits(self.variant.name)
+
+    @property
+    def keeps_agreement(self) -> bool:
+        """Whether it agrees with the network on enough photos."""
+        wanted = self.limits.min_agreement
+        return wanted is None or self.agreement >= wanted - SLACK
+
+    @property
+    def keeps_probabilities(self) -> bool:
+        """Whether its probabilities stay close enough to the network's."""
+        pairs = (
+            (self.mean_drift, self.limits.max_mean_drift),
+            (self.max_drift, self.limits.max_probability_drift),
+        )
+        return all(limit is None or drift <= limit for drift, limit in pairs)
 
     @property
     def good(self) -> bool:
-        """Whether it keeps within its limits."""
-        wanted = limits(self.variant.name)
-        # Shares of few photos are quotients: 0.3 - 0.1 must not be more than 0.2.
+        """Whether it keeps within its limits on answers."""
+        lost = self.limits.max_drop_points
         return (
-            self.agreement >= wanted.agreement - 1e-9
-            and self.drop_points <= wanted.drop_points + 1e-9
+            self.keeps_agreement
+            and self.keeps_probabilities
+            and (lost is None or self.drop_points <= lost + SLACK)
         )
 
 
 def judge(
     variant: Variant,
-    found: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
     expected: NDArray[np.float32],
     truth: NDArray[np.int64],
 ) -> JudgedVariant:
     """Compares probabilities `[N, objects]` of a variant with the network's; N at least 1."""
-    best, wanted = found.argmax(axis=1), expected.argmax(axis=1)
+    best, wanted = probabilities.argmax(axis=1), expected.argmax(axis=1)
     drop = float((wanted == truth).mean() - (best == truth).mean())
-    return JudgedVariant(variant, float((best == wanted).mean()), 100 * drop)
+    drift = np.abs(probabilities - expected).max(axis=1)
+    return JudgedVariant(
+        variant,
+        agreement=float((best == wanted).mean()),
+        drop_points=100 * drop,
+        mean_drift=float(drift.mean()),
+        max_drift=float(drift.max()),
+    )
 
 
 def recommend(
@@ -111,19 +129,19 @@ def _recommend(
     missed: dict[str, str] = {}
     strict = 0
     for variant in by_size if photos else ():
-        found = answers(variant)
-        if found is None:
+        probabilities = answers(variant)
+        if probabilities is None:
             missed[variant.name] = "cannot be run here"
             continue
-        judged = judge(variant, found, expected, truth)
+        judged = judge(variant, probabilities, expected, truth)
         if judged.good:
             return _meets(judged, photos, _listed(missed), _few(photos, strict))
         missed[variant.name] = (
             f"gives {_same_words(judged, photos)} ({judged.agreement:.1%}) the network's answer "
-            f"and {_lost_words(judged)}"
+            f"and {_lost_words(judged)}{_drift_words(judged)}"
         )
-        if round((1 - judged.agreement) * photos) == 1:
-            strict = max(strict, _needed(variant.name))
+        if not judged.keeps_agreement and round((1 - judged.agreement) * photos) == 1:
+            strict = max(strict, _needed(judged.limits))
     names = [variant.name for variant in by_size]
     kept = _AS_IT_IS[format_] if _AS_IT_IS[format_] in names else names[-1]
     smaller = {name: why for name, why in missed.items() if name in names[: names.index(kept)]}
@@ -139,10 +157,10 @@ def _recommend(
 def _as_it_is(kept: str, photos: int, smaller: str, itself: str | None) -> str:
     """Why a variant is taken that did not show itself good enough; `itself` is what it showed."""
     why = smaller if photos else "there are no validation photos to judge by"
-    said = (
+    sentence = (
         f"No smaller variant is known to be good enough: {why}." if why else "There is no smaller."
     )
-    return f"{said} {kept} itself {itself}." if itself else said
+    return f"{sentence} {kept} itself {itself}." if itself else sentence
 
 
 def _listed(missed: dict[str, str]) -> str:
@@ -158,9 +176,18 @@ def _lost_words(judged: JudgedVariant) -> str:
     return f"{'gains' if lost < 0 else 'loses'} {abs(lost):.1f} points"
 
 
-def _needed(variant: str) -> int:
+def _drift_words(judged: JudgedVariant) -> str:
+    if judged.keeps_probabilities:
+        return ""
+    return (
+        f", its probabilities {judged.mean_drift:.3f} off on average and {judged.max_drift:.3f} "
+        "at most"
+    )
+
+
+def _needed(limits: ShipLimits) -> int:
     """From how many photos on a variant may give one of them another answer than the network."""
-    return math.ceil(1 / (1 - limits(variant).agreement) - 1e-9)
+    return math.ceil(1 / (1 - (limits.min_agreement or 0.0)) - SLACK)
 
 
 def _few(photos: int, needed: int) -> str:
@@ -174,8 +201,8 @@ def _few(photos: int, needed: int) -> str:
 
 
 def _meets(judged: JudgedVariant, photos: int, missed: str, few: str) -> Recommendation:
-    wanted, name = limits(judged.variant.name), judged.variant.name
-    low = float(lower_bound(np.array(judged.agreement), np.array(photos)))
+    name = judged.variant.name
+    low = float(wilson_bounds(judged.agreement, photos)[0])
     smaller = f" Smaller ones do not: {missed}." if missed else ""
     return Recommendation(
         format=judged.variant.format,
@@ -186,12 +213,20 @@ def _meets(judged: JudgedVariant, photos: int, missed: str, few: str) -> Recomme
         agreement_low=low,
         drop_points=judged.drop_points,
         why=(
-            f"The smallest that keeps at least {wanted.agreement:.1%} of the network's answers and "
-            f"loses at most {wanted.drop_points} points: it gives {_same_words(judged, photos)} "
-            f"validation photos the same answer (lower end of the 95 % interval: {low:.1%}) and "
-            f"{_lost_words(judged)}.{smaller}{few}"
+            f"The smallest that {_limit_words(judged.limits)}: it gives "
+            f"{_same_words(judged, photos)} validation photos the same answer (lower end of the "
+            f"95 % interval: {low:.1%}) and {_lost_words(judged)}.{smaller}{few}"
         ),
     )
+
+
+def _limit_words(limits: ShipLimits) -> str:
+    parts = []
+    if limits.min_agreement is not None:
+        parts.append(f"keeps at least {limits.min_agreement:.1%} of the network's answers")
+    if limits.max_drop_points is not None:
+        parts.append(f"loses at most {limits.max_drop_points} points")
+    return " and ".join(parts) or "may be shipped as it is"
 
 
 def answers_of(
@@ -207,8 +242,10 @@ def answers_of(
 
     def run(variant: Variant) -> NDArray[np.float32] | None:
         if variant.format == "tflite":
-            found: NDArray[np.float32] = run_tflite(bundle.path(variant).read_bytes(), photos)
-            return found
+            probabilities: NDArray[np.float32] = run_tflite(
+                bundle.path(variant).read_bytes(), photos
+            )
+            return probabilities
         if variant.precision == "int8-weights":
             return run_photos(material.integer_weights.network, photos)
         if variant.precision.startswith("palette"):

@@ -14,20 +14,20 @@ from artefact_id.main import main
 from benchmarks.gates.comparison import ResultsComparison, RowComparison, compare, read_results
 from benchmarks.gates.regression import QuantityChange
 from benchmarks.report.comparison_page import against_markdown, against_table, remarks, summary
-from benchmarks.results.classification import count_flips, paired_drop_interval, wilson_interval
-from benchmarks.results.correctness_mask import pack, unpack
-from benchmarks.results.intervals import calibration_deviation, paired_interval, square_and_add
-from benchmarks.results.schema import (
+from benchmarks.results.calibration import calibration_deviation
+from benchmarks.results.classification import count_flips, difference_interval, wilson_interval
+from benchmarks.results.cluster_bootstrap import paired_change_interval, paired_drop_interval
+from benchmarks.results.correctness_mask import pack, pack_indices, unpack
+from benchmarks.results.row_fields import (
     Calibration,
     Custody,
+    Drift,
     Latency,
     LatencyRatio,
     Memory,
     ReliabilityBin,
-    Results,
-    Row,
-    Settings,
 )
+from benchmarks.results.schema import Results, Row, Settings, TestSet
 from mobile_assets.errors import DamagedError, InputError
 
 PHOTOS = 400
@@ -65,7 +65,9 @@ def row(
         "top1_ci95": wilson_interval(int(right.sum()), len(right)),
         "agreement": float((reference == right).mean()),
         "drop_points": 100 * (flips.lost - flips.won) / len(right),
-        "drop_ci95": paired_drop_interval(reference, right, resamples=500, seed=0),
+        "drop_ci95": paired_drop_interval(
+            reference, right, np.arange(len(right)), resamples=500, seed=0
+        ),
         "right_bits": pack(right) if bits else None,
         "bytes": 1_000_000,
         "custody": custody,
@@ -149,7 +151,7 @@ def test_as_many_changed_photos_as_an_exact_test_asks_for(photos: int) -> None:
         gained = np.zeros(photos, dtype=np.int64)
         gained[:lost] = -1
         exact = binomtest(lost, lost).pvalue < 0.05
-        assert (paired_interval(gained)[1] < 0) == exact, lost
+        assert (paired_change_interval(gained, np.arange(len(gained)))[1] < 0) == exact, lost
 
 
 def test_a_paired_interval_covers_the_difference() -> None:
@@ -158,7 +160,7 @@ def test_a_paired_interval_covers_the_difference() -> None:
     missed = 0
     for _ in range(400):
         gained = generator.choice([-1, 0, 1], p=[0.05, 0.9, 0.05], size=300).astype(np.int64)
-        low, high = paired_interval(gained)
+        low, high = paired_change_interval(gained, np.arange(len(gained)))
         missed += not low <= 0 <= high
     assert missed / 400 < 0.08
 
@@ -168,18 +170,20 @@ def test_unpaired_intervals_are_newcombes() -> None:
     one, other = wilson_interval(56, 70), wilson_interval(48, 80)
     assert one is not None
     assert other is not None
-    assert square_and_add(48 / 80, other, 56 / 70, one) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert difference_interval(48 / 80, other, 56 / 70, one) == pytest.approx(
+        (0.0524, 0.3339), abs=1e-4
+    )
 
 
 def test_the_noise_of_a_calibration_error_falls_with_the_photos() -> None:
     def of(photos: int) -> Calibration:
         part = ReliabilityBin(low=0.8, high=0.9, photos=photos, stated=0.85, right=0.7)
-        return Calibration(error=0.15, bins=(part,))
+        return Calibration(bins=(part,))
 
     # Of one range, the error's deviation is that of the share right.
     assert calibration_deviation(of(100)) == pytest.approx(100 * (0.21 / 100) ** 0.5, rel=0.05)
     assert calibration_deviation(of(10_000)) < calibration_deviation(of(100)) / 5
-    assert calibration_deviation(Calibration(error=0.0, bins=())) == 0
+    assert calibration_deviation(Calibration(bins=())) == 0
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ def test_memory(value: int, verdict: str) -> None:
 def calibrated(stated: float, photos: int = PHOTOS) -> Row:
     part = ReliabilityBin(low=0, high=1, photos=photos, stated=stated, right=0.9)
     error = abs(stated - 0.9)
-    return row(calibration_error=error, calibration=Calibration(error=error, bins=(part,)))
+    return row(calibration_error=error, calibration=Calibration(bins=(part,)))
 
 
 def test_calibration() -> None:
@@ -411,3 +415,91 @@ def test_the_command_informs_and_does_not_fail(
     assert main([*words, "--gate"]) == 1
     with pytest.raises(InputError, match="is not there"):
         read_results(tmp_path / "nowhere")
+
+
+# --- files of earlier versions --------------------------------------------------------------------
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    content = json.loads(results_of(row()).text)
+    del content["settings"]["resampled"]
+    (old,) = content["rows"]
+    detail = {
+        "runtime_resident": 1,
+        "model_resident": 20,
+        "model_private": None,
+        "peak_resident": 30,
+        "metric": "at rest",
+    }
+    old |= {
+        "max_probability_drift": 0.3,
+        "drift": {"mean": 0.1, "p99": 0.2, "max": 0.3},
+        "calibration_error": 0.15,
+        "calibration": {
+            "error": 0.15,
+            "bins": [{"low": 0.8, "high": 0.9, "photos": 9, "stated": 0.85, "right": 0.7}],
+            "temperature": 1.5,
+            "error_with_temperature": 0.1,
+            "validation_photos": 5,
+        },
+        "memory_bytes": {"value": 25, "metric": "peak"},
+        "memory": detail,
+    }
+    content["rows"].append(
+        old
+        | {
+            "min_photos": 4,
+            "memory_bytes": None,
+            "max_probability_drift": None,
+            "calibration_error": None,
+        }
+    )
+    content["rows"].append(old | {"min_photos": 5, "memory": None, "drift": None})
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(content))
+    results = read_results(path)
+    both, nested, flat = results.rows
+    assert results.settings.resampled == "photos"
+    assert both.memory_bytes is not None and both.memory_bytes.value == 25
+    assert both.memory is not None and both.memory.model_resident == 20
+    assert nested.memory_bytes is not None and nested.memory_bytes.value == 20
+    for read in (both, nested):
+        assert (read.max_probability_drift, read.calibration_error) == (0.3, 0.15)
+        assert read.drift == Drift(mean=0.1, p99=0.2)
+        assert read.calibration is not None and read.calibration.temperature == 1.5
+    assert flat.max_probability_drift == 0.3 and flat.drift is None and flat.memory is None
+    results.write(path)
+    assert read_results(path) == results
+    written = json.loads(path.read_text())["rows"][0]
+    assert "memory" not in written and "max" not in written["drift"]
+    assert "error" not in written["calibration"]
+
+
+def test_objects_are_drawn_where_the_results_tell_them() -> None:
+    photos = len(RIGHT)
+    objects = np.repeat(np.arange(photos // 10), 10)
+    lost = RIGHT.copy()
+    lost[: photos // 10] = False
+    new, old = row(right=lost), row()
+    assert new.custody is not None
+    tested = TestSet(
+        register="patterns",
+        min_photos=3,
+        seed=0,
+        photos=photos,
+        objects_shown=photos // 10,
+        unreadable=(),
+        in_training=(),
+        sha256=new.custody.test_photos_sha256,
+        photo_objects=pack_indices(objects),
+    )
+    alone = change_of("top-1", against(new, old))
+    assert alone.why.endswith("the results do not tell which")
+    told = results_of(new).model_copy(update={"test_sets": (tested,)})
+    drawn = change_of("top-1", compare(told, results_of(old)))
+    assert drawn.why == f"photo by photo, {photos:,} photos of {photos // 10:,} objects"
+    assert drawn.ci95 is not None and alone.ci95 is not None
+    assert drawn.ci95[1] - drawn.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])
+    damaged = tested.model_copy(update={"photo_objects": "AAAA"})
+    with pytest.raises(DamagedError, match="min 3, tflite-int8 on litert"):
+        compare(told.model_copy(update={"test_sets": (damaged,)}), results_of(old))

@@ -266,7 +266,7 @@ def test_a_variant_is_measured_on_the_processor(phone: Talk, bytes_bundle: Bundl
     assert reply.memory_bytes is not None
     assert reply.memory_bytes.value == int(12.5 * 2**20)
     assert "ru_maxrss" in reply.memory_bytes.metric
-    assert reply.memory is None
+    assert reply.memory_bytes.detail is None
     placement = reply.placement
     assert placement is not None
     assert (placement.delegate, placement.taken, placement.total) == ("XNNPACK", 69, 70)

@@ -28,9 +28,10 @@ from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
 from benchmarks.evaluation.inference import Network, answer_photos
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation
 from benchmarks.evaluation.score_rows import photo_groups
-from benchmarks.results.classification import macro_scores, paired_drop_interval, wilson_interval
-from benchmarks.results.clustered import GradedAnswers, measure, object_difference, object_intervals
+from benchmarks.results.classification import wilson_interval
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS
+from benchmarks.results.scores import GradedAnswers, macro_scores, measure, object_intervals
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
@@ -136,11 +137,11 @@ def test_intervals_over_objects_are_wider_where_photos_of_an_object_are_alike() 
 
 def test_a_paired_difference_over_objects() -> None:
     ours, theirs = graded([0, 0, 1, 1], [0, 0, 1, 1]), graded([0, 0, 0, 0], [0, 0, 1, 1])
-    assert object_difference(ours, ours, resamples=50, seed=0) == (0.0, 0.0)
-    low, high = object_difference(ours, theirs, resamples=400, seed=0) or (0, 0)
-    assert (low, high) == (0.0, 100.0)  # either object may be drawn twice
-    by_photo = paired_drop_interval(ours.rank == 0, theirs.rank == 0, resamples=400, seed=0)
-    assert by_photo is not None
+    right, wrong = ours.rank == 0, theirs.rank == 0
+    truth = ours.truth
+    assert paired_drop_interval(right, right, truth, resamples=50, seed=0) == (0.0, 0.0)
+    bounds = paired_drop_interval(right, wrong, truth, resamples=400, seed=0)
+    assert bounds == (0.0, 100.0)  # either object may be drawn twice
 
 
 # --- objects to photograph again ------------------------------------------------------------------

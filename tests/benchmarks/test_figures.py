@@ -102,7 +102,7 @@ def test_many_collections_share_a_legend() -> None:
 def test_saliency_differs_between_photos_and_answers(
     found: Findings, register_folder: Path
 ) -> None:
-    run = found.team.runs[0]
+    run = found.ensemble.runs[0]
     network = Network("one", load_model(run), CONTRACT)
     first, second = (load(photo.path, CONTRACT) for photo in found.test.photos[:2])
     heat = saliency_map(network, first, 0, seed=0)

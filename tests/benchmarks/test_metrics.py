@@ -13,13 +13,13 @@ from benchmarks.results.classification import (
     count_flips,
     expected_calibration_error,
     join_answers,
-    macro_scores,
-    paired_drop_interval,
     reduce_answers,
     select,
     top_k,
     wilson_interval,
 )
+from benchmarks.results.cluster_bootstrap import paired_drop_interval
+from benchmarks.results.scores import macro_scores
 
 NONE = np.zeros(0, dtype=np.int64)
 NOTHING = np.zeros(0, dtype=np.bool_)
@@ -128,7 +128,7 @@ def test_wilson_interval_keeps_within_bounds() -> None:
 
 def test_bootstrap_interval_is_zero_where_nothing_changed() -> None:
     same = flags("1100")
-    assert paired_drop_interval(same, same, resamples=200, seed=0) == (0.0, 0.0)
+    assert paired_drop_interval(same, same, np.arange(4), resamples=200, seed=0) == (0.0, 0.0)
 
 
 def test_bootstrap_interval_matches_theory() -> None:
@@ -137,11 +137,32 @@ def test_bootstrap_interval_matches_theory() -> None:
     variant = reference.copy()
     variant[np.flatnonzero(reference)[:60]] = False
     variant[np.flatnonzero(~reference)[:20]] = True
-    interval = paired_drop_interval(reference, variant, resamples=20_000, seed=0)
+    interval = paired_drop_interval(
+        reference, variant, np.arange(len(variant)), resamples=20_000, seed=0
+    )
     # Variance of a paired difference: (lost + won - (lost - won)² / n) / n².
     error = 196.0 * np.sqrt(80 - 40**2 / 2000) / 2000
     assert interval == pytest.approx((2.0 - error, 2.0 + error), abs=0.06)
-    assert interval == paired_drop_interval(reference, variant, resamples=20_000, seed=0)
+    assert interval == paired_drop_interval(
+        reference, variant, np.arange(len(variant)), resamples=20_000, seed=0
+    )
+
+
+def test_bootstrap_draws_objects_with_all_their_photos() -> None:
+    # Of twenty objects with ten photos each, two lose all theirs.
+    objects = np.repeat(np.arange(20), 10)
+    reference, variant = np.ones(200, np.bool_), objects >= 2
+    low, high = paired_drop_interval(reference, variant, objects, resamples=5000, seed=0) or (0, 0)
+    # As for 2 of 20 alone: the binomial's quantiles are 0 and 5 of 20.
+    assert (low, high) == (0.0, 25.0)
+    alone = paired_drop_interval(reference, variant, np.arange(200), resamples=5000, seed=0)
+    assert alone is not None and alone[1] - alone[0] < 10
+    # Objects with several photos and one weigh by their photos.
+    few = paired_drop_interval(
+        np.ones(11, np.bool_), np.arange(11) == 10, np.minimum(np.arange(11) // 10, 1),
+        resamples=200, seed=0,
+    )  # fmt: skip
+    assert few == (0.0, 100.0)
 
 
 def test_bootstrap_is_paired() -> None:
@@ -149,7 +170,9 @@ def test_bootstrap_is_paired() -> None:
     reference = np.arange(200) % 2 == 0
     variant = reference.copy()
     variant[0] = False
-    low, high = paired_drop_interval(reference, variant, resamples=5000, seed=0) or (0.0, 99.0)
+    low, high = paired_drop_interval(
+        reference, variant, np.arange(len(variant)), resamples=5000, seed=0
+    ) or (0.0, 99.0)
     assert 0.0 <= low < high <= 2.0
 
 
@@ -177,6 +200,6 @@ def test_without_photos_nothing_is_a_number() -> None:
     assert agreement(NONE, NONE) is None
     assert macro_scores(NONE, NONE) is None
     assert wilson_interval(0, 0) is None
-    assert paired_drop_interval(NOTHING, NOTHING, resamples=10, seed=0) is None
+    assert paired_drop_interval(NOTHING, NOTHING, NONE, resamples=10, seed=0) is None
     assert expected_calibration_error(np.zeros(0), NOTHING) is None
     assert confused_pairs(NONE, NONE, limit=3) == []

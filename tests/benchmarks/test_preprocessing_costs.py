@@ -424,8 +424,8 @@ def test_a_planted_mistake_is_found(photos: tuple[TestPhoto, ...]) -> None:
     # All red, or none: one object of two is right.
     for name in ("alpha-first", "zero-to-one", "minus-one-to-one"):
         assert by_red[name].top1 == by_red[name].agreement == 0.5, name
-        low, high = by_red[name].drop_ci95 or (0, 0)
-        assert 20 < low < 50 < high < 80
+        # Objects are drawn, not photos: either of the two may be drawn twice.
+        assert by_red[name].drop_ci95 == (0, 100)
     assert by_red["bgr"].family == "mistake" and by_red["nearest"].family == "resampling"
     assert by_red["bgr"].top1_ci95 == pytest.approx((0, 0.1611), abs=1e-4)
 

@@ -17,7 +17,8 @@ from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.slowdowns import pace_sentence
-from benchmarks.results.schema import REFERENCE_VARIANT, Latency, LatencyRatio, Results, Row
+from benchmarks.results.row_fields import Latency, LatencyRatio
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from export.bundle.delegates import delegate_views
 from mobile_assets.bundle import Bundle
 

@@ -34,18 +34,16 @@ from benchmarks.report.html.verdict import make_verdict, one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.schema import (
+from benchmarks.results.row_fields import (
     CollectionBin,
     Device,
-    GateOutcome,
     Latency,
+    Memory,
     MemoryUse,
     Placement,
-    PreprocessingCost,
     ReliabilityBin,
-    Results,
-    Row,
 )
+from benchmarks.results.schema import GateOutcome, PreprocessingCost, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
 REFERENCE_RUN = BenchmarkTarget("coreml-int8-weights", "coreml-reference")
@@ -111,12 +109,16 @@ def timed(row: Row) -> Row:
             "end_to_end_12mp_ms": 166.0,
             "cold_load_ms": 77.0,
             "busy_share": 0.031,
-            "memory": MemoryUse(
-                runtime_resident=21_000_000,
-                model_resident=9_000_000,
-                model_private=6_500_000,
-                peak_resident=88_000_000,
+            "memory_bytes": Memory(
+                value=9_000_000,
                 metric=METRIC,
+                detail=MemoryUse(
+                    runtime_resident=21_000_000,
+                    model_resident=9_000_000,
+                    model_private=6_500_000,
+                    peak_resident=88_000_000,
+                    metric=METRIC,
+                ),
             ),
             "placement": Placement(
                 delegate="XNNPACK", taken=66, total=68, left={"SOFTMAX": 2}, partitions=3
@@ -348,7 +350,8 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measurem
     assert row.calibration is not None
     assert row.calibration.error_with_temperature is not None
     words = plain(render_report(results_of(measured), [measured]))
-    before, after = row.calibration.error, row.calibration.error_with_temperature
+    assert row.calibration_error is not None
+    before, after = row.calibration_error, row.calibration.error_with_temperature
     said = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
     assert said in words
     assert "temperature 1.50, fitted on 20 validation photos" in words
@@ -507,7 +510,9 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) 
             "note": EVIL,
             "by_collection": (*bins(2), bins(1)[0].model_copy(update={"collection": EVIL})),
             "placement": placed.model_copy(update={"left": {EVIL: 1}, "delegate": EVIL}),
-            "memory": row.memory.model_copy(update={"metric": EVIL}),
+            "memory_bytes": Memory(
+                value=1, metric=EVIL, detail=row.memory.model_copy(update={"metric": EVIL})
+            ),
             "device": PHONE.model_copy(update={"model": EVIL, "delegate_used": EVIL}),
         }
     )

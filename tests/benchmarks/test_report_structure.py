@@ -17,7 +17,8 @@ from benchmarks.report.html.verdict import detailed_threshold, main_target, make
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.omissions import omissions
 from benchmarks.results.measurement import Measurement
-from benchmarks.results.schema import Latency, Results, Row, SkippedPhoto
+from benchmarks.results.row_fields import Latency
+from benchmarks.results.schema import Results, Row, SkippedPhoto
 from benchmarks.results.target import BenchmarkTarget
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -43,7 +43,8 @@ from benchmarks.measure.probe_processes import balanced_orders, run_interleaved,
 from benchmarks.measure.result_rows import speed_fields
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.results.schema import Placement, Results, Row
+from benchmarks.results.row_fields import Placement
+from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import Pixels, Probabilities, Session, runtime_names, runtimes
 from mobile_assets.errors import DamagedError

@@ -25,7 +25,7 @@ from telling import (
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
-from export.bundle.recommend import INTEGER, limits
+from export.bundle.ship_limits import default_gates
 from export.coreml.convert import save_package
 from export.coreml.palettisation import ScaledPalette, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
@@ -338,7 +338,9 @@ def test_others_than_six_bits_are_made_on_request() -> None:
 
 
 def test_limits_are_those_of_integer_variants() -> None:
-    assert all(limits(f"coreml-palette{bits}") == INTEGER for bits in (4, 6, 8))
+    for bits in (4, 6, 8):
+        limits = default_gates().limits(f"coreml-palette{bits}")
+        assert (limits.max_drop_points, limits.min_agreement) == (0.5, 0.985)
 
 
 def test_network_that_cannot_be_followed_is_refused() -> None:

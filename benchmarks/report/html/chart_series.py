@@ -26,7 +26,8 @@ from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.report.slowdowns import busy_sentence, is_busy
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS, PaperModel
-from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Row
+from benchmarks.results.row_fields import Bounds
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
 from benchmarks.results.target import BenchmarkTarget
 
 _SPREAD, _WIDEST = 0.13, 0.72

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.report.html.verdict import MAX_DROP_POINTS, MIN_AGREEMENT
+from export.bundle.ship_limits import default_gates
 
 Definition = tuple[str, str]
+
+INT8 = default_gates().limits("tflite-int8")
 
 GLOSSARY: dict[str, str] = {
     "Object, photo, threshold": (
@@ -29,8 +31,8 @@ GLOSSARY: dict[str, str] = {
     ),
     "Drop": (
         "Top-1 of full precision minus top-1 of the variant, in percentage points; below zero the "
-        "variant is better. Its 95 % interval is a paired bootstrap: photos are drawn again at "
-        "random, the same ones for both."
+        "variant is better. Its 95 % interval is a paired bootstrap: objects, with all their "
+        "photos, are drawn again at random, the same ones for both."
     ),
     "Precision, recall, F1": (
         "Averaged over the objects that the test photos show, each object weighing the same. "
@@ -59,8 +61,10 @@ GLOSSARY: dict[str, str] = {
         "the weights of the run."
     ),
     "Needs attention": (
-        f"A variant that drops more than {MAX_DROP_POINTS:g} point, agrees on less than "
-        f"{100 * MIN_AGREEMENT:g} % of photos, or answers with values that are no numbers."
+        "A variant that misses a limit for shipping on its answers (for full integer, a drop of "
+        f"at most {INT8.max_drop_points:g} points and agreement on "
+        f"{100 * (INT8.min_agreement or 0):g} % of photos), or answers with values that are no "
+        "numbers."
     ),
     "Latency": (
         "Time from pixels to probabilities of one photo, median of the timed runs in a fresh "

@@ -24,7 +24,8 @@ from benchmarks.report.html.styles import filled_style
 from benchmarks.report.html.summary_tables import latency_cell
 from benchmarks.report.html.table import Cell, Column, Table, results_table
 from benchmarks.report.slowdowns import is_busy
-from benchmarks.results.schema import Latency, MemoryUse, Placement, Row
+from benchmarks.results.row_fields import Latency, MemoryUse, Placement
+from benchmarks.results.schema import Row
 
 CHART = Column("Chart", kind="chart")
 

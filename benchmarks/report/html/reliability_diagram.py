@@ -13,7 +13,8 @@ from benchmarks.report.formatting import percent
 from benchmarks.report.html.styles import filled_style, swatch
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.classification import wilson_interval
-from benchmarks.results.schema import Calibration, ReliabilityBin, Row
+from benchmarks.results.row_fields import Calibration, ReliabilityBin
+from benchmarks.results.schema import Row
 
 _SIZE, _LEFT, _TOP, _BOTTOM, _RIGHT = 200, 34, 8, 24, 8
 _SIDE = _SIZE - _LEFT - _RIGHT

@@ -14,9 +14,9 @@ from benchmarks.report.html.table import Cell, Column, Table, TableRow
 from benchmarks.report.html.verdict import target_name
 from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
+from benchmarks.results.row_fields import CollectionBin
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
-    CollectionBin,
     GateOutcome,
     PreprocessingCost,
     Results,

@@ -29,7 +29,8 @@ from benchmarks.report.html.verdict import needs_attention
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, several_runtimes
 from benchmarks.report.slowdowns import busy_notes
-from benchmarks.results.schema import REFERENCE_VARIANT, Calibration, Results, Row
+from benchmarks.results.row_fields import Calibration
+from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from benchmarks.results.target import BenchmarkTarget
 
 _TERMS = (

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.gates.limits import keeps_answers
+from benchmarks.gates.rules import unkept_beside_answers
 from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent, signless
 from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.report.slowdowns import busy_notes, is_busy, is_slower, pace_sentence
 from benchmarks.results.schema import REFERENCE_VARIANT, GateOutcome, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-
-MAX_DROP_POINTS = 1.0
-"""A variant that loses more top-1 than this needs attention."""
-
-MIN_AGREEMENT = 0.95
-"""So does one that gives the reference's answer on a smaller share of photos."""
 
 PREFERRED = ("tflite-int8", "tflite-int8-weights", "tflite-float16", "tflite-float32")
 """Which variant the report is about, the first that was measured."""
@@ -54,14 +50,12 @@ class Verdict:
 
 
 def needs_attention(row: Row) -> bool:
-    """Whether a variant misses the limits, answers with no numbers, or is wrongly built."""
+    """Whether a variant misses a ship limit, answers with no numbers, or is wrongly built."""
     if _is_broken(row):
         return True
     if row.status != "measured" or row.variant == REFERENCE_VARIANT:
         return False
-    dropped = row.drop_points is None or row.drop_points > MAX_DROP_POINTS
-    strayed = row.agreement is None or row.agreement < MIN_AGREEMENT
-    return dropped or strayed
+    return row.drop_points is None or row.agreement is None or not keeps_answers(row)
 
 
 def _is_broken(row: Row) -> bool:
@@ -111,7 +105,7 @@ def _preference(target: BenchmarkTarget) -> tuple[int, int, BenchmarkTarget]:
 
 
 def make_verdict(results: Results) -> Verdict:
-    """Judges by the gates where some were held, else by the limits above.
+    """Judges by the gates where some were held, else by the ship limits on answers.
 
     Without gates the main variant is spoken of at the threshold where it does worst, and all that
     fail are named. With gates nothing is good while one does not hold; and whatever they say, a
@@ -140,7 +134,7 @@ def make_verdict(results: Results) -> Verdict:
         sentence,
         _explanation(worst),
         _shortened(_row_details(failing)),
-        _caveats(results.rows),
+        (*_caveats(results.rows), *_beside_answers(results)),
         _figures(rows),
     )
 
@@ -185,6 +179,19 @@ def _caveats(rows: Sequence[Row]) -> tuple[str, ...]:
     if not any(row.device for row in rows):
         caveats.append("No phone was measured: times are of this computer.")
     return tuple(caveats)
+
+
+def _beside_answers(results: Results) -> tuple[str, ...]:
+    """Said where no gate was held, of limits that the verdict's colour is not about."""
+    unkept = unkept_beside_answers(results)
+    if not unkept:
+        return ()
+    plural = "s do" if len(unkept) > 1 else " does"
+    return (
+        f"{len(unkept)} requirement{plural} not hold that a model must keep to be shipped and that "
+        f"is not about its answers, such as: {_gate_details(unkept[:1])[0]} "
+        "`artefact-id gate` lists all.",
+    )
 
 
 def _of(lost: int, count: int) -> str:

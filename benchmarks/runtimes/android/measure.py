@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results.schema import Device, Latency, Memory, MemoryUse, Placement
+from benchmarks.results.row_fields import Device, Latency, Memory, Placement
 from benchmarks.runtimes.android import benchmark_model as tool
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate, Log
@@ -91,7 +91,6 @@ class PhoneReply(Record):
         latency_ms: At the first number of threads; null where the tool could not be held to it.
         latency_more: At the other numbers of threads.
         memory_bytes: Growth of the tool's largest resident memory.
-        memory: Null: the tool does not tell runtime and model apart.
         placement: Operations that the first delegate took; null where the log does not tell.
         cold_load_ms: From opening the file to the first answer, right after it was pushed.
         device: The phone, the delegate asked for and the one used, and the battery's warmth.
@@ -101,7 +100,6 @@ class PhoneReply(Record):
     latency_ms: Latency | None
     latency_more: tuple[Latency, ...]
     memory_bytes: Memory | None
-    memory: MemoryUse | None = None
     placement: Placement | None
     cold_load_ms: float | None
     device: Device

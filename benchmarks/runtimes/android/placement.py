@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.results.schema import Placement
+from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes.android.benchmark_model import Delegate, Log
 
 

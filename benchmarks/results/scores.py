@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.classification import NO_ANSWER, Indices, Interval
+from benchmarks.results.cluster_bootstrap import draw_objects, interval
 
 TOPS = (1, 3, 5, 10)
 """Lengths of the shortlist that accuracy is stated for."""
@@ -21,7 +22,7 @@ class GradedAnswers:
     """What one model answered to photos whose objects are known.
 
     Attributes:
-        rank: `[photos]` int64, place of the right object, 0 is first.
+        rank: `[photos]` int64, position of the right object, 0 is first.
         top: `[photos]` int64, first answers; `NO_ANSWER` where there is none.
         truth: `[photos]` int64, the objects in the photos.
         seen: `[photos]` bool, whether the object has a training photo.
@@ -80,19 +81,59 @@ SEEN_SCORES = (
 PAPER_SCORES = ("top1_with_unseen", "paper_precision", "paper_recall", "paper_f1")
 
 
-def _seen_scores(graded: GradedAnswers, weight: Weights) -> dict[str, float]:
-    total = weight.sum()
-    scores = {f"top{k}": float(weight[graded.rank < k].sum() / total) for k in TOPS}
-    photos, hits, answered = _counts(graded.top, graded.truth, weight)
-    # An object drawn twice is two objects that look alike, so it counts twice in a mean of objects.
-    times = photos / np.maximum(np.bincount(graded.truth, minlength=len(photos)), 1)
+@dataclass(frozen=True)
+class AveragedScores:
+    """Averages over objects of precision, recall and F1, each 0–1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def macro_scores(
+    top: Indices, truth: Indices, weight: Weights | None = None
+) -> AveragedScores | None:
+    """Precision, recall and F1, each averaged over the objects that the test photos show.
+
+    Of one object: precision is the share of the photos answered with it that show it, and 0 if it
+    was never answered; recall is the share of its photos that were answered with it; F1 is their
+    harmonic mean, `2·TP / (2·TP + FP + FN)`. Every object weighs the same, however many photos it
+    has. Objects without a test photo are not averaged over, though answers with them count as
+    misses.
+
+    Args:
+        top: `[photos]` first answers.
+        truth: `[photos]` right objects.
+        weight: `[photos]` how often each photo counts; the same for all photos of an object. None
+            to count each once.
+
+    Returns:
+        The averages, or None without photos.
+    """
+    return _averages(top, truth, weight, by_photos=False)
+
+
+def _averages(
+    top: Indices, truth: Indices, weight: Weights | None, *, by_photos: bool
+) -> AveragedScores | None:
+    if not len(truth):
+        return None
+    photos, hits, answered = _counts(top, truth, np.ones(len(truth)) if weight is None else weight)
     precision = hits / np.maximum(answered, 1e-12)
     recall = hits / np.maximum(photos, 1e-12)
     f1 = 2 * hits / np.maximum(photos + answered, 1e-12)
-    for prefix, share in (("", times / times.sum()), ("weighted_", photos / total)):
-        scores[f"{prefix}precision"] = float(share @ precision)
-        scores[f"{prefix}recall"] = float(share @ recall)
-        scores[f"{prefix}f1"] = float(share @ f1)
+    # An object drawn twice is two objects that look alike, so it counts twice in a mean of objects.
+    times = photos / np.maximum(np.bincount(truth, minlength=len(photos)), 1)
+    share = photos / photos.sum() if by_photos else times / times.sum()
+    return AveragedScores(float(share @ precision), float(share @ recall), float(share @ f1))
+
+
+def _seen_scores(graded: GradedAnswers, weight: Weights) -> dict[str, float]:
+    scores = {f"top{k}": float(weight[graded.rank < k].sum() / weight.sum()) for k in TOPS}
+    for prefix, by_photos in (("", False), ("weighted_", True)):
+        averages = _averages(graded.top, graded.truth, weight, by_photos=by_photos)
+        assert averages is not None, "there is at least one photo"
+        scores |= {f"{prefix}{name}": value for name, value in vars(averages).items()}
     return scores
 
 
@@ -116,40 +157,15 @@ def _counts(top: Indices, truth: Indices, weight: Weights) -> tuple[Weights, Wei
     """Photos, right answers and answers of each class."""
     size = int(max(truth.max(), top.max())) + 1
     right = top == truth
-    given = top != NO_ANSWER
+    answered_photos = top != NO_ANSWER
 
     def count(classes: Indices, of: Weights) -> Weights:
         return np.bincount(classes, weights=of, minlength=size).astype(np.float64)
 
     photos = count(truth, weight)
     hits = count(truth[right], weight[right])
-    answered = count(top[given], weight[given])
+    answered = count(top[answered_photos], weight[answered_photos])
     return photos, hits, answered
-
-
-def resample_objects(
-    truth: Indices, *, resamples: int, seed: int
-) -> Callable[[], NDArray[np.float64]]:
-    """A function whose every call draws the objects anew, with replacement.
-
-    Photos of one object are alike, so they are drawn together (cluster bootstrap).
-
-    Args:
-        truth: `[photos]` the objects in the photos.
-        resamples: How often it will be called; part of the seed.
-        seed: Seed of the draws.
-
-    Returns:
-        A function that gives `[photos]` float64: how often each photo counts in this draw.
-    """
-    objects, member = np.unique(truth, return_inverse=True)
-    generator = np.random.default_rng([seed, resamples])
-    even = np.full(len(objects), 1 / len(objects))
-
-    def draw() -> NDArray[np.float64]:
-        return generator.multinomial(len(objects), even).astype(np.float64)[member]
-
-    return draw
 
 
 def object_intervals(
@@ -160,31 +176,7 @@ def object_intervals(
     Returns:
         By score; None without resamples or where the score is undefined.
     """
-    draw = resample_objects(graded.truth, resamples=resamples, seed=seed)
-    rows = [measure(graded, draw()) for _ in range(resamples)]
-    return {name: _interval([row[name] for row in rows]) for name in (*SEEN_SCORES, *PAPER_SCORES)}
-
-
-def object_difference(
-    ours: GradedAnswers, theirs: GradedAnswers, *, resamples: int, seed: int
-) -> Interval | None:
-    """95 % interval of our top-1 minus theirs in points, the same objects drawn for both.
-
-    Args:
-        ours: Answers of one model.
-        theirs: Answers of another to the same photos.
-        resamples: Number of draws.
-        seed: Seed of the draws.
-    """
-    difference = 100.0 * ((ours.rank == 0).astype(np.float64) - (theirs.rank == 0))
-    draw = resample_objects(ours.truth, resamples=resamples, seed=seed)
-    weights = [draw() for _ in range(resamples)]
-    return _interval([float(w @ difference / w.sum()) for w in weights])
-
-
-def _interval(values: list[float]) -> Interval | None:
-    finite = np.array([value for value in values if np.isfinite(value)])
-    if not len(finite):
-        return None
-    low, high = np.quantile(finite, [0.025, 0.975])
-    return float(low), float(high)
+    objects, member = np.unique(graded.truth, return_inverse=True)
+    draws = draw_objects(len(objects), resamples=resamples, seed=seed)
+    rows = [measure(graded, times[member]) for times in draws]
+    return {name: interval([row[name] for row in rows]) for name in (*SEEN_SCORES, *PAPER_SCORES)}
