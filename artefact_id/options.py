@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from train.backbones import DEFAULT_BACKBONE
+
 
 def command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], help_: str, more: str
@@ -52,18 +54,15 @@ def add_out(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--force", action="store_true", help="replace a folder that is there")
 
 
-BACKBONE = "tf_efficientnet_lite0"
-
-
 def add_training(parser: argparse.ArgumentParser) -> None:
     """How a model is trained."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--backbone",
-        default=BACKBONE,
+        default=DEFAULT_BACKBONE,
         metavar="NAME",
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
-        f"inception-v4, or any name of timm's (default: {BACKBONE})",
+        f"inception-v4, or any name of timm's (default: {DEFAULT_BACKBONE})",
     )
     group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
     group.add_argument(
@@ -106,7 +105,9 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
 
 def photo_root(photos: Path | None) -> Path | None:
     """Paths in a run are relative to the folder, or to the manifest's folder."""
-    return photos.parent if photos is not None and photos.is_file() else photos
+    from train.readers import register_root
+
+    return None if photos is None else register_root(photos)
 
 
 def register_heif() -> None:

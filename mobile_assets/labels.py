@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -65,6 +66,11 @@ class LabelMap:
     def object_ids(self) -> tuple[str, ...]:
         """Object ids in class order."""
         return tuple(label.object_id for label in self.labels)
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Class index by object id."""
+        return {label.object_id: label.index for label in self.labels}
 
     @property
     def text(self) -> str:

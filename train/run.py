@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mobile_assets.errors import DamagedError, InputError
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from train.model import ArtefactModel
 
 MODEL_FILE = "model.safetensors"
+METRICS_FILE = "metrics.json"
 QUANTISED_FILE = "quantised.safetensors"
 SplitName = Literal["train", "val", "test"]
 
@@ -39,6 +44,17 @@ class SplitPhoto(Record):
     sha256: str
     split: SplitName
     seen: bool = True
+
+    def why_unusable(self, root: Path) -> str | None:
+        """Why the file under the register's root is not the one of the training; None if it is."""
+        path = root / self.path
+        try:
+            if not path.is_file():
+                return "there is no such file"
+            changed = sha256_file(path) != self.sha256
+        except OSError as error:
+            return f"it cannot be read ({error.strerror or error})"
+        return "the file has changed since training" if changed else None
 
 
 class Split(Document):
@@ -193,6 +209,40 @@ class Run:
     info: RunInfo
     labels: LabelMap
     split: Split
+
+    @cached_property
+    def metrics(self) -> RunMetrics | None:
+        """What training measured; None for a run without `metrics.json`, such as an imported one.
+
+        Raises:
+            DamagedError: The file is there and cannot be read.
+        """
+        path = self.folder / METRICS_FILE
+        if not path.exists():
+            return None
+        try:
+            return RunMetrics.read(path)
+        except DamagedError as error:
+            raise DamagedError(
+                f"{error} Or delete the file: the run then says nothing of its training's accuracy "
+                "and time."
+            ) from None
+
+    def require_metrics(self) -> RunMetrics:
+        """As `metrics`, of a run that a training wrote.
+
+        Raises:
+            DamagedError: The file is missing, or cannot be read.
+        """
+        if self.metrics is None:
+            raise DamagedError(
+                f"{self.folder / METRICS_FILE} is missing. The run is incomplete: train it again."
+            )
+        return self.metrics
+
+    def class_indices(self, photos: Iterable[SplitPhoto]) -> NDArray[np.int64]:
+        """The class index of each photo's object, `[photos]` int64."""
+        return np.array([self.labels.index_of[p.object_id] for p in photos], dtype=np.int64)
 
 
 def read_run(folder: Path) -> Run:

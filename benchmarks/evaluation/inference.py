@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.schema import ENSEMBLE
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers, select
-from benchmarks.results.measurement import Skipped, TestPhoto
+from benchmarks.results.measurement import Skipped, TestPhoto, true_indices
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing, resize
 
@@ -84,7 +84,7 @@ class Predictions:
     @property
     def truth(self) -> Indices:
         """`[photos]` class indices of the right objects."""
-        return np.array([photo.object_index for photo in self.photos], dtype=np.int64)
+        return true_indices(self.photos)
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -132,7 +132,7 @@ def answer_photos(
     contracts = {network.size: network.contract for network in networks}
     for good, pixels in _chunks(photos, contracts, unreadable):
         kept += good
-        truth = np.array([photo.object_index for photo in good], dtype=np.int64)
+        truth = true_indices(good)
         total = np.zeros((len(good), objects), dtype=np.float64)
         for place, network in enumerate(networks):
             probabilities, hidden = network.answer(pixels[network.size])

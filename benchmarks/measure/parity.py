@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.results.calibration import tempered_confidence
 from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
-from benchmarks.results.measurement import BenchmarkCase, Floats, Measurement, Skipped, TestPhoto
+from benchmarks.results.measurement import (
+    BenchmarkCase,
+    Floats,
+    Measurement,
+    Skipped,
+    TestPhoto,
+    true_indices,
+)
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, Pixels, Probabilities, Runtime, Session, runtimes_for
 from benchmarks.runtimes.torch_runtime import open_reference
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
 from train.temperature import Temperature, TemperatureFit
 
 KEEP = 10
@@ -77,18 +83,17 @@ def measure_answers(
     if chosen is None:
         chosen = runnable_candidates(case.bundle)
     name = case.bundle.info.name
-    contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
     refused: dict[BenchmarkTarget, str] = {}
     with _opened(case, chosen, reference, refused) as asking:
-        temperatures = _temperatures(asking, validation, contract, name, progress)
+        temperatures = _temperatures(asking, validation, case, progress)
         drawn = {one.subject: _drawn(len(photos), one.limit, seed) for one in asking}
         place_of = {id(photo): place for place, photo in enumerate(photos)}
         collected = _Collector(len(case.run.labels), temperatures)
-        for good, pixels in decode_chunks(photos, contract, unreadable):
+        for good, pixels in _decoded(photos, case, unreadable):
             places = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
-            collected.chunk(asking, pixels, _truth(good), places, drawn, len(kept))
+            collected.chunk(asking, pixels, true_indices(good), places, drawn, len(kept))
             kept.extend(good)
             if progress is not None:
                 progress(name, len(kept), len(photos))
@@ -105,26 +110,28 @@ def measure_answers(
 def _temperatures(
     asking: Sequence[_AlignedSession],
     photos: Sequence[TestPhoto],
-    contract: Preprocessing,
-    name: str,
+    case: BenchmarkCase,
     progress: Progress | None,
 ) -> dict[BenchmarkTarget, Temperature]:
     """Asks all that are quick about validation photos, and fits a temperature to each."""
     fits = {one.subject: TemperatureFit() for one in asking if one.limit is None}
     done = 0
-    for good, pixels in decode_chunks(photos, contract, []):
-        truth = _truth(good)
+    for good, pixels in _decoded(photos, case, []):
+        truth = true_indices(good)
         for one in asking:
             if one.subject in fits:
                 fits[one.subject].add(one.ask(pixels), truth)
         done += len(good)
         if progress is not None:
-            progress(f"{name}: validation", done, len(photos))
+            progress(f"{case.bundle.info.name}: validation", done, len(photos))
     return {subject: found for subject, fit in fits.items() if (found := fit.result()) is not None}
 
 
-def _truth(photos: Sequence[TestPhoto]) -> Indices:
-    return np.array([photo.object_index for photo in photos], dtype=np.int64)
+def _decoded(
+    photos: Sequence[TestPhoto], case: BenchmarkCase, unreadable: list[Skipped]
+) -> Iterator[tuple[list[TestPhoto], Pixels]]:
+    contract = case.bundle.info.preprocessing
+    return decode_chunks(photos, contract, unreadable, root=case.photos, cache=case.cache)
 
 
 def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
@@ -182,8 +189,7 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     """
     if bundle.object_ids == run.object_ids:
         return None
-    place = {object_id: index for index, object_id in enumerate(bundle.object_ids)}
-    return np.array([place[object_id] for object_id in run.object_ids], dtype=np.int64)
+    return np.array([bundle.index_of[object_id] for object_id in run.object_ids], dtype=np.int64)
 
 
 class _Collector:

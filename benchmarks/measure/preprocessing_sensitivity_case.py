@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-import numpy as np
-
 from benchmarks.measure.parity import Progress, column_order
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing, sample_photos
 from benchmarks.preprocessing.input_pipeline import Values
-from benchmarks.results.measurement import Measurement
+from benchmarks.results.measurement import Measurement, true_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.interface import Probabilities
@@ -62,7 +60,7 @@ def input_costs(
             chosen,
             case.bundle.info.preprocessing,
             predict,
-            np.array([photo.object_index for photo in chosen], dtype=np.int64),
+            true_indices(chosen),
             subject=subject,
             register_name=info.register_name,
             min_photos=info.min_photos,

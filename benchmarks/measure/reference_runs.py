@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from benchmarks.measure.evaluation_set import decode_chunks, exclude_training_photos
 from benchmarks.measure.result_rows import reference_point
 from benchmarks.results.classification import join_answers, reduce_answers, top_k
-from benchmarks.results.measurement import BenchmarkCase, Skipped
+from benchmarks.results.measurement import BenchmarkCase, Skipped, true_indices
 from benchmarks.results.schema import Row
 from benchmarks.runtimes.torch_runtime import open_reference
 from train.recipes import PAPER, PROBE
@@ -38,9 +36,11 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
     unreadable: list[Skipped] = []
     parts = []
     with open_reference(run) as session:
-        for good, pixels in decode_chunks(photos, run.info.preprocessing, unreadable):
-            truth = np.array([photo.object_index for photo in good], dtype=np.int64)
-            parts.append(reduce_answers(session.predict(pixels), truth, keep=10))
+        for good, pixels in decode_chunks(
+            photos, run.info.preprocessing, unreadable, root=case.photos, cache=case.cache
+        ):
+            answers = session.predict(pixels)
+            parts.append(reduce_answers(answers, true_indices(good), keep=10))
     rank = join_answers(parts).rank
     shares = {f"top{k}": share for k in (3, 5, 10) if (share := top_k(rank, k)) is not None}
     recipe = run.info.recipe

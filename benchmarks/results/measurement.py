@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Measurement:
     @property
     def truth(self) -> Indices:
         """`[photos]` class indices of the right objects."""
-        return np.array([photo.object_index for photo in self.photos], dtype=np.int64)
+        return true_indices(self.photos)
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -74,6 +74,7 @@ class BenchmarkCase:
         photos: Root of the register that the run was trained on, for pictures in the report.
         test_photos: What to measure on.
         skipped: Test photos already found unusable, so that they are counted and listed.
+        cache: Folder of prepared photos; None for the user's cache folder.
     """
 
     bundle: Bundle
@@ -81,6 +82,7 @@ class BenchmarkCase:
     photos: Path
     test_photos: tuple[TestPhoto, ...]
     skipped: tuple[Skipped, ...] = ()
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class TestPhoto:
     collection: str
     seen: bool
     sha256: str = ""
+
+
+def true_indices(photos: Iterable[TestPhoto]) -> Indices:
+    """The class index of each photo's object, `[photos]` int64."""
+    return np.array([photo.object_index for photo in photos], dtype=np.int64)
 
 
 @dataclass(frozen=True)
