@@ -1,1 +1,1 @@
-"""TODO artefact_id."""
+"""The command line: each file parses one command or a few, calls one function, and prints."""

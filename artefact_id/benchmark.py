@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from artefact_id.acceptance import acceptance_criteria, add_acceptance, answer
 from artefact_id.options import PHOTOS_HELP, add_layout, add_out, command, register_heif
 from mobile_assets.errors import InputError
 
-DEFAULT_GATE = "default"
-"""What `--gate` means without a file."""
+if TYPE_CHECKING:
+    from benchmarks.pipeline.acceptance import AcceptanceCriteria
+    from benchmarks.pipeline.benchmark import BenchmarkOptions
+    from benchmarks.results.schema import Results
 
 ANDROID_OPTIONS = (
     (
@@ -81,39 +85,9 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     add_acceptance(parser)
 
 
-def add_acceptance(parser: argparse.ArgumentParser) -> None:
-    """What the results are held against."""
-    group = parser.add_argument_group("judging")
-    group.add_argument(
-        "--gate",
-        nargs="?",
-        const=DEFAULT_GATE,
-        metavar="GATES",
-        help="hold the results against a gates file (without a name: the toolkit's own); exit "
-        "code 1 and a list if anything does not hold",
-    )
-    group.add_argument(
-        "--junit", type=Path, metavar="FILE", help="write what the gate found as JUnit XML"
-    )
-    group.add_argument(
-        "--against",
-        type=Path,
-        metavar="OLD",
-        help="say what got better or worse than in an earlier results.json, and whether beyond "
-        "noise",
-    )
-
-
-def acceptance_criteria(options: argparse.Namespace) -> Any:
-    """What is asked of the results, its files read before anything is measured."""
-    from benchmarks.gates.rules import DEFAULT_GATES
-    from benchmarks.pipeline.acceptance import AcceptanceCriteria
-
-    gate = options.gate and (DEFAULT_GATES if options.gate == DEFAULT_GATE else Path(options.gate))
-    return AcceptanceCriteria.read(gate, options.junit, options.against)
-
-
-def benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
+def benchmark_options(
+    options: argparse.Namespace, criteria: AcceptanceCriteria
+) -> BenchmarkOptions:
     """The options of measuring that were given.
 
     Raises:
@@ -136,17 +110,17 @@ def benchmark_options(options: argparse.Namespace, asked: Any) -> Any:
         threads=threads,
         limit=options.limit,
         measure_speed=options.measure_speed,
-        gates=asked.gates,
+        gates=criteria.gates,
         force=options.force,
     )
 
 
 def _benchmark(options: argparse.Namespace) -> None:
+    from artefact_id.terminal import Terminal
     from benchmarks.pipeline.benchmark import benchmark_bundles
-    from benchmarks.pipeline.terminal import Terminal
 
     register_heif()
-    asked = acceptance_criteria(options)
+    criteria = acceptance_criteria(options)
     with Terminal() as terminal:
         results = benchmark_bundles(
             options.bundles,
@@ -155,8 +129,29 @@ def _benchmark(options: argparse.Namespace) -> None:
             test_photos=options.test_photos,
             run=options.run_folder,
             layout=options.layout,
-            options=benchmark_options(options, asked),
-            terminal=terminal,
+            options=benchmark_options(options, criteria),
+            progress=terminal.progress,
         )
-        terminal.results(results, options.out, json=options.json)
-    asked.answer(results, report=options.out, json=options.json)
+    print_results(results, options.out, json=options.json)
+    answer(criteria, results, report=options.out, json=options.json)
+
+
+def print_results(results: Results, report: Path, *, json: bool = False) -> None:
+    """Prints the table of results and where the report lies.
+
+    Args:
+        results: What was measured.
+        report: The report's folder.
+        json: Print `results.json` instead of the table.
+    """
+    from artefact_id.terminal import messages, output
+    from benchmarks.report.parity_table import results_table
+    from benchmarks.report.slowdowns import pace_sentence
+
+    if json:
+        sys.stdout.write((report / "results.json").read_text(encoding="utf-8"))
+    else:
+        output().print(results_table(results))
+    for line in (pace_sentence(results.rows), f"The report: {report / 'report.html'}"):
+        if line:
+            messages().print(line, markup=False, soft_wrap=True)

@@ -11,7 +11,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from artefact_id import benchmark, bundle, environment, gate, sweep, train
+from artefact_id import (
+    benchmark,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    gate,
+    identify,
+    inspect,
+    setup,
+    sign,
+    sweep,
+    train,
+    verify,
+)
 from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
 
 INTERRUPTED = 130
@@ -104,20 +118,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        train.add_demo,
-        train.add_inspect,
+        demo.add_demo,
+        inspect.add_inspect,
         train.add_train,
-        train.add_evaluate,
-        bundle.add_export,
-        bundle.add_verify,
-        bundle.add_sign,
+        evaluate.add_evaluate,
+        export.add_export,
+        verify.add_verify,
+        sign.add_sign,
         benchmark.add_benchmark,
         gate.add_gate,
         gate.add_explain,
         sweep.add_sweep,
-        bundle.add_identify,
-        environment.add_setup,
-        environment.add_doctor,
+        identify.add_identify,
+        setup.add_setup,
+        doctor.add_doctor,
     ):
         add(commands)
     return parser

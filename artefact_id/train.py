@@ -1,14 +1,12 @@
-"""From photos to runs: `demo`, `inspect`, `train` and `evaluate`."""
+"""The command `train`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import (
-    PHOTOS_HELP,
-    add_layout,
     add_out,
     add_photos,
     add_training,
@@ -18,67 +16,8 @@ from artefact_id.options import (
 )
 from mobile_assets.errors import InputError
 
-
-def add_demo(commands: Any) -> None:
-    """Adds the command `demo`."""
-    parser = command(
-        commands,
-        "demo",
-        _demo,
-        "do the whole job on a generated register, start to report",
-        "Renders museum objects, trains at the four thresholds, exports to TFLite and Core ML,\n"
-        "and proves that the phone's models answer like the full-precision one.\n\n"
-        "  artefact-id demo\n"
-        "  artefact-id demo --objects 4332 --only-photos --out paper-sized",
-    )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (default: demo)")
-    parser.add_argument("--force", action="store_true", help="replace a demo that is there")
-    parser.add_argument("--objects", type=int, help="how many objects (default: 36; paper: 4332)")
-    parser.add_argument("--seed", type=int, default=2667, help="of objects, photos and training")
-    parser.add_argument(
-        "--extra-views", type=int, help="test photos per object beyond the register"
-    )
-    parser.add_argument("--field-views", type=int, help="field photos per object")
-    parser.add_argument("--only-photos", action="store_true", help="render the register and stop")
-
-
-def _demo(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.demo import DemoOptions, run_demo
-    from benchmarks.pipeline.terminal import Terminal
-
-    given = {
-        name: getattr(options, name)
-        for name in ("objects", "seed", "extra_views", "field_views", "only_photos", "force")
-        if getattr(options, name) is not None
-    }
-    with Terminal() as terminal:
-        run_demo(options.out, DemoOptions(**given), terminal)
-
-
-def add_inspect(commands: Any) -> None:
-    """Adds the command `inspect`."""
-    parser = command(
-        commands,
-        "inspect",
-        _inspect,
-        "show what a register holds and what is wrong with it",
-        "Decodes every photo once. Unreadable photos are listed with the reason.",
-    )
-    add_photos(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def _inspect(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.terminal import Terminal
-    from train.inspection import inspect
-
-    register_heif()
-    with Terminal() as terminal:
-        found = inspect(
-            options.photos, layout=options.layout, progress=terminal.progress("decoding photos")
-        )
-        terminal.inspection(found, json=options.json)
-
+if TYPE_CHECKING:
+    from train.run import Run
 
 _NETWORK = "the network is that of RUN, which is the teacher as well"
 _PHOTOS = "the objects, and the photos of each side, are those of RUN"
@@ -159,7 +98,7 @@ def _add_qat(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.terminal import Terminal
+    from artefact_id.terminal import Terminal
     from train.parallel import is_first_process
     from train.trainer import train_run
 
@@ -169,9 +108,28 @@ def _train(options: argparse.Namespace) -> None:
         _train_qat(options)
         return
     with Terminal() as terminal:
-        run = train_run(options.photos, options.out, train_options(options), terminal.reporter())
-        if is_first_process():
-            terminal.trained(run)
+        reporter = terminal.callbacks.reporter()
+        run = train_run(options.photos, options.out, train_options(options), reporter)
+    if is_first_process():
+        _print(run)
+
+
+def _print(run: Run) -> None:
+    """Says what a training reached."""
+    from artefact_id.terminal import messages
+    from train.run import RunMetrics
+
+    metrics = RunMetrics.read(run.folder / "metrics.json")
+    reached = (
+        "no validation photos"
+        if metrics.val_top1 is None
+        else f"{metrics.val_top1:.1%} top-1 on {metrics.val_photos} validation photos"
+    )
+    messages().print(
+        f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _check_qat(options: argparse.Namespace) -> None:
@@ -195,7 +153,7 @@ def _check_qat(options: argparse.Namespace) -> None:
 
 
 def _train_qat(options: argparse.Namespace) -> None:
-    from benchmarks.pipeline.terminal import Terminal
+    from artefact_id.terminal import Terminal
     from export.qat.fine_tune import QatOptions, fine_tune
     from train.run import read_run
 
@@ -203,73 +161,40 @@ def _train_qat(options: argparse.Namespace) -> None:
     chosen = {name: getattr(options, name) for name in names}
     if options.qat_steps is not None:
         chosen["steps"] = options.qat_steps
+    source = read_run(options.resume)
     with Terminal() as terminal:
-        source = read_run(options.resume)
-        run = fine_tune(
-            options.photos, source, options.out, QatOptions(**chosen), terminal.reporter()
-        )
-        terminal.fine_tuned(run)
+        reporter = terminal.callbacks.reporter()
+        run = fine_tune(options.photos, source, options.out, QatOptions(**chosen), reporter)
+    _print_quantised(run)
 
 
-def add_evaluate(commands: Any) -> None:
-    """Adds the command `evaluate`."""
-    parser = command(
-        commands,
-        "evaluate",
-        _evaluate,
-        "show the accuracy of a run, or of several that vote, in tables and figures",
-        "  artefact-id evaluate run --photos photos --out evaluation\n"
-        "  artefact-id evaluate run1 run2 run3 --photos photos --out evaluation\n"
-        "  artefact-id evaluate run --photos photos --json\n\n"
-        "Several runs must be of the same register; they vote by the mean of their probabilities.\n"
-        "Photos that any of them trained on or validated with are left out.",
+def _print_quantised(run: Run) -> None:
+    """Says what quantisation-aware fine-tuning reached."""
+    from rich.table import Table
+
+    from artefact_id.terminal import messages, output
+
+    quantised = run.info.quantised
+    assert quantised is not None
+    table = Table("weights", "with the float network's answer", "divergence from it")
+    for name, agreement, drift in (
+        ("rounded after training", quantised.agreement_before, quantised.divergence_before),
+        ("fine-tuned for 8 bits", quantised.agreement, quantised.divergence),
+    ):
+        table.add_row(name, _with_interval(agreement, quantised.photos), f"{drift:.5f} nats")
+    output().print(table)
+    copies = f", {quantised.copies} of them altered copies," if quantised.copies else ""
+    messages().print(
+        f"{run.folder}: 8-bit weights of epoch {quantised.epoch}, measured on {quantised.photos} "
+        f"photos{copies} that were not learned from, {quantised.seconds:.0f} s",
+        markup=False,
+        soft_wrap=True,
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of `train`")
-    parser.add_argument("--photos", type=Path, required=True, help="the register: " + PHOTOS_HELP)
-    parser.add_argument(
-        "--test-photos", type=Path, help="further photos of the same objects, tested as well"
-    )
-    add_layout(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for tables and the page")
-    parser.add_argument("--force", action="store_true", help="replace a folder that is there")
-    parser.add_argument("--json", action="store_true", help="print evaluation.json")
-    parser.add_argument(
-        "--figures",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="draw figures into --out (default: yes)",
-    )
-    parser.add_argument(
-        "--resamples", type=int, default=1000, help="draws for the intervals (default: 1000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws and figures (default: 0)")
-    parser.add_argument("--latency-runs", type=int, default=15, help="timed runs (default: 15)")
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    from benchmarks.evaluation.console import print_evaluation
-    from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
-    from benchmarks.pipeline.terminal import Terminal
+def _with_interval(share: float, photos: int) -> str:
+    """A share of photos, as a percentage with its 95 % interval."""
+    from benchmarks.results.classification import wilson_interval
 
-    register_heif()
-    for name, least in (("resamples", 0), ("latency_runs", 0), ("seed", 0)):
-        value = getattr(options, name)
-        if value < least:
-            raise InputError(f"--{name.replace('_', '-')} {value}: give {least} or more.")
-    with Terminal() as terminal:
-        evaluation = evaluate_runs(
-            options.runs,
-            options.photos,
-            further=options.test_photos,
-            out=options.out,
-            options=EvaluateOptions(
-                resamples=options.resamples,
-                seed=options.seed,
-                latency_runs=options.latency_runs,
-                figures=options.figures,
-                layout=options.layout,
-                force=options.force,
-            ),
-            progress=terminal.step,
-        )
-    print_evaluation(evaluation, options.out, json=options.json)
+    low, high = wilson_interval(round(share * photos), photos) or (0.0, 1.0)
+    return f"{share:.1%} (95% interval {100 * low:.1f}-{100 * high:.1f})"

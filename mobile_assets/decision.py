@@ -82,9 +82,9 @@ def choose_thresholds(
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     order = np.argsort(-confidence, kind="stable")
-    asked = np.arange(1, photos + 1)
-    precision = np.cumsum(right[order]) / asked
-    certain = lower_bound(precision, asked) >= MATCH_CERTAINTY
+    counts = np.arange(1, photos + 1)
+    precision = np.cumsum(right[order]) / counts
+    certain = lower_bound(precision, counts) >= MATCH_CERTAINTY
     good = np.flatnonzero((precision >= MATCH_PRECISION) & certain)
     match = float(confidence[order[good[-1]]]) if len(good) else 1.0
     reject = float(np.quantile(confidence[right], REJECT_QUANTILE)) if right.any() else 0.0
@@ -99,6 +99,16 @@ def lower_bound(share: NDArray[np.floating], photos: NDArray[np.integer]) -> NDA
     spread = np.sqrt(z2 * (share * (1 - share) / photos + z2 / (4 * photos**2)))
     bound: NDArray[np.floating] = (share + z2 / (2 * photos) - spread) / (1 + z2 / photos)
     return bound
+
+
+def decide(probability: float, thresholds: DecisionThresholds) -> Verdict:
+    """The decision rule: what the best object's probability, 0–1, is called.
+
+    `match` 1 means never, so not even a probability of 1 is a match then.
+    """
+    if probability >= thresholds.match and thresholds.match < 1:
+        return "match"
+    return "shortlist" if probability >= thresholds.reject else "not in the register"
 
 
 def answer(
@@ -128,10 +138,4 @@ def answer(
     candidates = tuple(
         Candidate(labels[int(i)], float(values[i])) for i in top_objects(values, top)
     )
-    return Answer(_verdict(candidates[0].probability, thresholds), candidates)
-
-
-def _verdict(probability: float, thresholds: DecisionThresholds) -> Verdict:
-    if probability >= thresholds.match and thresholds.match < 1:
-        return "match"
-    return "shortlist" if probability >= thresholds.reject else "not in the register"
+    return Answer(decide(candidates[0].probability, thresholds), candidates)

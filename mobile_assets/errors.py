@@ -33,3 +33,8 @@ class CheckFailedError(ArtefactError):
     """A check or gate ran and found the thing it guards broken."""
 
     exit_code = 1
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message; its class where the message is empty."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,38 +257,20 @@ class GoldenVectors:
         return pixels
 
 
-Stage = Literal["decoding", "resizing", "network", "labels"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first stage at which an app differs.
-
-    Attributes:
-        stage: Which one.
-        found: What was measured, in words.
-        likely: The mistake that gives just these values; empty if none that is known does.
-    """
-
-    stage: Stage
-    found: str
-    likely: str = ""
-
-
 def pixels_differ(
-    found: NDArray[np.generic], expected: Pixels, tolerance: PixelTolerance
+    pixels: NDArray[np.generic], expected: Pixels, tolerance: PixelTolerance
 ) -> str | None:
     """How an app's pixels differ; None if they are within the tolerance.
 
     Args:
-        found: `[H, W, 3]` of any type of numbers.
+        pixels: `[H, W, 3]` of any type of numbers.
         expected: `[H, W, 3]` uint8.
         tolerance: What is allowed.
     """
-    if found.shape != expected.shape:
-        return f"of shape {found.shape} instead of {expected.shape}"
-    apart = np.abs(found.astype(np.float64) - expected)
-    mean, largest = float(apart.mean()), float(apart.max())
+    if pixels.shape != expected.shape:
+        return f"of shape {pixels.shape} instead of {expected.shape}"
+    distances = np.abs(pixels.astype(np.float64) - expected)
+    mean, largest = float(distances.mean()), float(distances.max())
     # Written so that a NaN is a difference.
     if mean <= tolerance.mean and largest <= tolerance.largest:
         return None
@@ -299,21 +280,21 @@ def pixels_differ(
     )
 
 
-def answer_share(found: Probabilities, expected: Probabilities) -> float:
+def answer_share(answer: Probabilities, expected: Probabilities) -> float:
     """Largest difference of any probability as a share of the highest expected one.
 
     Args:
-        found: `[objects]`.
+        answer: `[objects]`.
         expected: `[objects]`.
     """
-    return float(np.abs(found.astype(np.float64) - expected).max() / expected.max())
+    return float(np.abs(answer.astype(np.float64) - expected).max() / expected.max())
 
 
-def answers_differ(found: Probabilities, expected: Probabilities, allowed: float) -> str | None:
+def answers_differ(answer: Probabilities, expected: Probabilities, allowed: float) -> str | None:
     """How probabilities `[objects]` differ; None if by no more than the allowed share."""
-    if found.shape != expected.shape:
-        return f"of shape {found.shape} instead of {expected.shape}"
-    share = answer_share(found, expected)
+    if answer.shape != expected.shape:
+        return f"of shape {answer.shape} instead of {expected.shape}"
+    share = answer_share(answer, expected)
     if share <= allowed:
         return None
     return (

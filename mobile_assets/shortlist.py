@@ -45,19 +45,19 @@ class Shortlist:
         if form is not None:
             return form
         expected = Shortlist.of(whole, len(self.indices))
-        apart = np.abs(self.probabilities - whole[self.indices]).max()
-        if not apart <= allowed:
-            return f"a probability is {apart:.1e} from the object's own"
+        distance = np.abs(self.probabilities - whole[self.indices]).max()
+        if not distance <= allowed:
+            return f"a probability is {distance:.1e} from the object's own"
         missed = np.abs(self.probabilities - expected.probabilities).max()
         return None if missed <= allowed else f"it leaves out what is {missed:.1e} better"
 
     def _form_problem(self, objects: int) -> str | None:
-        places = self.indices.tolist()
-        if not 1 <= len(places) <= objects or self.probabilities.shape != self.indices.shape:
-            return f"{len(places)} of {objects} objects"
-        if min(places) < 0 or max(places) >= objects:
-            return f"class indices {min(places)} to {max(places)} of {objects} objects"
-        if len(set(places)) < len(places):
+        indices = self.indices.tolist()
+        if not 1 <= len(indices) <= objects or self.probabilities.shape != self.indices.shape:
+            return f"{len(indices)} of {objects} objects"
+        if min(indices) < 0 or max(indices) >= objects:
+            return f"class indices {min(indices)} to {max(indices)} of {objects} objects"
+        if len(set(indices)) < len(indices):
             return "an object stands twice"
         return None if (np.diff(self.probabilities) <= 0).all() else "it is not sorted"
 

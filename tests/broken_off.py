@@ -24,7 +24,7 @@ import tensorboardX.summary  # noqa: F401
 import timm  # noqa: F401
 import torch
 
-import benchmarks.pipeline.terminal  # noqa: F401
+import artefact_id.terminal  # noqa: F401
 import train.checkpoint
 import train.device
 import train.engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
+from tiny_run import Side, write_tiny_run
 
 from mobile_assets.bundle import Bundle
-from mobile_assets.files import sha256_file
-from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
-from train.run import PhotoCounts, Run, RunInfo, Split, SplitPhoto, TemperatureInfo, read_run
+from train.model import ArtefactModel
+from train.run import Run
 
 if TYPE_CHECKING:
     from benchmarks.results.measurement import BenchmarkCase
@@ -39,37 +39,6 @@ def object_picture(number: int, view: int, side: int = 64) -> Image.Image:
     base = np.asarray(picture(1000 + number, side, side)).astype(np.int16)
     moved = np.roll(base, (3 * view, -2 * view), axis=(0, 1)) + 6 * (view % 3)
     return Image.fromarray(moved.clip(0, 255).astype(np.uint8))
-
-
-def finish_run(
-    folder: Path, labels: LabelMap, split: Split, *, preprocessing: Preprocessing, head: str
-) -> Run:
-    """Completes a run of a small network whose `model.safetensors` is already in `folder`."""
-    split.write(folder / "split.json")
-    labels.write(folder, text=False)
-    counts = {side: len(split.of(side)) for side in ("train", "val", "test")}
-    RunInfo(
-        name="tiny",
-        created="2026-01-01T00:00:00+00:00",
-        register_name="patterns",
-        objects=len(labels),
-        min_photos=split.min_photos,
-        backbone="test_efficientnet",
-        head=head,
-        recipe="least-squares",
-        recipe_settings={},
-        weights="random",
-        seed=0,
-        preprocessing=preprocessing,
-        photos=PhotoCounts(**counts, unreadable=0),
-        photo_list_sha256=split.sha256,
-        labels_sha256=labels.sha256,
-        model_sha256=sha256_file(folder / "model.safetensors"),
-        versions={},
-        host={},
-        temperature=TemperatureInfo(value=0.8, photos=max(1, counts["val"])),
-    ).write(folder / "run.json")
-    return read_run(folder)
 
 
 def tiny_weights(folder: Path, backbone: str = "test_efficientnet") -> Path:
@@ -96,36 +65,27 @@ def register_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def alternately() -> Side:
+    """Every third photo of the whole register is for validation."""
+    numbers = itertools.count()
+    return lambda *_: "train" if next(numbers) % 3 else "val"
+
+
+def apart(model: ArtefactModel) -> None:
+    """Scales the last layer until objects are apart, so that a change of their order is seen."""
+    model.head.weight.mul_(800)  # type: ignore[operator,union-attr]
+
+
 @pytest.fixture(scope="session")
 def golden_run(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small network with weights that nobody trained, and validation photos."""
-    import torch
-    from safetensors.torch import save_file
-
-    from train.model import build_model
-    from train.readers import read_register
-
-    contract = Preprocessing(height=64, width=64, mean=(0.5,) * 3, std=(0.25,) * 3)
-    folder = tmp_path_factory.mktemp("golden") / "run"
-    folder.mkdir()
-    register = read_register(register_folder)
-    labels = register.label_map()
-    torch.manual_seed(0)
-    model = build_model("test_efficientnet", "linear", objects=len(labels), preprocessing=contract)
-    with torch.no_grad():  # apart from one another, so that a change of order is seen
-        model.head.weight.mul_(800)  # type: ignore[operator,union-attr]
-    save_file(model.state_dict(), folder / "model.safetensors")
-    photos = tuple(
-        SplitPhoto(
-            path=photo.path,
-            object_id=photo.object_id,
-            sha256=sha256_file(register_folder / photo.path),
-            split="train" if number % 3 else "val",
-        )
-        for number, photo in enumerate(register.photos)
+    return write_tiny_run(
+        register_folder,
+        tmp_path_factory.mktemp("golden") / "run",
+        side=alternately(),
+        scale=None,
+        change=apart,
     )
-    split = Split(strategy="stratified", seed=0, min_photos=3, photos=photos)
-    return finish_run(folder, labels, split, preprocessing=contract, head="linear")
 
 
 @pytest.fixture(scope="session")

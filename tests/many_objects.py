@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from conftest import finish_run
-from safetensors.torch import save_file
+from tiny_run import write_tiny_run
 
 from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
-from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
+from train.model import ArtefactModel
 from train.readers import read_register
-from train.run import Run, Split, SplitPhoto
-
-CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+from train.run import Run
 
 
 def museum_labels(objects: int, known: tuple[str, ...]) -> LabelMap:
@@ -28,28 +22,21 @@ def museum_labels(objects: int, known: tuple[str, ...]) -> LabelMap:
 
 def tiny_run(folder: Path, register_folder: Path, objects: int, head: str = "linear") -> Run:
     """A run whose network nobody trained; the photos are those of six of its objects."""
-    folder.mkdir(parents=True)
-    register = read_register(register_folder)
-    photos = tuple(
-        SplitPhoto(
-            path=photo.path,
-            object_id=photo.object_id,
-            sha256=sha256_file(register_folder / photo.path),
-            split="train",
-        )
-        for photo in register.photos
+    known = tuple(sorted({photo.object_id for photo in read_register(register_folder).photos}))
+
+    def apart(model: ArtefactModel) -> None:  # so that a change of order is seen
+        if head == "linear":
+            model.head.weight.mul_(40)  # type: ignore[operator,union-attr]
+
+    return write_tiny_run(
+        register_folder,
+        folder,
+        side=lambda *_: "train",
+        head=head,
+        labels=museum_labels(objects, known),
+        scale=None,
+        change=apart,
     )
-    known = tuple(sorted({photo.object_id for photo in photos}))
-    torch.manual_seed(0)
-    model = build_model("test_efficientnet", head, objects=objects, preprocessing=CONTRACT)
-    with torch.no_grad():  # apart from one another, so that a change of order is seen
-        for parameter in model.head.parameters():  # type: ignore[union-attr]
-            if parameter.ndim == 2 and head == "linear":
-                parameter.mul_(40)
-    save_file(model.state_dict(), folder / "model.safetensors")
-    split = Split(strategy="stratified", seed=0, min_photos=3, photos=photos)
-    labels = museum_labels(objects, known)
-    return finish_run(folder, labels, split, preprocessing=CONTRACT, head=head)
 
 
 def tiny_bundle(

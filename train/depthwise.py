@@ -4,7 +4,7 @@ oneDNN, which torch calls on x86, has no fast bfloat16 kernel for two gradients 
 are full of, and falls back to a plain loop that is many times slower than float32: that of the
 input of a depthwise convolution with a stride, and that of its weights for kernels over 3 × 3.
 These two alone took half of a training step. They are computed in float32 here, everything else as
-before. `python -m benchmarks.studies.training_throughput` measures what it brings.
+before.
 """
 
 from __future__ import annotations

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, PrefixLoader
+from markupsafe import Markup
 from PIL import Image
 
 from benchmarks.evaluation import tables
 from benchmarks.evaluation.confused_pairs import training_photo
-from benchmarks.evaluation.schema import Evaluation, Outlook
+from benchmarks.evaluation.schema import Evaluation, Outlook, Scores
 from benchmarks.report.formatting import percent
+from benchmarks.report.html.contents import Contents, template_environment
+from benchmarks.report.html.table import Cell, Column, Table, TableRow
 from benchmarks.report.html.thumbnails import THUMBNAIL, encoded
 
 if TYPE_CHECKING:
@@ -63,42 +65,85 @@ CAPTIONS: dict[str, tuple[str, str]] = {
 """Heading and sentence of each figure."""
 
 
-def render_page(evaluation: Evaluation, found: Findings, figures: Path) -> str:
+def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> str:
     """The content of `index.html`, pictures inside.
 
     Args:
         evaluation: The numbers.
-        found: What they were computed from, for pictures.
+        findings: What they were computed from, for pictures.
         figures: Folder of the figures that `evaluation.figures` names.
     """
-    environment = Environment(
-        loader=PrefixLoader(
-            {
-                "evaluation": PackageLoader("benchmarks.evaluation", "."),
-                "report": PackageLoader("benchmarks.report.html", "."),
-            }
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    again = evaluation.photograph_again[:AGAIN]
+    return (
+        template_environment()
+        .get_template("evaluation/page.html.j2")
+        .render(
+            contents=Contents(),
+            evaluation=evaluation,
+            main=evaluation.rows[-1],
+            headline=_headline(evaluation),
+            percent=percent,
+            interval=tables.with_interval,
+            paper_words=tables.PAPER_WORDS,
+            curve_words=tables.curve_words(evaluation),
+            comparison=tables.comparison_words(evaluation) if evaluation.comparisons else "",
+            runs=_scores("Accuracy of every run", "Run", evaluation.rows),
+            collections=_scores(
+                f"Accuracy of {evaluation.main} by collection", "Collection", evaluation.collections
+            ),
+            paper=_paper_table(evaluation),
+            photograph_again=_photograph_again(again, findings),
+            photograph_again_shown=len(again),
+            figures=[
+                (*CAPTIONS[name], _inside(figures / name), _shape(name))
+                for name in evaluation.figures
+            ],
+        )
     )
-    main = evaluation.rows[-1]
-    return environment.get_template("evaluation/page.html.j2").render(
-        evaluation=evaluation,
-        main=main,
-        headline=_headline(evaluation),
-        percent=percent,
-        interval=tables.with_interval,
-        columns=tables.SCORE_COLUMNS,
-        cells=tables.score_cells,
-        paper_words=tables.PAPER_WORDS,
-        curve_words=tables.curve_words(evaluation),
-        comparison=tables.comparison_words(evaluation) if evaluation.comparisons else "",
-        figures=[
-            (*CAPTIONS[name], _inside(figures / name), _shape(name)) for name in evaluation.figures
-        ],
-        outlook_columns=_less_near(tables.OUTLOOK_COLUMNS),
-        again=[_shown(one, found) for one in evaluation.photograph_again[:AGAIN]],
+
+
+def _scores(caption: str, first: str, rows: Sequence[Scores]) -> Table:
+    titles = _capitalised(tables.SCORE_COLUMNS[2:])
+    by_collection = first == "Collection"
+    if by_collection:
+        titles.insert(0, "Objects")
+    return Table(
+        caption,
+        tuple(Column(title) for title in (first, *titles)),
+        tuple(
+            TableRow(
+                row.collection or "no collection" if by_collection else row.model,
+                (
+                    *((Cell(str(row.objects)),) if by_collection else ()),
+                    *(_cell(text) for text in tables.score_cells(row)[2:]),
+                ),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _cell(text: str) -> Cell:
+    """What stands in brackets goes under the number."""
+    value, _, bracketed = text.partition(" (")
+    return Cell(value, (bracketed.rstrip(")"),) if bracketed else ())
+
+
+def _paper_table(evaluation: Evaluation) -> Table:
+    titles = ("Precision (paper)", "Recall (paper)", "F1 (paper)")
+    return Table(
+        "Precision, recall and F1 as the paper computes them",
+        tuple(Column(title) for title in ("Run", *titles)),
+        tuple(
+            TableRow(
+                row.model,
+                tuple(
+                    Cell(percent(share.value))
+                    for share in (row.paper_precision, row.paper_recall, row.paper_f1)
+                ),
+            )
+            for row in evaluation.rows
+        ),
     )
 
 
@@ -113,26 +158,58 @@ def _headline(evaluation: Evaluation) -> str:
     )
 
 
-def _shown(one: Outlook, found: Findings) -> dict[str, object]:
-    near = one.nearest[0].object_id if one.nearest else None
-    return {
-        "name": one.title or one.object_id,
-        "collection": one.collection,
-        "picture": _thumbnail(found, one.object_id),
-        "near": near,
-        "near_picture": None if near is None else _thumbnail(found, near),
-        "cells": _less_near(tables.outlook_cells(one)),
-    }
+def _photograph_again(objects: Sequence[Outlook], findings: Findings) -> Table:
+    """The objects with their picture and that of the nearest other object."""
+    return Table(
+        "Objects to photograph again, with the object that each is nearest to",
+        (
+            Column("Object"),
+            *(Column(title) for title in _without_pictured(_capitalised(tables.OUTLOOK_COLUMNS))),
+        ),
+        tuple(
+            TableRow(
+                outlook.title or outlook.object_id,
+                tuple(_cell(text) for text in _without_pictured(tables.outlook_cells(outlook))),
+                _pictures(outlook, findings),
+                tuple(
+                    words
+                    for words in (
+                        outlook.collection,
+                        *(f"nearest {near.object_id}" for near in outlook.nearest[:1]),
+                    )
+                    if words
+                ),
+            )
+            for outlook in objects
+        ),
+    )
 
 
-def _less_near(cells: Sequence[str]) -> list[str]:
-    """Less the object's name and its nearest, which the page shows in pictures."""
-    near = tables.OUTLOOK_COLUMNS.index("taken for")
-    return [cell for place, cell in enumerate(cells) if place not in (0, near)]
+def _capitalised(titles: Sequence[str]) -> list[str]:
+    return [title[:1].upper() + title[1:] for title in titles]
 
 
-def _thumbnail(found: Findings, object_id: str) -> str | None:
-    path = training_photo(found, object_id)
+def _pictures(outlook: Outlook, findings: Findings) -> Markup:
+    """Small pictures of the object and of its nearest; one that is missing leaves a gap."""
+    names = [outlook.object_id, *(near.object_id for near in outlook.nearest[:1])]
+    sources = [_thumbnail(findings, name) for name in names]
+    pictures = [
+        Markup('<img class="picture" src="{}" alt="{}" loading="lazy">').format(source, name)
+        if source
+        else Markup('<span class="picture"></span>')
+        for source, name in zip(sources, names, strict=True)
+    ]
+    return Markup('<span class="two">{}</span>').format(Markup("").join(pictures))
+
+
+def _without_pictured(cells: Sequence[str]) -> list[str]:
+    """The cells without the object's name and its nearest, which stand in the first column."""
+    pictured = (0, tables.OUTLOOK_COLUMNS.index("taken for"))
+    return [cell for index, cell in enumerate(cells) if index not in pictured]
+
+
+def _thumbnail(findings: Findings, object_id: str) -> str | None:
+    path = training_photo(findings, object_id)
     return None if path is None else encoded(path, THUMBNAIL)
 
 

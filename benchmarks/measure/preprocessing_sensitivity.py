@@ -11,8 +11,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.preprocessing.input_pipeline import InputPipeline, Values, inputs_of
-from benchmarks.preprocessing.integration_errors import INTEGRATION_ERRORS, as_bytes
 from benchmarks.preprocessing.resampling import RESAMPLINGS
 from benchmarks.results.classification import (
     Answers,
@@ -28,6 +26,8 @@ from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import BenchmarkTarget
 from mobile_assets.files import sha256_bytes
+from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
+from mobile_assets.integration_errors import INTEGRATION_ERRORS, as_bytes
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing
 

@@ -7,13 +7,13 @@ import os
 
 from benchmarks.measure.parity import Progress, column_order
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing, sample_photos
-from benchmarks.preprocessing.input_pipeline import Values
 from benchmarks.results.measurement import Measurement, true_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.interface import Probabilities
 from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
+from mobile_assets.input_pipeline import Values
 
 PREFERRED = BenchmarkTarget("tflite-float32", "litert")
 """What is asked, if it was measured: it takes floats, so mistakes of their range can be made."""

@@ -1,1 +1,1 @@
-"""TODO benchmarks/pipeline."""
+"""Jobs from start to end: `benchmark`, `sweep`, `demo`, `identify` and `doctor`."""

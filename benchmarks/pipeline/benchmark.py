@@ -38,10 +38,6 @@ from train.run import Run
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
-    from benchmarks.results.schema import Results
-
-if TYPE_CHECKING:
     from benchmarks.runtimes.android.measure import PhoneReply
 
 VALIDATION_PHOTOS = 1000
@@ -59,12 +55,15 @@ class BenchmarkOptions:
         threads: Threads for the runtimes; the first is the one that tables show.
         starts: Fresh processes whose median is the cold load.
         measure_speed: False to measure accuracy only.
+        speed_above: False to measure speed at the lowest threshold only: networks of more
+            thresholds differ in their last layer alone.
         bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
         preprocessing: Photos on which ways of making the network's input are compared, at the
             lowest threshold; 0 for none.
         seed: Seed of the resampling and of `limit`.
         limit: Measure on so many test photos, drawn at random; None for all.
         gates: What the results must keep; the outcomes stand in them. None to ask nothing.
+        notes: What the reader of the report should know of how it was made, a sentence each.
         force: Replace an output folder that is already there.
     """
 
@@ -74,11 +73,13 @@ class BenchmarkOptions:
     threads: tuple[int, ...] = (1, 2, 4)
     starts: int = 3
     measure_speed: bool = True
+    speed_above: bool = True
     bootstrap: int = 2000
     preprocessing: int = 200
     seed: int = 0
     limit: int | None = None
     gates: Gates | None = None
+    notes: tuple[str, ...] = ()
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -136,13 +137,16 @@ def run_benchmark(
     check_output(out, force=options.force, what="benchmark")
     rows: list[Row] = []
     measurements: list[Measurement] = []
+    lowest = min(case.run.info.min_photos for case in cases)
     for case in cases:
+        above = case.run.info.min_photos > lowest
+        timed = options.measure_speed and (options.speed_above or not above)
         checks = structural_checks(case.bundle)
         chosen = _executed(case, options, checks)
         measured = _measure(case, options, with_answers(chosen), progress)
         measurements.append(measured)
-        phones = measure_phones(case, chosen) if options.measure_speed else {}
-        rows += _rows(measured, options, checks, phones, progress)
+        phones = measure_phones(case, chosen) if timed else {}
+        rows += _rows(measured, replace(options, measure_speed=timed), checks, phones, progress)
     results = Results(
         created=created_now(),
         host=describe_host(),
@@ -277,6 +281,7 @@ def _settings(options: BenchmarkOptions) -> Settings:
         command=command,
         runtimes=options.runtimes or DEFAULT,
         preprocessing=options.preprocessing,
+        notes=options.notes,
     )
 
 
@@ -286,7 +291,7 @@ def benchmark_bundles(
     out: Path,
     *,
     options: BenchmarkOptions,
-    terminal: Terminal,
+    progress: Progress | None = None,
     test_photos: Path | None = None,
     run: Path | None = None,
     layout: Layout = "auto",
@@ -300,7 +305,7 @@ def benchmark_bundles(
         photos: The register that their runs were trained on.
         out: Folder of the report.
         options: How to measure.
-        terminal: Where progress goes.
+        progress: Called with a label, the steps done and their number.
         test_photos: Further photos; tested beside the held-out ones, if there are any.
         run: Folder of the run, where it is not at the place that the bundle names.
         layout: How folders of photos are meant.
@@ -321,7 +326,7 @@ def benchmark_bundles(
     ]
     by_threshold = {case.run.info.min_photos: case for case in cases}
     extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
-    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=terminal.step)
+    return run_benchmark(cases, out, options=options, extra_rows=extra, progress=progress)
 
 
 def _case(

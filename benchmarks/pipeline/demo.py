@@ -3,16 +3,120 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.pipeline.benchmark import BenchmarkOptions
+from benchmarks.pipeline.callbacks import Callbacks
+from benchmarks.pipeline.sweep import SweepOptions, can_go_on, run_sweep
+from benchmarks.pipeline.time_estimate import estimated
+from benchmarks.pipeline.worker_processes import available_processors
+from benchmarks.results.schema import Results
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
+from train.inspection import THRESHOLDS
+from train.training_plan import TrainOptions
 
 if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
     from train.demo import DemoRegister
+
+
+@dataclass(frozen=True)
+class DemoScale:
+    """How much the demo does.
+
+    Attributes:
+        objects: Number of objects.
+        extra_views: Studio views per object that are tested and never trained on.
+        field_views: Views per object in field scenes; rendered for trying out, not tested.
+        input_size: Side of the network's input in pixels; None for the backbone's own.
+        epochs: Passes over all weights; None for the recipe's own.
+        variants_above: What is exported above the lowest threshold; None for everything.
+        calibration_photos: Most training photos that weights are rounded on.
+        benchmark: How thoroughly bundles are measured.
+        notes: What is left out, a sentence each, for the report.
+    """
+
+    objects: int
+    extra_views: int
+    field_views: int
+    input_size: int | None
+    epochs: int | None
+    variants_above: tuple[str, ...] | None
+    calibration_photos: int
+    benchmark: BenchmarkOptions
+    notes: tuple[str, ...]
+
+
+QUICK = DemoScale(
+    objects=24,
+    extra_views=4,
+    field_views=1,
+    input_size=192,
+    epochs=6,
+    variants_above=("tflite-float32", "tflite-int8", "coreml-float16", "coreml-w8a8"),
+    calibration_photos=48,
+    benchmark=BenchmarkOptions(
+        latency_runs=20, warmup=5, threads=(1, 2), starts=1, speed_above=False, preprocessing=40
+    ),
+    notes=(
+        "This is the quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights "
+        "rounded on 48 photos. `artefact-id demo --full` leaves nothing out.",
+        "Above the lowest threshold only tflite-float32, tflite-int8, coreml-float16 and "
+        "coreml-w8a8 were exported and measured.",
+        "Speed and memory were measured at the lowest threshold only, in 20 timed runs: the "
+        "networks of the other thresholds differ in their last layer alone.",
+    ),
+)
+"""Minutes on a laptop."""
+
+FULL = DemoScale(
+    objects=36,
+    extra_views=6,
+    field_views=1,
+    input_size=None,
+    epochs=None,
+    variants_above=None,
+    calibration_photos=128,
+    benchmark=BenchmarkOptions(),
+    notes=(),
+)
+"""As a register of one's own is trained and measured."""
+
+
+_VARIANT_SECONDS = {
+    "tflite-float32": 8,
+    "tflite-float16": 1,
+    "tflite-int8-weights": 30,
+    "tflite-int8": 15,
+    "coreml-float32": 3,
+    "coreml-float16": 2,
+    "coreml-int8-weights": 2,
+    "coreml-palette6": 20,
+    "coreml-w8a8": 8,
+}
+"""Seconds of one processor that each export of the quick demo takes."""
+
+
+def stage_seconds(variants_above: tuple[str, ...] | None) -> dict[str, float]:
+    """Seconds of processor time of each stage of the quick demo; the full one's are as shared out.
+
+    Args:
+        variants_above: What is exported above the lowest threshold; None for everything.
+    """
+    seconds: dict[str, float] = {"rendering photos": 70}
+    for minimum, training in zip(THRESHOLDS, (30, 25, 20, 18), strict=True):
+        lowest = minimum == THRESHOLDS[0]
+        variants = tuple(_VARIANT_SECONDS) if lowest else variants_above or tuple(_VARIANT_SECONDS)
+        seconds[f"min{minimum}: training"] = training
+        for variant in variants:
+            seconds[f"min{minimum}: {variant}"] = _VARIANT_SECONDS[variant]
+        seconds[f"min{minimum}: Making golden vectors"] = 6
+        seconds[f"register min{minimum}: validation"] = 0.15 * len(variants)
+        seconds[f"register min{minimum}"] = 1.5 * len(variants)
+        seconds[f"register min{minimum}: speed"] = 80 if lowest else 0
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -20,78 +124,111 @@ class DemoOptions:
     """What can be chosen of the demo.
 
     Attributes:
-        objects: Number of objects.
+        full: Everything, as for a register of one's own, instead of the quick demo.
+        objects: Number of objects; None for the scale's own.
         seed: Of the objects, the photos, the split and the training.
-        extra_views: Studio views per object that are tested and never trained on.
-        field_views: Views per object in field scenes; rendered for trying out, not tested.
+        extra_views: Test views per object; None for the scale's own.
+        field_views: Field views per object; None for the scale's own.
         only_photos: Render and stop.
-        force: Replace a demo that is there; pictures already rendered are kept.
+        force: Replace a finished demo; pictures already rendered are kept, and a demo of the same
+            options that was broken off goes on.
     """
 
-    objects: int = 36
+    full: bool = False
+    objects: int | None = None
     seed: int = 2667
-    extra_views: int = 6
-    field_views: int = 1
+    extra_views: int | None = None
+    field_views: int | None = None
     only_photos: bool = False
     force: bool = False
 
 
-def run_demo(out: Path, options: DemoOptions, terminal: Terminal) -> None:
-    """Renders the register, sweeps the four thresholds and prints the parity table.
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made.
+
+    Attributes:
+        results: What was measured; None if only photos were asked for.
+        report: Folder of the report.
+        bundle: The bundle of the lowest threshold.
+        photo: A photo to try it with, which no training saw.
+    """
+
+    results: Results | None
+    report: Path
+    bundle: Path
+    photo: Path
+
+
+def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None) -> DemoResult:
+    """Renders the register and sweeps the four thresholds, two side by side.
+
+    Called again after it was broken off, it keeps what is finished.
 
     Args:
         out: Folder of the demo: `photos` and `sweep` in it.
         options: What was chosen.
-        terminal: Where progress and the result go.
+        callbacks: Where progress goes.
 
     Raises:
         InputError: `out` is there already, or an option is out of range.
+        KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
-    from benchmarks.pipeline.sweep import SweepOptions, run_sweep
-    from train.training_plan import TrainOptions
-
-    finished = out / "sweep" / "report"
-    if not (out / "photos" / "demo.json").is_file() or finished.exists():
+    callbacks = callbacks or Callbacks()
+    scale = FULL if options.full else QUICK
+    report = out / "sweep" / "report"
+    if not (out / "photos" / "demo.json").is_file() or report.exists():
         check_output(out, force=options.force, what="demo")
-    register = _render(out / "photos", options, terminal)
-    terminal.say(f"{register.objects} objects, {register.photos} photos: {register.register}")
+    if not options.only_photos:
+        callbacks = estimated(callbacks, stage_seconds(scale.variants_above))
+    register = _render(out / "photos", scale, options, callbacks)
+    callbacks.say(f"{register.objects} objects, {register.photos} photos: {register.register}")
+    photo = min((register.field or register.extra or register.register).rglob("*.jpg"))
+    bundle = out / "sweep" / "min3" / "bundle"
     if options.only_photos:
-        return
-    results = run_sweep(
-        register.register,
-        out / "sweep",
-        SweepOptions(
-            train=TrainOptions(seed=options.seed, hold_out_test=register.extra is None),
-            test_photos=register.extra,
-            force=options.force,
+        return DemoResult(None, report, bundle, photo)
+    chosen = SweepOptions(
+        train=TrainOptions(
+            seed=options.seed,
+            hold_out_test=register.extra is None,
+            input_size=scale.input_size,
+            epochs=scale.epochs,
         ),
-        terminal,
+        benchmark=replace(scale.benchmark, notes=scale.notes),
+        test_photos=register.extra,
+        variants_above=scale.variants_above,
+        calibration_photos=scale.calibration_photos,
+        processes=min(2, available_processors()),
     )
-    terminal.results(results, out / "sweep" / "report")
-    photo = next(iter(sorted((register.field or register.register).rglob("*.jpg"))))
-    terminal.say(f"Try: artefact-id identify {out / 'sweep' / 'min3' / 'bundle'} {photo}")
+    sweep = out / "sweep"
+    force = options.force and not can_go_on(register.register, sweep, chosen)
+    results = run_sweep(register.register, sweep, replace(chosen, force=force), callbacks)
+    return DemoResult(results, report, bundle, photo)
 
 
-def _render(folder: Path, options: DemoOptions, terminal: Terminal) -> DemoRegister:
+def _render(
+    folder: Path, scale: DemoScale, options: DemoOptions, callbacks: Callbacks
+) -> DemoRegister:
     from train.demo import DemoError, DemoSpec, generate_demo_register
 
+    def chosen(name: str) -> int:
+        value = getattr(options, name)
+        return int(getattr(scale, name) if value is None else value)
+
+    progress = callbacks.steps("rendering photos")
     try:
         spec = DemoSpec(
-            objects=options.objects,
+            objects=chosen("objects"),
             seed=options.seed,
-            extra_views=options.extra_views,
-            field_views=options.field_views,
+            extra_views=chosen("extra_views"),
+            field_views=chosen("field_views"),
         )
         try:
-            return generate_demo_register(
-                folder, spec, progress=terminal.progress("rendering photos")
-            )
+            return generate_demo_register(folder, spec, progress=progress)
         except DemoError:
             if not options.force:
                 raise
             shutil.rmtree(folder)  # of another specification, and --force was given
-            return generate_demo_register(
-                folder, spec, progress=terminal.progress("rendering photos")
-            )
+            return generate_demo_register(folder, spec, progress=progress)
     except DemoError as error:
         raise InputError(str(error)) from None

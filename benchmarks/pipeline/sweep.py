@@ -6,9 +6,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
+from benchmarks.pipeline.callbacks import Callbacks, Say
+from benchmarks.pipeline.worker_processes import Job, run_jobs
+from benchmarks.results.schema import Results
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
@@ -17,11 +20,7 @@ from train.inspection import THRESHOLDS
 from train.recipes import Recipe, recipe_named
 from train.run import Run, RunMetrics, read_run
 from train.trainer import train_run
-from train.training_plan import TrainingPlan, TrainOptions, plan_run
-
-if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
-    from benchmarks.results.schema import Results
+from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,11 @@ class SweepOptions:
         thresholds: The threshold data sets.
         test_photos: Further photos of the same objects; None to test on held-out ones.
         variants: Names of the variants to export; None for all.
+        variants_above: Names of those that are exported above the lowest threshold, too; None for
+            the same.
+        calibration_photos: Most training photos that weights and activation ranges are rounded on.
         references: Further runs, measured in torch only: pairs of threshold and recipe.
+        processes: How many thresholds are trained and exported side by side.
         force: Replace a finished sweep.
     """
 
@@ -43,7 +46,10 @@ class SweepOptions:
     thresholds: tuple[int, ...] = THRESHOLDS
     test_photos: Path | None = None
     variants: tuple[str, ...] | None = None
+    variants_above: tuple[str, ...] | None = None
+    calibration_photos: int = 128
     references: tuple[tuple[int, str], ...] = ()
+    processes: int = 1
     force: bool = False
 
 
@@ -53,7 +59,12 @@ class SweepMark(Document):
     settings_sha256: str
 
 
-def run_sweep(photos: Path, out: Path, options: SweepOptions, terminal: Terminal) -> Results:
+def run_sweep(
+    photos: Path,
+    out: Path,
+    options: SweepOptions,
+    callbacks: Callbacks | None = None,
+) -> Results:
     """Trains, exports and benchmarks one model per threshold.
 
     Writes `out/min3/run`, `out/min3/bundle` and so on, and `out/report`. Called again with the
@@ -63,56 +74,84 @@ def run_sweep(photos: Path, out: Path, options: SweepOptions, terminal: Terminal
         photos: The register.
         out: Folder of the sweep.
         options: What was chosen.
-        terminal: Where progress goes.
+        callbacks: Where progress goes.
 
     Raises:
         InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
+        KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
+    callbacks = callbacks or Callbacks()
     _claim(out, photos, options)
     prepared = replace(
         options.train,
         cache=options.train.cache or out / "prepared",
         # Every recipe that is compared sees the same photos, whatever its own way of dividing.
         split=options.train.split or recipe_named(options.train.recipe).split,
+        force=True,
     )
-    bundles: list[Path] = []
-    references: list[Run] = []
-    for minimum in options.thresholds:
-        folder = out / f"min{minimum}"
-        chosen = replace(prepared, min_photos=minimum, force=True)
-        run = _run(photos, folder / "run", chosen, terminal)
-        bundles.append(folder / "bundle")
-        export_run(run, photos, folder / "bundle", options.variants, terminal)
-        for threshold, recipe in options.references:
-            if threshold == minimum:
-                other = replace(chosen, recipe=recipe, head=None, epochs=None)
-                references.append(_run(photos, folder / recipe, other, terminal))
+    chosen = replace(options, train=prepared)
+    if options.processes > 1:  # photos are decoded, and thresholds without objects refused, once
+        for minimum in options.thresholds:
+            reporter = callbacks.reporter(f"min{minimum}")
+            plan_run(photos, replace(prepared, min_photos=minimum), reporter)
+    jobs = [Job(train_and_export, (photos, out, minimum, chosen)) for minimum in options.thresholds]
+    run_jobs(jobs, callbacks, processes=options.processes)
     return benchmark_bundles(
-        bundles,
+        [out / f"min{minimum}" / "bundle" for minimum in options.thresholds],
         photos,
         out / "report",
         test_photos=options.test_photos,
         layout=options.train.layout,
         options=replace(options.benchmark, force=True),
-        terminal=terminal,
-        references=references,
+        progress=callbacks.progress,
+        references=[
+            read_run(out / f"min{minimum}" / recipe)
+            for minimum in options.thresholds
+            for threshold, recipe in options.references
+            if threshold == minimum
+        ],
     )
 
 
-def _run(photos: Path, folder: Path, options: TrainOptions, terminal: Terminal) -> Run:
+def train_and_export(
+    photos: Path, out: Path, minimum: int, options: SweepOptions, callbacks: Callbacks
+) -> None:
+    """Makes the run, the bundle and the runs to compare with of one threshold.
+
+    Args:
+        photos: The register.
+        out: Folder of the sweep.
+        minimum: Least number of photos of an object.
+        options: Of the sweep; their training options have the cache and the split.
+        callbacks: Where progress goes.
+    """
+    folder = out / f"min{minimum}"
+    chosen = replace(options.train, min_photos=minimum)
+    run = _run(photos, folder / "run", chosen, callbacks)
+    above = minimum > min(options.thresholds) and options.variants_above is not None
+    export_run(
+        run,
+        photos,
+        folder / "bundle",
+        options.variants_above if above else options.variants,
+        callbacks.say,
+        calibration_photos=options.calibration_photos,
+    )
+    for threshold, recipe in options.references:
+        if threshold == minimum:
+            other = replace(chosen, recipe=recipe, head=None, epochs=None)
+            _run(photos, folder / recipe, other, callbacks)
+
+
+def _run(photos: Path, folder: Path, options: TrainOptions, callbacks: Callbacks) -> Run:
     name = f"{folder.parent.name}{'' if folder.name == 'run' else ' ' + folder.name}"
-    plan = plan_run(photos, options, terminal.reporter(f"{name}: "))
-    return trained_run(photos, folder, options, plan, terminal, name=name)
+    reporter = callbacks.reporter(name)
+    plan = plan_run(photos, options, reporter)
+    return trained_run(photos, folder, options, plan, reporter)
 
 
 def trained_run(
-    photos: Path,
-    folder: Path,
-    options: TrainOptions,
-    plan: TrainingPlan,
-    terminal: Terminal,
-    *,
-    name: str,
+    photos: Path, folder: Path, options: TrainOptions, plan: TrainingPlan, reporter: Reporter
 ) -> Run:
     """The run at `folder` if it is the one that would be trained, else a newly trained one.
 
@@ -121,24 +160,23 @@ def trained_run(
         folder: Where the run belongs.
         options: How it is trained.
         plan: `plan_run` of these photos and options.
-        terminal: Where progress goes.
-        name: What to call the run there.
+        reporter: Where progress goes.
     """
-    found = _finished_run(folder)
-    if found is not None and (
-        found.info.photo_list_sha256 == plan.split.sha256
-        and _with_defaults(found.info.recipe_settings) == plan.recipe.settings()
-        and found.info.backbone == options.backbone
-        and found.info.head == (options.head or plan.recipe.head)
-        and found.info.seed == options.seed
-        and found.info.preprocessing == plan.contract
+    run = _finished_run(folder)
+    if run is not None and (
+        run.info.photo_list_sha256 == plan.split.sha256
+        and _with_defaults(run.info.recipe_settings) == plan.recipe.settings()
+        and run.info.backbone == options.backbone
+        and run.info.head == (options.head or plan.recipe.head)
+        and run.info.seed == options.seed
+        and run.info.preprocessing == plan.contract
     ):
-        terminal.say(f"{name}: trained before, kept")
-        return found
-    run = train_run(photos, folder, options, terminal.reporter(f"{name}: "), plan=plan)
+        reporter.said("trained before, kept")
+        return run
+    run = train_run(photos, folder, options, reporter, plan=plan)
     metrics = RunMetrics.read(run.folder / "metrics.json")
     reached = "" if metrics.val_top1 is None else f", validation top-1 {metrics.val_top1:.1%}"
-    terminal.say(f"{name}: trained in {metrics.seconds:.0f} s{reached}")
+    reporter.said(f"trained in {metrics.seconds:.0f} s{reached}")
     return run
 
 
@@ -156,7 +194,13 @@ def _finished_run(folder: Path) -> Run | None:
 
 
 def export_run(
-    run: Run, photos: Path, folder: Path, variants: tuple[str, ...] | None, terminal: Terminal
+    run: Run,
+    photos: Path,
+    folder: Path,
+    variants: tuple[str, ...] | None,
+    say: Say,
+    *,
+    calibration_photos: int = 128,
 ) -> None:
     """Exports a run, unless the bundle of just this run is already there.
 
@@ -165,7 +209,8 @@ def export_run(
         photos: The register, for calibration.
         folder: The bundle's folder.
         variants: Names of the variants; None for all.
-        terminal: Where progress goes.
+        say: Called with a line for the person who waits.
+        calibration_photos: Most training photos that are used to round weights.
     """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle
@@ -173,18 +218,22 @@ def export_run(
     try:
         bundle = read_bundle(folder)
         if bundle.info.source.model_sha256 == run.info.model_sha256:
-            terminal.say(f"{folder.parent.name}: exported before, kept")
+            say(f"{folder.parent.name}: exported before, kept")
             return
     except ArtefactError:
         pass  # not there, or not whole: export it
-    name = f"{run.info.register_name} min{run.info.min_photos}"
     export_bundle(
         run,
         folder,
-        options=ExportOptions(variants=variants or VARIANTS, name=name, force=True),
+        options=ExportOptions(
+            variants=variants or VARIANTS,
+            name=f"{run.info.register_name} min{run.info.min_photos}",
+            calibration_photos=calibration_photos,
+            force=True,
+        ),
         photos=photos.parent if photos.is_file() else photos,
         golden=golden_plan(),
-        progress=lambda text: terminal.say(f"{folder.parent.name}: {text}"),
+        progress=lambda text: say(f"{folder.parent.name}: {text}"),
     )
 
 
@@ -210,9 +259,20 @@ def _claim(out: Path, photos: Path, options: SweepOptions) -> None:
     write_json(mark, SweepMark(settings_sha256=settings).model_dump())
 
 
+def can_go_on(photos: Path, out: Path, options: SweepOptions) -> bool:
+    """Whether `out` holds a sweep of these photos and options that was broken off."""
+    mark = out / "sweep.json"
+    return (
+        mark.is_file()
+        and SweepMark.read(mark).settings_sha256 == _settings_hash(photos, options)
+        and not (out / "report").exists()
+    )
+
+
 def _settings_hash(photos: Path, options: SweepOptions) -> str:
     values: dict[str, Any] = asdict(options)
     values.pop("force")
+    values.pop("processes")
     values["benchmark"].pop("gates")  # what is asked of the results changes none of them
     values["photos"] = photos.resolve()
     return sha256_bytes(repr(sorted(values.items())).encode("utf-8"))

@@ -1,1 +1,1 @@
-"""TODO benchmarks/preprocessing."""
+"""How phones and browsers resample a photo, imitated."""

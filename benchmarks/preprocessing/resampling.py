@@ -13,12 +13,16 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.preprocessing import resampling_kernels
-from benchmarks.preprocessing.input_pipeline import InputPipeline, Picture
 from benchmarks.preprocessing.resampling_kernels import Bytes
+from mobile_assets.input_pipeline import (
+    BLACK,
+    InputPipeline,
+    Picture,
+    centred,
+    letterboxed,
+    rounded,
+)
 from mobile_assets.preprocessing import Preprocessing
-
-BLACK, GREY = (0, 0, 0), (128, 128, 128)
-"""What the rest of a letterboxed input is filled with."""
 
 _IN_JPEG = (8, 4, 2)
 """Divisors of the size at which libjpeg itself can decode."""
@@ -38,7 +42,7 @@ def mediapipe_cpu(photo: Picture, contract: Preprocessing) -> Bytes:
         np.rint(resampling_kernels.corners(source, target) * 32) / 32
         for source, target in ((photo.width, contract.width), (photo.height, contract.height))
     )
-    return resampling_kernels.rounded(resampling_kernels.sample(pixels, x, y))
+    return rounded(resampling_kernels.sample(pixels, x, y))
 
 
 def bilinear(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -50,9 +54,7 @@ def bilinear(photo: Picture, contract: Preprocessing) -> Bytes:
     torchvision's `resize(…, antialias=False)`. Held against Skia m144: 0.002, 1 at most. A GPU
     rounds later and in its own way, which is not imitated.
     """
-    return resampling_kernels.rounded(
-        resampling_kernels.bilinear(np.asarray(photo), contract.height, contract.width)
-    )
+    return rounded(resampling_kernels.bilinear(np.asarray(photo), contract.height, contract.width))
 
 
 def nearest(photo: Picture, contract: Preprocessing) -> Bytes:
@@ -194,32 +196,8 @@ def antialiased(photo: Picture, contract: Preprocessing) -> Bytes:
     made = torch.nn.functional.interpolate(
         pixels, (contract.height, contract.width), mode="bilinear", antialias=True
     )
-    found: Bytes = made[0].permute(1, 2, 0).contiguous().numpy()
-    return found
-
-
-def centred(photo: Picture, contract: Preprocessing) -> tuple[float, float, float, float]:
-    """The largest centred box of the input's shape: left, top, right, bottom."""
-    scale = min(photo.width / contract.width, photo.height / contract.height)
-    width, height = contract.width * scale, contract.height * scale
-    left, top = (photo.width - width) / 2, (photo.height - height) / 2
-    return left, top, left + width, top + height
-
-
-def letterboxed(
-    photo: Picture,
-    contract: Preprocessing,
-    *,
-    fill: tuple[int, int, int],
-    filtered: Image.Resampling = Image.Resampling.BILINEAR,
-) -> Bytes:
-    """The whole photo in its own shape, centred, the rest of one colour."""
-    scale = min(contract.width / photo.width, contract.height / photo.height)
-    width, height = (max(1, round(side * scale)) for side in photo.size)
-    made = Image.new("RGB", (contract.width, contract.height), fill)
-    place = ((contract.width - width) // 2, (contract.height - height) // 2)
-    made.paste(photo.resize((width, height), filtered), place)
-    return np.asarray(made)
+    resized: Bytes = made[0].permute(1, 2, 0).contiguous().numpy()
+    return resized
 
 
 def _lanczos(

@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mobile_assets.input_pipeline import rounded
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Places = NDArray[np.floating]
@@ -29,11 +31,6 @@ def corners(source: int, target: int) -> Places:
     return np.arange(target) * (source / target)
 
 
-def rounded(values: Floats) -> Bytes:
-    """To the nearest byte, halves upwards."""
-    return np.asarray(np.floor(values + 0.5).clip(0, 255), dtype=np.uint8)
-
-
 def sample(pixels: Bytes, x: Places, y: Places) -> Floats:
     """Bilinear interpolation of the nearest four pixels, the edge going on for ever.
 
@@ -46,13 +43,13 @@ def sample(pixels: Bytes, x: Places, y: Places) -> Floats:
         `[rows, columns, 3]` float32, 0–255.
     """
     height, width = pixels.shape[:2]
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    across = (x - left).astype(np.float32)[None, :, None]
+    near, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    across = (x - near).astype(np.float32)[None, :, None]
     down = (y - top).astype(np.float32)[:, None, None]
 
     def row(offset: int) -> Floats:
         rows = (top + offset).clip(0, height - 1)
-        one, two = (pixels[np.ix_(rows, (left + n).clip(0, width - 1))] for n in (0, 1))
+        one, two = (pixels[np.ix_(rows, (near + n).clip(0, width - 1))] for n in (0, 1))
         mixed: Floats = one + (two.astype(np.float32) - one) * across
         return mixed
 

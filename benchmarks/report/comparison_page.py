@@ -166,11 +166,11 @@ def against_table(against: ResultsComparison) -> Table:
         table.add_column(_SHORT.get(title, title), justify="right", no_wrap=True)
     rows = against.rows
     for row, following in zip(rows, [*rows[1:], None], strict=True):
-        found = [_cell(row, title) for title in COLUMNS]
+        judged = [_cell(row, title) for title in COLUMNS]
         table.add_row(
             str(row.subject.min_photos),
             _name(row),
-            *(Text(text, style=_TONES[verdict] if verdict else "dim") for text, verdict in found),
+            *(Text(text, style=_TONES[verdict] if verdict else "dim") for text, verdict in judged),
             end_section=following is None or following.subject.min_photos != row.subject.min_photos,
         )
     return table
@@ -186,10 +186,10 @@ def against_markdown(against: ResultsComparison) -> str:
     """The comparison as a Markdown document: what moved first, then everything."""
     lines = ["# Against earlier results", "", summary(against), ""]
     for verdict in ("worse", "better"):
-        found = notable(against, verdict)
-        if found:
+        changes = notable(against, verdict)
+        if changes:
             lines += [f"## {verdict.capitalize()}", ""]
-            lines += [f"- {sentence(row, change)}" for row, change in found] + [""]
+            lines += [f"- {sentence(row, change)}" for row, change in changes] + [""]
     lines += ["## All", ""]
     titles = ("min. photos", "variant", "runtime", *COLUMNS, "latency, not judged")
     lines.append("| " + " | ".join(titles) + " |")

@@ -1,8 +1,8 @@
-"""TODO benchmarks/report/formatting.py."""
+"""How numbers are written everywhere: shares, points, bytes, times, intervals."""
 
 from __future__ import annotations
 
-from benchmarks.results.schema import Bounds, Row
+from benchmarks.results.schema import Bounds, Placement, Row
 
 MISSING = "–"
 
@@ -77,3 +77,9 @@ def interval_cell(row: Row) -> str:
         return MISSING
     low, high = row.top1_ci95
     return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def operations_left(placement: Placement) -> str:
+    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
+    kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
+    return ", ".join(kinds) or "none"

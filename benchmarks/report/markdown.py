@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.formatting import (
-    MISSING,
-    interval_cell,
-    interval_words,
-    megabytes,
-    milliseconds,
-    percent,
-    signless,
-)
+from benchmarks.report.formatting import percent
+from benchmarks.report.html import latency_memory, sections, summary_tables
+from benchmarks.report.html.table import Cell, Column, Table, TableRow
 from benchmarks.report.html.verdict import one_per_variant
+from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
-from benchmarks.report.runtime_names import runtime_name, runtime_sentences
+from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
-from benchmarks.results.schema import (
-    REFERENCE_VARIANT,
-    FlippedAnswer,
-    GateOutcome,
-    Latency,
-    PreprocessingCost,
-    Results,
-    Row,
-)
+from benchmarks.results.schema import Bounds, FlippedAnswer, Results, Row
 
 MOST_FLIPPED = 50
 """Of more changed answers only so many are listed; `flipped.csv` has all."""
-
-Cells = Sequence[str]
 
 
 def markdown_report(results: Results) -> str:
@@ -41,219 +26,129 @@ def markdown_report(results: Results) -> str:
     pace = pace_sentence(rows)
     if pace:
         parts.append(pace)
-    sentences = runtime_sentences(rows)
-    if sentences:
-        parts.append("\n".join(f"- {sentence}" for sentence in sentences))
-    for title, columns, lines in _tables(results, rows):
-        cells = list(lines)
-        if cells:
-            parts.append(_table(title, columns, cells))
+    words = [f"- {name}: {description}" for name, description in runtime_descriptions(rows)]
+    words += [f"- Memory: read as {metric}." for metric in latency_memory.memory_metrics(rows)]
+    if words:
+        parts.append("\n".join(words))
+    left_out = omissions(results)
+    if left_out:
+        bullets = [f"- {what}: {words}" for what, words in left_out]
+        parts.append("\n".join(["## What was left out", "", *bullets]))
+    for title, table in _tables(results, rows):
+        if table is not None and table.rows:
+            parts.append(_section(title, table))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(title: str, columns: Cells, lines: Sequence[Cells]) -> str:
-    text = [f"## {title}", "", _line(columns), "|" + " --- |" * len(columns)]
-    return "\n".join([*text, *(_line(cells) for cells in lines)])
+def _section(title: str, table: Table) -> str:
+    """A table under its heading, without its charts."""
+    columns = [i for i, column in enumerate(table.columns[1:]) if column.kind != "chart"]
+    titles = [table.columns[0].title, *(table.columns[i + 1].title for i in columns)]
+    lines = [
+        [_text(Cell(row.name, row.notes)), *(_text(row.cells[i]) for i in columns)]
+        for row in table.rows
+    ]
+    text = [f"## {title}", "", _line(titles), "|" + " --- |" * len(titles)]
+    return "\n".join([*text, *map(_line, lines)])
 
 
-def _line(cells: Cells) -> str:
+def _text(cell: Cell) -> str:
+    """A cell with its notes in brackets; bold where it needs attention."""
+    text = f"**{cell.text}**" if cell.tone == "attention" else cell.text
+    return f"{text} ({', '.join(cell.notes)})" if cell.notes else text
+
+
+def _line(cells: Sequence[str]) -> str:
     """A line of a table; a bar in words from outside would end its cell."""
-    kept = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return "| " + " | ".join(kept) + " |"
+    escaped = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+    return "| " + " | ".join(escaped) + " |"
 
 
-def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Cells, Iterator[Cells]]]:
-    key = ("min. photos", "variant", "runtime")
-    yield (
-        "Gates",
-        (*key, "requirement", "measured", "holds"),
-        (
-            (*_key(one), one.requirement, one.measured, "yes" if one.passed else "**no**")
-            for one in sorted(results.gates, key=lambda one: one.passed)
-        ),
-    )
-    yield (
-        "How near to full precision",
-        (*key, "lost", "won", "drift, mean", "drift, 99 %", "largest", "precision", "recall", "F1"),
-        ((*_key(row), *_fidelity(row)) for row in rows if row.status == "measured"),
-    )
-    yield (
-        "Calibration",
-        (*key, "calibration error", "with temperature", "temperature", "validation photos"),
-        ((*_key(row), *_calibration(row)) for row in rows if row.calibration),
-    )
-    yield (
-        "Latency",
-        (*key, "threads", "median", "90 %", "99 %", "runs"),
-        (
-            (*_key(row), str(one.threads), *_quantiles(one), str(one.runs))
-            for row in rows
-            for one in (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
-        ),
-    )
-    yield (
-        "From photo to answer",
-        (*key, "× float32", "end to end", "from 12 MP", "first answer", "other work"),
-        ((*_key(row), *_times(row)) for row in rows if row.latency_ms),
-    )
-    yield (
-        "Memory",
-        (*key, "runtime", "model", "of it private", "peak", "read as"),
-        ((*_key(row), *_memory(row)) for row in rows if row.memory),
-    )
-    yield (
-        "Placement",
-        (*key, "library", "operations", "pieces", "left"),
-        ((*_key(row), *_placement(row)) for row in rows if row.placement),
-    )
-    yield from _breakdowns(results, rows, key)
-
-
-def _breakdowns(
-    results: Results, rows: Sequence[Row], key: Cells
-) -> Iterator[tuple[str, Cells, Iterator[Cells]]]:
+def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:
     once = one_per_variant(rows)
-    yield (
-        "By collection",
-        (*key, "collection", "photos", "top-1", "95 % CI"),
-        (
-            (*_key(row), one.collection, str(one.photos), percent(one.top1), _shares(one.top1_ci95))
-            for row in once
-            for one in row.by_collection
-        ),
+    gates = sorted(results.gates, key=lambda gate: gate.passed)
+    yield "Gates", sections.gates_table(gates, "Gates")
+    yield "How near to full precision", summary_tables.fidelity_table(rows)
+    yield "Calibration", summary_tables.calibration_table(rows)
+    yield "Latency", latency_memory.threads_table(rows)
+    yield "From photo to answer", latency_memory.speed_table(rows)
+    yield "Memory", latency_memory.memory_table(rows)
+    yield "Placement", latency_memory.placement_table(rows)
+    yield "By collection", _by_collection(once)
+    yield "By photos per object", _by_photos(once)
+    for costs in sections.costs_of(results):
+        for title, table in costs.charts:
+            yield f"{title}: {costs.target}", table
+        yield f"What the input costs: {costs.target}", costs.details
+    yield "The paper beside us", sections.paper_table(paper_comparisons(results))
+    count = len(results.flipped)
+    of_all = f" ({MOST_FLIPPED} of {count:,}; all in flipped.csv)" if count > MOST_FLIPPED else ""
+    yield f"Changed answers{of_all}", _changed_answers(results.flipped[:MOST_FLIPPED])
+
+
+def _by_collection(rows: Sequence[Row]) -> Table:
+    return _breakdown(
+        "Collection",
+        [
+            (row, b.collection, b.photos, b.top1, b.top1_ci95)
+            for row in rows
+            for b in row.by_collection
+        ],
     )
-    yield (
-        "By photos per object",
-        (*key, "photos of the object", "photos", "top-1", "95 % CI"),
-        (
-            (
-                *_key(row),
-                str(one.photos_per_object),
-                str(one.photos),
-                percent(one.top1),
-                _shares(one.top1_ci95),
-            )
-            for row in once
-            for one in row.by_photos
-        ),
+
+
+def _by_photos(rows: Sequence[Row]) -> Table:
+    return _breakdown(
+        "Photos of the object",
+        [
+            (row, str(b.photos_per_object), b.photos, b.top1, b.top1_ci95)
+            for row in rows
+            for b in row.by_photos
+        ],
     )
-    yield (
-        "What the input costs",
-        (*key, "kind", "way", "points lost", "95 % CI", "top-1", "agreement", "what is done"),
-        (
-            (
-                *(str(one.min_photos), one.variant, runtime_name(one.runtime)),
-                *("a phone's way" if one.family == "resampling" else "a mistake", one.name),
-                *(MISSING if one.drop_points is None else signless(one.drop_points),),
-                *(interval_words(one.drop_ci95), percent(one.top1), percent(one.agreement)),
-                one.what,
-            )
-            for one in sorted(
-                results.preprocessing,
-                key=lambda one: (
-                    one.min_photos,
-                    one.family != "resampling",
-                    -(one.drop_points or 0),
+
+
+def _breakdown(title: str, parts: Sequence[tuple[Row, str, int, float, Bounds]]) -> Table:
+    """Top-1 on some of each row's photos."""
+    return Table(
+        title,
+        tuple(map(Column, ("Variant", "Photos", title, "Test photos", "Top-1"))),
+        tuple(
+            TableRow(
+                row.variant,
+                (
+                    Cell(f"≥ {row.min_photos}"),
+                    Cell(name),
+                    Cell(str(photos)),
+                    Cell(percent(top1), (f"{100 * low:.1f}–{100 * high:.1f}",)),
                 ),
             )
+            for row, name, photos, top1, (low, high) in parts
         ),
     )
-    yield (
-        "The paper beside us",
-        ("min. photos", "paper", "top-1", "here", "top-1", "95 % CI", "what differs"),
-        (
-            (
-                *(str(one.row.min_photos), one.paper.model, percent(one.paper.top1)),
-                *(one.row.backbone, percent(one.row.top1), interval_cell(one.row)),
-                "; ".join(one.differs) or "nothing",
+
+
+def _changed_answers(flips: Sequence[FlippedAnswer]) -> Table:
+    titles = ("Variant", "Photos", "Photo", "Object", "Full precision", "Variant's answer")
+    return Table(
+        "Changed answers",
+        tuple(map(Column, titles)),
+        tuple(
+            TableRow(
+                flip.variant,
+                (
+                    Cell(f"≥ {flip.min_photos}"),
+                    Cell(flip.path),
+                    Cell(flip.object_id),
+                    _answer(flip.reference),
+                    _answer(flip.answer),
+                ),
+                notes=(runtime_name(flip.runtime, flip.unit),),
             )
-            for one in paper_comparisons(results)
-            if one.row.variant == REFERENCE_VARIANT
-        ),
-    )
-    yield (
-        f"Changed answers{_of_all(len(results.flipped))}",
-        (*key, "photo", "object", "full precision", "variant's answer"),
-        (
-            (*_key(one), one.path, one.object_id, _answer(one.reference), _answer(one.answer))
-            for one in results.flipped[:MOST_FLIPPED]
+            for flip in flips
         ),
     )
 
 
-def _key(one: Row | GateOutcome | FlippedAnswer) -> Cells:
-    return str(one.min_photos), one.variant, runtime_name(one.runtime, one.unit)
-
-
-def _cost_order(one: PreprocessingCost) -> tuple[int, bool, float]:
-    return one.min_photos, one.family != "resampling", -(one.drop_points or 0.0)
-
-
-def _of_all(count: int) -> str:
-    return f" ({MOST_FLIPPED} of {count:,}; all in flipped.csv)" if count > MOST_FLIPPED else ""
-
-
-def _answer(answer: tuple[str, float] | None) -> str:
-    return "no number" if answer is None else f"{answer[0]} ({percent(answer[1])})"
-
-
-def _shares(bounds: tuple[float, float]) -> str:
-    return f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
-
-
-def _fidelity(row: Row) -> Cells:
-    drift = row.drift
-    return (
-        MISSING if row.right_to_wrong is None else str(row.right_to_wrong),
-        MISSING if row.wrong_to_right is None else str(row.wrong_to_right),
-        *(
-            (f"{drift.mean:.2g}", f"{drift.p99:.2g}", f"{drift.max:.2g}")
-            if drift
-            else (MISSING, MISSING, MISSING)
-        ),
-        percent(row.precision),
-        percent(row.recall),
-        percent(row.f1),
-    )
-
-
-def _calibration(row: Row) -> Cells:
-    found = row.calibration
-    assert found is not None  # the table has rows with one only
-    temperature = MISSING if found.temperature is None else f"{found.temperature:.2f}"
-    after = percent(found.error_with_temperature)
-    return percent(found.error), after, temperature, str(found.validation_photos)
-
-
-def _quantiles(one: Latency) -> Cells:
-    return milliseconds(one.p50), milliseconds(one.p90), milliseconds(one.p99)
-
-
-def _times(row: Row) -> Cells:
-    ratio = row.latency_ratio
-    return (
-        MISSING if ratio is None else f"{ratio.median:.2f} ({ratio.p10:.2f}–{ratio.p90:.2f})",
-        milliseconds(row.end_to_end_ms),
-        milliseconds(row.end_to_end_12mp_ms),
-        milliseconds(row.cold_load_ms),
-        percent(row.busy_share),
-    )
-
-
-def _memory(row: Row) -> Cells:
-    memory = row.memory
-    assert memory is not None  # the table has rows with it only
-    numbers = (memory.runtime_resident, memory.model_resident, memory.model_private)
-    return (*map(megabytes, numbers), megabytes(memory.peak_resident), memory.metric)
-
-
-def _placement(row: Row) -> Cells:
-    placed = row.placement
-    assert placed is not None  # the table has rows with it only
-    left = ", ".join(f"{kind} × {count}" for kind, count in sorted(placed.left.items()))
-    return (
-        placed.delegate,
-        f"{placed.taken} of {placed.total}",
-        str(placed.partitions),
-        left or "none",
-    )
+def _answer(answer: tuple[str, float] | None) -> Cell:
+    return Cell("no number") if answer is None else Cell(answer[0], (percent(answer[1]),))

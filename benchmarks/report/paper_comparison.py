@@ -52,22 +52,21 @@ def paper_comparisons(results: Results) -> tuple[PaperComparison, ...]:
 def _nearest(row: Row) -> Table3Row | None:
     backbone = row.backbone.split(".")[0].replace("_lite", "_b")
     names = [model.name for model in PAPER_MODELS if model.backbone == backbone]
-    return next(
-        (one for one in table3() if one.model in names and one.min_photos == row.min_photos), None
-    )
+    same_threshold = (theirs for theirs in table3() if theirs.min_photos == row.min_photos)
+    return next((theirs for theirs in same_threshold if theirs.model in names), None)
 
 
 def _differs(row: Row, paper: Table3Row) -> tuple[str, ...]:
-    found: list[str] = []
+    differences: list[str] = []
     if row.objects != OBJECTS[row.min_photos]:
-        found.append(
+        differences.append(
             f"another register: {row.register_name} with {row.objects:,} objects, "
             f"the paper's has {OBJECTS[row.min_photos]:,}"
         )
     if "lite" in row.backbone:
-        found.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
+        differences.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
     if row.recipe != PAPER.name:
-        found.append(f"another recipe: {row.recipe or 'unknown'}")
+        differences.append(f"another recipe: {row.recipe or 'unknown'}")
     if row.variant != REFERENCE_VARIANT:
-        found.append("an exported variant: the paper measured full precision only")
-    return tuple(found)
+        differences.append("an exported variant: the paper measured full precision only")
+    return tuple(differences)

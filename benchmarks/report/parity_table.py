@@ -1,4 +1,4 @@
-"""Tables of results for the terminal and in Markdown, and how numbers are written everywhere."""
+"""The table of all results for the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -81,24 +81,22 @@ def named_runtimes(results: Results) -> dict[str, str]:
     if not several_runtimes(results.rows):
         return {}
     return {
-        _where(row): short_runtime(row.runtime, row.unit)
+        _target(row): short_runtime(row.runtime, row.unit)
         for row in results.rows
         if row.status == "measured" and row.runtime != REFERENCE_RUNTIME
     }
 
 
-def _where(row: Row) -> str:
+def _target(row: Row) -> str:
     return f"{row.variant}/{row.runtime}/{row.unit}"
 
 
 def footnotes(results: Results) -> list[str]:
-    """What the asterisks mean: each marked variant with its note, said once."""
-    notes: dict[str, list[str]] = {}
+    """What the asterisks mean: each note once, with the variants that it is about."""
+    notes: dict[str, dict[str, None]] = {}
     for row in results.rows:
         if row.status != "measured":
-            notes.setdefault(row.note or row.status, [])
-            if row.variant not in notes[row.note or row.status]:
-                notes[row.note or row.status].append(row.variant)
+            notes.setdefault(row.note or row.status, {})[row.variant] = None
     return [f"* {', '.join(names)}: {note}" for note, names in notes.items()]
 
 
@@ -120,19 +118,19 @@ def results_table(results: Results) -> Table:
         padding=(0, 1, 0, 0),
         box=box.SIMPLE_HEAD,
     )
-    kept = [place for place, title in enumerate(COLUMNS) if title not in left_out]
-    for place in kept:
-        title = TERMINAL_TITLES.get(COLUMNS[place], COLUMNS[place])
-        if 0 < place < _TEXT_COLUMNS:
+    kept = [index for index, title in enumerate(COLUMNS) if title not in left_out]
+    for index in kept:
+        title = TERMINAL_TITLES.get(COLUMNS[index], COLUMNS[index])
+        if 0 < index < _TEXT_COLUMNS:
             table.add_column(title, no_wrap=True, max_width=_NAME_WIDTH, overflow="ellipsis")
         else:
             table.add_column(title, justify="right", no_wrap=True)
     rows = sorted_rows(results)
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         last = following is None or following.min_photos != row.min_photos
-        every = cells(row, runtime=runtimes.get(_where(row), ""))
-        every[COLUMNS.index("drop (95 % CI)")] = points_lost(row)
-        table.add_row(*(every[place] for place in kept), end_section=last)
+        texts = cells(row, runtime=runtimes.get(_target(row), ""))
+        texts[COLUMNS.index("drop (95 % CI)")] = points_lost(row)
+        table.add_row(*(texts[index] for index in kept), end_section=last)
     return table
 
 
@@ -154,7 +152,7 @@ def markdown_table(results: Results) -> str:
     lines.append("| " + " | ".join(rule) + " |")
     runtimes = named_runtimes(results)
     lines += [
-        "| " + " | ".join(cells(row, runtime=runtimes.get(_where(row), ""))) + " |"
+        "| " + " | ".join(cells(row, runtime=runtimes.get(_target(row), ""))) + " |"
         for row in sorted_rows(results)
     ]
     lines += ["", *(f"{note}  " for note in footnotes(results)), ""]

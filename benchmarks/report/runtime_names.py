@@ -20,21 +20,29 @@ NAMES: dict[str, str] = {
 SHORT: dict[str, str] = {"coreml-reference": "reference", "litert-arm64": "arm64"}
 """Names that differ from the runtime's own where there is little room."""
 
-SENTENCES: dict[str, str] = {
-    "litert": "LiteRT: the interpreter that an app carries, here in its build for this computer.",
-    "tensorflow": "TensorFlow’s interpreter: a second opinion on the same TFLite files.",
+DESCRIPTIONS: dict[str, tuple[str, str]] = {
+    "litert": (
+        "LiteRT",
+        "the interpreter that an app carries, here in its build for this computer.",
+    ),
+    "tensorflow": ("TensorFlow’s interpreter", "a second opinion on the same TFLite files."),
     "litert-arm64": (
-        "LiteRT for Arm64, emulated: the phone’s kernels on an emulated processor; accuracy only, "
-        "its times mean nothing and are not reported."
+        "LiteRT for Arm64, emulated",
+        "the phone’s kernels on an emulated processor; accuracy only, its times mean nothing and "
+        "are not reported.",
     ),
-    "coreml": "Core ML: Apple’s own, on a Mac; the row names the compute units it was allowed.",
+    "coreml": (
+        "Core ML",
+        "Apple’s own, on a Mac; the row names the compute units it was allowed.",
+    ),
     "coreml-reference": (
-        "Reference execution: a reference execution of the Core ML program by its documented "
-        "rules, not Core ML itself; accuracy only."
+        "Reference execution",
+        "a reference execution of the Core ML program by its documented rules, not Core ML itself; "
+        "accuracy only.",
     ),
-    "android": "Android phone: measured on the phone that the row names, over adb.",
+    "android": ("Android phone", "measured on the phone that the row names, over adb."),
 }
-"""What each runtime is, in one sentence."""
+"""Name at the start of a sentence, and what each runtime is."""
 
 _UNITS: dict[str, str] = {
     "all": "all units",
@@ -64,18 +72,18 @@ def several_runtimes(rows: Iterable[Row]) -> bool:
 
     A single runtime that is not what a phone runs must be named too.
     """
-    found = {
+    runtimes = {
         (row.runtime, row.unit)
         for row in rows
         if row.status == "measured" and row.runtime != REFERENCE_RUNTIME
     }
-    return len(found) > 1 or any(runtime != "litert" for runtime, _ in found)
+    return len(runtimes) > 1 or any(runtime != "litert" for runtime, _ in runtimes)
 
 
-def runtime_sentences(rows: Iterable[Row]) -> list[str]:
-    """A sentence on each runtime that measured something."""
-    found = {row.runtime for row in rows if row.status == "measured"}
-    return [sentence for runtime, sentence in SENTENCES.items() if runtime in found]
+def runtime_descriptions(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """(name, description) of each runtime that measured something."""
+    measured = {row.runtime for row in rows if row.status == "measured"}
+    return [words for runtime, words in DESCRIPTIONS.items() if runtime in measured]
 
 
 def short_name(variant: str) -> str:

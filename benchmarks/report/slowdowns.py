@@ -1,11 +1,35 @@
-"""Which variants are slower than the float32 file: one plain sentence, also where none is."""
+"""What must be known of the times: which variants are slower than float32, how busy it was."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.report.formatting import percent
 from benchmarks.report.runtime_names import runtime_name
 from benchmarks.results.schema import REFERENCE_VARIANT, LatencyRatio, Row
+
+BUSY = 0.25
+"""Other work that takes more of the machine than this makes times doubtful."""
+
+
+def is_busy(row: Row) -> bool:
+    """Whether other work took so much of the machine that this row's times are doubtful."""
+    return row.busy_share is not None and row.busy_share > BUSY
+
+
+def busy_notes(row: Row) -> tuple[str, ...]:
+    """To stand beside a doubtful time, such as `machine busy`, `30.4 %`; empty where it is not."""
+    return ("machine busy", percent(row.busy_share)) if is_busy(row) else ()
+
+
+def busy_sentence(rows: Sequence[Row]) -> str:
+    """How much of the machine other work took while times were measured; empty where unknown."""
+    shares = [row.busy_share for row in rows if row.busy_share is not None]
+    if not shares:
+        return ""
+    low_to_high = " to ".join(dict.fromkeys((percent(min(shares)), percent(max(shares)))))
+    sentence = f"Other work took {low_to_high} of the processors while times were measured"
+    return sentence + ("; such times are worth little." if max(shares) > BUSY else ".")
 
 
 def is_slower(row: Row) -> bool:
@@ -38,7 +62,7 @@ def pace_sentence(rows: Sequence[Row]) -> str:
     ]
     if slower:
         return f"Slower than float32 in this run: {'; '.join(slower)}."
-    row, ratio = max(timed, key=lambda one: one[1].median)
+    row, ratio = max(timed, key=lambda pair: pair[1].median)
     return (
         "No variant is slower than float32 in this run; the slowest, "
         f"{_name(row, several=several)}, takes {_ratio_words(ratio)}."
@@ -47,14 +71,14 @@ def pace_sentence(rows: Sequence[Row]) -> str:
 
 def _slowest(rows: Sequence[Row]) -> list[tuple[Row, LatencyRatio]]:
     """Each variant on each runtime, at the threshold where its ratio is largest."""
-    found: dict[tuple[str, str, str | None], tuple[Row, LatencyRatio]] = {}
+    slowest: dict[tuple[str, str, str | None], tuple[Row, LatencyRatio]] = {}
     for row in rows:
         ratio, key = row.latency_ratio, (row.variant, row.runtime, row.unit)
         if ratio is None or row.variant == REFERENCE_VARIANT:
             continue
-        if key not in found or ratio.median > found[key][1].median:
-            found[key] = row, ratio
-    return list(found.values())
+        if key not in slowest or ratio.median > slowest[key][1].median:
+            slowest[key] = row, ratio
+    return list(slowest.values())
 
 
 def _name(row: Row, *, several: bool) -> str:

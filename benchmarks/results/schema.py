@@ -444,6 +444,7 @@ class Settings(Record):
     command: str
     runtimes: tuple[str, ...] = ()
     preprocessing: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class Results(Record):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.runtimes.interface import DEFAULT, Pixels, Runtime, runtimes
 from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel, Bundle
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, first_line
 from mobile_assets.log_suppression import quiet
 
 Arrays = dict[str, NDArray[Any]]
@@ -23,7 +23,7 @@ _AGAIN = "It is damaged: export the bundle again."
 
 @dataclass(frozen=True)
 class Executor:
-    """What executes companions of a format on this machine.
+    """What executes auxiliary models of a format on this machine.
 
     Attributes:
         runtime: What executes the variants of that format in the same way.
@@ -39,22 +39,22 @@ class Executor:
         return f"{self.runtime.name} {self.runtime.unit}".strip()
 
 
-def executors(companion: AuxiliaryModel) -> Iterator[Executor]:
-    """What there is on this machine for a companion, quick runtimes only."""
+def executors(model: AuxiliaryModel) -> Iterator[Executor]:
+    """What there is on this machine for an auxiliary model, quick runtimes only."""
     for name in DEFAULT:
         for runtime in runtimes(name):
-            if runtime.format == companion.format and runtime.missing() is None:
+            if runtime.format == model.format and runtime.missing() is None:
                 yield Executor(runtime, _RUN[runtime.name](runtime.unit))
 
 
-def answers(
-    bundle: Bundle, companion: AuxiliaryModel, photos: Pixels, executor: Executor
+def run_auxiliary(
+    bundle: Bundle, model: AuxiliaryModel, photos: Pixels, executor: Executor
 ) -> Arrays:
-    """What a companion answers.
+    """What an auxiliary model answers.
 
     Args:
         bundle: The bundle.
-        companion: One of its companions.
+        model: One of its auxiliary models.
         photos: `[N, H, W, 3]` uint8, N at least 1.
         executor: One of `executors`.
 
@@ -63,13 +63,13 @@ def answers(
             says.
         InputError: Its program has an operation that the reference does not know.
     """
-    path = bundle.path(companion)
-    found = executor.run(path, photos)
-    shapes = {name: values.shape for name, values in found.items()}
-    wanted = {tensor.name: (len(photos), *tensor.shape[1:]) for tensor in companion.outputs}
-    if shapes != wanted:
-        raise DamagedError(f"{path} answers with {shapes} instead of {wanted}. {_AGAIN}")
-    return found
+    path = bundle.path(model)
+    outputs = executor.run(path, photos)
+    shapes = {name: values.shape for name, values in outputs.items()}
+    expected = {tensor.name: (len(photos), *tensor.shape[1:]) for tensor in model.outputs}
+    if shapes != expected:
+        raise DamagedError(f"{path} answers with {shapes} instead of {expected}. {_AGAIN}")
+    return outputs
 
 
 def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:
@@ -80,7 +80,7 @@ def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:
             return run_arrays(path.read_bytes(), photos)
         except (ValueError, RuntimeError) as error:
             raise DamagedError(
-                f"{path} cannot be opened by LiteRT ({_first(error)}). {_AGAIN}"
+                f"{path} cannot be opened by LiteRT ({first_line(error)}). {_AGAIN}"
             ) from None
 
     return run
@@ -101,11 +101,11 @@ def _coreml(unit: str) -> Callable[[Path, Pixels], Arrays]:
 
         from benchmarks.runtimes.coreml_runtime import open_package
 
-        model = open_package(path, unit)
+        compiled = open_package(path, unit)
         rows: dict[str, list[NDArray[Any]]] = {}
         with quiet():
             for photo in photos:
-                for name, value in model.predict({INPUT_NAME: Image.fromarray(photo)}).items():
+                for name, value in compiled.predict({INPUT_NAME: Image.fromarray(photo)}).items():
                     rows.setdefault(name, []).append(np.asarray(value).reshape(-1))
         return {name: np.stack(values) for name, values in rows.items()}
 
@@ -117,8 +117,3 @@ _RUN: dict[str, Callable[[str], Callable[[Path, Pixels], Arrays]]] = {
     "coreml": _coreml,
     "coreml-reference": _reference,
 }
-
-
-def _first(error: Exception) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

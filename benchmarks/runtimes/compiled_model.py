@@ -11,7 +11,7 @@ from benchmarks.runtimes import tflite_model
 from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.errors import DamagedError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
 
@@ -89,9 +89,8 @@ def _compiled(path: Path) -> Any:
         with quiet():
             return CompiledModel.from_file(str(path))
     except (ValueError, RuntimeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(
-            f"{path} cannot be compiled by LiteRT ({first}). "
+            f"{path} cannot be compiled by LiteRT ({first_line(error)}). "
             "It is damaged: export the bundle again."
         ) from None
 

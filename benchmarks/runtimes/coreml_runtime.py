@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.runtimes.coreml_reference.session import check_contract
 from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.errors import DamagedError, InputError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
 _UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "CPU_AND_NE"}
@@ -102,8 +102,8 @@ class CoreMLRuntime:
         with quiet():
             from export.coreml.structure import read_structure
 
-            found = read_structure(package)
-        check_contract(bundle, package, (found.height, found.width), found.labels)
+            structure = read_structure(package)
+        check_contract(bundle, package, (structure.height, structure.width), structure.labels)
         return CoreMLSession(package, unit=self.unit, labels=bundle.labels.object_ids)
 
 
@@ -121,9 +121,8 @@ def open_package(package: Path, unit: str) -> Any:
                 str(package), compute_units=getattr(ct.ComputeUnit, _UNITS[unit])
             )
     except (RuntimeError, ValueError, OSError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(
-            f"{package} cannot be opened by Core ML ({first}). It is damaged: export the bundle "
+            f"{package} cannot be opened by Core ML ({first_line(error)}). It is damaged: export the bundle "
             "again."
         ) from None
 

@@ -12,7 +12,7 @@ from benchmarks.runtimes import tflite_model
 from benchmarks.runtimes.interface import ClosingSession, Floats, Pixels, Probabilities
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.errors import DamagedError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
 
@@ -122,8 +122,8 @@ def _interpreter(path: Path, threads: int) -> Any:
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DamagedError(
-            f"{path} cannot be opened by LiteRT ({first}). It is damaged: export the bundle again."
+            f"{path} cannot be opened by LiteRT ({first_line(error)}). It is damaged: "
+            "export the bundle again."
         ) from None
     return interpreter

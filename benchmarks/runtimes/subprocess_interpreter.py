@@ -57,23 +57,24 @@ class LaunchCommand:
 class Worker:
     """One process with one opened file."""
 
-    def __init__(self, launch: LaunchCommand, words: Sequence[str]) -> None:
+    def __init__(self, launch: LaunchCommand, arguments: Sequence[str]) -> None:
         """Starts the process, and does not wait for it; `hello` does.
 
         Args:
             launch: How it is started.
-            words: What follows the command: the model's path and the number of threads, or nothing.
+            arguments: What follows the command: the model's path and the number of threads, or
+                nothing.
 
         Raises:
             MissingDependencyError: The program cannot be started.
         """
         self._launch = launch
-        self._file = words[0] if words else ""
+        self._file = arguments[0] if arguments else ""
         # A file, not a pipe: nobody needs to read it for the worker to go on. Closed by `close`.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
-                [*launch.command, *words],
+                [*launch.command, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._printed,
@@ -93,8 +94,8 @@ class Worker:
             MissingDependencyError: Its packages are not installed.
         """
         with self._watched():
-            told: dict[str, Any] = json.loads(self._read(b"H"))
-        return told
+            hello: dict[str, Any] = json.loads(self._read(b"H"))
+        return hello
 
     def ask(self, photos: NDArray[Any]) -> bytes:
         """Raw input tensors of some photos → the raw output tensors.
@@ -145,7 +146,7 @@ class Worker:
         finally:
             timer.cancel()
 
-    def _read(self, wanted: bytes) -> bytes:
+    def _read(self, expected: bytes) -> bytes:
         try:
             message = subprocess_main.read_message(self._pipe(self._process.stdout))
         except ValueError as error:
@@ -163,8 +164,8 @@ class Worker:
         letter, content = message
         if letter == b"E":
             raise self._failure(**json.loads(content))
-        if letter != wanted:
-            raise DamagedError(f"{self._launch.name} answered {letter!r} instead of {wanted!r}.")
+        if letter != expected:
+            raise DamagedError(f"{self._launch.name} answered {letter!r} instead of {expected!r}.")
         return content
 
     def _failure(self, what: str, message: str) -> Exception:
@@ -222,7 +223,7 @@ class WorkerSession(ClosingSession):
                 self._workers.append(Worker(launch, (str(path.absolute()), str(threads))))
             self.hello, *_ = [worker.hello() for worker in self._workers]
             self._image, self._probabilities = tflite_model.check_tensors(
-                path, *([Tensor.of(told) for told in self.hello[side]] for side in _SIDES)
+                path, *([Tensor.of(tensor) for tensor in self.hello[side]] for side in _SIDES)
             )
             tflite_model.check_contract(bundle, path, self._image, self._probabilities)
         except BaseException:
@@ -275,7 +276,7 @@ def ask_versions(launch: LaunchCommand) -> dict[str, str]:
     """
     worker = Worker(launch, ())
     try:
-        told = worker.hello()
+        versions = worker.hello()
     finally:
         worker.close()
-    return {str(name): str(value) for name, value in told.items()}
+    return {str(name): str(value) for name, value in versions.items()}

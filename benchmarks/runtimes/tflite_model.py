@@ -85,12 +85,12 @@ def check_contract(bundle: Bundle, path: Path, image: Tensor, probabilities: Ten
         DamagedError: Its shapes, or the labels inside it, are not the bundle's.
     """
     contract = bundle.info.preprocessing
-    wanted = ((1, contract.height, contract.width, 3), (1, bundle.info.objects))
-    found = (image.shape, probabilities.shape)
-    if found != wanted:
+    expected = ((1, contract.height, contract.width, 3), (1, bundle.info.objects))
+    shapes = (image.shape, probabilities.shape)
+    if shapes != expected:
         raise DamagedError(
-            f"{path} maps {found[0]} to {found[1]}, the bundle says {wanted[0]} to "
-            f"{wanted[1]}: export the bundle again."
+            f"{path} maps {shapes[0]} to {shapes[1]}, the bundle says {expected[0]} to "
+            f"{expected[1]}: export the bundle again."
         )
     inside = embedded_labels(path)
     if inside is not None and inside != bundle.labels.object_ids:
@@ -140,13 +140,15 @@ def placement(operations: Sequence[Mapping[str, Any]]) -> Placement:
     """Counts the operations that a delegate took, of an interpreter's list of operations."""
     from export.bundle.delegates import delegated
 
-    taken = delegated(operations)
-    own = [op for op in operations if op["op_name"] != "DELEGATE"]
-    left = Counter(str(op["op_name"]) for place, op in enumerate(own) if place not in taken)
+    delegated_indices = delegated(operations)
+    operators = [op for op in operations if op["op_name"] != "DELEGATE"]
+    remaining = Counter(
+        str(op["op_name"]) for index, op in enumerate(operators) if index not in delegated_indices
+    )
     return Placement(
         delegate="XNNPACK",
-        taken=len(taken),
-        total=len(own),
-        left=dict(sorted(left.items())),
-        partitions=len(operations) - len(own),
+        taken=len(delegated_indices),
+        total=len(operators),
+        left=dict(sorted(remaining.items())),
+        partitions=len(operations) - len(operators),
     )

@@ -1,81 +1,63 @@
-"""What the pages of one bundle's trials share: their head, their foot, how they are asked for."""
+"""What the studies of one bundle's answers share: their options and their common rows."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from benchmarks.measure.host import describe_host
-from mobile_assets.schema import Document
+from benchmarks.measure.cases import locate_run
+from benchmarks.measure.evaluation_set import from_register
+from benchmarks.results.measurement import TestPhoto
+from benchmarks.studies.study import Study
+from mobile_assets.bundle import Bundle, read_bundle
+from train.readers import read_register
 from train.run import Run
-from train.versions import created_now, versions
+
+THREADS = os.cpu_count() or 1
+"""Of the runtimes: what the harness takes."""
 
 
-class Trial(Document):
-    """The raw rows behind a page; what was measured comes in the classes made of this one.
+class BundleStudy(Study):
+    """Rows about one bundle.
 
     Attributes:
-        photos: How many were asked about in each round.
+        photos: Number of photos answered in each round.
         threads: Of the runtimes.
         busy_share: Share of the processors that other work took meanwhile, 0–1; null if unknown.
     """
 
-    created: str
-    host: dict[str, str]
-    versions: dict[str, str]
     register_name: str
     backbone: str
     photos: int
     threads: int
     busy_share: float | None
 
-    def told(self) -> dict[str, object]:
-        """What a page says of it, by the names of the places in its text."""
-        share = self.busy_share
-        busy = "" if share is None else f"Other work took {100 * share:.0f} % of the processors."
-        return {
-            "photos": self.photos,
-            "register": self.register_name,
-            "backbone": self.backbone,
-            "threads": self.threads,
-            "busy": busy,
-            "created": self.created,
-            "host": ", ".join(f"{key} {value}" for key, value in self.host.items()),
-            "versions": ", ".join(f"{key} {value}" for key, value in self.versions.items()),
-        }
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the bundle, its photos and the number of rounds."""
+        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
+        parser.add_argument("--photos", type=Path, required=True, help="a register of its objects")
+        parser.add_argument("--run", type=Path, help="the bundle's run, if it was moved")
+        parser.add_argument("--count", type=int, help="number of photos")
+        parser.add_argument("--rounds", type=int, help="number of rounds")
+
+    @classmethod
+    def measured_of(cls, run: Run, **rows: Any) -> Self:
+        """The study of rows that were measured just now, of a run, with all processors."""
+        about = {"register_name": run.info.register_name, "backbone": run.info.backbone}
+        return cls.measured_now(threads=THREADS, **about, **rows)
 
 
-def about(run: Run, *, photos: int, busy: float | None) -> dict[str, Any]:
-    """The fields of a `Trial` that was made just now, of a run, with all processors."""
-    return {
-        "created": created_now(),
-        "host": describe_host(),
-        "versions": versions(),
-        "register_name": run.info.register_name,
-        "backbone": run.info.backbone,
-        "photos": photos,
-        "threads": os.cpu_count() or 1,
-        "busy_share": busy,
-    }
+def open_case(arguments: argparse.Namespace) -> tuple[Bundle, Run, tuple[TestPhoto, ...]]:
+    """The bundle, its run, and all photos of the register: time does not ask which were trained on.
 
-
-def trial_parser(name: str, doc: str | None, *, count: int, rounds: int) -> argparse.ArgumentParser:
-    """The command line of a trial.
-
-    Args:
-        name: Of the module in `benchmarks`.
-        doc: What it does.
-        count: How many photos are asked about by default.
-        rounds: In how many rounds.
+    Raises:
+        InputError: There is no such bundle, run or photo.
+        DamagedError: The bundle is damaged.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
-    parser.add_argument("--photos", type=Path, required=True, help="a register of its objects")
-    parser.add_argument("--run", type=Path, help="the bundle's run, if it was moved")
-    parser.add_argument("--table", type=Path, required=True, help="the page to write")
-    parser.add_argument("--count", type=int, default=count, help=f"photos (default: {count})")
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
-    return parser
+    bundle = read_bundle(arguments.bundle)
+    run = locate_run(bundle, arguments.run)
+    photos, _ = from_register(read_register(arguments.photos), run)
+    return bundle, run, photos

@@ -46,13 +46,11 @@ class Perturbation:
     """One kind of change at one strength.
 
     Attributes:
-        family: Kind of change.
         name: Kind and strength, as the tables call it.
         change: What does it.
         needs: What the scene must have: a mask, or grounds besides.
     """
 
-    family: str
     name: str
     change: Change
     needs: tuple[str, ...] = ()
@@ -206,9 +204,9 @@ def shaken(photo: Picture, scene: Scene, *, share: float) -> Picture:
     wide, x, y = widened(photo, share)
     pixels = np.asarray(wide, np.float32)
     total = np.zeros((photo.height, photo.width, 3), np.float32)
-    for place in np.linspace(-length / 2, length / 2, steps):
-        left = x + round(place * np.cos(angle))
-        top = y + round(place * np.sin(angle))
+    for offset in np.linspace(-length / 2, length / 2, steps):
+        left = x + round(offset * np.cos(angle))
+        top = y + round(offset * np.sin(angle))
         total += pixels[top : top + photo.height, left : left + photo.width]
     return _bytes(total / steps)
 
@@ -224,8 +222,8 @@ def compressed(photo: Picture, _scene: Scene, *, quality: int) -> Picture:
     """Sent by a messenger: JPEG at a low quality."""
     file = io.BytesIO()
     photo.save(file, "JPEG", quality=quality)
-    with Image.open(file) as found:
-        return found.convert("RGB")
+    with Image.open(file) as reopened:
+        return reopened.convert("RGB")
 
 
 def resampled(
@@ -314,47 +312,47 @@ def on_ground(photo: Picture, ground: Picture, scene: Scene) -> Picture:
     return Image.composite(photo, Image.composite(dark, ground, shadow), soft)
 
 
-def _of(family: str, name: str, change: Callable[..., Picture], **settings: object) -> Perturbation:
-    return Perturbation(family, name, partial(change, **settings))
+def _of(name: str, change: Callable[..., Picture], **settings: object) -> Perturbation:
+    return Perturbation(name, partial(change, **settings))
 
 
 PERTURBATIONS: tuple[Perturbation, ...] = (
-    _of("rotation", "rotation ±15°", rotate, degrees=15),
-    _of("rotation", "rotation ±30°", rotate, degrees=30),
-    _of("rotation", "rotation ±90°", quarter, turns=1),
-    _of("rotation", "rotation 180°", quarter, turns=2),
-    _of("perspective", "perspective, mild", perspective, share=0.12),
-    _of("perspective", "perspective, strong", perspective, share=0.25),
-    _of("light", "1 stop darker", exposed, stops=-1),
-    _of("light", "2 stops darker", exposed, stops=-2),
-    _of("light", "1 stop brighter", exposed, stops=1),
-    _of("light", "gamma 0.6", gamma, power=0.6),
-    _of("light", "gamma 1.7", gamma, power=1.7),
-    _of("light", "warm light", coloured, gains=(1.25, 0.95, 0.55)),
-    _of("light", "cold light", coloured, gains=(0.65, 0.95, 1.3)),
-    _of("light", "light from one side", shaded, depth=0.85),
-    _of("blur", "out of focus, mild", blurred, share=0.006),
-    _of("blur", "out of focus, strong", blurred, share=0.014),
-    _of("blur", "shaken, mild", shaken, share=0.03),
-    _of("blur", "shaken, strong", shaken, share=0.07),
-    _of("noise", "noise, mild", noisy, sigma=10),
-    _of("noise", "noise, strong", noisy, sigma=25),
-    _of("compression", "JPEG quality 30", compressed, quality=30),
-    _of("compression", "JPEG quality 10", compressed, quality=10),
-    _of("crop", "off centre by 15 %", off_centre, share=0.15),
-    _of("crop", "off centre by 25 %", off_centre, share=0.25),
-    _of("crop", "middle 80 %", zoomed, share=0.8),
-    _of("crop", "middle 65 %", zoomed, share=0.65),
-    _of("distance", "at 70 % of its size", distant, share=0.7),
-    _of("distance", "at 45 % of its size", distant, share=0.45),
-    _of("occlusion", "finger, thin", occluded, share=0.12),
-    _of("occlusion", "finger, thick", occluded, share=0.22),
-    _of("resampling", "nearest pixel", resampled, how=Image.Resampling.NEAREST),
-    _of("resampling", "bicubic filter", resampled, how=Image.Resampling.BICUBIC),
-    _of("resampling", "no antialiasing", resampled, how=Image.Resampling.BILINEAR, antialias=False),
-    Perturbation("background", "plain ground", plain_ground, ("mask",)),
-    Perturbation("background", "textured ground", textured_ground, ("mask",)),
-    Perturbation("background", "messy ground", real_ground, ("mask", "grounds")),
+    _of("rotation ±15°", rotate, degrees=15),
+    _of("rotation ±30°", rotate, degrees=30),
+    _of("rotation ±90°", quarter, turns=1),
+    _of("rotation 180°", quarter, turns=2),
+    _of("perspective, mild", perspective, share=0.12),
+    _of("perspective, strong", perspective, share=0.25),
+    _of("1 stop darker", exposed, stops=-1),
+    _of("2 stops darker", exposed, stops=-2),
+    _of("1 stop brighter", exposed, stops=1),
+    _of("gamma 0.6", gamma, power=0.6),
+    _of("gamma 1.7", gamma, power=1.7),
+    _of("warm light", coloured, gains=(1.25, 0.95, 0.55)),
+    _of("cold light", coloured, gains=(0.65, 0.95, 1.3)),
+    _of("light from one side", shaded, depth=0.85),
+    _of("out of focus, mild", blurred, share=0.006),
+    _of("out of focus, strong", blurred, share=0.014),
+    _of("shaken, mild", shaken, share=0.03),
+    _of("shaken, strong", shaken, share=0.07),
+    _of("noise, mild", noisy, sigma=10),
+    _of("noise, strong", noisy, sigma=25),
+    _of("JPEG quality 30", compressed, quality=30),
+    _of("JPEG quality 10", compressed, quality=10),
+    _of("off centre by 15 %", off_centre, share=0.15),
+    _of("off centre by 25 %", off_centre, share=0.25),
+    _of("middle 80 %", zoomed, share=0.8),
+    _of("middle 65 %", zoomed, share=0.65),
+    _of("at 70 % of its size", distant, share=0.7),
+    _of("at 45 % of its size", distant, share=0.45),
+    _of("finger, thin", occluded, share=0.12),
+    _of("finger, thick", occluded, share=0.22),
+    _of("nearest pixel", resampled, how=Image.Resampling.NEAREST),
+    _of("bicubic filter", resampled, how=Image.Resampling.BICUBIC),
+    _of("no antialiasing", resampled, how=Image.Resampling.BILINEAR, antialias=False),
+    Perturbation("plain ground", plain_ground, ("mask",)),
+    Perturbation("textured ground", textured_ground, ("mask",)),
+    Perturbation("messy ground", real_ground, ("mask", "grounds")),
 )
 """All perturbations, in the order of the tables. Strengths were set by looking at pictures, so that
 a person still knows the object at a glance; never by what a model answers."""

@@ -2,9 +2,8 @@
 
     python -m benchmarks.studies.head_size --table benchmarks/studies/head_size.md
 
-The heads' weights are random: neither bytes nor time depend on them. Accuracy stands in the
-ablation. Latencies of all heads are taken in turn, round by round, so that a busy moment of the
-machine falls on all alike.
+The heads' weights are random: neither bytes nor time depend on them. Latencies of all heads are
+taken in turn, round by round, so that a busy moment of the machine falls on all alike.
 """
 
 from __future__ import annotations
@@ -12,19 +11,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
 from benchmarks.results.cluster_bootstrap import Estimate
-from benchmarks.studies.study_statistics import Asked
-from mobile_assets.errors import ArtefactError
-from mobile_assets.files import write_text
-from mobile_assets.schema import Document, Record
+from benchmarks.studies.console import Terminal
+from benchmarks.studies.study import Study
+from benchmarks.studies.study_statistics import Target, spread
+from mobile_assets.schema import Record
 from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
-from train.versions import created_now, versions
 
 HEADS = ("linear", "embedding-128", "embedding-256", "embedding-512", "paper")
 COMPACT = "embedding-256"
@@ -33,26 +30,11 @@ COMPACT = "embedding-256"
 BASE = "linear"
 """Whose latency the others' is compared with."""
 
-TEXT = """\
-# What each head costs
-
-{backbone} with {objects:,} objects. Latency of one photo on one thread of LiteRT, median of
-{rounds} rounds in each of which every head had its turn; in brackets the ratio to the {base}
-head's, median of the rounds' ratios with the middle half of them. Files hold labels and metadata
-as a phone gets them. Accuracy of the heads:
-[`ablation.md`](ablation.md). Regenerate with
-
-    python -m benchmarks.studies.head_size --objects {objects} --table benchmarks/studies/head_size.md
-
-| head | weights of the head | float32, MB | int8, MB | float32, ms | int8, ms |
-| :--- | ---: | ---: | ---: | ---: | ---: |
-{lines}
-{asked}
-Measured {created} on {host}. Versions: {versions}.
-"""
+LARGEST_MB = 6.0
+"""Target for the int8 file with the default recipe's head."""
 
 
-class Cost(Record):
+class HeadCost(Record):
     """One head.
 
     Attributes:
@@ -72,57 +54,68 @@ class Cost(Record):
     int8_ms: tuple[float, ...]
 
 
-class Published(Document):
-    """The raw rows behind the page."""
+class HeadSizeStudy(Study):
+    """Size and latency of every head."""
 
-    created: str
-    host: dict[str, str]
-    versions: dict[str, str]
+    NAME: ClassVar[str] = "head_size"
+
     backbone: str
     objects: int
-    heads: tuple[Cost, ...]
+    heads: tuple[HeadCost, ...]
+
+    def cost(self, head: str) -> HeadCost:
+        """The row of a head."""
+        return next(cost for cost in self.heads if cost.head == head)
+
+    def values(self) -> Mapping[str, object]:
+        """Times beside the base head's."""
+        return {"base": self.cost(BASE), "latency": latency_words}
+
+    def targets(self) -> list[Target]:
+        """The size of the default recipe's file."""
+        what = f"int8 file of {COMPACT} with {self.objects:,} objects, MB"
+        return [Target(what, LARGEST_MB, Estimate(self.cost(COMPACT).int8_bytes / 1e6))]
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the number of objects and of rounds."""
+        parser.add_argument("--objects", type=int, default=4332, help="default: 4332")
+        parser.add_argument("--rounds", type=int, default=100, help="default: 100")
+        parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help=argparse.SUPPRESS)
+
+    @classmethod
+    def measure(cls, arguments: argparse.Namespace) -> Self:
+        """Converts every head and measures the files."""
+        files: list[bytes] = []
+        weights: list[int] = []
+        with Terminal() as terminal:
+            for number, head in enumerate(HEADS, start=1):
+                parameters, *content = head_files(head, arguments.objects, arguments.backbone)
+                weights.append(parameters)
+                files += content
+                terminal.step("converted", number, len(HEADS))
+            times = latencies(files, arguments.rounds)
+        heads = [
+            {
+                "head": head,
+                "weights": weights[index],
+                "float32_bytes": len(files[2 * index]),
+                "int8_bytes": len(files[2 * index + 1]),
+                "float32_ms": times[2 * index],
+                "int8_ms": times[2 * index + 1],
+            }
+            for index, head in enumerate(HEADS)
+        ]
+        return cls.measured_now(backbone=arguments.backbone, objects=arguments.objects, heads=heads)
 
 
-def page(published: Published) -> str:
-    """The Markdown page, from the raw rows alone."""
-    base = next(cost for cost in published.heads if cost.head == BASE)
-    return TEXT.format(
-        backbone=published.backbone,
-        objects=published.objects,
-        rounds=len(base.int8_ms),
-        base=BASE,
-        lines="".join(_line(cost, base) for cost in published.heads),
-        asked=Asked(
-            f"int8 file of {COMPACT} with {published.objects:,} objects, MB", 6.0, _size(published)
-        ).line(),
-        created=published.created,
-        host=", ".join(f"{key} {value}" for key, value in published.host.items()),
-        versions=", ".join(f"{key} {value}" for key, value in published.versions.items()),
-    )
+def latency_words(ours: tuple[float, ...], base: tuple[float, ...]) -> str:
+    """Median in milliseconds, and the ratio to the base with the middle half of the rounds."""
+    ratio = spread(np.array(ours) / np.array(base), low=0.25).text(".2f")
+    return f"{np.median(ours):.2f} [{ratio.replace(' (', ', ').replace(')', '')}]"
 
 
-def _size(published: Published) -> Estimate:
-    cost = next(cost for cost in published.heads if cost.head == COMPACT)
-    return Estimate(cost.int8_bytes / 1e6)
-
-
-def _line(cost: Cost, base: Cost) -> str:
-    times = [
-        _time(cost.float32_ms, base.float32_ms),
-        _time(cost.int8_ms, base.int8_ms),
-    ]
-    return (
-        f"| {cost.head} | {cost.weights:,} | {cost.float32_bytes / 1e6:.1f} "
-        f"| {cost.int8_bytes / 1e6:.1f} | {' | '.join(times)} |\n"
-    )
-
-
-def _time(ours: tuple[float, ...], theirs: tuple[float, ...]) -> str:
-    low, middle, high = np.quantile(np.array(ours) / np.array(theirs), [0.25, 0.5, 0.75])
-    return f"{np.median(ours):.2f} [{middle:.2f}, {low:.2f} to {high:.2f}]"
-
-
-def files_of(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]:
+def head_files(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]:
     """Number of the head's weights, and the float32 and full-integer TFLite files with labels."""
     import torch
 
@@ -150,7 +143,7 @@ def files_of(head: str, objects: int, backbone: str) -> tuple[int, bytes, bytes]
 
 
 def latencies(files: list[bytes], rounds: int) -> list[list[float]]:
-    """Milliseconds of each file in each round, the files taking turns."""
+    """Milliseconds of each TFLite file in each round on one thread, the files taking turns."""
     from export.tflite.convert import interpreter
 
     runners = []
@@ -161,62 +154,14 @@ def latencies(files: list[bytes], rounds: int) -> list[list[float]]:
         for _ in range(5):
             runner.invoke()
         runners.append(runner)
-    taken: list[list[float]] = [[] for _ in files]
+    times: list[list[float]] = [[] for _ in files]
     for _ in range(rounds):
-        for runner, times in zip(runners, taken, strict=True):
+        for runner, own in zip(runners, times, strict=True):
             started = time.perf_counter()
             runner.invoke()
-            times.append(round((time.perf_counter() - started) * 1e3, 3))
-    return taken
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Converts every head, measures them and writes the page."""
-    made: list[tuple[int, bytes, bytes]] = []
-    with Terminal() as terminal:
-        for head in HEADS:
-            made.append(files_of(head, arguments.objects, arguments.backbone))
-            terminal.step("converted", len(made), len(HEADS))
-        taken = latencies([file for _, *files in made for file in files], arguments.rounds)
-    published = Published(
-        created=created_now(),
-        host=describe_host(),
-        versions=versions(),
-        backbone=arguments.backbone,
-        objects=arguments.objects,
-        heads=tuple(
-            Cost(
-                head=head,
-                weights=weights,
-                float32_bytes=len(float32),
-                int8_bytes=len(int8),
-                float32_ms=tuple(taken[2 * place]),
-                int8_ms=tuple(taken[2 * place + 1]),
-            )
-            for place, (head, (weights, float32, int8)) in enumerate(zip(HEADS, made, strict=True))
-        ),
-    )
-    published.write(arguments.table.with_suffix(".json"))
-    write_text(arguments.table, page(published))
-
-
-def main(words: list[str] | None = None) -> int:
-    """Runs the measurement from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.head_size", description=__doc__
-    )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--table", type=Path, required=True, help="the page to write")
-    parser.add_argument("--objects", type=int, default=4332, help="default: 4332")
-    parser.add_argument("--rounds", type=int, default=100, help="default: 100")
-    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help=argparse.SUPPRESS)
-    try:
-        run(parser.parse_args(words))
-    except ArtefactError as error:
-        print(f"heads: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+            own.append(round((time.perf_counter() - started) * 1e3, 3))
+    return times
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(HeadSizeStudy.main())

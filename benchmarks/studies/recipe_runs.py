@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from pydantic import model_validator
@@ -18,43 +19,43 @@ from benchmarks.measure.evaluation_set import (
     list_hash,
 )
 from benchmarks.pipeline.sweep import trained_run
-from benchmarks.results.classification import Indices, join_answers, reduce_answers
+from benchmarks.results.classification import join_answers, reduce_answers
 from benchmarks.results.cluster_bootstrap import Tally, tally
-from benchmarks.results.measurement import Skipped, TestPhoto
+from benchmarks.results.measurement import Skipped
 from benchmarks.runtimes.torch_runtime import open_reference
-from benchmarks.studies.study_statistics import Counts, Names
-from mobile_assets.errors import DamagedError
+from benchmarks.studies.console import Terminal
+from benchmarks.studies.study_statistics import Counts, Names, count_by_object
+from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
 from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
 from train.run import Run, RunMetrics
 from train.training_plan import TrainOptions, plan_run
 
-if TYPE_CHECKING:
-    from benchmarks.pipeline.terminal import Terminal
-
-CONTESTANTS = (FIELD.name, PROBE.name, PAPER.name)
+RECIPES = (FIELD.name, PROBE.name, PAPER.name)
 """The default recipe, the floor, and the paper's; the quick ones first."""
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One run that is wanted.
 
     Attributes:
-        name: What the person who waits reads.
-        photos: The register.
+        setting: What to call the photos that it is trained on, such as a threshold.
         folder: Where the run belongs.
+        photos: The register.
+        test_photos: Photos to ask the run about.
         options: How it is trained.
     """
 
-    name: str
-    photos: Path
+    setting: str
     folder: Path
+    photos: Path
+    test_photos: Path
     options: TrainOptions
 
 
-class Scored(Document):
+class RunScore(Document):
     """How one run answered its test photos; the raw row behind the published pages.
 
     Attributes:
@@ -97,158 +98,133 @@ class Scored(Document):
         return self
 
 
-def train_jobs(jobs: Sequence[Job], terminal: Terminal) -> list[Run]:
-    """Trains the runs that are not there yet; another process may do the same at the same time.
-
-    A run that another process is training is left to it and read when it is done; one that was
-    broken off goes on where it was.
+def copy_register(files: Iterable[tuple[Path, str]], target: Path) -> None:
+    """Copies photos to a register, unless it is there.
 
     Args:
-        jobs: The runs wanted.
-        terminal: Where progress goes.
+        files: Each photo with its path in the register.
+        target: The register's folder.
+    """
+    if target.is_dir():
+        return
+    with new_folder(target, force=False, what="register") as folder:
+        for file, path in files:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            # The time of change is kept: the cache of prepared photos goes by it.
+            shutil.copy2(file, folder / path)
+
+
+def train_jobs(jobs: Sequence[TrainingJob], terminal: Terminal) -> list[Run]:
+    """Trains the runs that are not there yet, each from where it was broken off.
 
     Returns:
         The runs, in the order of the jobs.
     """
-    from filelock import Timeout
-
-    runs: dict[Path, Run] = {}
+    runs: list[Run] = []
     for job in jobs:
-        try:
-            runs[job.folder] = _train(job, terminal, wait=False)
-        except Timeout:
-            terminal.say(f"{job.name}: another process trains it")
-    for job in jobs:
-        if job.folder not in runs:
-            runs[job.folder] = _train(job, terminal, wait=True)
-    return [runs[job.folder] for job in jobs]
-
-
-def _train(job: Job, terminal: Terminal, *, wait: bool) -> Run:
-    from filelock import FileLock
-
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    assert job.options.cache is not None  # the callers keep it in the benchmark's folder
-    job.options.cache.mkdir(parents=True, exist_ok=True)
-    # The system frees a lock when its process ends, however that comes about.
-    mine = FileLock(job.folder.with_name(f".{job.folder.name}.lock"))
-    with mine.acquire(timeout=-1 if wait else 0):
-        # Photos are prepared by one process; the other finds them in the cache.
-        with FileLock(job.options.cache / ".lock"):
-            plan = plan_run(job.photos, job.options, terminal.reporter(f"{job.name}: "))
+        name = f"seed {job.options.seed} {job.setting} {job.options.recipe}"
+        reporter = terminal.callbacks.reporter(name)
+        plan = plan_run(job.photos, job.options, reporter)
         options = replace(job.options, force=True)
-        return trained_run(job.photos, job.folder, options, plan, terminal, name=job.name)
+        runs.append(trained_run(job.photos, job.folder, options, plan, reporter))
+    return runs
 
 
-def score(run: Run, photos: Path, setting: str) -> Scored:
-    """Asks a run about photos of its objects; a run asked before is not asked again.
+def score_jobs(
+    jobs: Sequence[TrainingJob], runs: Sequence[Run], terminal: Terminal
+) -> list[RunScore]:
+    """Asks every run about its test photos."""
+    scores: list[RunScore] = []
+    for job, run in zip(jobs, runs, strict=True):
+        scores.append(score(run, job.test_photos, job.setting))
+        terminal.step("asked", len(scores), len(jobs))
+    return scores
+
+
+def score(run: Run, photos: Path, setting: str) -> RunScore:
+    """Asks a run about photos of its objects.
 
     Args:
-        run: The run; the answers are kept beside its folder.
+        run: The run.
         photos: Test photos, a register. Objects that the run does not know are left out.
         setting: What to call the photos that it was trained on.
 
     Raises:
         InputError: No photo shows an object of the run.
     """
-    found, _ = from_register(read_register(photos), run)
-    chosen, _ = exclude_training_photos(found, run)
-    kept = run.folder.with_name(f"{run.folder.name}.scored.json")
-    try:
-        known = Scored.read(kept)
-        if (known.model_sha256, known.photos_sha256, known.setting) == (
-            run.info.model_sha256,
-            list_hash(chosen),
-            setting,
-        ):
-            return known
-    except DamagedError:
-        pass  # not there, or of another release: ask
-    rank, shown = ranks(run, chosen)
-    scored = _scored(run, shown, rank, setting=setting, photos_sha256=list_hash(chosen))
-    scored.write(kept)
-    return scored
-
-
-def ranks(run: Run, photos: Sequence[TestPhoto]) -> tuple[Indices, list[TestPhoto]]:
-    """The place of the right object among a run's answers, 0 is first.
-
-    Returns:
-        `[photos]` places, and the photos that could be read, in the same order.
-    """
+    known_objects, _ = from_register(read_register(photos), run)
+    test_photos, _ = exclude_training_photos(known_objects, run)
     from train.device import keep_freed_memory
 
     keep_freed_memory()  # asking takes half the time
     unreadable: list[Skipped] = []
-    shown: list[TestPhoto] = []
+    shown: list[str] = []
     parts = []
     with open_reference(run) as session:
-        for good, pixels in decode_chunks(photos, run.info.preprocessing, unreadable):
+        for good, pixels in decode_chunks(test_photos, run.info.preprocessing, unreadable):
             truth = np.array([photo.object_index for photo in good], dtype=np.int64)
             parts.append(reduce_answers(session.predict(pixels), truth, keep=1))
-            shown.extend(good)
-    return join_answers(parts).rank, shown
-
-
-def count_by_object(
-    photos: Sequence[TestPhoto], objects: Sequence[str], chosen: Sequence[bool]
-) -> tuple[int, ...]:
-    """How many of each object's photos are chosen."""
-    counts = dict.fromkeys(objects, 0)
-    for photo, yes in zip(photos, chosen, strict=True):
-        counts[photo.object_id] += bool(yes)
-    return tuple(counts.values())
-
-
-def _scored(
-    run: Run, photos: Sequence[TestPhoto], rank: Indices, *, setting: str, photos_sha256: str
-) -> Scored:
-    objects = sorted({photo.object_id for photo in photos})
+            shown.extend(photo.object_id for photo in good)
+    rank = join_answers(parts).rank
+    objects = tuple(sorted(set(shown)))
     metrics = RunMetrics.read(run.folder / "metrics.json")
-    return Scored(
+    return RunScore(
         setting=setting,
         seed=run.info.seed,
         recipe=run.info.recipe,
         model_sha256=run.info.model_sha256,
-        photos_sha256=photos_sha256,
+        photos_sha256=list_hash(test_photos),
         train_photos=run.info.photos.train,
         val_photos=run.info.photos.val,
         seconds=metrics.seconds,
         cpu_seconds=metrics.cpu_seconds,
-        objects=tuple(objects),
-        tested=count_by_object(photos, objects, [True] * len(photos)),
-        top1=count_by_object(photos, objects, (rank < 1).tolist()),
-        top3=count_by_object(photos, objects, (rank < 3).tolist()),
-        top5=count_by_object(photos, objects, (rank < 5).tolist()),
+        objects=objects,
+        tested=count_by_object(objects, shown, [True] * len(shown)),
+        top1=count_by_object(objects, shown, rank < 1),
+        top3=count_by_object(objects, shown, rank < 3),
+        top5=count_by_object(objects, shown, rank < 5),
     )
 
 
-def pooled(rows: Sequence[Scored], setting: str, recipe: str, k: int = 1) -> Tally:
-    """The right answers among the first k of one recipe in one setting, over all seeds."""
-    chosen = [row for row in rows if (row.setting, row.recipe) == (setting, recipe)]
-    hits = {1: "top1", 3: "top3", 5: "top5"}[k]
-    return tally((row.objects, row.tested, getattr(row, hits)) for row in chosen)
+def rows_of(rows: Sequence[RunScore], setting: str, recipe: str) -> list[RunScore]:
+    """The rows of one recipe in one setting, by seed."""
+    own = [row for row in rows if (row.setting, row.recipe) == (setting, recipe)]
+    return sorted(own, key=lambda row: row.seed)
+
+
+def pooled(rows: Sequence[RunScore], setting: str, recipe: str, k: int = 1) -> Tally:
+    """The right answers among the first k (1, 3 or 5) of one recipe, over all seeds."""
+    own = rows_of(rows, setting, recipe)
+    return tally((row.objects, row.tested, getattr(row, f"top{k}")) for row in own)
+
+
+def shares_by_seed(rows: Sequence[RunScore]) -> str:
+    """Top-1 of each row, such as `80.1%, 81.0%`."""
+    return ", ".join(f"{sum(row.top1) / sum(row.tested):.1%}" for row in rows)
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Adds options with which a small trial of the whole benchmark takes seconds."""
-    for name in ("--backbone", "--weights", "--input-size", "--epochs"):
-        parser.add_argument(name, help=argparse.SUPPRESS)
+    """Adds what to train, and options with which a small trial takes seconds."""
+    parser.add_argument("--out", type=Path, required=True, help="folder to work in")
+    parser.add_argument(
+        "--seeds", type=whole_numbers, default=(0, 1, 2), help="of draws and trainings (0,1,2)"
+    )
+    parser.add_argument("--backbone", help="default: that of `artefact-id train`")
+    for name, kind in (("--weights", Path), ("--input-size", int), ("--epochs", int)):
+        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
 
 
 def training_options(arguments: argparse.Namespace, recipe: str, seed: int) -> TrainOptions:
-    """How a recipe is trained in a contest: same photos for all, none spent on a test."""
-    options = TrainOptions(recipe=recipe, seed=seed, hold_out_test=False, split="stratified")
-    if arguments.backbone:
-        options = replace(options, backbone=arguments.backbone)
-    if arguments.weights:
-        options = replace(options, weights=Path(arguments.weights))
-    if arguments.input_size:
-        options = replace(options, input_size=int(arguments.input_size))
+    """How a recipe is trained here: same photos for all, none spent on a test."""
+    settings = {
+        name: value
+        for name in ("backbone", "weights", "input_size")
+        if (value := getattr(arguments, name)) is not None
+    }
     if arguments.epochs:
-        epochs = min(int(arguments.epochs), recipe_named(recipe).epochs)
-        options = replace(options, epochs=epochs)
-    return options
+        settings["epochs"] = min(arguments.epochs, recipe_named(recipe).epochs)
+    options = TrainOptions(recipe=recipe, seed=seed, hold_out_test=False, split="stratified")
+    return replace(options, **settings)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -259,6 +235,6 @@ def whole_numbers(text: str) -> tuple[int, ...]:
 def recipe_names(text: str) -> tuple[str, ...]:
     """Recipes given as `field,paper`, for argparse."""
     names = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not set(names) <= set(CONTESTANTS):
-        raise argparse.ArgumentTypeError(f"choose from {', '.join(CONTESTANTS)}")
+    if not set(names) <= set(RECIPES):
+        raise argparse.ArgumentTypeError(f"choose from {', '.join(RECIPES)}")
     return names

@@ -1,11 +1,12 @@
-"""How far each recipe's accuracy falls on photos that are not taken as in the studio.
+r"""How far each recipe's accuracy falls on photos that are not taken as in the studio.
 
-    python -m benchmarks.studies.robustness RUN... --photos PHOTOS --masks MASKS --grounds PICTURES
+    python -m benchmarks.studies.robustness RUN=PHOTOS... --masks MASKS --grounds PICTURES \
+        --table benchmarks/studies/robustness.md
 
-`RUN` is a run's folder, or `RUN=PHOTOS` where runs of several seeds have test photos of their own;
-runs of one recipe are pooled. Every recipe needs a run for every folder of test photos, and is
-shown the very same pictures. `MASKS` holds `<collection>/<object>/<view>.png` beside the photos'
-`<collection>/<object>/<view>.jpg`; without it no ground is swapped.
+Each `RUN` is a run's folder, given with its test photos; runs of one recipe are pooled. Every
+recipe needs a run for every folder of test photos, and is shown the very same pictures. `MASKS`
+holds `<collection>/<object>/<view>.png` beside the photos' `<collection>/<object>/<view>.jpg`;
+without it no ground is swapped.
 """
 
 from __future__ import annotations
@@ -17,30 +18,182 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, list_hash
-from benchmarks.measure.host import describe_host
-from benchmarks.pipeline.terminal import Terminal
+from benchmarks.results.cluster_bootstrap import (
+    Estimate,
+    Floats,
+    Tally,
+    drawn_shares,
+    interval,
+    ratio_of,
+    share_of,
+    tally,
+)
 from benchmarks.results.measurement import TestPhoto
-from benchmarks.runtimes.interface import Pixels, Session
+from benchmarks.runtimes.interface import Pixels
 from benchmarks.runtimes.torch_runtime import open_reference
+from benchmarks.studies.console import Terminal
 from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Picture, Scene, generator_of
-from benchmarks.studies.recipe_runs import count_by_object
-from benchmarks.studies.robustness_page import CLEAN, Answered, Group, Published, page
-from mobile_assets.errors import ArtefactError, InputError
-from mobile_assets.files import write_text
+from benchmarks.studies.study import Study
+from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
+from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES, decode
-from mobile_assets.preprocessing import Preprocessing, resize
+from mobile_assets.preprocessing import resize
+from mobile_assets.schema import Record
 from train.readers import read_register
+from train.recipes import FIELD, PAPER
 from train.run import Run, read_run
-from train.versions import created_now, versions
 
 CHUNK = 16
 """Photos in memory at a time, each with all its perturbations: about 90 MB of pixels."""
+
+CLEAN = "as it is"
+"""Name of the rows of unchanged photos."""
+
+LARGEST_RATIO = 0.5
+"""Target: the default's worst-case drop is at most so much of the paper recipe's."""
+
+
+class PhotoSet(Record):
+    """One set of test photos.
+
+    Attributes:
+        seed: Its number, in the order given.
+        photos_sha256: Hash of the list of photos.
+        models_sha256: Of the weights, by recipe.
+        objects: Ids of the objects shown.
+        tested: Photos of each.
+    """
+
+    seed: int
+    photos_sha256: str
+    models_sha256: dict[str, str]
+    objects: Names
+    tested: Counts
+
+
+class PerturbedAnswers(Record):
+    """How many photos of each object of a set were answered right under one perturbation."""
+
+    seed: int
+    recipe: str
+    perturbation: str
+    right: Counts
+
+
+class RobustnessStudy(Study):
+    """Recipes on perturbed photos."""
+
+    NAME: ClassVar[str] = "robustness"
+
+    groups: tuple[PhotoSet, ...]
+    rows: tuple[PerturbedAnswers, ...]
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes, the default first."""
+        names = dict.fromkeys(row.recipe for row in self.rows)
+        return tuple(sorted(names, key=lambda name: (name != FIELD.name, name)))
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """What was measured, unchanged photos first."""
+        return tuple(dict.fromkeys(row.perturbation for row in self.rows))
+
+    def tally(self, recipe: str, perturbation: str = CLEAN) -> Tally:
+        """The right answers of all sets."""
+        groups = {group.seed: group for group in self.groups}
+        return tally(
+            (groups[row.seed].objects, groups[row.seed].tested, row.right)
+            for row in self.rows
+            if (row.recipe, row.perturbation) == (recipe, perturbation)
+        )
+
+    def drop(self, recipe: str, perturbation: str) -> Estimate:
+        """Points lost to a perturbation."""
+        clean, changed = self.tally(recipe), self.tally(recipe, perturbation)
+        drawn = 100 * (drawn_shares(clean) - drawn_shares(changed))
+        return Estimate(100 * (clean.share - changed.share), interval(drawn))
+
+    def drops(self, recipe: str, *, relative: bool) -> tuple[Floats, Floats]:
+        """All drops, 0–1: `[perturbations]` measured and `[perturbations, DRAWS]` drawn.
+
+        Args:
+            recipe: Name of the recipe.
+            relative: As shares of the recipe's own accuracy.
+        """
+        clean = self.tally(recipe)
+        changed = [self.tally(recipe, name) for name in self.perturbations[1:]]
+        share, shares = np.array(clean.share), drawn_shares(clean)
+        drops = share - np.array([own.share for own in changed])
+        drawn = shares - np.stack([drawn_shares(own) for own in changed])
+        if relative:
+            return ratio_of(drops, share), ratio_of(drawn, shares)
+        return drops, drawn
+
+    def worst(self, recipe: str, *, relative: bool, scale: float = 1.0) -> Estimate:
+        """The largest drop, found anew in each draw of the interval."""
+        drops, drawn = self.drops(recipe, relative=relative)
+        return Estimate(scale * float(drops.max()), interval(scale * drawn.max(axis=0)))
+
+    def worst_name(self, recipe: str) -> str:
+        """The perturbation with the largest drop."""
+        drops, _ = self.drops(recipe, relative=False)
+        return self.perturbations[1 + int(drops.argmax())]
+
+    def worst_ratio(self, *, relative: bool) -> Estimate:
+        """The default's worst drop divided by the paper recipe's."""
+        ours, paper = (self.drops(name, relative=relative) for name in (FIELD.name, PAPER.name))
+        if paper[0].max() <= 0:
+            return Estimate(None)  # nothing made the paper's recipe worse: there is no ratio
+        drawn = ratio_of(ours[1].max(axis=0), paper[1].max(axis=0))
+        return Estimate(float(ours[0].max() / paper[0].max()), interval(drawn))
+
+    def values(self) -> Mapping[str, object]:
+        """What turns the rows into text."""
+        return {
+            "clean": CLEAN,
+            "photos": [sum(group.tested) for group in self.groups],
+            "objects": len({name for group in self.groups for name in group.objects}),
+            "share_of": share_of,
+        }
+
+    def targets(self) -> list[Target]:
+        """The worst case, in points and as shares of what each recipe can."""
+        if not {FIELD.name, PAPER.name} <= set(self.recipes):
+            return []
+        words = "worst-case drop, default to paper"
+        forms = {"in points": False, "as shares of each one's own accuracy": True}
+        return [
+            Target(f"{words}, {form}", LARGEST_RATIO, self.worst_ratio(relative=relative))
+            for form, relative in forms.items()
+        ]
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds runs, masks and grounds."""
+        parser.add_argument("runs", nargs="+", type=run_with_photos, metavar="RUN=PHOTOS")
+        parser.add_argument("--masks", type=Path, help="masks of the objects, to swap the ground")
+        parser.add_argument("--grounds", type=Path, help="real pictures to lay objects on")
+        parser.add_argument("--limit", type=int, default=400, help="photos per folder (400)")
+
+    @classmethod
+    def measure(cls, arguments: argparse.Namespace) -> Self:
+        """Shows every run every picture."""
+        contests = group_runs(arguments.runs, arguments.limit)
+        backgrounds = Backgrounds(arguments.masks, read_pictures(arguments.grounds))
+        rows: list[PerturbedAnswers] = []
+        with Terminal() as terminal:
+            for number, contest in enumerate(contests):
+                rows += measure_contest(contest, backgrounds, number, terminal)
+        groups = [contest.photo_set(number) for number, contest in enumerate(contests)]
+        return cls.measured_now(groups=groups, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -58,35 +211,54 @@ class Contest:
     chosen: tuple[TestPhoto, ...]
 
     @property
-    def contract(self) -> Preprocessing:
-        """What the pictures are squashed to; the same size for all runs."""
-        return next(iter(self.runs.values())).info.preprocessing
+    def shown(self) -> list[str]:
+        """`[photos]` the object that each photo shows."""
+        return [photo.object_id for photo in self.chosen]
 
-    @property
-    def objects(self) -> tuple[str, ...]:
-        """Ids of the objects that the photos show."""
-        return tuple(sorted({photo.object_id for photo in self.chosen}))
+    def photo_set(self, number: int) -> PhotoSet:
+        """What the rows say of the photos."""
+        objects = tuple(sorted(set(self.shown)))
+        return PhotoSet(
+            seed=number,
+            photos_sha256=list_hash(self.chosen),
+            models_sha256={recipe: run.info.model_sha256 for recipe, run in self.runs.items()},
+            objects=objects,
+            tested=count_by_object(objects, self.shown, [True] * len(self.shown)),
+        )
 
 
 @dataclass(frozen=True)
-class Props:
+class Backgrounds:
     """Where masks lie, and the pictures of other places."""
 
     masks: Path | None
-    grounds: tuple[Picture, ...]
+    pictures: tuple[Picture, ...]
 
     def allow(self, perturbation: Perturbation) -> bool:
         """Whether all that the perturbation needs was given."""
-        given = {"mask": self.masks is not None, "grounds": bool(self.grounds)}
-        return all(given[need] for need in perturbation.needs)
+        available = {"mask": self.masks is not None, "grounds": bool(self.pictures)}
+        return all(available[need] for need in perturbation.needs)
+
+    def mask_of(self, photo: TestPhoto, photos: Path) -> Picture | None:
+        """The mask of a photo; None where no masks were given.
+
+        Raises:
+            InputError: There is no mask of this photo.
+        """
+        if self.masks is None:
+            return None
+        path = self.masks / photo.path.relative_to(photos).with_suffix(".png")
+        if not path.is_file():
+            raise InputError(f"{photo.path} has no mask {path}. Give the masks of these photos.")
+        return decode(path).convert("L")
 
 
-def contests(pairs: Sequence[tuple[Path, Path]], limit: int | None) -> list[Contest]:
+def group_runs(pairs: Sequence[tuple[Path, Path]], limit: int) -> list[Contest]:
     """Groups runs by their test photos.
 
     Args:
         pairs: Of each run its folder and that of its test photos.
-        limit: How many photos to take of each folder; None for all.
+        limit: How many photos to take of each folder.
 
     Raises:
         InputError: A run or photos cannot be used, or recipes cannot be compared.
@@ -110,21 +282,21 @@ def contests(pairs: Sequence[tuple[Path, Path]], limit: int | None) -> list[Cont
     return [_contest(photos, runs, limit) for photos, runs in groups.items()]
 
 
-def _contest(photos: Path, runs: Mapping[str, Run], limit: int | None) -> Contest:
-    anyone = next(iter(runs.values()))
-    size = (anyone.info.preprocessing.height, anyone.info.preprocessing.width)
+def _contest(photos: Path, runs: Mapping[str, Run], limit: int) -> Contest:
+    first = next(iter(runs.values()))
+    size = (first.info.preprocessing.height, first.info.preprocessing.width)
     for run in runs.values():
-        if run.labels.object_ids != anyone.labels.object_ids:
-            raise InputError(f"{run.folder} and {anyone.folder} do not know the same objects.")
+        if run.labels.object_ids != first.labels.object_ids:
+            raise InputError(f"{run.folder} and {first.folder} do not know the same objects.")
         if (run.info.preprocessing.height, run.info.preprocessing.width) != size:
-            raise InputError(f"{run.folder} and {anyone.folder} have inputs of different sizes.")
-    chosen, _ = from_register(read_register(photos), anyone)
+            raise InputError(f"{run.folder} and {first.folder} have inputs of different sizes.")
+    chosen, _ = from_register(read_register(photos), first)
     for run in runs.values():
         chosen, _ = exclude_training_photos(chosen, run)
-    return Contest(photos, runs, chosen if limit is None else spread(chosen, limit))
+    return Contest(photos, runs, spread_photos(chosen, limit))
 
 
-def spread(photos: Sequence[TestPhoto], limit: int) -> tuple[TestPhoto, ...]:
+def spread_photos(photos: Sequence[TestPhoto], limit: int) -> tuple[TestPhoto, ...]:
     """Some of the photos, from each object about the same number, by the hashes of their content.
 
     Args:
@@ -134,12 +306,14 @@ def spread(photos: Sequence[TestPhoto], limit: int) -> tuple[TestPhoto, ...]:
     by_object: dict[str, list[TestPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.sha256):
         by_object[photo.object_id].append(photo)
-    turns = [(place, p.sha256, p) for own in by_object.values() for place, p in enumerate(own)]
-    taken = {photo.path for _, _, photo in sorted(turns, key=lambda turn: turn[:2])[:limit]}
-    return tuple(photo for photo in photos if photo.path in taken)
+    turns = [(turn, p.sha256, p) for own in by_object.values() for turn, p in enumerate(own)]
+    kept = {photo.path for _, _, photo in sorted(turns, key=lambda entry: entry[:2])[:limit]}
+    return tuple(photo for photo in photos if photo.path in kept)
 
 
-def measure(contest: Contest, props: Props, seed: int, terminal: Terminal) -> Iterator[Answered]:
+def measure_contest(
+    contest: Contest, backgrounds: Backgrounds, number: int, terminal: Terminal
+) -> Iterator[PerturbedAnswers]:
     """Shows every run each photo as it is and under every perturbation.
 
     Yields:
@@ -148,39 +322,31 @@ def measure(contest: Contest, props: Props, seed: int, terminal: Terminal) -> It
     from train.device import keep_freed_memory
 
     keep_freed_memory()  # asking takes half the time
-    used = tuple(p for p in PERTURBATIONS if props.allow(p))
+    used = tuple(p for p in PERTURBATIONS if backgrounds.allow(p))
     names = (CLEAN, *(p.name for p in used))
     right: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    draw = partial(perturbed_versions, contest=contest, backgrounds=backgrounds, used=used)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
-        sessions: dict[str, Session] = {
+        sessions = {
             recipe: stack.enter_context(open_reference(run)) for recipe, run in contest.runs.items()
         }
         for start in range(0, len(contest.chosen), CHUNK):
             chunk = contest.chosen[start : start + CHUNK]
-            pictures = np.stack(
-                list(pool.map(lambda photo: versions_of(photo, contest, props, used), chunk)),
-                axis=1,
-            )
+            pictures = np.stack(list(pool.map(draw, chunk)), axis=1)
             truth = np.array([photo.object_index for photo in chunk])
-            for (name, batch), recipe in _every(names, pictures, tuple(sessions)):
-                answers = sessions[recipe].predict(batch)
-                right[recipe, name] += (answers.argmax(axis=1) == truth).tolist()
-            terminal.step(f"seed {seed}: photos", start + len(chunk), len(contest.chosen))
+            for name, batch in zip(names, pictures, strict=True):
+                for recipe, session in sessions.items():
+                    answers = session.predict(batch).argmax(axis=1)
+                    right[recipe, name] += (answers == truth).tolist()
+            terminal.step(f"set {number}: photos", start + len(chunk), len(contest.chosen))
+    objects = tuple(sorted(set(contest.shown)))
     for (recipe, name), hits in right.items():
-        counts = count_by_object(contest.chosen, contest.objects, hits)
-        yield Answered(seed=seed, recipe=recipe, perturbation=name, right=counts)
+        counts = count_by_object(objects, contest.shown, hits)
+        yield PerturbedAnswers(seed=number, recipe=recipe, perturbation=name, right=counts)
 
 
-def _every(
-    names: Sequence[str], pictures: Pixels, recipes: Sequence[str]
-) -> Iterator[tuple[tuple[str, Pixels], str]]:
-    for found in zip(names, pictures, strict=True):
-        for recipe in recipes:
-            yield found, recipe
-
-
-def versions_of(
-    photo: TestPhoto, contest: Contest, props: Props, used: Sequence[Perturbation]
+def perturbed_versions(
+    photo: TestPhoto, contest: Contest, backgrounds: Backgrounds, used: Sequence[Perturbation]
 ) -> Pixels:
     """One photo as it is and under each perturbation.
 
@@ -191,25 +357,18 @@ def versions_of(
         PhotoError: The photo or its mask cannot be decoded.
         InputError: There is no mask.
     """
-    contract = contest.contract
-    picture = decode(photo.path)
-    mask = None if props.masks is None else _mask(photo, contest.photos, props.masks)
-    made = [resize(picture, contract)]
+    # The size of the input is the same for all runs.
+    contract = next(iter(contest.runs.values())).info.preprocessing
+    picture, mask = decode(photo.path), backgrounds.mask_of(photo, contest.photos)
+    versions = [resize(picture, contract)]
     for perturbation in used:
-        chance = generator_of(photo.sha256, perturbation.name)
-        scene = Scene(chance, (contract.width, contract.height), mask, props.grounds)
-        made.append(resize(perturbation(picture, scene), contract))
-    return np.stack(made)
+        generator = generator_of(photo.sha256, perturbation.name)
+        scene = Scene(generator, (contract.width, contract.height), mask, backgrounds.pictures)
+        versions.append(resize(perturbation(picture, scene), contract))
+    return np.stack(versions)
 
 
-def _mask(photo: TestPhoto, photos: Path, masks: Path) -> Picture:
-    path = masks / photo.path.relative_to(photos).with_suffix(".png")
-    if not path.is_file():
-        raise InputError(f"{photo.path} has no mask {path}. Give the masks of these photos.")
-    return decode(path).convert("L")
-
-
-def read_grounds(folder: Path | None) -> tuple[Picture, ...]:
+def read_pictures(folder: Path | None) -> tuple[Picture, ...]:
     """Pictures to lay objects on, at most 100, spread evenly over the folder's sorted files.
 
     Raises:
@@ -220,110 +379,17 @@ def read_grounds(folder: Path | None) -> tuple[Picture, ...]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     if not files:
         raise InputError(f"--grounds {folder} holds no pictures.")
-    places = np.unique(np.linspace(0, len(files) - 1, min(100, len(files))).round().astype(int))
-    return tuple(decode(files[place]) for place in places)
+    indices = np.unique(np.linspace(0, len(files) - 1, min(100, len(files))).round().astype(int))
+    return tuple(decode(files[index]) for index in indices)
 
 
-def contact_sheet(contest: Contest, props: Props, *, photos: int = 7, side: int = 128) -> Picture:
-    """One row of sample photos for each perturbation, for a person to judge them by.
-
-    Args:
-        contest: Where the photos come from: of different objects, spread over all.
-        props: Masks and grounds.
-        photos: How many in a row.
-        side: Of each, in pixels.
-    """
-    from PIL import ImageDraw, ImageFont
-
-    from train.device import keep_freed_memory
-
-    keep_freed_memory()  # asking takes half the time
-    used = tuple(p for p in PERTURBATIONS if props.allow(p))
-    places = np.linspace(0, len(contest.objects) - 1, photos).round().astype(int)
-    first = {photo.object_id: photo for photo in reversed(contest.chosen)}
-    samples = [first[contest.objects[place]] for place in places]
-    label = 190
-    sheet = Image.new("RGB", (label + photos * side, (1 + len(used)) * side), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for column, photo in enumerate(samples):
-        for row, pixels in enumerate(versions_of(photo, contest, props, used)):
-            tile = Image.fromarray(pixels).resize((side - 2, side - 2), Image.Resampling.BICUBIC)
-            sheet.paste(tile, (label + column * side, row * side))
-    for row, name in enumerate((CLEAN, *(p.name for p in used))):
-        pen.text((6, row * side + side // 2 - 8), name, fill="black", font=font)
-    return sheet
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Measures, and writes the page."""
-    found = contests([_pair(text, arguments.photos) for text in arguments.runs], arguments.limit)
-    props = Props(arguments.masks, read_grounds(arguments.grounds))
-    if arguments.samples is not None:
-        arguments.samples.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(found[0], props).save(arguments.samples)
-    groups: list[Group] = []
-    rows: list[Answered] = []
-    with Terminal() as terminal:
-        for number, contest in enumerate(found):
-            groups.append(_group(contest, number))
-            rows += measure(contest, props, number, terminal)
-    published = Published(
-        created=created_now(),
-        host=describe_host(),
-        versions=versions(),
-        groups=tuple(groups),
-        rows=tuple(rows),
-    )
-    published.write(arguments.table.with_suffix(".json"))
-    write_text(arguments.table, page(published))
-
-
-def _group(contest: Contest, number: int) -> Group:
-    photos = contest.chosen
-    return Group(
-        seed=number,
-        photos_sha256=list_hash(photos),
-        models_sha256={recipe: run.info.model_sha256 for recipe, run in contest.runs.items()},
-        objects=contest.objects,
-        tested=count_by_object(photos, contest.objects, [True] * len(photos)),
-    )
-
-
-def _pair(text: str, photos: Path | None) -> tuple[Path, Path]:
-    run, mark, own = text.partition("=")
-    if mark:
-        return Path(run), Path(own)
-    if photos is None:
-        raise InputError(f"{text}: its test photos are not given. Give --photos, or RUN=PHOTOS.")
-    return Path(run), photos
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Runs the measurement from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.robustness", description=__doc__
-    )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or RUN=PHOTOS")
-    parser.add_argument("--photos", type=Path, help="test photos of runs without their own")
-    parser.add_argument("--masks", type=Path, help="masks of the objects, to swap the ground")
-    parser.add_argument("--grounds", type=Path, help="real pictures to lay objects on")
-    parser.add_argument("--limit", type=_limit, default=400, help="photos per folder, or all (400)")
-    parser.add_argument("--table", type=Path, default=Path("robustness.md"), help="the page")
-    parser.add_argument(
-        "--samples", type=Path, metavar="FILE", help="picture of every perturbation"
-    )
-    try:
-        run(parser.parse_args(words))
-    except ArtefactError as error:
-        print(f"robustness: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-def _limit(text: str) -> int | None:
-    return None if text == "all" else int(text)
+def run_with_photos(text: str) -> tuple[Path, Path]:
+    """A run with its test photos, given as `RUN=PHOTOS`, for argparse."""
+    run, mark, photos = text.partition("=")
+    if not mark:
+        raise argparse.ArgumentTypeError(f"{text}: give its test photos, as RUN=PHOTOS")
+    return Path(run), Path(photos)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(RobustnessStudy.main())

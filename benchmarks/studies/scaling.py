@@ -4,7 +4,8 @@
 
 Generates 4,332 objects with 24,502 photos, as many per object and collection as the paper has, and
 a register a tenth as large, and runs each stage on both in a process of its own. Stages that are
-done are not done again: the same command goes on where it was broken off.
+done are not done again: the same command goes on where it was broken off. The exit code is 1 where
+a limit is not kept.
 """
 
 from __future__ import annotations
@@ -14,35 +15,22 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
+from benchmarks.studies.study import Study
 from benchmarks.studies.synthetic_register import generate
-from mobile_assets.errors import ArtefactError, CheckFailedError, DamagedError
-from mobile_assets.files import write_text
-from mobile_assets.schema import Document, Record
+from mobile_assets.errors import CheckFailedError, DamagedError
+from mobile_assets.schema import Document
 
 STAGES = ("inspect", "prepare", "train")
-LIMIT_GB = 6.0
-LIMIT_RATIO = 1.3
-METRIC = "peak of the summed resident memory (RSS) of the process and all it started, sampled"
+PHOTO_SIZE = (640, 480)
+EVERY = 50
+"""Every so many photos has 12 megapixels."""
 
-TEXT = """\
-# A register of the paper's size
-
-Generated registers of {large:,} and {small:,} photos ({size}, every {every}th of 12 megapixels;
-seed {seed}). Each stage ran in a process of its own; training is one epoch of the default recipe
-after its head's, with tf_efficientnet_lite0 at 224 pixels. Regenerate with
-
-    python -m benchmarks.studies.scaling --out DIR --objects {objects} --seed {seed} --table PAGE
-
-| stage | photos | wall time, s | processor time, s | ms per photo | peak memory, GB |
-|---|---|---|---|---|---|
-{rows}
-| stage | ms per photo, large to small register (wanted: at most {limit_ratio}) |
-|---|---|
-{ratios}
-Memory: {metric}; wanted: at most {limit_gb:g} GB. Measured on {host}.
-"""
+LARGEST_GB = 6.0
+LARGEST_RATIO = 1.3
 
 
 class Stage(Document):
@@ -55,7 +43,7 @@ class Stage(Document):
         seconds: Wall time of the work, without the start of the process and its imports, which
             would hide in the small register what the large one costs more.
         cpu_seconds: Processor time of the process and its children.
-        peak_bytes: Memory, by `METRIC`.
+        peak_bytes: Peak of the summed resident memory of the process and all it started, sampled.
     """
 
     register_name: str
@@ -65,73 +53,100 @@ class Stage(Document):
     cpu_seconds: float
     peak_bytes: int
 
+    @property
+    def ms_per_photo(self) -> float:
+        """Wall time per photo."""
+        return 1000 * self.seconds / self.photos
 
-class Scale(Document):
-    """The raw rows behind the page."""
 
+class ScalingStudy(Study):
+    """Every stage on a small and on a large register."""
+
+    NAME: ClassVar[str] = "scaling"
+
+    created: str = ""
+    versions: dict[str, str] = {}  # noqa: RUF012  # pydantic copies it
     objects: int
     seed: int
     photo_size: tuple[int, int]
     every: int
-    host: dict[str, str]
     stages: tuple[Stage, ...]
 
+    def stage(self, register_name: str, stage: str) -> Stage:
+        """The row of a stage on a register."""
+        key = (register_name, stage)
+        return next(row for row in self.stages if (row.register_name, row.stage) == key)
 
-class Ratio(Record):
-    """Time per photo of the large register by that of the small one."""
+    def ratio(self, stage: str) -> float:
+        """Time per photo on the large register, divided by that on the small one."""
+        return self.stage("large", stage).ms_per_photo / self.stage("small", stage).ms_per_photo
 
-    stage: str
-    ratio: float
+    def values(self) -> Mapping[str, object]:
+        """The limits."""
+        return {"names": STAGES, "largest_gb": LARGEST_GB, "largest_ratio": LARGEST_RATIO}
 
+    def check(self) -> None:
+        """Checks memory and the growth of time per photo.
 
-def ratios(scale: Scale) -> list[Ratio]:
-    """Per stage, how much more a photo of the large register costs."""
-    cost = {(s.register_name, s.stage): s.seconds / s.photos for s in scale.stages}
-    return [
-        Ratio(stage=stage, ratio=cost["large", stage] / cost["small", stage]) for stage in STAGES
-    ]
+        Raises:
+            CheckFailedError: Memory, or time per photo on the large register, is above its limit.
+        """
+        peak = max(stage.peak_bytes for stage in self.stages) / 1e9
+        if peak > LARGEST_GB:
+            raise CheckFailedError(
+                f"peak memory is {peak:.2f} GB; at most {LARGEST_GB:g} is wanted"
+            )
+        worst = max(STAGES, key=self.ratio)
+        if self.ratio(worst) > LARGEST_RATIO:
+            raise CheckFailedError(
+                f"{worst} costs {self.ratio(worst):.2f} times as much per photo on the large "
+                f"register; at most {LARGEST_RATIO} is wanted"
+            )
 
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the size of the registers."""
+        parser.add_argument("--out", type=Path, required=True, help="folder to work in")
+        parser.add_argument("--objects", type=int, default=4332, help="default: 4332")
+        parser.add_argument("--seed", type=int, default=0)
 
-def page(scale: Scale) -> str:
-    """The Markdown page."""
-    photos = {stage.register_name: stage.photos for stage in scale.stages}
-    return TEXT.format(
-        large=photos["large"],
-        small=photos["small"],
-        size=f"{scale.photo_size[0]}×{scale.photo_size[1]}",
-        every=scale.every,
-        seed=scale.seed,
-        objects=scale.objects,
-        rows="".join(_row(stage) for stage in scale.stages),
-        ratios="".join(f"| {r.stage} | {r.ratio:.2f} |\n" for r in ratios(scale)),
-        limit_ratio=LIMIT_RATIO,
-        limit_gb=LIMIT_GB,
-        metric=METRIC,
-        host=", ".join(f"{key} {value}" for key, value in scale.host.items()),
-    )
+    @classmethod
+    def measure(cls, arguments: argparse.Namespace) -> Self:
+        """Generates both registers and measures every stage that is not yet measured."""
+        from train.readers import read_register
 
-
-def _row(stage: Stage) -> str:
-    return (
-        f"| {stage.stage} | {stage.photos:,} | {stage.seconds:.0f} | {stage.cpu_seconds:.0f} "
-        f"| {1000 * stage.seconds / stage.photos:.2f} | {stage.peak_bytes / 1e9:.2f} |\n"
-    )
-
-
-def check(scale: Scale) -> None:
-    """Raises CheckFailedError when memory or the cost per photo is more than wanted."""
-    peak = max(stage.peak_bytes for stage in scale.stages) / 1e9
-    worst = max(ratios(scale), key=lambda found: found.ratio)
-    if peak > LIMIT_GB:
-        raise CheckFailedError(f"peak memory is {peak:.2f} GB; at most {LIMIT_GB:g} is wanted")
-    if worst.ratio > LIMIT_RATIO:
-        raise CheckFailedError(
-            f"{worst.stage} costs {worst.ratio:.2f} times as much per photo on the large register; "
-            f"at most {LIMIT_RATIO} is wanted"
+        stages: list[Stage] = []
+        # The small register first, so that a mistake shows early.
+        for name, objects in (
+            ("small", max(8, arguments.objects // 10)),
+            ("large", arguments.objects),
+        ):
+            folder = arguments.out / name
+            generate(folder, objects, arguments.seed, size=PHOTO_SIZE, every=EVERY)
+            photos = len(read_register(folder).photos)
+            for stage in STAGES:
+                kept = arguments.out / f"{name}-{stage}.json"
+                try:
+                    row = Stage.read(kept)
+                except DamagedError:
+                    words = [stage, str(folder), str(arguments.out), str(arguments.seed)]
+                    module = "benchmarks.studies.scaling_stage"
+                    row = measure_command(
+                        [sys.executable, "-m", module, *words], name, stage, photos
+                    )
+                    row.write(kept)
+                print(f"{name} {stage}: {row.seconds:.0f} s", file=sys.stderr)
+                stages.append(row)
+        return cls.measured_now(
+            objects=arguments.objects,
+            seed=arguments.seed,
+            photo_size=PHOTO_SIZE,
+            every=EVERY,
+            stages=stages,
         )
 
 
-def measure(command: list[str], register_name: str, stage: str, photos: int) -> Stage:
+def measure_command(command: list[str], register_name: str, stage: str, photos: int) -> Stage:
     """Runs a command, which prints the seconds of its work, and measures it with all it starts.
 
     Raises:
@@ -164,25 +179,26 @@ def measure(command: list[str], register_name: str, stage: str, photos: int) -> 
         raise CheckFailedError(
             f"{stage} on the {register_name} register ended with {process.returncode}"
         )
+    cpu = (after.children_user - before.children_user) + (
+        after.children_system - before.children_system
+    )
     return Stage(
         register_name=register_name,
         stage=stage,
         photos=photos,
         seconds=float(output.split()[-1]),
-        cpu_seconds=after.children_user
-        + after.children_system
-        - before.children_user
-        - before.children_system,
+        cpu_seconds=cpu,
         peak_bytes=peak,
     )
 
 
-def _tree_bytes(root: object) -> int:
+def _tree_bytes(root: Any) -> int:
+    """Resident memory of a process and all it started."""
     import psutil
 
     total = 0
     try:
-        for process in [root, *root.children(recursive=True)]:  # type: ignore[attr-defined]
+        for process in [root, *root.children(recursive=True)]:
             try:
                 total += process.memory_info().rss
             except psutil.Error:
@@ -192,74 +208,5 @@ def _tree_bytes(root: object) -> int:
     return total
 
 
-def run(arguments: argparse.Namespace) -> Scale:
-    """Generates both registers and measures every stage that is not yet measured."""
-    from benchmarks.measure.host import describe_host
-    from train.readers import read_register
-
-    size = (arguments.photo_size[0], arguments.photo_size[1])
-    stages: list[Stage] = []
-    # The small register first, so that a mistake shows early.
-    for name, objects in (("small", max(8, arguments.objects // 10)), ("large", arguments.objects)):
-        folder = arguments.out / name
-        print(f"{name}: generating {objects:,} objects", file=sys.stderr)
-        generate(folder, objects, arguments.seed, size=size, every=arguments.every)
-        photos = len(read_register(folder).photos)
-        for stage in STAGES:
-            note = arguments.out / f"{name}-{stage}.json"
-            try:
-                found = Stage.read(note)
-            except DamagedError:
-                command = [
-                    sys.executable,
-                    "-m",
-                    "benchmarks.studies.scaling_stage",
-                    stage,
-                    str(folder),
-                ]
-                found = measure(
-                    [*command, str(arguments.out), str(arguments.seed)], name, stage, photos
-                )
-                found.write(note)
-            print(f"{name} {stage}: {found.seconds:.0f} s", file=sys.stderr)
-            stages.append(found)
-    return Scale(
-        objects=arguments.objects,
-        seed=arguments.seed,
-        photo_size=size,
-        every=arguments.every,
-        host=describe_host(),
-        stages=tuple(stages),
-    )
-
-
-def main() -> int:
-    """Runs the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.scaling", description=__doc__
-    )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, required=True, help="folder to work in")
-    parser.add_argument("--objects", type=int, default=4332, help="default: 4332")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--photo-size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT")
-    )
-    parser.add_argument("--every", type=int, default=50, help="every so many photos has 12 MP")
-    parser.add_argument("--table", type=Path, help="write the page here (default: DIR/scale.md)")
-    try:
-        arguments = parser.parse_args()
-        scale = run(arguments)
-        table = arguments.table or arguments.out / "scale.md"
-        scale.write(table.with_suffix(".json"))
-        write_text(table, page(scale))
-        print(page(scale))
-        check(scale)
-    except ArtefactError as error:
-        print(f"scale: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ScalingStudy.main())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BACKBONE = "efficientnet-b0"
-GIVER = "efficientnet-lite0"
+DONOR = "efficientnet-lite0"
 GATES = 1.0
 """Standard deviation of what goes into the gates' sigmoid, at first."""
 
@@ -37,21 +37,21 @@ def render(folder: Path, *, objects: int, workers: int | None = None) -> Path:
         The manifest, with a column `split`.
     """
     views = TRAIN_VIEWS + VAL_VIEWS + TEST_VIEWS
-    made = generate_demo_register(
+    register = generate_demo_register(
         folder, DemoSpec(objects=objects, extra_views=views), workers=workers
     )
     manifest = folder / "manifest.csv"
-    write_text(manifest, _manifest(made))
+    write_text(manifest, _manifest(register))
     return manifest
 
 
-def _manifest(made: DemoRegister) -> str:
-    assert made.extra is not None
+def _manifest(demo: DemoRegister) -> str:
+    assert demo.extra is not None
     rows = [
-        (photo.relative_to(made.root).as_posix(), photo.parent.name, photo.parent.parent.name, side)
-        for root in (made.register, made.extra)
-        for place in sorted(root.glob("*/*"))
-        for photo, side in zip(*_sides(place, extra=root == made.extra), strict=True)
+        (photo.relative_to(demo.root).as_posix(), photo.parent.name, photo.parent.parent.name, side)
+        for root in (demo.register, demo.extra)
+        for folder in sorted(root.glob("*/*"))
+        for photo, side in zip(*_sides(folder, extra=root == demo.extra), strict=True)
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -60,8 +60,8 @@ def _manifest(made: DemoRegister) -> str:
     return text.getvalue()
 
 
-def _sides(place: Path, *, extra: bool) -> tuple[list[Path], list[str]]:
-    photos = sorted(place.glob("*.jpg"))
+def _sides(folder: Path, *, extra: bool) -> tuple[list[Path], list[str]]:
+    photos = sorted(folder.glob("*.jpg"))
     if not extra:
         return photos, ["train"] * len(photos)
     return photos, ["train"] * TRAIN_VIEWS + ["val"] * VAL_VIEWS + ["test"] * TEST_VIEWS
@@ -85,8 +85,8 @@ def write_start(out: Path, manifest: Path, *, seed: int = 0) -> None:
 
     torch.manual_seed(seed)
     backbone = timm.create_model(timm_name(BACKBONE), num_classes=0)
-    giver = timm.create_model(timm_name(GIVER), num_classes=0)
-    backbone.load_state_dict(in_order(giver, read_tensors(package_file(GIVER))), strict=False)
+    donor = timm.create_model(timm_name(DONOR), num_classes=0)
+    backbone.load_state_dict(in_order(donor, read_tensors(package_file(DONOR))), strict=False)
     _settle(backbone, _photos(manifest, seed))
     save_file({name: t.contiguous() for name, t in backbone.state_dict().items()}, out)
 
@@ -101,15 +101,15 @@ def _settle(backbone: nn.Module, photos: Tensor) -> None:
             module.reset_running_stats()
             module.momentum = None  # the mean of all batches
         if name.endswith("se.conv_expand"):
-            _enliven_at_first(module)
+            _scale_at_first_batch(module)
     backbone.train()
     with torch.no_grad():
         for batch in torch.split(photos, _BATCH):
             backbone(batch)
 
 
-def _enliven_at_first(gate: nn.Module) -> None:
-    """Scales a layer's answers for the first batch to `GATES` about 1."""
+def _scale_at_first_batch(gate: nn.Module) -> None:
+    """Scales a layer's outputs for the first batch to `GATES` about 1."""
     from torch import nn
     from torch.nn import functional
 
@@ -117,9 +117,9 @@ def _enliven_at_first(gate: nn.Module) -> None:
 
     def scale(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         assert gate.bias is not None
-        found = functional.conv2d(arguments[0], gate.weight)
-        mean = found.mean(dim=(0, 2, 3))
-        factor = GATES / (found - mean.reshape(1, -1, 1, 1)).std().clamp_min(1e-6)
+        outputs = functional.conv2d(arguments[0], gate.weight)
+        mean = outputs.mean(dim=(0, 2, 3))
+        factor = GATES / (outputs - mean.reshape(1, -1, 1, 1)).std().clamp_min(1e-6)
         gate.weight.mul_(factor)
         gate.bias.copy_(1 - mean * factor)
         handle.remove()
@@ -140,6 +140,6 @@ def _photos(manifest: Path, seed: int) -> Tensor:
     with manifest.open(encoding="utf-8", newline="") as file:
         paths = [row["path"] for row in csv.DictReader(file) if row["split"] == "train"]
     chosen = np.random.default_rng(seed).permutation(len(paths))[:_PHOTOS]
-    pixels = np.stack([load(manifest.parent / paths[place], contract) for place in chosen])
+    pixels = np.stack([load(manifest.parent / paths[index], contract) for index in chosen])
     images: Tensor = Normalise(contract)(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
     return images

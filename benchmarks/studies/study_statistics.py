@@ -1,10 +1,13 @@
-"""What the published pages share: counts by object, intervals that respect objects, verdicts."""
+"""What the studies share in counting: photos by object, spreads over rounds, targets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, PlainSerializer
 
 from benchmarks.results.cluster_bootstrap import Estimate
@@ -33,45 +36,67 @@ Names = Annotated[
 """Object ids, in a file one text with tabs between."""
 
 
+def count_by_object(
+    objects: Sequence[str], shown: Sequence[str], chosen: Iterable[Any]
+) -> tuple[int, ...]:
+    """How many of each object's photos are chosen.
+
+    Args:
+        objects: Object ids, in the order of the counts.
+        shown: `[photos]` the object that each photo shows.
+        chosen: `[photos]` whether it counts.
+    """
+    counts = dict.fromkeys(objects, 0)
+    for object_id, counted in zip(shown, chosen, strict=True):
+        counts[object_id] += bool(counted)
+    return tuple(counts.values())
+
+
+def spread(values: ArrayLike, low: float = 0.1) -> Estimate:
+    """The median of rounds with two quantiles, by default those of 10 % and 90 %."""
+    first, middle, last = np.quantile(np.asarray(values), [low, 0.5, 1 - low])
+    return Estimate(float(middle), (float(first), float(last)))
+
+
 @dataclass(frozen=True)
-class Asked:
-    """A number that was asked for beforehand, and what was measured.
+class Target:
+    """A number that was set beforehand, and what was measured.
 
     Attributes:
         what: What is compared.
-        bound: What was asked.
-        found: What was measured.
-        least: True where at least `bound` was asked, False where at most.
+        bound: The number set.
+        measured: What was measured.
+        at_least: True where at least `bound` is wanted, False where at most.
     """
 
     what: str
     bound: float
-    found: Estimate
-    least: bool = False
+    measured: Estimate
+    at_least: bool = False
 
     @property
     def met(self) -> bool | None:
-        """Whether the measured number is as asked; None where nothing was measured."""
-        return None if self.found.value is None else self._holds(self.found.value)
+        """Whether the target is met; None where nothing was measured."""
+        return None if self.measured.value is None else self._holds(self.measured.value)
 
     def _holds(self, value: float) -> bool:
-        return value >= self.bound if self.least else value <= self.bound
+        return value >= self.bound if self.at_least else value <= self.bound
 
     def line(self) -> str:
         """One line of a Markdown list, with the verdict."""
-        word = "at least" if self.least else "at most"
+        word = "at least" if self.at_least else "at most"
         return (
-            f"- {self.what}: asked {word} {self.bound:g}, measured {self.found.text('.3g')}: "
-            f"**{self._verdict()}**\n"
+            f"- {self.what}: target {word} {self.bound:g}, measured {self.measured.text('.3g')}: "
+            f"**{self._verdict()}**"
         )
 
     def _verdict(self) -> str:
         if self.met is None:
             return "not measured"
         verdict = "met" if self.met else "not met"
-        if self.found.bounds is None:
+        if self.measured.bounds is None:
             return verdict
-        whole = {self._holds(bound) for bound in self.found.bounds}
-        if len(whole) == 1:
+        holds = {self._holds(bound) for bound in self.measured.bounds}
+        if len(holds) == 1:
             return verdict + (", by the whole interval" if self.met else "")
         return verdict + (", not by the whole interval" if self.met else ", within the interval")

@@ -60,17 +60,17 @@ def generate(folder: Path, objects: int, seed: int, *, size: tuple[int, int], ev
         number = 0
         jobs = []
         for i in range(objects):
-            place = root / names[int(order[i])] / f"OBJ.{i:05}"
-            place.mkdir(parents=True)
+            object_folder = root / names[int(order[i])] / f"OBJ.{i:05}"
+            object_folder.mkdir(parents=True)
             large = [every > 0 and (number + view) % every == 0 for view in range(counts[i])]
-            jobs.append(pool.submit(_photograph, place, (seed, i), size, large))
+            jobs.append(pool.submit(_photograph, object_folder, (seed, i), size, large))
             number += counts[i]
         for job in jobs:
             job.result()
 
 
 def _photograph(
-    place: Path, seed: tuple[int, int], size: tuple[int, int], large: list[bool]
+    folder: Path, seed: tuple[int, int], size: tuple[int, int], large: list[bool]
 ) -> None:
     """Photos of one object: its own pattern, turned, moved and scaled, on its own plain ground."""
     rng = np.random.default_rng(seed)
@@ -86,4 +86,4 @@ def _photograph(
         photo = thing.transform(
             (320, 240), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=ground
         )
-        photo.resize(_LARGE if big else size).save(place / f"{view:02}.jpg", quality=88)
+        photo.resize(_LARGE if big else size).save(folder / f"{view:02}.jpg", quality=88)

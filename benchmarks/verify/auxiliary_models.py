@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities
-from benchmarks.runtimes.auxiliary_models import Arrays, Executor, answers, executors
-from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
+from benchmarks.runtimes.auxiliary_models import Arrays, Executor, executors, run_auxiliary
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from benchmarks.verify.model_files import end_problems, pixel_problems
+from benchmarks.verify.synthetic_photos import synthetic_photos
 from mobile_assets.bundle import (
     OUTPUT_NAME,
     AuxiliaryModel,
@@ -19,7 +20,7 @@ from mobile_assets.bundle import (
     TensorInfo,
     Variant,
 )
-from mobile_assets.errors import ArtefactError, DamagedError, InputError
+from mobile_assets.errors import ArtefactError, DamagedError, InputError, first_line
 from mobile_assets.golden import GOLDEN_FOLDER, GoldenVectors
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import resize
@@ -38,24 +39,24 @@ _LIKENESS = 0.99
 _REFERENCES = ("float16", "float32")
 
 
-def check_auxiliary_models(whole: BundleCheck) -> Iterator[Check]:
-    """Declarations of every companion, and its answers on the runtimes that are quick and here."""
-    if not whole.bundle.info.companions:
+def check_auxiliary_models(checked: CheckedBundle) -> Iterator[Check]:
+    """What every auxiliary model declares, and what it answers on the quick runtimes here."""
+    if not checked.bundle.info.companions:
         return
-    photos = _photos(whole.bundle)
+    photos = _photos(checked.bundle)
     embeddings: dict[str, Arrays] = {}
-    for companion in whole.bundle.info.companions:
-        if companion.name in whole.changed:
+    for model in checked.bundle.info.companions:
+        if model.name in checked.changed:
             why = "its file is not the one described"
-            yield impossible("structure", why, subject=companion.name)
+            yield skipped_check("structure", why, subject=model.name)
             continue
-        structure = _structure(whole.bundle, companion)
+        structure = _structure(checked.bundle, model)
         yield structure
         if structure.state == "failed":
-            yield impossible("answers", "its structure is wrong", subject=companion.name)
+            yield skipped_check("answers", "its structure is wrong", subject=model.name)
             continue
-        for executor in executors(companion):
-            yield _answered(whole, companion, photos, executor, embeddings)
+        for executor in executors(model):
+            yield _answered(checked, model, photos, executor, embeddings)
 
 
 def _photos(bundle: Bundle) -> Pixels:
@@ -63,45 +64,44 @@ def _photos(bundle: Bundle) -> Pixels:
     try:
         return GoldenVectors.read(bundle.folder / GOLDEN_FOLDER).tensors
     except (ArtefactError, OSError):
-        from benchmarks.verify.third_party import drawn_pictures
+        return np.stack(
+            [resize(picture, bundle.info.preprocessing) for picture in synthetic_photos()]
+        )
 
-        return np.stack([resize(one, bundle.info.preprocessing) for one in drawn_pictures()])
 
-
-def _structure(bundle: Bundle, companion: AuxiliaryModel) -> Check:
-    path = bundle.path(companion)
+def _structure(bundle: Bundle, model: AuxiliaryModel) -> Check:
+    path = bundle.path(model)
     try:
         with quiet():
-            problems = list(_structure_problems(bundle, companion, path))
+            problems = list(_structure_problems(bundle, model, path))
     # A damaged file can break its parser in any way; each of them is an answer.
     except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        problems = [f"it cannot be read ({first})"]
-    return judged("structure", problems, "as described", subject=companion.name)
+        problems = [f"it cannot be read ({first_line(error)})"]
+    return check_from_problems("structure", problems, "as described", subject=model.name)
 
 
-def _structure_problems(bundle: Bundle, companion: AuxiliaryModel, path: Path) -> Iterator[str]:
+def _structure_problems(bundle: Bundle, model: AuxiliaryModel, path: Path) -> Iterator[str]:
     from export.variants import auxiliary, embedding, topk
 
     info = bundle.info
-    yield from end_problems(auxiliary.declared_ends(path), companion)
-    yield from pixel_problems(companion, info.preprocessing)
-    if not _fits(companion, info):
-        yield f"its outputs are not those of {companion.kind} models"
-    if companion.kind == "shortlist" and auxiliary.labels_fact(path) != info.labels_sha256:
+    yield from end_problems(auxiliary.declared_ends(path), model)
+    yield from pixel_problems(model, info.preprocessing)
+    if not _fits(model, info):
+        yield f"its outputs are not those of {model.kind} models"
+    if model.kind == "shortlist" and auxiliary.labels_fact(path) != info.labels_sha256:
         yield "its indices are of another label map than labels.json"
-    if companion.format == "coreml":
-        exact = topk.EXACT if companion.kind == "shortlist" else embedding.EXACT
+    if model.format == "coreml":
+        exact = topk.EXACT if model.kind == "shortlist" else embedding.EXACT
         yield from auxiliary.package_problems(path, info.preprocessing, exact)
 
 
-def _fits(companion: AuxiliaryModel, info: BundleInfo) -> bool:
+def _fits(model: AuxiliaryModel, info: BundleInfo) -> bool:
     """Whether the outputs are what an app expects of the kind."""
-    size = companion.outputs[0].shape[-1] if companion.outputs else 0
-    if companion.kind == "embedding":
-        return companion.outputs == (_row("embedding", "float32", size),)
-    wanted = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
-    return companion.outputs == wanted and 1 <= size <= min(MOST, info.objects)
+    size = model.outputs[0].shape[-1] if model.outputs else 0
+    if model.kind == "embedding":
+        return model.outputs == (_row("embedding", "float32", size),)
+    expected = (_row(INDICES_NAME, "int32", size), _row(OUTPUT_NAME, "float32", size))
+    return model.outputs == expected and 1 <= size <= min(MOST, info.objects)
 
 
 def _row(name: str, dtype: str, size: int) -> TensorInfo:
@@ -109,41 +109,43 @@ def _row(name: str, dtype: str, size: int) -> TensorInfo:
 
 
 def _answered(
-    whole: BundleCheck,
-    companion: AuxiliaryModel,
+    checked: CheckedBundle,
+    model: AuxiliaryModel,
     photos: Pixels,
     executor: Executor,
     embeddings: dict[str, Arrays],
 ) -> Check:
-    on = {"subject": companion.name, "runtime": executor.name}
+    on = {"subject": model.name, "runtime": executor.name}
     try:
-        found = answers(whole.bundle, companion, photos, executor)
-        if companion.kind == "embedding":
-            embeddings.setdefault(companion.format, found)
-            problems, good = list(_embedding_problems(found, embeddings)), "rows of length 1"
+        outputs = run_auxiliary(checked.bundle, model, photos, executor)
+        if model.kind == "embedding":
+            embeddings.setdefault(model.format, outputs)
+            problems, good = list(_embedding_problems(outputs, embeddings)), "rows of length 1"
         else:
-            reference = _reference(whole, companion)
+            reference = _reference(checked, model)
             if reference is None:
-                why = f"no {companion.format} variant of float weights has the whole list"
-                return impossible("answers", why, **on)
-            with executor.runtime.open(whole.bundle, reference) as session:
+                why = f"no {model.format} variant of float weights has the whole list"
+                return skipped_check("answers", why, **on)
+            with executor.runtime.open(checked.bundle, reference) as session:
                 lists = session.predict(photos)
             share = _share(reference, executor)
-            problems = list(_shortlist_problems(found, lists, share))
+            problems = list(_shortlist_problems(outputs, lists, share))
             good = f"the best of {reference.name} for {len(photos)} photos"
     except (InputError, DamagedError) as error:
-        return judged("answers", [str(error)], "", **on)
-    return judged("answers", problems, good, **on)
+        return check_from_problems("answers", [str(error)], "", **on)
+    return check_from_problems("answers", problems, good, **on)
 
 
-def _reference(whole: BundleCheck, companion: AuxiliaryModel) -> Variant | None:
+def _reference(checked: CheckedBundle, model: AuxiliaryModel) -> Variant | None:
     """The variant whose whole list the short one is taken of, or the next to it."""
-    there = {
+    by_precision = {
         variant.precision: variant
-        for variant in whole.bundle.info.variants
-        if variant.format == companion.format and variant.name not in whole.changed
+        for variant in checked.bundle.info.variants
+        if variant.format == model.format and variant.name not in checked.changed
     }
-    return next((there[precision] for precision in _REFERENCES if precision in there), None)
+    return next(
+        (by_precision[precision] for precision in _REFERENCES if precision in by_precision), None
+    )
 
 
 def _share(reference: Variant, executor: Executor) -> float:
@@ -152,22 +154,22 @@ def _share(reference: Variant, executor: Executor) -> float:
     return _SAME if same else _SIMILAR
 
 
-def _shortlist_problems(found: Arrays, lists: Probabilities, share: float) -> Iterator[str]:
-    rows = zip(found[INDICES_NAME], found[OUTPUT_NAME], lists, strict=True)
+def _shortlist_problems(outputs: Arrays, lists: Probabilities, share: float) -> Iterator[str]:
+    rows = zip(outputs[INDICES_NAME], outputs[OUTPUT_NAME], lists, strict=True)
     for number, (indices, probabilities, whole) in enumerate(rows):
         wrong = Shortlist(indices, probabilities).problem(whole, share * float(whole.max()))
         if wrong:
             yield f"photo {number}: {wrong}"
 
 
-def _embedding_problems(found: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
+def _embedding_problems(outputs: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
     from export.variants.embedding import EMBEDDING_NAME, LENGTH_TOLERANCE
 
-    rows = found[EMBEDDING_NAME]
+    rows = outputs[EMBEDDING_NAME]
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
         yield f"rows of length {lengths.min():.4f} to {lengths.max():.4f} instead of 1"
-    for of, others in embeddings.items():
+    for model_format, others in embeddings.items():
         likeness = (rows * others[EMBEDDING_NAME]).sum(axis=1).min()
         if not likeness >= _LIKENESS:
-            yield f"cosine {likeness:.3f} with the {of} file's answer to the same photo"
+            yield f"cosine {likeness:.3f} with the {model_format} file's answer to the same photo"

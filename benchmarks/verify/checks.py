@@ -22,7 +22,7 @@ class Check:
 
     Attributes:
         name: What is checked.
-        subject: The variant or companion that it is about; empty if it is about the whole bundle.
+        subject: The variant or auxiliary model that it is about; empty for the whole bundle.
         runtime: What executed the variant, with its compute unit; empty if nothing had to.
         state: Whether it holds, or cannot be told on this machine or of this bundle.
         said: What was found, in a phrase.
@@ -71,20 +71,20 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class BundleCheck:
+class CheckedBundle:
     """A bundle whose description could be read, and what is known of its files.
 
     Attributes:
         bundle: The bundle. Its label map need not fit.
-        changed: Names of the variants and companions whose files are not those described: they
-            are not opened, since a damaged file can bring a runtime down.
+        changed: Names of the variants and auxiliary models whose files are not those described:
+            they are not opened, since a damaged file can bring a runtime down.
     """
 
     bundle: Bundle
     changed: frozenset[str]
 
 
-def judged(
+def check_from_problems(
     name: str,
     problems: Iterable[str],
     good: str,
@@ -108,6 +108,6 @@ def judged(
     return Check(name, subject, runtime, "failed", "; ".join(wrong[:LISTED]) + more)
 
 
-def impossible(name: str, why: str, *, subject: str = "", runtime: str = "") -> Check:
+def skipped_check(name: str, why: str, *, subject: str = "", runtime: str = "") -> Check:
     """A check that cannot be made."""
     return Check(name, subject, runtime, "not possible here", why)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.verify.checks import Check, impossible, judged
+from benchmarks.verify.checks import Check, check_from_problems, skipped_check
 from mobile_assets.bundle import (
     BUNDLE_FILE,
     SIGNATURE_FILE,
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
 def check_files(folder: Path, info: BundleInfo) -> Check:
     """Every file is there and as listed, and nothing else is."""
     if not info.files:
-        return impossible("files", f"{BUNDLE_FILE} lists no files: it is of an earlier release")
+        return skipped_check("files", f"{BUNDLE_FILE} lists no files: it is of an earlier release")
     good = f"{len(info.files)} files as listed, nothing else"
-    return judged("files", content_problems(folder, info), good)
+    return check_from_problems("files", content_problems(folder, info), good)
 
 
-def check_calibration(found: Calibration) -> Check:
+def check_calibration(calibration: Calibration) -> Check:
     """8-bit variants were made on photos: on noise they are for measuring, not for shipping."""
     problems = []
-    if found.noise_images:
+    if calibration.noise_images:
         problems.append(
-            f"8-bit variants were made on {found.noise_images} images of noise, for measuring: "
-            "not fit for the field. Export again with --calibration photos"
+            f"8-bit variants were made on {calibration.noise_images} images of noise, for "
+            "measuring: not fit for the field. Export again with --calibration photos"
         )
-    elif len(set(found.photos)) < len(found.photos) or not found.photos:
-        problems.append(f"{len(found.photos)} calibration photos, some twice or none at all")
-    good = f"{len(found.photos)} training photos, seed {found.seed}"
-    return judged("calibration", problems, good)
+    elif len(set(calibration.photos)) < len(calibration.photos) or not calibration.photos:
+        problems.append(f"{len(calibration.photos)} calibration photos, some twice or none at all")
+    good = f"{len(calibration.photos)} training photos, seed {calibration.seed}"
+    return check_from_problems("calibration", problems, good)
 
 
 def check_variant_files(folder: Path, info: BundleInfo) -> Iterator[Check]:
-    """Each variant and companion is of the size and hash that its description says."""
+    """Each variant and auxiliary model is of the size and hash that its description says."""
     for variant in info.models:
         good = f"{variant.bytes:,} bytes"
         problems = _model_problems(folder, info, variant)
-        yield judged("size and hash", problems, good, subject=variant.name)
+        yield check_from_problems("size and hash", problems, good, subject=variant.name)
 
 
 def _model_problems(
@@ -81,16 +81,18 @@ def read_labels(folder: Path) -> LabelMap | str:
 def check_labels(folder: Path, info: BundleInfo, labels: LabelMap | str) -> Iterator[Check]:
     """The label map is the one described, and `labels.txt` says the same."""
     if isinstance(labels, str):
-        yield judged("label map", [labels], "")
-        yield impossible("labels.txt", "labels.json cannot be read")
+        yield check_from_problems("label map", [labels], "")
+        yield skipped_check("labels.txt", "labels.json cannot be read")
         return
     problems = []
     if sha256_file(folder / "labels.json") != info.labels_sha256:
         problems.append(f"labels.json is not the one that {BUNDLE_FILE} describes")
     if len(labels) != info.objects:
         problems.append(f"{len(labels)} labels for {info.objects} objects")
-    yield judged("label map", problems, f"{len(labels)} objects")
-    yield judged("labels.txt", _text_problems(folder / "labels.txt", labels), "as labels.json")
+    yield check_from_problems("label map", problems, f"{len(labels)} objects")
+    yield check_from_problems(
+        "labels.txt", _text_problems(folder / "labels.txt", labels), "as labels.json"
+    )
 
 
 def _text_problems(path: Path, labels: LabelMap) -> Iterator[str]:
@@ -112,9 +114,9 @@ def check_signature_of(folder: Path, trusted: Ed25519PublicKey | None) -> Check 
     try:
         signature = check_signature(folder, trusted)
     except (CheckFailedError, DamagedError) as error:
-        return judged("signature", [str(error)], "")
+        return check_from_problems("signature", [str(error)], "")
     if trusted is None:
         good = f"by {signature.public_key}; give --trust to hold it against a key you know"
     else:
         good = "by the trusted key"
-    return judged("signature", [], good)
+    return check_from_problems("signature", [], good)

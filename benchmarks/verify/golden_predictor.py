@@ -1,14 +1,20 @@
-"""What an export is given to execute its variants with, for golden vectors."""
+"""Executes a bundle's variants for golden vectors: when they are made, and when an app differs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
-from benchmarks.runtimes import Pixels, runtimes
-from export.golden.vectors import GoldenPlan, Predictions
+import numpy as np
+
+from benchmarks.runtimes import Pixels, Probabilities, runtimes
+from export.golden.photos import GoldenPlan, Predictions
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import InputError
+from mobile_assets.errors import ArtefactError, InputError
+from mobile_assets.golden_diagnosis import Predict
+from mobile_assets.input_pipeline import Values
 
 _RUNTIMES = {"tflite": "litert", "coreml": "coreml-reference"}
 """Those that are on every machine, so that an export gives the same golden vectors everywhere."""
@@ -33,14 +39,32 @@ def predict(bundle: Bundle, variant: Variant, tensors: Pixels) -> Predictions | 
         return str(error)
 
 
-def golden_plan(words: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
+@contextmanager
+def opened_predictor(bundle: Bundle, variant: Variant) -> Iterator[Predict | None]:
+    """Opens a variant to execute it on mistaken inputs; None if nothing here can."""
+    runtime = runtimes(_RUNTIMES[variant.format])[0]
+    try:
+        session = runtime.open(bundle, variant)
+    except ArtefactError:  # the app's answers can be compared all the same
+        yield None
+        return
+
+    def predict_one(values: Values) -> Probabilities:
+        # LiteRT's session takes floats as well, for variants whose input is float32.
+        return np.asarray(session.predict(cast("Pixels", values[None]))[0])
+
+    with session:
+        yield predict_one
+
+
+def golden_plan(arguments: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
     """The golden vectors of an export.
 
     Args:
-        words: Of the command line: none for the drawn photos alone, a number of validation photos,
-            or photo files, in addition.
+        arguments: Of the command line: none for the drawn photos alone, a number of validation
+            photos, or photo files, in addition.
         seed: Seed of the choice of validation photos.
     """
-    if len(words) == 1 and words[0].lstrip("-").isdecimal():
-        return GoldenPlan(predict, held_out=int(words[0]), seed=seed)
-    return GoldenPlan(predict, chosen=tuple(Path(word) for word in words), seed=seed)
+    if len(arguments) == 1 and arguments[0].lstrip("-").isdecimal():
+        return GoldenPlan(predict, held_out=int(arguments[0]), seed=seed)
+    return GoldenPlan(predict, chosen=tuple(Path(word) for word in arguments), seed=seed)

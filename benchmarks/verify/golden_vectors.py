@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.runtimes import Pixels, Probabilities, Runtime, runtimes
-from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from export.variants.parity_check import SUM_TOLERANCE
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import ArtefactError, DamagedError, InputError, MissingDependencyError
@@ -45,43 +45,47 @@ class _Inputs:
     own: Pixels
 
 
-def check_vectors(whole: BundleCheck, chosen: Sequence[str]) -> Iterator[Check]:
+def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Check]:
     """All checks with golden vectors.
 
     Args:
-        whole: The bundle.
+        checked: The bundle.
         chosen: Names of the runtimes.
 
     Raises:
         InputError: There is no runtime of such a name.
     """
-    bundle = whole.bundle
+    bundle = checked.bundle
     if not (bundle.folder / GOLDEN_FOLDER).is_dir():
-        yield impossible("golden vectors", "the bundle holds none; `artefact-id export` makes them")
+        yield skipped_check(
+            "golden vectors", "the bundle holds none; `artefact-id export` makes them"
+        )
         return
     try:
         golden = GoldenVectors.read(bundle.folder / GOLDEN_FOLDER)
-        yield judged("golden vectors", _description_problems(golden, bundle), _told(golden))
+        yield check_from_problems(
+            "golden vectors", _description_problems(golden, bundle), _counted(golden)
+        )
         checks, own = _stages(golden, bundle)
         yield from checks
         inputs = _Inputs(golden, golden.tensors, own)
     except ArtefactError as error:
-        yield judged("golden vectors", [str(error)], "")
+        yield check_from_problems("golden vectors", [str(error)], "")
         return
     for name in chosen:
-        yield from _on_runtimes(whole, inputs, runtimes(name))
+        yield from _on_runtimes(checked, inputs, runtimes(name))
 
 
-def _told(golden: GoldenVectors) -> str:
+def _counted(golden: GoldenVectors) -> str:
     return f"{len(golden.info.photos)} photos, {len(golden.info.variants)} variants"
 
 
 def _description_problems(golden: GoldenVectors, bundle: Bundle) -> Iterator[str]:
     contract = bundle.info.preprocessing
-    found = (golden.info.height, golden.info.width, golden.info.objects)
-    wanted = (contract.height, contract.width, bundle.info.objects)
-    if found != wanted:
-        yield f"height, width, objects are {found} instead of {wanted}"
+    shape = (golden.info.height, golden.info.width, golden.info.objects)
+    expected_shape = (contract.height, contract.width, bundle.info.objects)
+    if shape != expected_shape:
+        yield f"height, width, objects are {shape} instead of {expected_shape}"
     for variant in golden.info.variants:
         expected = golden.expected(variant)
         for row, best in zip(expected, variant.best, strict=True):
@@ -105,8 +109,8 @@ def _stages(golden: GoldenVectors, bundle: Bundle) -> tuple[list[Check], Pixels]
         resizing += [f"{photo.name}: {wrong}"] if wrong else []
     count = f"{len(own)} photos"
     checks = [
-        judged("golden decoding", decoding, count),
-        judged("golden resizing", resizing, count),
+        check_from_problems("golden decoding", decoding, count),
+        check_from_problems("golden resizing", resizing, count),
     ]
     return checks, np.stack(own)
 
@@ -133,21 +137,25 @@ def _resizing_problem(
     return pixels_differ(resize(Image.fromarray(decoded), bundle.info.preprocessing), tensor, _OURS)
 
 
-def _on_runtimes(whole: BundleCheck, inputs: _Inputs, found: Sequence[Runtime]) -> Iterator[Check]:
-    variants = [v for v in whole.bundle.info.variants if v.format == found[0].format]
+def _on_runtimes(
+    checked: CheckedBundle, inputs: _Inputs, candidates: Sequence[Runtime]
+) -> Iterator[Check]:
+    variants = [v for v in checked.bundle.info.variants if v.format == candidates[0].format]
     if not variants:
         return
-    missing = found[0].missing()
+    missing = candidates[0].missing()
     if missing is not None:
-        yield impossible("golden answers", missing, runtime=found[0].name)
+        yield skipped_check("golden answers", missing, runtime=candidates[0].name)
         return
-    for runtime in found:
+    for runtime in candidates:
         for variant in variants:
-            if variant.name in whole.changed:
+            if variant.name in checked.changed:
                 why = "its file is not the one described"
-                yield impossible("golden answers", why, subject=variant.name, runtime=runtime.name)
+                yield skipped_check(
+                    "golden answers", why, subject=variant.name, runtime=runtime.name
+                )
             else:
-                yield from _answers(whole.bundle, variant, runtime, inputs)
+                yield from _answers(checked.bundle, variant, runtime, inputs)
 
 
 def _answers(
@@ -156,30 +164,36 @@ def _answers(
     on = {"subject": variant.name, "runtime": f"{runtime.name} {runtime.unit}".strip()}
     try:
         with runtime.open(bundle, variant) as session:
-            found = session.predict(inputs.tensors)
+            golden_answers = session.predict(inputs.tensors)
             same = np.array_equal(inputs.own, inputs.tensors)
-            own = found if same else session.predict(inputs.own)
+            own_answers = golden_answers if same else session.predict(inputs.own)
     except MissingDependencyError as error:
-        yield impossible("golden answers", str(error), **on)
+        yield skipped_check("golden answers", str(error), **on)
         return
     except (InputError, DamagedError) as error:
-        yield judged("golden answers", [str(error)], "", **on)
+        yield check_from_problems("golden answers", [str(error)], "", **on)
         return
-    yield judged("sums to 1", _sum_problems(found), f"within {SUM_TOLERANCE:g}", **on)
+    yield check_from_problems(
+        "sums to 1", _sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
+    )
     known = {golden.variant: golden for golden in inputs.golden.info.variants}
     if variant.name not in known:
         why = inputs.golden.info.left_out.get(variant.name, "golden.json has no answers of it")
-        yield impossible("golden answers", why, **on)
+        yield skipped_check("golden answers", why, **on)
         return
     # Core ML's other units are, or may hand work to, a GPU or the Neural Engine.
     accelerator = runtime.name == "coreml" and runtime.unit != "cpu"
-    yield _compared("golden tensors", found, inputs.golden, known[variant.name], accelerator, on)
-    yield _compared("golden photos", own, inputs.golden, known[variant.name], accelerator, on)
+    yield _compared(
+        "golden tensors", golden_answers, inputs.golden, known[variant.name], accelerator, on
+    )
+    yield _compared(
+        "golden photos", own_answers, inputs.golden, known[variant.name], accelerator, on
+    )
 
 
 def _compared(
     name: str,
-    found: Probabilities,
+    answers: Probabilities,
     golden: GoldenVectors,
     variant: GoldenVariant,
     accelerator: bool,
@@ -189,16 +203,18 @@ def _compared(
     base = (variant.on_accelerator if accelerator else variant.from_tensor).share
     problems = []
     expected = golden.expected(variant)
-    for photo, is_, should in zip(golden.info.photos, found, expected, strict=True):
+    for photo, is_, should in zip(golden.info.photos, answers, expected, strict=True):
         allowed = base + (photo.answering.share if name == "golden photos" else 0.0)
         wrong = answers_differ(is_, should, allowed)
         problems += [f"{photo.name}: {wrong}"] if wrong else []
-    return judged(name, problems, f"{len(expected)} photos, expected of {variant.runtime}", **on)
+    return check_from_problems(
+        name, problems, f"{len(expected)} photos, expected of {variant.runtime}", **on
+    )
 
 
-def _sum_problems(found: Probabilities) -> Iterator[str]:
-    sums = found.sum(axis=1, dtype=np.float64)
-    if not np.isfinite(found).all() or found.min() < 0:
+def _sum_problems(answers: Probabilities) -> Iterator[str]:
+    sums = answers.sum(axis=1, dtype=np.float64)
+    if not np.isfinite(answers).all() or answers.min() < 0:
         yield "it gives values that are no probabilities"
     elif np.abs(sums - 1).max() > SUM_TOLERANCE:
         yield f"its probabilities sum to {sums[np.abs(sums - 1).argmax()]:.4f}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.verify.checks import BundleCheck, Check, impossible, judged
+from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
-from mobile_assets.errors import CheckFailedError
+from mobile_assets.errors import CheckFailedError, first_line
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
@@ -31,57 +31,60 @@ class ModelContents:
     wrong: tuple[str, ...]
 
 
-def check_formats(whole: BundleCheck) -> Iterator[Check]:
+def check_formats(checked: CheckedBundle) -> Iterator[Check]:
     """Labels and declarations inside every variant, and that all have one class order."""
-    expected = whole.bundle.labels.object_ids
+    expected = checked.bundle.labels.object_ids
     orders: dict[str, tuple[str, ...]] = {}
-    for variant in whole.bundle.info.variants:
+    for variant in checked.bundle.info.variants:
         kind = "metadata" if variant.format == "tflite" else "structure"
-        if variant.name in whole.changed:
-            yield impossible(kind, "its file is not the one described", subject=variant.name)
+        if variant.name in checked.changed:
+            yield skipped_check(kind, "its file is not the one described", subject=variant.name)
             continue
         try:
             with quiet():
-                inside = _tflite(whole, variant) if kind == "metadata" else _coreml(whole, variant)
+                inside = (
+                    _tflite(checked, variant) if kind == "metadata" else _coreml(checked, variant)
+                )
         # A damaged file can break its parser in any way; each of them is an answer.
         except Exception as error:
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            yield judged(kind, [f"it cannot be read ({first})"], "", subject=variant.name)
+            yield check_from_problems(
+                kind, [f"it cannot be read ({first_line(error)})"], "", subject=variant.name
+            )
             continue
         orders[variant.name] = inside.labels
-        found = _label_problems(inside.labels, expected)
+        problems = _label_problems(inside.labels, expected)
         good = f"{len(expected)}, as labels.json"
-        yield judged("labels inside", found, good, subject=variant.name)
-        yield judged(inside.kind, inside.wrong, "as described", subject=variant.name)
+        yield check_from_problems("labels inside", problems, good, subject=variant.name)
+        yield check_from_problems(inside.kind, inside.wrong, "as described", subject=variant.name)
     yield _one_order(orders)
 
 
 def _one_order(orders: dict[str, tuple[str, ...]]) -> Check:
     if not orders:
-        return impossible("class order", "no variant can be read")
+        return skipped_check("class order", "no variant can be read")
     first = next(iter(orders))
-    others = [name for name, labels in orders.items() if labels != orders[first]]
-    problems = [f"{name} has another order than {first}" for name in others]
-    return judged("class order", problems, f"the same in {len(orders)} variants")
+    differing = [name for name, labels in orders.items() if labels != orders[first]]
+    problems = [f"{name} has another order than {first}" for name in differing]
+    return check_from_problems("class order", problems, f"the same in {len(orders)} variants")
 
 
-def _label_problems(found: tuple[str, ...], expected: tuple[str, ...]) -> Iterator[str]:
-    if len(found) != len(expected):
-        yield f"{len(found)} labels instead of {len(expected)}"
+def _label_problems(labels: tuple[str, ...], expected: tuple[str, ...]) -> Iterator[str]:
+    if len(labels) != len(expected):
+        yield f"{len(labels)} labels instead of {len(expected)}"
         return
-    for index, (label, should) in enumerate(zip(found, expected, strict=True)):
+    for index, (label, should) in enumerate(zip(labels, expected, strict=True)):
         if label != should:
             yield f"label {index} is {label!r} instead of {should!r}"
 
 
-def _tflite(whole: BundleCheck, variant: Variant) -> ModelContents:
+def _tflite(checked: CheckedBundle, variant: Variant) -> ModelContents:
     from export.tflite import flatbuffer
     from export.tflite.metadata import read_metadata
 
-    content = whole.bundle.path(variant).read_bytes()
+    content = checked.bundle.path(variant).read_bytes()
     metadata = read_metadata(content)
     wrong = end_problems(flatbuffer.inputs_and_outputs(content), variant)
-    wrong += pixel_problems(variant, whole.bundle.info.preprocessing)
+    wrong += pixel_problems(variant, checked.bundle.info.preprocessing)
     image = metadata.inputs[0] if len(metadata.inputs) == 1 else None
     if image is None or image.name != INPUT_NAME or not image.is_rgb_image:
         wrong.append(f"the metadata do not describe one RGB input {INPUT_NAME!r}")
@@ -94,32 +97,32 @@ def _tflite(whole: BundleCheck, variant: Variant) -> ModelContents:
     return ModelContents(metadata.labels, "metadata", tuple(wrong))
 
 
-def _coreml(whole: BundleCheck, variant: Variant) -> ModelContents:
+def _coreml(checked: CheckedBundle, variant: Variant) -> ModelContents:
     from export.coreml.structure import check_coreml, inputs_and_outputs, read_structure
 
-    package, contract = whole.bundle.path(variant), whole.bundle.info.preprocessing
-    found = read_structure(package)
-    wrong = end_problems(inputs_and_outputs(found), variant)
+    package, contract = checked.bundle.path(variant), checked.bundle.info.preprocessing
+    structure = read_structure(package)
+    wrong = end_problems(inputs_and_outputs(structure), variant)
     wrong += pixel_problems(variant, contract)
     # Its own labels: whether they are the bundle's is a check apart.
-    own = LabelMap.of([(label, "", "", 0) for label in found.labels])
+    inside = LabelMap.of([(label, "", "", 0) for label in structure.labels])
     try:
-        check_coreml(package, labels=own, contract=contract, weights=variant.precision)
+        check_coreml(package, labels=inside, contract=contract, weights=variant.precision)
     except CheckFailedError as error:
         wrong.append(str(error))
-    return ModelContents(found.labels, "structure", tuple(wrong))
+    return ModelContents(structure.labels, "structure", tuple(wrong))
 
 
 def end_problems(
-    found: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | AuxiliaryModel
+    declared: tuple[Iterable[TensorInfo], Iterable[TensorInfo]], variant: Variant | AuxiliaryModel
 ) -> list[str]:
     """How the file's inputs and outputs differ from their description."""
     wrong = []
     for side, is_, should in zip(
-        ("inputs", "outputs"), found, (variant.inputs, variant.outputs), strict=True
+        ("inputs", "outputs"), declared, (variant.inputs, variant.outputs), strict=True
     ):
         if tuple(is_) != tuple(should):
-            wrong.append(f"its {side} are {_told(is_)} instead of {_told(should)}")
+            wrong.append(f"its {side} are {_listed(is_)} instead of {_listed(should)}")
     return wrong
 
 
@@ -134,5 +137,5 @@ def pixel_problems(variant: Variant | AuxiliaryModel, contract: Preprocessing) -
     return [f"its input is not {' or '.join(types)} {INPUT_NAME} {list(shape)}"]
 
 
-def _told(tensors: Iterable[TensorInfo]) -> str:
+def _listed(tensors: Iterable[TensorInfo]) -> str:
     return ", ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in tensors)

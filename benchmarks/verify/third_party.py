@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.preprocessing.input_pipeline import Resample
 from benchmarks.preprocessing.resampling import mediapipe_cpu
 from benchmarks.runtimes import runtimes
 from benchmarks.runtimes.compiled_model import open_compiled
 from benchmarks.runtimes.interface import Pixels, Probabilities
 from benchmarks.runtimes.mediapipe_tasks import setup
 from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification, classify
-from benchmarks.verify.checks import Check, Verification, impossible, judged
+from benchmarks.verify.checks import Check, Verification, check_from_problems, skipped_check
+from benchmarks.verify.synthetic_photos import synthetic_photos
 from benchmarks.verify.third_party_answers import (
     RESAMPLED,
     answer_problems,
@@ -27,17 +27,13 @@ from benchmarks.verify.third_party_answers import (
 from export.golden.tolerances import tolerances
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.input_pipeline import Resample
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import resize
 
 MEDIAPIPE = f"MediaPipe {setup.MEDIAPIPE_VERSION}"
 COMPILED = "LiteRT CompiledModel"
 TENSORFLOW = "TensorFlow's interpreter"
-
-DRAWN = 6
-"""How many pictures are drawn where no photos are given."""
-
-_DRAWN_SIZES = ((640, 480), (480, 640), (1000, 750))
 
 
 def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, ...]:
@@ -59,32 +55,34 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
     Raises:
         PhotoError: A photo cannot be decoded.
     """
-    shown = _ClientPhotos(bundle, tuple(photos))
-    subjects = [
-        _expected(bundle, variant, shown)
+    inputs = _ClientPhotos(bundle, tuple(photos))
+    targets = [
+        _expected(bundle, variant, inputs)
         for variant in bundle.info.variants
         if variant.format == "tflite"
     ]
     return tuple(
         check
         for make in (_mediapipe, _compiled_model, _tensorflow)
-        for check in make(subjects, shown)
+        for check in make(targets, inputs)
     )
 
 
-def with_clients(found: Verification, photos: Sequence[Path] = ()) -> Verification:
+def with_clients(verification: Verification, photos: Sequence[Path] = ()) -> Verification:
     """A verification with the checks of `client_checks` after its own.
 
     Args:
-        found: What `verify_bundle` found. A bundle in which something failed is shown to nobody,
-            since a damaged file can bring a client down.
+        verification: Of `verify_bundle`. A bundle in which something failed is shown to no client,
+            since a damaged file can bring it down.
         photos: As for `client_checks`.
     """
-    if found.failed:
-        said = "the bundle is damaged or does not fit: see the checks that failed"
-        return replace(found, checks=(*found.checks, impossible("opened by clients", said)))
-    bundle = read_bundle(found.folder)
-    return replace(found, checks=(*found.checks, *client_checks(bundle, photos)))
+    if verification.failed:
+        why = "the bundle is damaged or does not fit: see the checks that failed"
+        return replace(
+            verification, checks=(*verification.checks, skipped_check("opened by clients", why))
+        )
+    bundle = read_bundle(verification.folder)
+    return replace(verification, checks=(*verification.checks, *client_checks(bundle, photos)))
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class _ClientPhotos:
         if self.paths:
             yield from (decode(path) for path in self.paths)
         else:
-            yield from drawn_pictures()
+            yield from synthetic_photos()
 
     @cached_property
     def small(self) -> Pixels:
@@ -113,15 +111,6 @@ class _ClientPhotos:
 
     def _all(self, resample: Resample) -> Pixels:
         return np.stack([resample(photo, self.bundle.info.preprocessing) for photo in self.full()])
-
-
-def drawn_pictures() -> Iterator[Image.Image]:
-    """`DRAWN` smooth coloured pictures of several sizes, always the same ones."""
-    generator = np.random.default_rng(20)
-    for number in range(DRAWN):
-        cells = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        size = _DRAWN_SIZES[number % len(_DRAWN_SIZES)]
-        yield Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
 
 
 @dataclass(frozen=True)
@@ -149,118 +138,118 @@ class _ClientTarget:
 
     def judge(self, name: str, client: str, problems: Sequence[str], good: str) -> Check:
         """The finished check."""
-        return judged(name, problems, good, subject=self.variant.name, runtime=client)
+        return check_from_problems(name, problems, good, subject=self.variant.name, runtime=client)
 
 
-def _expected(bundle: Bundle, variant: Variant, shown: _ClientPhotos) -> _ClientTarget:
+def _expected(bundle: Bundle, variant: Variant, inputs: _ClientPhotos) -> _ClientTarget:
     try:
         with runtimes("litert")[0].open(bundle, variant) as session:
-            answers = session.predict(shown.small), session.predict(shown.as_mediapipe)
+            answers = session.predict(inputs.small), session.predict(inputs.as_mediapipe)
     except DamagedError as error:
         nothing = np.zeros((0, 0), dtype=np.float32)
         return _ClientTarget(bundle, variant, str(error), nothing, nothing)
     return _ClientTarget(bundle, variant, "", *answers)
 
 
-def _mediapipe(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
+def _mediapipe(targets: Sequence[_ClientTarget], inputs: _ClientPhotos) -> Iterator[Check]:
     lacking = setup.missing()
     if lacking is not None:
-        yield impossible("opened by MediaPipe", lacking, runtime=MEDIAPIPE)
+        yield skipped_check("opened by MediaPipe", lacking, runtime=MEDIAPIPE)
         return
-    paths = [subject.bundle.path(subject.variant) for subject in subjects]
+    paths = [target.bundle.path(target.variant) for target in targets]
     try:
-        exact = classify(paths, shown.small)
-        full = classify(paths, (np.asarray(photo) for photo in shown.full()))
+        exact = classify(paths, inputs.small)
+        full = classify(paths, (np.asarray(photo) for photo in inputs.full()))
     except DamagedError as error:
-        yield judged("opened by MediaPipe", [str(error)], "", runtime=MEDIAPIPE)
+        yield check_from_problems("opened by MediaPipe", [str(error)], "", runtime=MEDIAPIPE)
         return
-    for subject, small, large in zip(subjects, exact, full, strict=True):
-        yield from _mediapipe_variant(subject, small, large)
+    for target, small, large in zip(targets, exact, full, strict=True):
+        yield from _mediapipe_variant(target, small, large)
 
 
 def _mediapipe_variant(
-    subject: _ClientTarget, small: Classification, large: Classification
+    target: _ClientTarget, small: Classification, large: Classification
 ) -> Iterator[Check]:
     error = small.error or large.error
     opened = f"as an ImageClassifier, {len(small.names)} categories"
-    yield subject.judge("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
+    yield target.judge("opened by MediaPipe", MEDIAPIPE, [error] if error else [], opened)
     if error:
         return
-    labels = subject.bundle.labels.object_ids
+    labels = target.bundle.labels.object_ids
     problems = label_problems(small, labels) + answer_problems(small)
-    yield subject.judge(
+    yield target.judge(
         "labels in MediaPipe",
         MEDIAPIPE,
         problems,
         f"all {len(labels)}, in the order of labels.json",
     )
     yield _compare(
-        subject,
+        target,
         "scores in MediaPipe",
         MEDIAPIPE,
         small.probabilities(len(labels)),
-        subject.small,
-        subject.tolerance,
+        target.small,
+        target.tolerance,
     )
     check = _compare(
-        subject,
+        target,
         "scores of full-size photos in MediaPipe",
         MEDIAPIPE,
         large.probabilities(len(labels)),
-        subject.as_mediapipe,
-        max(RESAMPLED, subject.tolerance),
+        target.as_mediapipe,
+        max(RESAMPLED, target.tolerance),
     )
     if check.state == "ok":
         # What an app's users see: the same photo, resampled by MediaPipe and by the contract.
-        cost = difference(large.probabilities(len(labels)), subject.small)
-        said = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
-        check = replace(check, said=said)
+        cost = difference(large.probabilities(len(labels)), target.small)
+        detail = f"{check.said}, with its own resampling; against the contract's: {cost.said}"
+        check = replace(check, said=detail)
     yield check
 
 
-def _compiled_model(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
+def _compiled_model(targets: Sequence[_ClientTarget], inputs: _ClientPhotos) -> Iterator[Check]:
     name = "scores in CompiledModel"
-    for subject in subjects:
+    for target in targets:
         try:
-            with open_compiled(subject.bundle, subject.variant) as session:
-                found = session.predict(shown.small)
+            with open_compiled(target.bundle, target.variant) as session:
+                answers = session.predict(inputs.small)
         except DamagedError as error:
-            yield subject.judge(name, COMPILED, [str(error)], "")
+            yield target.judge(name, COMPILED, [str(error)], "")
         except MissingDependencyError as error:
-            yield impossible(name, str(error), subject=subject.variant.name, runtime=COMPILED)
+            yield skipped_check(name, str(error), subject=target.variant.name, runtime=COMPILED)
         else:
-            yield _compare(subject, name, COMPILED, found, subject.small, subject.tolerance)
+            yield _compare(target, name, COMPILED, answers, target.small, target.tolerance)
 
 
-def _tensorflow(subjects: Sequence[_ClientTarget], shown: _ClientPhotos) -> Iterator[Check]:
+def _tensorflow(targets: Sequence[_ClientTarget], inputs: _ClientPhotos) -> Iterator[Check]:
     name, runtime = "scores in TensorFlow", runtimes("tensorflow")[0]
     lacking = runtime.missing()
-    for subject in subjects:
+    for target in targets:
         if lacking is not None:
-            yield impossible(name, lacking, runtime=TENSORFLOW)
+            yield skipped_check(name, lacking, runtime=TENSORFLOW)
             return
         try:
-            with runtime.open(subject.bundle, subject.variant) as session:
-                found = session.predict(shown.small)
+            with runtime.open(target.bundle, target.variant) as session:
+                answers = session.predict(inputs.small)
         except DamagedError as error:
-            yield subject.judge(name, TENSORFLOW, [str(error)], "")
+            yield target.judge(name, TENSORFLOW, [str(error)], "")
         else:
-            yield _compare(subject, name, TENSORFLOW, found, subject.small, subject.tolerance)
+            yield _compare(target, name, TENSORFLOW, answers, target.small, target.tolerance)
 
 
 def _compare(
-    subject: _ClientTarget,
+    target: _ClientTarget,
     name: str,
     client: str,
-    found: Probabilities,
+    answers: Probabilities,
     expected: Probabilities,
     tolerance: float,
 ) -> Check:
-    if subject.error:
-        return subject.judge(name, client, [f"our own runtime: {subject.error}"], "")
-    if found.shape != expected.shape:
-        wrong = f"{found.shape[1]} scores instead of {expected.shape[1]}"
-        return subject.judge(name, client, [wrong], "")
-    apart = difference(found, expected)
-    problems = [] if apart.within(tolerance) else [f"{apart.said}, {tolerance:.0e} allowed"]
-    return subject.judge(name, client, problems, apart.said)
+    if target.error:
+        return target.judge(name, client, [f"our own runtime: {target.error}"], "")
+    if answers.shape != expected.shape:
+        wrong = f"{answers.shape[1]} scores instead of {expected.shape[1]}"
+        return target.judge(name, client, [wrong], "")
+    measured = difference(answers, expected)
+    problems = [] if measured.within(tolerance) else [f"{measured.said}, {tolerance:.0e} allowed"]
+    return target.judge(name, client, problems, measured.said)

@@ -52,43 +52,43 @@ class Difference:
         )
 
 
-def difference(found: Probabilities, expected: Probabilities) -> Difference:
+def difference(answers: Probabilities, expected: Probabilities) -> Difference:
     """Compares `[images, objects]` probabilities; NaN in `found` is a missing answer."""
-    if found.shape != expected.shape:
-        raise ValueError(f"{found.shape} answers compared with {expected.shape}")
-    answered = np.nan_to_num(found, nan=-1.0)
-    same = int((answered.argmax(axis=1) == expected.argmax(axis=1)).sum())
-    apart = np.abs(found - expected)
-    relative = apart / expected.max(axis=1, keepdims=True)
-    return Difference(len(expected), same, float(apart.max()), float(relative.max()))
+    if answers.shape != expected.shape:
+        raise ValueError(f"{answers.shape} answers compared with {expected.shape}")
+    comparable = np.nan_to_num(answers, nan=-1.0)
+    same = int((comparable.argmax(axis=1) == expected.argmax(axis=1)).sum())
+    distances = np.abs(answers - expected)
+    relative = distances / expected.max(axis=1, keepdims=True)
+    return Difference(len(expected), same, float(distances.max()), float(relative.max()))
 
 
-def label_problems(found: Classification, labels: Sequence[str]) -> list[str]:
+def label_problems(classification: Classification, labels: Sequence[str]) -> list[str]:
     """What differs between the categories that MediaPipe gave and the label map.
 
     Args:
-        found: MediaPipe's answers to one or more images.
+        classification: MediaPipe's answers to one or more images.
         labels: Object ids in class order.
 
     Returns:
         One phrase per problem: categories that are too few, double, not named, or misnamed.
     """
-    wanted = set(range(len(labels)))
-    for indices in found.indices:
+    expected = set(range(len(labels)))
+    for indices in classification.indices:
         if len(indices) != len(labels):
             return [f"{len(indices)} categories instead of {len(labels)}"]
-        if set(indices.tolist()) != wanted:
+        if set(indices.tolist()) != expected:
             return ["some categories are given twice and others not at all"]
-    wrong = [index for index in wanted if found.names.get(index) != labels[index]]
+    wrong = [index for index in expected if classification.names.get(index) != labels[index]]
     if not wrong:
         return []
     first = wrong[0]
-    called = found.names.get(first)
+    called = classification.names.get(first)
     name = "has no name" if not called else f"is called {called!r}"
     return [f"category {first} {name} instead of {labels[first]!r}, {len(wrong)} such in all"]
 
 
-def answer_problems(found: Classification) -> list[str]:
+def answer_problems(classification: Classification) -> list[str]:
     """What is wrong with the order of the answers, the short lists and the threshold.
 
     Returns:
@@ -96,15 +96,15 @@ def answer_problems(found: Classification) -> list[str]:
         answer, and the threshold leaves exactly what reaches it.
     """
     problems = []
-    if (np.diff(found.scores, axis=1) > 0).any():
+    if (np.diff(classification.scores, axis=1) > 0).any():
         problems.append("scores do not fall from the first category to the last")
     # Equal scores may stand in any order, so lists are compared by their scores.
-    by_index = found.probabilities(1 + int(found.indices.max(initial=-1)))
-    rows = range(len(found.indices))
-    top = np.stack([by_index[row, found.shortlist[row]] for row in rows])
-    if not np.array_equal(top, found.scores[:, :SHORTLIST]):
+    by_index = classification.probabilities(1 + int(classification.indices.max(initial=-1)))
+    rows = range(len(classification.indices))
+    top = np.stack([by_index[row, classification.shortlist[row]] for row in rows])
+    if not np.array_equal(top, classification.scores[:, :SHORTLIST]):
         problems.append(f"the best {SHORTLIST} asked for are not the first {SHORTLIST} of all")
     likely = [set(np.flatnonzero(by_index[row] >= np.float32(THRESHOLD)).tolist()) for row in rows]
-    if likely != [set(indices) for indices in found.above]:
+    if likely != [set(indices) for indices in classification.above]:
         problems.append(f"a threshold of {THRESHOLD} leaves other categories than reach it")
     return problems

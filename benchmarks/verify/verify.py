@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.runtimes import DEFAULT, runtimes
 from benchmarks.verify.auxiliary_models import check_auxiliary_models
-from benchmarks.verify.checks import BundleCheck, Check, Verification, impossible, judged
+from benchmarks.verify.checks import (
+    Check,
+    CheckedBundle,
+    Verification,
+    check_from_problems,
+    skipped_check,
+)
 from benchmarks.verify.files import (
     check_calibration,
     check_files,
@@ -85,9 +91,9 @@ def _checks(
     if signature is not None:
         yield signature
     if isinstance(info, str):
-        yield judged("schema", [info], "")
+        yield check_from_problems("schema", [info], "")
         return
-    yield judged("schema", [], f"version {info.schema_version}")
+    yield check_from_problems("schema", [], f"version {info.schema_version}")
     yield check_files(folder, info)
     if info.calibration is not None:
         yield check_calibration(info.calibration)
@@ -96,10 +102,10 @@ def _checks(
     labels = read_labels(folder)
     yield from check_labels(folder, info, labels)
     if isinstance(labels, str):
-        yield impossible("models", "without a label map nothing can be held against it")
+        yield skipped_check("models", "without a label map nothing can be held against it")
         return
     changed = frozenset(check.subject for check in variants if check.state == "failed")
-    whole = BundleCheck(Bundle(folder, info, labels), changed)
-    yield from check_formats(whole)
-    yield from check_auxiliary_models(whole)
-    yield from check_vectors(whole, chosen)
+    checked = CheckedBundle(Bundle(folder, info, labels), changed)
+    yield from check_formats(checked)
+    yield from check_auxiliary_models(checked)
+    yield from check_vectors(checked, chosen)

@@ -1,31 +1,31 @@
-"""What a bundle's README says of the models beside the variants."""
+"""What a bundle's DETAILS.md says of the models beside the variants."""
 
 from __future__ import annotations
 
 from mobile_assets.bundle import AuxiliaryModel, BundleInfo
 
 
-def auxiliary_notes(companion: AuxiliaryModel) -> str:
+def auxiliary_notes(model: AuxiliaryModel) -> str:
     """A paragraph of Markdown: what the file takes and gives, and what was done to it."""
-    answers = " and ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in companion.outputs)
+    answers = " and ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in model.outputs)
     purpose = (
-        ", by which two photos can be compared" if companion.kind == "embedding" else ", best first"
+        ", by which two photos can be compared" if model.kind == "embedding" else ", best first"
     )
     return (
-        f"`{companion.file}` ({companion.bytes:,} bytes) is no classifier and holds no labels: it "
-        f"takes the same photo as `{companion.inputs[0].dtype}` and gives {answers}{purpose}. "
-        f"{' '.join(companion.notes)}"
+        f"`{model.file}` ({model.bytes:,} bytes) is no classifier and holds no labels: it "
+        f"takes the same photo as `{model.inputs[0].dtype}` and gives {answers}{purpose}. "
+        f"{' '.join(model.notes)}"
     )
 
 
 def auxiliary_usage(info: BundleInfo) -> str:
     """How an app uses them, with code; empty if there are none."""
-    parts = [_USE[companion.name](companion) for companion in info.companions]
-    return "\n\n".join(["### Beside the classifier", *parts]) if parts else ""
+    parts = [_USE[model.name](model) for model in info.companions]
+    return "\n\n".join(["## Beside the classifier", *parts]) if parts else ""
 
 
-def _short_android(companion: AuxiliaryModel) -> str:
-    top = companion.outputs[0].shape[-1]
+def _short_android(model: AuxiliaryModel) -> str:
+    top = model.outputs[0].shape[-1]
     return f"""The short list on Android, with LiteRT's interpreter; `labels` are the lines of
 `labels.txt`:
 
@@ -38,8 +38,8 @@ val best = indices[0].zip(probabilities[0].asIterable()).map {{ (n, p) -> labels
 ```"""
 
 
-def _short_ios(companion: AuxiliaryModel) -> str:
-    name = companion.file.rsplit("/", 1)[-1]
+def _short_ios(model: AuxiliaryModel) -> str:
+    name = model.file.rsplit("/", 1)[-1]
     return f"""The short list on iOS: `{name}` with Vision as above, and this handler. A classifier
 hands over a dictionary of all objects for every frame; this does not.
 
@@ -55,8 +55,8 @@ let request = VNCoreMLRequest(model: model) {{ request, _ in
 ```"""
 
 
-def _embedding_android(companion: AuxiliaryModel) -> str:
-    size = companion.outputs[0].shape[-1]
+def _embedding_android(model: AuxiliaryModel) -> str:
+    size = model.outputs[0].shape[-1]
     return f"""The embedding on Android; the sum of products of two rows is their cosine:
 
 ```kotlin
@@ -66,8 +66,8 @@ interpreter.runSignature(mapOf<String, Any>("image" to pixels), answers)
 ```"""
 
 
-def _embedding_ios(companion: AuxiliaryModel) -> str:
-    name = companion.file.rsplit("/", 1)[-1]
+def _embedding_ios(model: AuxiliaryModel) -> str:
+    name = model.file.rsplit("/", 1)[-1]
     return f"""The embedding on iOS: `{name}` with Vision as above. Its one result holds the row:
 
 ```swift

@@ -34,7 +34,7 @@ class Rule(Record):
         format: Of the files that it executes.
         basis: `documented` for a list of operations; `assumed` where types alone are documented.
         source: The document, with its version.
-        said: What else it says that a reader must know.
+        note: What else it says that a reader must know.
         refuses: Why operations are refused, in a phrase.
         unlisted: What is taken of an operation that the document does not name.
         mixed: What is taken of a float operation with 8-bit weights.
@@ -50,7 +50,7 @@ class Rule(Record):
     format: Literal["tflite", "coreml"]
     basis: Basis
     source: str = Field(min_length=10)
-    said: str
+    note: str
     refuses: str
     unlisted: State
     mixed: State
@@ -93,7 +93,7 @@ class DelegateView:
         total: How many the file has.
         refused: Operations that it does not take, with how often.
         unknown: Operations of which nobody says so.
-        said: What else is to be known.
+        note: What else is to be known.
     """
 
     name: str
@@ -103,7 +103,7 @@ class DelegateView:
     total: int
     refused: dict[str, int]
     unknown: dict[str, int]
-    said: str
+    note: str
 
 
 @cache
@@ -125,10 +125,10 @@ def delegate_views(path: Path) -> tuple[DelegateView, ...]:
     Raises:
         DamagedError: The package cannot be parsed.
     """
-    found = operations(path)
+    ops = operations(path)
     kind = "coreml" if path.is_dir() else "tflite"
-    measured = None if kind == "coreml" else _xnnpack(path, found)
-    documented = [_documented(rule, found) for rule in rules() if rule.format == kind]
+    measured = None if kind == "coreml" else _xnnpack(path, ops)
+    documented = [_documented(rule, ops) for rule in rules() if rule.format == kind]
     return (*([] if measured is None else [measured]), *documented)
 
 
@@ -140,41 +140,39 @@ def delegate_table(views: Iterable[tuple[str, Sequence[DelegateView]]]) -> str:
         f"{listed(view.refused)} | {listed(view.unknown)} |\n"
         for name, view in named
     )
-    notes = {view.name: f"- {view.name}: {view.said} ({view.source})" for _, view in named}
+    notes = {view.name: f"- {view.name}: {view.note} ({view.source})" for _, view in named}
     return (
         "| Variant | Accelerator | Known by | Takes | Refuses | Nobody says |\n"
         f"|---|---|---|---|---|---|\n{rows}\n" + "\n".join(notes.values())
     )
 
 
-def _documented(rule: Rule, found: Sequence[Operation]) -> DelegateView:
-    states = [rule.judge(operation) for operation in found]
+def _documented(rule: Rule, ops: Sequence[Operation]) -> DelegateView:
+    states = [rule.judge(operation) for operation in ops]
     if rule.stops and "refused" in states:
         at = states.index("refused")
         states[at:] = ["refused"] * (len(states) - at)
-    said = f"{rule.said} Refused: {rule.refuses}." if rule.refuses else rule.said
-    return _view(rule.name, rule.basis, rule.source, found, states, said)
+    note = f"{rule.note} Refused: {rule.refuses}." if rule.refuses else rule.note
+    return _view(rule.name, rule.basis, rule.source, ops, states, note)
 
 
 def _view(
     name: str,
     basis: Basis,
     source: str,
-    found: Sequence[Operation],
+    ops: Sequence[Operation],
     states: Sequence[State],
-    said: str,
+    note: str,
 ) -> DelegateView:
     def counted(state: State) -> dict[str, int]:
-        return dict(
-            Counter(op.label for op, is_ in zip(found, states, strict=True) if is_ == state)
-        )
+        return dict(Counter(op.label for op, is_ in zip(ops, states, strict=True) if is_ == state))
 
     taken = states.count("taken")
     refused, unknown = counted("refused"), counted("unknown")
-    return DelegateView(name, basis, source, taken, len(found), refused, unknown, said)
+    return DelegateView(name, basis, source, taken, len(ops), refused, unknown, note)
 
 
-def _xnnpack(path: Path, found: Sequence[Operation]) -> DelegateView | None:
+def _xnnpack(path: Path, ops: Sequence[Operation]) -> DelegateView | None:
     """Asks LiteRT's interpreter; None if it does not list its operations."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -183,16 +181,16 @@ def _xnnpack(path: Path, found: Sequence[Operation]) -> DelegateView | None:
         interpreter.allocate_tensors()
     try:
         listed = interpreter._get_ops_details()
-        left = set(range(len(found))) - delegated(listed)
+        left = set(range(len(ops))) - delegated(listed)
     except (AttributeError, KeyError, TypeError):
         return None  # the list is not part of LiteRT's public interface
-    states: list[State] = ["refused" if n in left else "taken" for n in range(len(found))]
-    said = "Placement by this machine's build of LiteRT; a phone's build may differ."
-    return _view("CPU (XNNPACK)", "measured", _litert(), found, states, said)
+    states: list[State] = ["refused" if n in left else "taken" for n in range(len(ops))]
+    note = "Placement by this machine's build of LiteRT; a phone's build may differ."
+    return _view("CPU (XNNPACK)", "measured", _litert(), ops, states, note)
 
 
 def delegated(listed: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Places of the operations that a delegate took, of an interpreter's list of operations.
+    """Indices of the operations that a delegate took, of an interpreter's list of operations.
 
     After delegation the list holds the graph's own operations and then one `DELEGATE` per piece
     that was handed over: what lies between its inputs and its outputs.
@@ -202,16 +200,16 @@ def delegated(listed: Sequence[Mapping[str, Any]]) -> set[int]:
         return [int(number) for number in op[key]]
 
     own = [op for op in listed if op["op_name"] != "DELEGATE"]
-    maker = {tensor: place for place, op in enumerate(own) for tensor in numbers(op, "outputs")}
+    maker = {tensor: index for index, op in enumerate(own) for tensor in numbers(op, "outputs")}
     taken: set[int] = set()
     for piece in (op for op in listed if op["op_name"] == "DELEGATE"):
-        given, waiting = set(numbers(piece, "inputs")), numbers(piece, "outputs")
+        inputs, waiting = set(numbers(piece, "inputs")), numbers(piece, "outputs")
         while waiting:
             tensor = waiting.pop()
-            place = maker.get(tensor)
-            if tensor not in given and place is not None and place not in taken:
-                taken.add(place)
-                waiting.extend(numbers(own[place], "inputs"))
+            index = maker.get(tensor)
+            if tensor not in inputs and index is not None and index not in taken:
+                taken.add(index)
+                waiting.extend(numbers(own[index], "inputs"))
     return taken
 
 

@@ -1,184 +1,149 @@
-"""The bundle's README: what the model was trained on, how well it does, how to use it."""
+"""The bundle's model card: README.md for an app's developer, DETAILS.md for whoever asks why."""
 
 from __future__ import annotations
 
-from collections import Counter
+from typing import Literal
 
-from export.bundle.auxiliary_card import auxiliary_notes, auxiliary_usage
-from mobile_assets.bundle import BundleInfo, Calibration, Variant
-from train.run import Run, RunMetrics
+from export.bundle.delegates import delegate_table, delegate_views
+from export.bundle.details import details
+from mobile_assets.bundle import Bundle, BundleInfo, Variant
+from mobile_assets.decision import DecisionThresholds
+from mobile_assets.files import write_text
+from mobile_assets.golden import GOLDEN_FOLDER
+from train.run import Run
+
+Format = Literal["tflite", "coreml"]
+
+_PLATFORMS: dict[Format, str] = {"tflite": "Android, LiteRT", "coreml": "iPhone, Core ML"}
+_NEAREST: dict[Format, str] = {"tflite": "tflite-float32", "coreml": "coreml-float16"}
+"""What is nearest to the trained network: Core ML computes in float16 wherever it can."""
 
 
-def model_card(
-    info: BundleInfo,
-    run: Run,
-    metrics: RunMetrics | None,
-    *,
-    golden: bool = False,
-    delegates: str = "",
-) -> str:
-    """The model card in Markdown; it holds measured numbers only.
+def write_card(bundle: Bundle, run: Run) -> None:
+    """Writes both files into a bundle that is complete but for them and `bundle.json`."""
+    golden = (bundle.folder / GOLDEN_FOLDER).is_dir()
+    delegates = delegate_table(
+        (model.name, delegate_views(bundle.folder / model.file)) for model in bundle.info.models
+    )
+    write_text(bundle.folder / "README.md", readme(bundle.info, run, golden=golden))
+    write_text(bundle.folder / "DETAILS.md", details(bundle.info, run, delegates=delegates))
+
+
+def readme(info: BundleInfo, run: Run, *, golden: bool) -> str:
+    """README.md: which file to take, how to feed it, how to read it.
 
     Args:
         info: The bundle's description.
         run: The run that it is made of.
-        metrics: What training measured, if the run says so.
         golden: Whether the bundle holds golden vectors.
-        delegates: Markdown table of what accelerators take of each file; empty for none.
     """
+    files = {format_: _file_to_take(info, format_) for format_ in _PLATFORMS}
+    tflite, coreml = files["tflite"], files["coreml"]
     parts = [
-        _header(info, run),
-        _training(info, run, metrics),
-        *([_recommended(info)] if info.recommended else []),
-        _variants(info),
-        *([_calibration(info.calibration)] if info.calibration else []),
-        _preprocessing(info),
-        _decision(info),
-        _use(info),
-        *([_golden()] if golden else []),
-        *([f"## Accelerators\n\n{delegates}"] if delegates else []),
-        _limits(),
+        f"# {info.name}",
+        f"Recognises the {info.objects} museum objects of the register "
+        f"“{run.info.register_name}” in a photo, offline, on a phone. The answer is a hint for a "
+        "person to check, not a proof of identity.",
+        *([_UNFIT] if info.calibration and info.calibration.noise_images else []),
+        _which(info, files),
+        _feed(info),
+        _read(info),
+        "## Code",
+        *([_android(tflite), _python(tflite)] if tflite else []),
+        *([_ios(coreml)] if coreml else []),
+        *([_GOLDEN] if golden else []),
+        _LIMITS,
+        "All files, the training, the calibration"
+        + (", the models beside the classifier with code," if info.companions else "")
+        + " and what each accelerator executes: [DETAILS.md](DETAILS.md).",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _header(info: BundleInfo, run: Run) -> str:
-    return (
-        f"# {info.name}\n\n"
-        f"Identifies {info.objects} museum objects of the register "
-        f"“{run.info.register_name}” in a photo, offline, on a phone. Each object is a class of "
-        f"its own. Exported {info.created}; `{run.info.backbone}` with head `{run.info.head}`."
-    )
+def _file_to_take(info: BundleInfo, format_: Format) -> Variant | None:
+    """The recommended variant; without one, the one that is nearest to the trained network."""
+    for recommendation in info.recommended:
+        if recommendation.format == format_:
+            return info.variant(recommendation.variant)
+    variants = [variant for variant in info.variants if variant.format == format_]
+    nearest = [variant for variant in variants if variant.name == _NEAREST[format_]]
+    return next(iter(nearest or variants), None)
 
 
-def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
-    counts = run.info.photos
-    collections = Counter(label.collection or "(none)" for label in run.labels.labels)
-    rows = "".join(f"| {name} | {count} |\n" for name, count in sorted(collections.items()))
-    accuracy = (
-        "The run holds no measured accuracy."
-        if metrics is None
-        else f"Top-1 accuracy of the network before export: {metrics.val_top1:.1%} of "
-        f"{metrics.val_photos} validation photos."
-    )
-    fitted = run.info.temperature
-    calibrated = (
-        "Probabilities are the network's own: there were no validation photos to calibrate them by."
-        if fitted is None
-        else f"Inside every variant the logits are divided by a temperature of {fitted.value:.2f}, "
-        f"fitted on {fitted.photos} validation photos, so that probabilities can be believed."
-    )
-    return (
-        "## Training\n\n"
-        f"Objects with at least {info.source.min_photos} photos; "
-        f"{counts.train} photos for training, {counts.val} for validation, {counts.test} for "
-        f"test; recipe `{info.source.recipe}`, seed {info.source.seed}, starting weights: "
-        f"{run.info.weights}.\n\n"
-        f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
-        "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
-        f"{calibrated}\n\n"
-        f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
-    )
-
-
-def _recommended(info: BundleInfo) -> str:
+def _which(info: BundleInfo, files: dict[Format, Variant | None]) -> str:
     rows = "\n".join(
-        f"- {'Core ML' if one.format == 'coreml' else 'TFLite'}: "
-        f"`{info.variant(one.variant).file}`. {one.why}"
-        for one in info.recommended
+        f"| {_PLATFORMS[format_]} | `{file.file}` | {file.bytes / 1e6:.1f} MB |"
+        for format_, file in files.items()
+        if file is not None
     )
-    return (
-        f"## Which file to ship\n\n{rows}\n\nA choice on so few photos can err: "
-        "`artefact-id benchmark` measures every file on test photos."
+    why = "\n".join(
+        f"- {_PLATFORMS[recommendation.format]}: {recommendation.why}"
+        for recommendation in info.recommended
     )
-
-
-def _variants(info: BundleInfo) -> str:
-    rows = "\n".join(_variant_row(variant) for variant in info.variants)
-    notes = "\n".join(f"- `{variant.name}`: {' '.join(variant.notes)}" for variant in info.variants)
-    notes += "".join(f"\n\n{auxiliary_notes(companion)}" for companion in info.companions)
-    return (
-        "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
-        f"{rows}\n\n{notes}\n\n"
-        "`labels.json` says which class index is which object, `labels.txt` lists the object ids "
-        "in class order, `bundle.json` holds sizes, hashes and versions."
+    reason = (
+        f"{why}\n\nA choice on so few photos can err: `artefact-id benchmark` measures every file "
+        "on test photos."
+        if why
+        else "These are the files nearest to the trained network. Whether a smaller one is good "
+        "enough was not measured: `artefact-id export --quantise auto` does, and says so here."
     )
+    return f"## Which file to take\n\n| For | File | Size |\n|---|---|---|\n{rows}\n\n{reason}"
 
 
-def _variant_row(variant: Variant) -> str:
-    ends = [
-        ", ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in side)
-        for side in (variant.inputs, variant.outputs)
-    ]
-    return f"| {variant.name} | `{variant.file}` | {variant.bytes:,} | {ends[0]} | {ends[1]} |"
-
-
-def _calibration(found: Calibration) -> str:
-    if found.noise_images:
-        said = (
-            f"**Not fit for the field.** 8-bit weights and ranges were chosen on "
-            f"{found.noise_images} images of noise instead of photos, to measure what that costs; "
-            "`artefact-id verify` fails this bundle."
-        )
-    else:
-        said = (
-            f"8-bit weights and ranges were chosen on {len(found.photos)} training photos, spread "
-            f"evenly over the objects, drawn with seed {found.seed}. `bundle.json` lists them, "
-            "with a hash of their contents."
-        )
-    return f"## Calibration\n\n{said}"
-
-
-def _preprocessing(info: BundleInfo) -> str:
+def _feed(info: BundleInfo) -> str:
     contract = info.preprocessing
     return (
-        "## Preprocessing\n\n"
-        "Decode the photo, turn it upright by its EXIF orientation, convert it to 8-bit sRGB "
-        f"(transparent pixels over white), squash it to {contract.width} × {contract.height} "
-        "with antialiased bilinear resampling and without cropping, and hand it over as RGB "
-        "0–255. Do not normalise: that is inside the model."
+        "## How to feed it\n\n"
+        "1. Decode the photo and turn it upright by its EXIF orientation.\n"
+        "2. Convert it to 8-bit sRGB, transparent pixels over white.\n"
+        f"3. Squash it to {contract.width} × {contract.height} with antialiased bilinear "
+        "resampling; do not crop.\n"
+        "4. Hand it over as RGB 0–255. Do not normalise: that is inside the model."
     )
 
 
-def _decision(info: BundleInfo) -> str:
-    decision = info.decision
+def _read(info: BundleInfo) -> str:
+    return (
+        "## How to read it\n\n"
+        f"The model gives one probability for each of the {info.objects} objects; they sum to 1. "
+        "Entry `i` belongs to the object with `index` `i` in `labels.json` and to line `i` "
+        "(from 0) of `labels.txt`. With *p* the highest probability:\n\n"
+        f"{_rule(info.decision)}"
+    )
+
+
+def _rule(decision: DecisionThresholds) -> str:
+    """The rule of `mobile_assets.decision.answer` in words."""
     if decision.validation_photos == 0:
         return (
-            "## Decision\n\nThere are no decision thresholds, since the bundle was exported "
-            "without validation photos: show every answer as a shortlist."
+            "- Whatever *p* is: a **shortlist**, the five best objects to compare by eye. There "
+            "are no decision thresholds, since the bundle was exported without validation photos."
         )
+    never = decision.match >= 1
     match = (
-        f"Best probability at least {decision.match:.4f}: a match."
-        if decision.match < 1
-        else "Nothing is called a match: the validation photos do not prove enough for it."
+        "- A **match** is never claimed: the validation photos do not prove enough for it."
+        if never
+        else f"- *p* ≥ {decision.match:.4f}: a **match**, the best object."
     )
+    upper = "" if never else f" and below {decision.match:.4f}"
     return (
-        f"## Decision\n\n{match} Below {decision.reject:.4f}: "
-        "not in the register. Otherwise: a shortlist to compare by eye. Chosen on the "
-        f"float network's answers to {decision.validation_photos} validation photos."
+        f"{match}\n"
+        f"- *p* ≥ {decision.reject:.4f}{upper}: a **shortlist**, the five best objects to compare "
+        "by eye.\n"
+        f"- *p* < {decision.reject:.4f}: **not in the register**.\n\n"
+        f"`bundle.json` has the thresholds as `decision.match` and `decision.reject`; they were "
+        f"chosen on {decision.validation_photos} validation photos."
     )
 
 
-def _use(info: BundleInfo) -> str:
-    formats = {variant.format: variant for variant in reversed(info.variants)}
-    parts = ["## Use"]
-    if "tflite" in formats:
-        parts += [_android(formats["tflite"].file), _python(formats["tflite"])]
-    if "coreml" in formats:
-        parts.append(_ios(formats["coreml"].file))
-    parts += [auxiliary_usage(info)] if info.companions else []
-    return "\n\n".join(parts)
-
-
-def _android(file: str) -> str:
-    name = file.rsplit("/", 1)[-1]
+def _android(variant: Variant) -> str:
     return f"""### Android
 
 With MediaPipe Tasks; put the file into `assets/`. The labels are inside it.
 
 ```kotlin
 val options = ImageClassifier.ImageClassifierOptions.builder()
-    .setBaseOptions(BaseOptions.builder().setModelAssetPath("{name}").build())
+    .setBaseOptions(BaseOptions.builder().setModelAssetPath("{_base_name(variant)}").build())
     .setMaxResults(5)
     .build()
 val classifier = ImageClassifier.createFromOptions(context, options)
@@ -187,14 +152,13 @@ val best = classifier.classify(BitmapImageBuilder(uprightBitmap).build())
 ```
 
 MediaPipe squashes the photo to the input size, as this model expects, with its own resampling.
-With LiteRT alone, fill the input `image` with the pixels of a bitmap prepared as above, row by
-row, red, green, blue, and read `probabilities`. With thousands of objects, read the shortlist from
-the output buffer in place instead of copying and sorting the whole list for every frame: one pass
-that keeps the best five, as `best` in `mobile_assets/shortlist.py` does."""
+With LiteRT alone, fill the input `image`, {variant.inputs[0].dtype}, with the pixels row by row,
+red, green, blue, and read the output `probabilities`. With thousands of objects, keep the best five
+in one pass over the output buffer, as `best` in `mobile_assets/shortlist.py` does, instead of
+copying and sorting the whole list for every frame."""
 
 
 def _python(variant: Variant) -> str:
-    dtype = variant.inputs[0].dtype
     return f"""### Python
 
 ```python
@@ -203,18 +167,17 @@ from ai_edge_litert.interpreter import Interpreter
 
 model = Interpreter("{variant.file}")
 run = model.get_signature_runner("serving_default")
-probabilities = run(image=pixels[None].astype(np.{dtype}))["probabilities"][0]
+probabilities = run(image=pixels[None].astype(np.{variant.inputs[0].dtype}))["probabilities"][0]
 ```
 
 `pixels` is `[height, width, 3]`, RGB 0–255, prepared as above."""
 
 
-def _ios(file: str) -> str:
-    name = file.rsplit("/", 1)[-1]
+def _ios(variant: Variant) -> str:
     return f"""### iOS
 
-Add `{name}` to the Xcode project and load the compiled model with Vision. `scaleFill` squashes
-the photo as this model expects; the default, `centerCrop`, cuts its sides off.
+Add `{_base_name(variant)}` to the Xcode project and load the compiled model with Vision.
+`scaleFill` squashes the photo as this model expects; the default, `centerCrop`, cuts its sides off.
 
 ```swift
 let model = try VNCoreMLModel(for: MLModel(contentsOf: compiledModelURL))
@@ -226,23 +189,25 @@ try VNImageRequestHandler(cgImage: photo, orientation: orientation).perform([req
 ```"""
 
 
-def _golden() -> str:
-    return (
-        "## Testing an app\n\n"
-        "`golden/` holds photos with the result that every stage must have: the decoded pixels, "
-        "the model's input, and what each variant answers, with tolerances and their reasons. "
-        "They are raw bytes and JSON, so a unit test on the phone reads them without a library; "
-        "`golden/golden.json` says how. The first stage outside its tolerance is where the app "
-        "errs: a turned photo, exchanged colours, a crop, a shifted list of labels. "
-        "`artefact-id verify` does the same for the models on a computer."
-    )
+def _base_name(variant: Variant) -> str:
+    return variant.file.rsplit("/", 1)[-1]
 
 
-def _limits() -> str:
-    return (
-        "## Limits\n\n"
-        "The model knows the objects of the register and nothing else: of any other thing it "
-        "names the register's most similar object, which the lower threshold catches only in "
-        "part. An answer is a hint for a person to check, not a proof of identity. Phones resample "
-        "photos in their own ways, which moves probabilities a little."
-    )
+_UNFIT = (
+    "**Not fit for the field.** 8-bit weights and ranges were chosen on noise instead of photos, "
+    "to measure what that costs; `artefact-id verify` fails this bundle."
+)
+
+_GOLDEN = """## Testing an app
+
+`golden/` holds photos with the result that every stage must have: the decoded pixels, the model's
+input, and what each variant answers, with tolerances. `golden/golden.json` says how to read it:
+raw bytes and JSON, for a unit test on the phone without a library. The first stage outside its
+tolerance is where the app errs: a turned photo, exchanged colours, a crop, a shifted list of
+labels. `artefact-id verify` does the same for the models on a computer."""
+
+_LIMITS = """## Limits
+
+The model knows the objects of the register and nothing else: of any other thing it names the
+register's most similar object, which the lower threshold catches only in part. Phones resample
+photos in their own ways, which moves probabilities a little."""

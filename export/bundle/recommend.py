@@ -203,7 +203,6 @@ def answers_of(
     rounded network that they were converted from is run in torch, others cannot be judged.
     """
     from export.network.fold import run_photos
-    from export.quantise.fake_quantised import fake_quantised_network
     from export.tflite.convert import run_tflite
 
     def run(variant: Variant) -> NDArray[np.float32] | None:
@@ -216,10 +215,7 @@ def answers_of(
             bits = int(variant.precision.removeprefix("palette"))
             return run_photos(material.palettised(bits).network, photos)
         if variant.precision == "w8a8":
-            assert material.calibration is not None, "export_bundle gives integer variants photos"
-            return run_photos(
-                fake_quantised_network(material.integer.network, material.calibration), photos
-            )
+            return run_photos(material.fake_quantised, photos)
         return None
 
     return run

@@ -240,12 +240,12 @@ def _private_key(path: Path, content: bytes, ask: Callable[[str], str] | None) -
 
 
 def _password(path: Path, ask: Callable[[str], str] | None) -> bytes:
-    given = os.environ.get(PASSWORD_VARIABLE)
-    if given is None and ask is not None:
-        given = ask(f"Password of {path}: ")
-    if not given:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password is None and ask is not None:
+        password = ask(f"Password of {path}: ")
+    if not password:
         raise InputError(f"{path} is encrypted. Give its password in {PASSWORD_VARIABLE}.")
-    return given.encode("utf-8")
+    return password.encode("utf-8")
 
 
 def _read(path: Path) -> bytes:

@@ -1,1 +1,1 @@
-"""TODO export/coreml."""
+"""Core ML packages: conversion, smaller weights, and checks of what was saved."""

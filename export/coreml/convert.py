@@ -33,7 +33,7 @@ _NAMESPACE = uuid.UUID("5f2c0a5e-6f0b-5a0e-9d0d-6a1f3c1b7e11")
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayOutput:
     """An output that is a plain array.
 
     Attributes:
@@ -63,7 +63,7 @@ def convert_coreml(
     *,
     description: ModelDescription,
     user_defined: dict[str, str],
-    target: Any = None,
+    ios: int = 16,
     float32: bool = False,
     without_passes: tuple[str, ...] = (),
 ) -> Any:
@@ -89,7 +89,7 @@ def convert_coreml(
                 predicted_probabilities_output=_SCORES,
             ),
             compute_precision=ct.precision.FLOAT32 if float32 else _half_but(_in_float32),
-            minimum_deployment_target=target or ct.target.iOS16,
+            minimum_deployment_target=ct.target[f"iOS{ios}"],
             pass_pipeline=_pipeline(without_passes),
         )
         renamed = _rename_output(model)
@@ -102,7 +102,7 @@ def convert_coreml(
 def convert_arrays(
     network: nn.Module,
     contract: Preprocessing,
-    outputs: Mapping[str, Array],
+    outputs: Mapping[str, ArrayOutput],
     *,
     description: ModelDescription,
     user_defined: dict[str, str],

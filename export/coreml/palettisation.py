@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.coreml.convert import convert_coreml
-from export.coreml.structure import CoreMLStructure, weight_name
+from export.coreml.structure import weight_name
 from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork
 from export.network.graph import Layer
 from export.quantise.palette import Palette
-from mobile_assets.errors import CheckFailedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
@@ -115,17 +114,3 @@ def _as_it_is(palette: Palette) -> Callable[[NDArray[Any]], tuple[NDArray[Any], 
         return palette.values.astype(weight.dtype), palette.indices.reshape(-1)
 
     return values_and_indices
-
-
-def check_palettes(palettes: Mapping[str, Palette], structure: CoreMLStructure) -> None:
-    """Checks that a package unpacks as many palettes as it was given.
-
-    Raises:
-        CheckFailedError: It unpacks more or fewer.
-    """
-    found = structure.operations.count("constexpr_lut_to_dense")
-    if found != len(palettes):
-        raise CheckFailedError(
-            f"The Core ML package has {found} palettes instead of {len(palettes)}. "
-            "The installed converter behaves in another way: install the pinned versions."
-        )

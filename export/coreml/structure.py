@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ COMPRESSED = {"int8-weights": "int8", "w8a8": "int8"} | {
 """Precisions with layers' weights of their own kind; what else is constant is float16."""
 
 _DATA_TYPES = dict.fromkeys(COMPRESSED, "float16")
-_LAYERS = ("conv", "linear")
+LAYERS = ("conv", "linear")
 
 SMALL = 16
 """Constants of up to so many values may be float32: they are settings, not weights."""
@@ -78,10 +78,9 @@ def read_structure(package: Path) -> CoreMLStructure:
     image = inputs[0].type.imageType if len(inputs) == 1 else None
     operations = list(operations_of(specification))
     layers = list(_layer_weights(operations))
-    spaces = image.DESCRIPTOR.enum_types_by_name["ColorSpace"].values_by_number if image else {}
     return CoreMLStructure(
         input_name=inputs[0].name if len(inputs) == 1 else "",
-        colour=spaces[image.colorSpace].name if image and image.width else "",
+        colour=enum_name(image, "colorSpace") if image and image.width else "",
         height=int(image.height) if image else 0,
         width=int(image.width) if image else 0,
         outputs=tuple((out.name, str(out.type.WhichOneof("Type"))) for out in description.output),
@@ -124,11 +123,24 @@ def operations_of(specification: Any) -> Iterator[Any]:
             yield from block.operations
 
 
+def enum_name(message: Any, field: str) -> str:
+    """Name of the value of a message's enumeration field, such as `FLOAT16`."""
+    names = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
+    return str(names[getattr(message, field)].name)
+
+
 def type_name(value_type: Any) -> str:
     """The data type of a tensor's type, such as `float16`."""
-    tensor = value_type.tensorType
-    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
-    return str(names[tensor.dataType].name).lower()
+    return enum_name(value_type.tensorType, "dataType").lower()
+
+
+def differences(expected: Mapping[str, tuple[object, object]]) -> list[str]:
+    """A phrase for each pair, of what is and what should be, that is not equal."""
+    return [
+        f"{what} is {actual!r} instead of {wanted!r}"
+        for what, (actual, wanted) in expected.items()
+        if actual != wanted
+    ]
 
 
 def _labels(operations: list[Any]) -> tuple[str, ...]:
@@ -160,7 +172,7 @@ def _layer_weights(operations: list[Any]) -> Iterator[tuple[str, str]]:
     """Name and kind of each layer's weight."""
     made_by = {operation.outputs[0].name: operation for operation in operations}
     for operation in operations:
-        if operation.type in _LAYERS:
+        if operation.type in LAYERS:
             source = made_by[operation.inputs["weight"].arguments[0].name]
             yield source.outputs[0].name, _kept(source)
 
@@ -177,7 +189,12 @@ def _kept(source: Any) -> str:
 
 
 def check_coreml(
-    package: Path, *, labels: LabelMap, contract: Preprocessing, weights: str = "float16"
+    package: Path,
+    *,
+    labels: LabelMap,
+    contract: Preprocessing,
+    weights: str = "float16",
+    operations: Mapping[str, int] | None = None,
 ) -> CoreMLStructure:
     """Checks that a package is the classifier that the bundle describes.
 
@@ -188,6 +205,7 @@ def check_coreml(
         weights: The precision that the bundle states: the data type of every weight, or a
             key of `COMPRESSED`, of which the layers that the package itself names under
             `FLOAT16_LAYERS`, and no others, are float16.
+        operations: How often operations must stand in the program, by their names.
 
     Returns:
         What the package declares.
@@ -196,46 +214,41 @@ def check_coreml(
         CheckFailedError: It differs from what is expected; the message names every difference.
         DamagedError: It cannot be read.
     """
-    found = read_structure(package)
-    expected = {
-        "input": (found.input_name, INPUT_NAME),
-        "colour": (found.colour, contract.colour),
-        "size": ((found.height, found.width), (contract.height, contract.width)),
+    structure = read_structure(package)
+    expected: dict[str, tuple[object, object]] = {
+        "input": (structure.input_name, INPUT_NAME),
+        "colour": (structure.colour, contract.colour),
+        "size": ((structure.height, structure.width), (contract.height, contract.width)),
         "outputs": (
-            found.outputs,
+            structure.outputs,
             ((PREDICTED_LABEL, "stringType"), (OUTPUT_NAME, "dictionaryType")),
         ),
-        "predicted label": (found.predicted_label, PREDICTED_LABEL),
-        "probabilities": (found.probabilities, OUTPUT_NAME),
-        "weights": (found.weight_types, (_DATA_TYPES.get(weights, weights),)),
-        "layers' weights": (found.layer_weights, (COMPRESSED.get(weights, weights),)),
+        "predicted label": (structure.predicted_label, PREDICTED_LABEL),
+        "probabilities": (structure.probabilities, OUTPUT_NAME),
+        "weights": (structure.weight_types, (_DATA_TYPES.get(weights, weights),)),
+        "layers' weights": (structure.layer_weights, (COMPRESSED.get(weights, weights),)),
     }
-    stated = found.user_defined.get(FLOAT16_LAYERS, "").split()
+    stated = structure.user_defined.get(FLOAT16_LAYERS, "").split()
     if stated and weights in COMPRESSED:
-        expected["layers' weights"] = (found.layer_weights, ("float16", COMPRESSED[weights]))
+        expected["layers' weights"] = (structure.layer_weights, ("float16", COMPRESSED[weights]))
         names = tuple(sorted(map(weight_name, stated)))
-        expected["layers in float16"] = (found.float16_layers, names)
-    wrong = [
-        f"{what} is {is_value!r} instead of {should!r}"
-        for what, (is_value, should) in expected.items()
-        if is_value != should
-    ]
-    wrong += _label_difference(found.labels, labels.object_ids)
+        expected["layers in float16"] = (structure.float16_layers, names)
+    for name, count in (operations or {}).items():
+        expected[f"number of {name}"] = (structure.operations.count(name), count)
+    wrong = differences(expected) + _label_difference(structure.labels, labels.object_ids)
     if wrong:
         raise CheckFailedError(
             f"{package} is not what the bundle describes: {'; '.join(wrong)}. "
             "Do not ship it: export the bundle again."
         )
-    return found
+    return structure
 
 
-def _label_difference(found: tuple[str, ...], expected: tuple[str, ...]) -> list[str]:
-    if len(found) != len(expected):
-        return [f"it has {len(found)} labels instead of {len(expected)}"]
-    for index, (is_label, should) in enumerate(zip(found, expected, strict=True)):
-        if is_label != should:
-            return [f"label {index} is {is_label!r} instead of {should!r}"]
-    return []
+def _label_difference(actual: tuple[str, ...], expected: tuple[str, ...]) -> list[str]:
+    if len(actual) != len(expected):
+        return [f"it has {len(actual)} labels instead of {len(expected)}"]
+    pairs = enumerate(zip(actual, expected, strict=True))
+    return next((differences({f"label {i}": pair}) for i, pair in pairs if pair[0] != pair[1]), [])
 
 
 def inputs_and_outputs(

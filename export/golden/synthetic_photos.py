@@ -70,13 +70,13 @@ _BLENDED = PixelTolerance(
 
 
 @dataclass(frozen=True)
-class DrawnPhoto:
-    """One drawn photo.
+class GoldenPhotoFile:
+    """A photo that goes into a bundle's golden vectors.
 
     Attributes:
         name: Name of its folder.
         file: Name of the photo's file.
-        about: What it tests.
+        about: What it shows or tests.
         content: The file.
         decoding: How far another decoder may be from the upright sRGB pixels.
     """
@@ -88,7 +88,7 @@ class DrawnPhoto:
     decoding: PixelTolerance
 
 
-def drawn_photos(width: int, height: int) -> Iterator[DrawnPhoto]:
+def drawn_photos(width: int, height: int) -> Iterator[GoldenPhotoFile]:
     """All drawn photos, in a fixed order.
 
     Args:
@@ -98,42 +98,42 @@ def drawn_photos(width: int, height: int) -> Iterator[DrawnPhoto]:
     picture = Image.fromarray(_picture(*_SIZE))
     for orientation in range(1, 9):
         yield _turned(picture, orientation)
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "wide-gamut",
         "photo.jpg",
         "Display P3 with its profile, as iPhones take: converted to sRGB.",
         _jpeg(picture, icc_profile=display_p3()),
         _CONVERTED,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "grey",
         "photo.jpg",
         "A JPEG of one channel: the three channels of the pixels are equal.",
         _jpeg(picture.convert("L")),
         _JPEG,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "transparent",
         "photo.png",
         "A PNG that fades out to one side: transparent pixels lie over white.",
         _png(_faded(picture)),
         _BLENDED,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "cmyk",
         "photo.jpg",
         "A JPEG for print, in four inks and without a profile.",
         _jpeg(picture.convert("CMYK")),
         _CMYK,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "subsampled",
         "photo.jpg",
         "A progressive JPEG with its colours at half the size, as most photos on the web are.",
         _jpeg(picture, subsampling="4:2:0", progressive=True, quality=90),
         _SUBSAMPLED,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "large-reduction",
         "photo.png",
         "Fine stripes over the picture, several times the input's size: averaged they vanish, "
@@ -141,7 +141,7 @@ def drawn_photos(width: int, height: int) -> Iterator[DrawnPhoto]:
         _png(_striped(width * _STRIPES[0], height * _STRIPES[1])),
         _LOSSLESS,
     )
-    yield DrawnPhoto(
+    yield GoldenPhotoFile(
         "enlargement",
         "photo.png",
         "Far fewer pixels than the input has: interpolated, not repeated.",
@@ -150,11 +150,11 @@ def drawn_photos(width: int, height: int) -> Iterator[DrawnPhoto]:
     )
 
 
-def _turned(picture: Image.Image, orientation: int) -> DrawnPhoto:
+def _turned(picture: Image.Image, orientation: int) -> GoldenPhotoFile:
     stored = picture.transpose(_STORED[orientation]) if orientation in _STORED else picture
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    return DrawnPhoto(
+    return GoldenPhotoFile(
         f"orientation-{orientation}",
         "photo.jpg",
         f"EXIF orientation {orientation}: all eight give the same upright picture.",

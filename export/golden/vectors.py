@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from export.golden.synthetic_photos import drawn_photos
-from export.golden.tolerances import HELD_OUT, answering_tolerance, resizing_tolerance, tolerances
+from export.golden.photos import Predict, Predictions
+from export.golden.synthetic_photos import GoldenPhotoFile
+from export.golden.tolerances import answering_tolerance, resizing_tolerance, tolerances
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
-from mobile_assets.files import sha256_file, write_bytes
+from mobile_assets.files import write_bytes
 from mobile_assets.golden import (
     GOLDEN_FILE,
     GOLDEN_FOLDER,
@@ -23,14 +23,12 @@ from mobile_assets.golden import (
     GoldenPhoto,
     GoldenVariant,
     Pixels,
-    PixelTolerance,
     Probabilities,
     TopObjects,
     answer_share,
 )
 from mobile_assets.photos import PhotoError, decode
 from mobile_assets.preprocessing import Preprocessing, resize
-from train.run import Run, SplitPhoto
 
 BEST = 20
 """So many of the best objects of each photo are listed for the eye."""
@@ -57,105 +55,36 @@ _HOW = (
 )
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a variant answered.
-
-    Attributes:
-        runtime: Name of what computed it.
-        probabilities: `[N, objects]` float32.
-    """
-
-    runtime: str
-    probabilities: Probabilities
-
-
-Predict = Callable[[Bundle, Variant, Pixels], Predictions | str]
-"""Answers `[N, H, W, 3]` with a variant of a bundle, or says why nothing here can."""
-
-
-@dataclass(frozen=True)
-class GoldenPlan:
-    """Which golden vectors an export makes.
-
-    Attributes:
-        predict: Executes a variant. Given from outside, since this room has no runtimes.
-        held_out: How many of the run's validation photos go into the bundle, besides the drawn
-            ones. Nothing was trained on them, and an accuracy is quoted on test photos only.
-        chosen: Photo files that go into the bundle as well.
-        seed: Seed of the choice of validation photos.
-    """
-
-    predict: Predict
-    held_out: int = 0
-    chosen: tuple[Path, ...] = ()
-    seed: int = 0
-
-    def check(self, run: Run, photos: Path | None) -> None:
-        """Checks, before anything is converted, that the photos are there.
-
-        Raises:
-            InputError: They are not, or cannot be read.
-        """
-        for path in self.chosen:
-            decode(path)
-        if self.held_out and photos is None:
-            raise InputError(
-                f"--golden {self.held_out} takes validation photos of the register, which was not "
-                "given. Give it with --photos, or photo files with --golden PHOTO…."
-            )
-        there = len(run.split.of("val"))
-        if self.held_out < 0 or self.held_out > there:
-            raise InputError(
-                f"--golden {self.held_out}: the run has {there} validation photos. "
-                f"Give a number from 0 to {there}."
-            )
-        if photos is not None:
-            _held_out_files(self, run, photos)
-
-
-@dataclass(frozen=True)
-class _Photo:
-    """A photo that goes into the bundle."""
-
-    name: str
-    file: str
-    about: str
-    content: bytes
-    decoding: PixelTolerance
-
-
-def write_golden(plan: GoldenPlan, bundle: Bundle, run: Run, photos: Path | None) -> Golden:
+def write_golden(photos: Sequence[GoldenPhotoFile], predict: Predict, bundle: Bundle) -> Golden:
     """Writes the folder `golden` of a bundle whose models are already there.
 
     Args:
-        plan: What to make.
+        photos: What `GoldenPlan.choose` gave.
+        predict: Executes a variant.
         bundle: The bundle, its description in memory only.
-        run: The run that it is made of.
-        photos: The register's root; needed for held-out photos.
 
     Returns:
         The content of `golden.json`.
 
     Raises:
-        InputError: A photo cannot be read, or changed since training.
+        InputError: A photo cannot be read.
     """
     folder = bundle.folder / GOLDEN_FOLDER
     contract = bundle.info.preprocessing
-    made = [_stages(folder, photo, contract) for photo in _photos(plan, run, photos)]
-    tensors = np.stack([stage.tensor for stage in made])
-    others = [np.stack([stage.others[i] for stage in made]) for i in range(len(_OTHERS))]
+    stages = [_stages(folder, photo, contract) for photo in photos]
+    tensors = np.stack([stage.tensor for stage in stages])
+    others = [np.stack([stage.others[i] for stage in stages]) for i in range(len(_OTHERS))]
     variants: list[GoldenVariant] = []
     left_out: dict[str, str] = {}
     shares: list[float] | None = None
     for variant in bundle.info.variants:
-        answer = plan.predict(bundle, variant, tensors)
+        answer = predict(bundle, variant, tensors)
         if isinstance(answer, str):
             left_out[variant.name] = answer
             continue
-        variants.append(_answers(folder, variant, answer, [stage.photo.name for stage in made]))
+        variants.append(_answers(folder, variant, answer, [stage.photo.name for stage in stages]))
         if shares is None:
-            shares = _moved(plan.predict, bundle, variant, answer.probabilities, others)
+            shares = _moved(predict, bundle, variant, answer.probabilities, others)
     golden = Golden(
         how=_HOW,
         width=contract.width,
@@ -163,57 +92,13 @@ def write_golden(plan: GoldenPlan, bundle: Bundle, run: Run, photos: Path | None
         objects=bundle.info.objects,
         photos=tuple(
             stage.photo.model_copy(update={"answering": answering_tolerance(share)})
-            for stage, share in zip(made, shares or [0.0] * len(made), strict=True)
+            for stage, share in zip(stages, shares or [0.0] * len(stages), strict=True)
         ),
         variants=tuple(variants),
         left_out=left_out,
     )
     golden.write(folder / GOLDEN_FILE)
     return golden
-
-
-def _photos(plan: GoldenPlan, run: Run, root: Path | None) -> Iterator[_Photo]:
-    contract = run.info.preprocessing
-    for drawn in drawn_photos(contract.width, contract.height):
-        yield _Photo(drawn.name, drawn.file, drawn.about, drawn.content, drawn.decoding)
-    if root is not None:
-        for number, (path, of) in enumerate(_held_out_files(plan, run, root), start=1):
-            yield _from_file(path, f"held-out-{number}", f"A validation photo of {of}.")
-    for number, path in enumerate(plan.chosen, start=1):
-        yield _from_file(path, f"chosen-{number}", f"{path.name}, chosen for this bundle.")
-
-
-def _held_out_files(plan: GoldenPlan, run: Run, root: Path) -> list[tuple[Path, str]]:
-    """The chosen validation photos' files, with the object that each shows."""
-    files = []
-    for photo in _held_out(plan, run):
-        path = root / photo.path
-        if not path.is_file() or sha256_file(path) != photo.sha256:
-            raise InputError(
-                f"{path} is missing or changed since training. Give the register that the run was "
-                "trained on with --photos, or leave --golden out."
-            )
-        files.append((path, photo.object_id))
-    return files
-
-
-def _from_file(path: Path, name: str, about: str) -> _Photo:
-    return _Photo(name, f"photo{path.suffix.lower()}", about, path.read_bytes(), HELD_OUT)
-
-
-def _held_out(plan: GoldenPlan, run: Run) -> list[SplitPhoto]:
-    """Validation photos in an order that only the seed decides, objects before repetitions."""
-
-    def place(photo: SplitPhoto) -> str:
-        return hashlib.sha256(f"{plan.seed}\0{photo.path}".encode()).hexdigest()
-
-    seen: dict[str, int] = {}
-    turns: list[tuple[int, SplitPhoto]] = []
-    for photo in sorted(run.split.of("val"), key=place):
-        turns.append((seen.get(photo.object_id, 0), photo))
-        seen[photo.object_id] = seen.get(photo.object_id, 0) + 1
-    turns.sort(key=lambda turn: turn[0])  # stable: the seed's order stays within a turn
-    return [photo for _, photo in turns[: plan.held_out]]
 
 
 @dataclass(frozen=True)
@@ -225,7 +110,7 @@ class _Stages:
     others: tuple[Pixels, ...]
 
 
-def _stages(folder: Path, photo: _Photo, contract: Preprocessing) -> _Stages:
+def _stages(folder: Path, photo: GoldenPhotoFile, contract: Preprocessing) -> _Stages:
     """Writes a photo and its pixels at every stage."""
     path = folder / photo.name / photo.file
     write_bytes(path, photo.content)

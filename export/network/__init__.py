@@ -1,1 +1,1 @@
-"""TODO export/network."""
+"""The trained network, folded for export, and its graph."""

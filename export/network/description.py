@@ -1,4 +1,4 @@
-"""TODO export/network/description.py."""
+"""The words about a model that its files carry in their metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """The words in the metadata."""
+    """What a model's metadata say of it."""
 
     name: str
     description: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -94,14 +94,18 @@ class ChannelsLast(nn.Module):
 
 def run_photos(network: nn.Module, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Softmax of a network's logits; arguments as `FoldedNetwork.probabilities`."""
-    rows: list[NDArray[np.float32]] = []
-    with torch.inference_mode():
-        for start in range(0, len(photos), _BATCH):
-            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-            rows.append(torch.softmax(network(batch), dim=-1).numpy())
-    if not rows:
+    if not len(photos):
         raise ValueError("no photos")
-    return np.concatenate(rows)
+    with torch.inference_mode():
+        return np.concatenate(
+            [torch.softmax(network(batch), dim=-1).numpy() for batch in batches(photos, _BATCH)]
+        )
+
+
+def batches(photos: NDArray[np.uint8], size: int) -> Iterator[Tensor]:
+    """Photos `[N, H, W, 3]` as the network reads them, `[size, 3, H, W]` float32, in turn."""
+    for start in range(0, len(photos), size):
+        yield torch.from_numpy(photos[start : start + size]).permute(0, 3, 1, 2).float()
 
 
 def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork:
@@ -122,8 +126,8 @@ def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork
         _fold_backbone(work, probe)
         work.head = _fold_temperature(_fold_head(work.head), work.temperature)
         network = _fold_normalisation(work, probe).eval()
-        expected, found = source(probe), network(probe)
-    error = float((expected - found).abs().max() / expected.abs().max().clamp_min(1e-6))
+        expected, folded = source(probe), network(probe)
+    error = float((expected - folded).abs().max() / expected.abs().max().clamp_min(1e-6))
     if not error <= FOLD_TOLERANCE:
         raise CheckFailedError(
             f"Folding the network for export changed its logits by {error:.1e} of the largest "
@@ -174,7 +178,7 @@ def _replace(model: nn.Module, new: Callable[[nn.Module], nn.Module | None]) -> 
                 setattr(module, name, replacement)
 
 
-class _Padded(nn.Conv2d):
+class PaddedConv2d(nn.Conv2d):
     """A convolution after zero padding of a constant, possibly uneven, width."""
 
     widths: Padding = (0, 0, 0, 0)
@@ -197,7 +201,7 @@ def _fix_padding(model: ArtefactModel, probe: Tensor) -> None:
             even.padding = (top, left)
             fixed[module] = even
         else:
-            padded = _conv_like(module, _Padded)
+            padded = _conv_like(module, PaddedConv2d)
             padded.widths = (left, right, top, bottom)
             fixed[module] = padded
     _replace(model, fixed.get)
@@ -272,22 +276,12 @@ def _fold_head(head: nn.Module) -> nn.Module:
     if not isinstance(head, nn.Sequential):
         return head
     layers: list[nn.Module] = []
-    pending: nn.BatchNorm1d | None = None
     for layer in head:
-        if isinstance(layer, nn.Dropout):
-            continue
-        if isinstance(layer, nn.BatchNorm1d) and pending is None:
-            pending = layer
-            continue
-        if pending is not None:
-            layers.append(_fold_linear(pending, layer) if isinstance(layer, nn.Linear) else pending)
-            if not isinstance(layer, nn.Linear):
-                layers.append(layer)
-            pending = None
-            continue
-        layers.append(layer)
-    if pending is not None:
-        layers.append(pending)
+        norm = layers[-1] if layers else None
+        if isinstance(norm, nn.BatchNorm1d) and isinstance(layer, nn.Linear):
+            layers[-1] = _fold_linear(norm, layer)
+        elif not isinstance(layer, nn.Dropout):
+            layers.append(layer)
     return nn.Sequential(*layers)
 
 
@@ -334,8 +328,8 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> FoldedNetwork:
     first = readers[0]
     weight = first.weight.flip(1) if normalise.swap else first.weight
     first.weight = nn.Parameter(weight * normalise.scale.reshape(1, 3, 1, 1))
-    padding = first.widths if isinstance(first, _Padded) else (0, 0, 0, 0)
-    if isinstance(first, _Padded):
+    padding = first.widths if isinstance(first, PaddedConv2d) else (0, 0, 0, 0)
+    if isinstance(first, PaddedConv2d):
         first.widths = (0, 0, 0, 0)
         bare: dict[nn.Module, nn.Module] = {first: _conv_like(first, nn.Conv2d)}
         _replace(model.backbone, bare.get)

@@ -1,1 +1,1 @@
-"""TODO export/qat."""
+"""Quantisation-aware fine-tuning of a run for its integer variants."""

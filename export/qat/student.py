@@ -19,11 +19,11 @@ from torch.nn.utils import parametrize
 
 from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, Layer, trace, with_layers
-from export.quantise.activation_ranges import HIGH, LOW, Range, scale_and_zero
+from export.quantise.activation_ranges import HIGH, LOW, Range, scale_and_zero_point
 from export.quantise.channel_equalisation import equalise
-from export.quantise.fake_quantised import QuantizeDequantize, quantized_steps, with_rounding
+from export.quantise.fake_quantised import QuantizeDequantize, insert_fake_quantisation, int8_nodes
 from export.quantise.gptq import STEPS
-from export.quantise.layerwise import round_network
+from export.quantise.layerwise import quantise_layers
 
 LEAN = 0.49
 """How far from its step a weight may begin, in steps: where the float network would have it."""
@@ -38,7 +38,7 @@ class FakeEightBits(nn.Module):
     def __init__(self, span: Range) -> None:
         """Takes scale and zero point from the smallest and the largest value."""
         super().__init__()
-        self.scale, self.zero = scale_and_zero(span)
+        self.scale, self.zero = scale_and_zero_point(span)
 
     def forward(self, values: Tensor) -> Tensor:
         """What is left of float values of any shape once they were int8."""
@@ -141,13 +141,12 @@ def make_student(network: FoldedNetwork, photos: NDArray[np.uint8]) -> Student |
         return None
     equalise(graph, photos)
     wanted = {name: layer.weight.detach().clone() for name, layer in graph.layers().items()}
-    rounded = round_network(graph, photos, activations=True)
-    layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
-    start = trace(with_layers(network, layers))
+    rounded = quantise_layers(graph, photos, activations=True)
+    start = trace(with_layers(network, rounded.parameters))
     assert start is not None, "the same network with other numbers"
-    inner = {node.name for node in quantized_steps(start)}
+    inner = {node.name for node in int8_nodes(start)}
     ranges = {name: span for name, span in rounded.ranges.items() if name in inner}
-    module = with_rounding(start, ranges)
+    module = insert_fake_quantisation(start, ranges)
     for name, child in list(module.named_modules()):
         if isinstance(child, QuantizeDequantize):
             module.set_submodule(name, FakeEightBits(child.span))

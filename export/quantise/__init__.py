@@ -1,1 +1,1 @@
-"""TODO export/quantise."""
+"""Quantisation in torch: calibration, ranges, rounding of weights with error compensation."""

@@ -12,17 +12,17 @@ were worse for it: these tensors are left alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from export.network.fold import batches
 from export.network.graph import Graph, Layer, Node
 
 LARGEST_FACTOR = 16.0
-"""A channel of almost nothing is not blown up further: it has little to say."""
+"""A channel of almost nothing is not scaled up further: it hardly counts in what follows."""
 
 _BATCH = 16
 
@@ -51,7 +51,7 @@ def equalise(graph: Graph, photos: NDArray[np.uint8]) -> int:
 
 
 def _sets(graph: Graph) -> list[list[Node]]:
-    """Sets of steps whose outputs must have the same factors, because sums join them."""
+    """Sets of nodes whose outputs must have the same factors, because sums join them."""
     nodes = graph.nodes
     parent = {node: node for node in nodes}
 
@@ -71,11 +71,11 @@ def _sets(graph: Graph) -> list[list[Node]]:
         else:
             fixed.update((node, *read))
     kept = {root(node) for node in fixed}
-    found: dict[Node, list[Node]] = defaultdict(list)
+    sets: dict[Node, list[Node]] = defaultdict(list)
     for node in nodes:
         if root(node) not in kept:
-            found[root(node)].append(node)
-    return list(found.values())
+            sets[root(node)].append(node)
+    return list(sets.values())
 
 
 def _is_scalable(layer: Layer) -> bool:
@@ -85,26 +85,21 @@ def _is_scalable(layer: Layer) -> bool:
     return layer.groups == layer.in_channels == layer.out_channels
 
 
-def _largest(graph: Graph, photos: NDArray[np.uint8], wanted: set[Node]) -> dict[Node, Tensor]:
-    """Largest absolute value `[channels]` of the output of each of the steps."""
-    found: dict[Node, Tensor] = {}
+def _largest(graph: Graph, photos: NDArray[np.uint8], nodes: set[Node]) -> dict[Node, Tensor]:
+    """Largest absolute value `[channels]` of the output of each of the nodes."""
+    maxima: dict[Node, Tensor] = {}
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if n in wanted:
-                largest = result.abs().transpose(0, 1).flatten(1).amax(dim=1)
-                found[n] = torch.maximum(found[n], largest) if n in found else largest
-            return result
+    def watch(node: Node, output: Tensor) -> None:
+        if node in nodes:
+            largest = output.abs().transpose(0, 1).flatten(1).amax(dim=1)
+            maxima[node] = torch.maximum(maxima[node], largest) if node in maxima else largest
 
-    for start in range(0, len(photos), _BATCH):
-        batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-        Measure(graph.module).run(batch)
-    return found
+    graph.observe(batches(photos, _BATCH), watch)
+    return maxima
 
 
 def _multiply(graph: Graph, nodes: set[Node], factor: Tensor) -> None:
-    """Multiplies what is written to the steps' outputs, and divides by it where it is read."""
+    """Multiplies what is written to the nodes' outputs, and divides by it where it is read."""
     for node in graph.nodes:
         layer = graph.layer(node)
         if layer is None:

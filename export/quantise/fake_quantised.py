@@ -1,31 +1,25 @@
-"""TODO export/quantise/fake_quantised.py."""
+"""A network with fake quantisation: activations rounded to int8 and back, for Core ML's w8a8."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
-from export.network.fold import FoldedNetwork
-from export.network.graph import Graph, Node, trace
+from export.network.fold import FoldedNetwork, batches
+from export.network.graph import Graph, Node, trace_or_refuse
 from export.quantise.activation_ranges import (
+    ActivationInput,
     Range,
-    before_curve,
-    bounded,
-    extremes,
-    rows_of,
-    scale_and_zero,
+    RangeObserver,
+    scale_and_zero_point,
 )
-from mobile_assets.errors import CheckFailedError
 
 Ranges = dict[str, Range]
-"""Smallest and largest value of each step's output, by the step's name."""
-
+"""Smallest and largest value of each node's output, by the node's name."""
 
 _BATCH = 16
 
@@ -37,14 +31,14 @@ class QuantizeDequantize(nn.Module):
         """Takes scale and zero point from the smallest and the largest value."""
         super().__init__()
         self.span = span
-        self.scale, self.zero = scale_and_zero(span)
+        self.scale, self.zero_point = scale_and_zero_point(span)
 
     def forward(self, values: Tensor) -> Tensor:
         """What is left of float values of any shape once they were int8."""
         with warnings.catch_warnings():
             # Torch means to give these operations up; the converter knows no others.
             warnings.simplefilter("ignore", UserWarning)
-            steps = torch.quantize_per_tensor(values, self.scale, self.zero, torch.qint8)
+            steps = torch.quantize_per_tensor(values, self.scale, self.zero_point, torch.qint8)
         return steps.dequantize()
 
 
@@ -55,82 +49,51 @@ def fake_quantised_network(network: FoldedNetwork, photos: NDArray[np.uint8]) ->
     what the last layer or those of an embedding give, are left as they are.
 
     Args:
-        network: Its weights lie on 8-bit steps, as `export.quantise.quantised_network.quantise` leaves them.
+        network: Its weights lie on 8-bit steps, as `export.quantise.quantised_network.quantise`
+            leaves them.
         photos: `[N, H, W, 3]` uint8, on which the ranges are taken; N at least 1.
 
     Raises:
         CheckFailedError: The network cannot be followed step by step.
     """
-    graph = trace(network)
-    if graph is None:
-        raise CheckFailedError(
-            "This backbone's layers cannot be followed one by one, so that its activations cannot "
-            "be given 8 bits for Core ML. Leave coreml-w8a8 out with --variants."
-        )
+    purpose = "its activations cannot be given 8 bits for Core ML"
+    graph = trace_or_refuse(network, purpose, "coreml-w8a8")
     ranges = activation_ranges(graph, photos)
     # What a SiLU or sigmoid reads is not rounded: Core ML has each as one operation, which a
     # compiler takes together with the layer before it.
-    inside = {node.name for node in graph.nodes if graph.curve(node) is not None}
-    return with_rounding(graph, {name: span for name, span in ranges.items() if name not in inside})
+    inside = {node.name for node in graph.nodes if graph.activation(node) is not None}
+    return insert_fake_quantisation(
+        graph, {name: span for name, span in ranges.items() if name not in inside}
+    )
 
 
 def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
-    """Smallest and largest value of every step's output that becomes int8.
+    """The range of every node's output that becomes int8, see `RangeObserver.ranges`.
 
     Args:
         graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1.
-
-    Returns:
-        The ranges over the photos, each with zero inside.
     """
-    chosen = quantized_steps(graph)
-    ranges: Ranges = {}
-    parts = -(-len(photos) // _BATCH)
-    read: dict[Node, list[Tensor]] = {}
+    observed = int8_nodes(graph)
+    inputs = {
+        node: ActivationInput(activation, graph.channel_importance(node))
+        for node in graph.nodes
+        if node in observed and (activation := graph.activation(node)) is not None
+    }
+    observer = RangeObserver(inputs, batches=-(-len(photos) // _BATCH))
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if n in chosen:
-                low, high = extremes([result])
-                before = ranges.get(n.name, (low, high))
-                ranges[n.name] = min(low, before[0]), max(high, before[1])
-                if graph.curve(n) is not None:
-                    read.setdefault(n, []).append(rows_of(result.movedim(1, -1), parts))
-            return result
+    def watch(node: Node, values: Tensor) -> None:
+        if node in observed:
+            observer.observe(node, values.movedim(1, -1))
 
+    graph.observe(batches(photos, _BATCH), watch)
     with torch.inference_mode():
-        for start in range(0, len(photos), _BATCH):
-            batch = torch.from_numpy(photos[start : start + _BATCH]).permute(0, 3, 1, 2).float()
-            Measure(graph.module).run(batch)
-        for node, rows in read.items():
-            curve = graph.curve(node)
-            assert curve is not None
-            ranges[node.name] = before_curve(
-                torch.cat(rows), ranges[node.name], curve, graph.reach(node)
-            )
-    return _bounded(graph, ranges)
+        ranges = observer.ranges(graph.range_limits(observed))
+    return {node.name: span for node, span in ranges.items()}
 
 
-def _bounded(graph: Graph, ranges: Ranges) -> Ranges:
-    """Ranges behind a SiLU, and a gate behind that, that end where what it reads does."""
-    made, ends = dict(ranges), set[str]()
-    for node in graph.nodes:
-        names = [used.name for used in node.all_input_nodes]
-        if graph.is_silu(node) and names[0] in made:
-            made[node.name] = bounded(made[node.name], made[names[0]], functional.silu)
-            ends.add(node.name)
-        gated = graph.is_product(node) and any(map(graph.is_sigmoid, node.all_input_nodes))
-        other = next((name for name in names if name in ends), None)
-        if gated and other is not None and node.name in made:
-            made[node.name] = bounded(made[node.name], made[other], torch.clone)
-            ends.add(node.name)
-    return made
-
-
-def quantized_steps(graph: Graph) -> set[Node]:
-    """The steps whose outputs are int8 tensors in a Core ML package.
+def int8_nodes(graph: Graph) -> set[Node]:
+    """The nodes whose outputs are int8 tensors in a Core ML package.
 
     As in TFLite's full-integer form, but what centres the photo for the first layer stays float16:
     around a centre of 127.5 all values lie halfway between two steps, and every second one would
@@ -138,11 +101,11 @@ def quantized_steps(graph: Graph) -> set[Node]:
     """
     nodes = graph.nodes
     first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
-    return graph.eight_bit_steps() & set(nodes[first:])
+    return graph.int8_nodes() & set(nodes[first:])
 
 
-def with_rounding(graph: Graph, ranges: Ranges) -> fx.GraphModule:
-    """The network with its steps' outputs rounded to 8 bits; `graph` is changed."""
+def insert_fake_quantisation(graph: Graph, ranges: Ranges) -> fx.GraphModule:
+    """The network with its nodes' outputs rounded to 8 bits; `graph` is changed."""
     for node in graph.nodes:
         if node.name not in ranges:
             continue

@@ -1,4 +1,4 @@
-"""A network's layers in fewer bits, rounded one after the other on calibration photos."""
+"""A network's layers quantised one after the other on calibration photos."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from torch import Tensor, fx, nn
 from export.network.graph import Graph, Layer, Node
 from export.quantise.activation_ranges import (
     SIGMOID,
+    ActivationInput,
     Range,
-    before_curve,
-    extremes,
-    in_8_bits,
-    ratio_db,
-    rows_of,
+    RangeObserver,
+    fake_quantise,
+    sqnr_db,
 )
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, round_layer
+from export.quantise.gptq import LayerStatistics, QuantisedLayer, keep_layer, quantise_layer
 
 _BATCH = 16
-_MOST_VALUES = 12 * 10**7
-"""Largest size of one step's output over all photos; two or three of them are in memory at a time:
+MOST_VALUES = 12 * 10**7
+"""Largest size of one node's output over all photos; two or three of them are in memory at a time:
 1.4 GB at most."""
 
 Batches = list[Any]
@@ -39,20 +38,21 @@ class LayerReport:
 
     Attributes:
         name: Its name in the network.
-        ratio_db: Signal-to-noise ratio of its output with everything before it rounded too.
+        sqnr_db: Signal-to-quantisation-noise ratio of its output, with everything before it
+            rounded, too.
     """
 
     name: str
-    ratio_db: float
+    sqnr_db: float
 
 
 @dataclass(frozen=True)
-class RoundedNetwork:
+class QuantisedLayers:
     """A network whose layers hold rounded weights, as float32.
 
     Attributes:
         layers: Every layer's weight, rounded unless it was to be kept, and its bias, by name.
-        ranges: Of the steps whose outputs are int8, by the step's name; empty if none are.
+        ranges: Of the nodes whose outputs are int8, by the node's name; empty if none are.
         reports: One of each layer, in the order in which they run.
         photos: How many photos were used.
     """
@@ -63,58 +63,60 @@ class RoundedNetwork:
     photos: int
 
     @property
+    def parameters(self) -> dict[str, tuple[Tensor, Tensor | None]]:
+        """Weight and bias by the layer's name, as `export.network.graph.with_layers` takes them."""
+        return {name: (layer.weight, layer.bias) for name, layer in self.layers.items()}
+
+    @property
     def worst(self) -> LayerReport:
         """The layer with the lowest ratio."""
-        return min(self.reports, key=lambda report: report.ratio_db)
+        return min(self.reports, key=lambda report: report.sqnr_db)
 
 
-def round_network(
+def quantise_layers(
     graph: Graph,
     photos: NDArray[np.uint8],
     *,
     activations: bool,
     kept: frozenset[str] = frozenset(),
-    work: Work = round_layer,
-) -> RoundedNetwork:
+    work: Work = quantise_layer,
+) -> QuantisedLayers:
     """Rounds every layer's weights and corrects its bias.
 
-    Two copies of the network run side by side: one in float32 and one with everything rounded
-    that was come to before. So each layer is rounded for the inputs that it will really read, and
-    makes good on average what the layers before it changed.
+    Two copies of the network run side by side: one in float32, and one in which everything before
+    the present layer is rounded. So the layer's Hessian is that of the inputs that it will really
+    read, and its bias makes good on average what the layers before it changed.
 
     Args:
         graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
         activations: Whether what lies between the layers is int8, too.
         kept: Names of layers that keep their weights; their biases are corrected as the others'.
-        work: Rounds a layer; to 8 bits unless it says otherwise.
+        work: Quantises a layer; to 8 bits unless another is given.
     """
     with torch.inference_mode():
         pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
-        pixels = pixels[: max(1, _MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
+        pixels = pixels[: max(1, MOST_VALUES // _largest_output(graph, pixels[:1].float()))]
         run = _Run(graph, pixels, activations=activations, kept=kept, work=work)
         for node in graph.nodes:
             run.step(node)
-        return RoundedNetwork(run.layers, run.ranges, tuple(run.reports), len(pixels))
+        return QuantisedLayers(run.layers, run.ranges, tuple(run.reports), len(pixels))
 
 
 def _largest_output(graph: Graph, photo: Tensor) -> int:
-    """Number of values of the largest output of any step, of one photo."""
+    """Number of values of the largest output of any node, of one photo."""
     sizes = [1]
 
-    class Measure(fx.Interpreter):
-        def run_node(self, n: Node) -> Any:
-            result = super().run_node(n)
-            if isinstance(result, Tensor):
-                sizes.append(result.numel())
-            return result
+    def watch(_node: Node, output: Any) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
 
-    Measure(graph.module).run(photo)
+    graph.observe([photo], watch)
     return max(sizes)
 
 
 class _Run:
-    """The two copies, from step to step."""
+    """The two copies, from node to node."""
 
     def __init__(
         self,
@@ -128,48 +130,47 @@ class _Run:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))
         self.batches = [batch.float() for batch in torch.split(pixels, _BATCH)]
-        self.integer = graph.eight_bit_steps() if activations else set()
-        self.beginning = graph.beginning()
+        self.integer = graph.int8_nodes() if activations else set()
+        self.float_stem = graph.float_stem()
         self.activations = activations
         self.kept = kept
         self.work = work
         self.last = {used: node for node in graph.nodes for used in node.all_input_nodes}
-        self.wanted: dict[Node, Batches] = {}
-        self.found: dict[Node, Batches] = {}
+        self.exact_values: dict[Node, Batches] = {}
+        self.rounded_values: dict[Node, Batches] = {}
         self.layers: dict[str, QuantisedLayer] = {}
         self.ranges: dict[str, Range] = {}
         self.reports: list[LayerReport] = []
 
     def step(self, node: Node) -> None:
-        """Runs one step in both copies and forgets what is not read any more."""
+        """Runs one node in both copies and forgets what is not read any more."""
         if node.op == "output":
             return
-        self.wanted[node] = self._evaluate(self.graph, node, self.wanted)
+        self.exact_values[node] = self._evaluate(self.graph, node, self.exact_values)
         layer = self.graph.layer(node)
         if layer is not None:
             self._round(node)
-        self.found[node] = self._evaluate(self.rounded, node, self.found)
+        self.rounded_values[node] = self._evaluate(self.rounded, node, self.rounded_values)
         if node in self.integer:
-            span = self._span(node)
-            self.ranges[node.name] = span
-            for batch, values in enumerate(self.found[node]):
-                self.found[node][batch] = in_8_bits(values, span)
+            span = self.ranges[node.name] = self._range(node)
+            for batch, values in enumerate(self.rounded_values[node]):
+                self.rounded_values[node][batch] = fake_quantise(values, span)
         if layer is not None:
             self.reports.append(LayerReport(str(node.target), self._ratio(node)))
         for used in node.all_input_nodes:
             if self.last[used] is node:
-                del self.wanted[used], self.found[used]
+                del self.exact_values[used], self.rounded_values[used]
 
     def _round(self, node: Node) -> None:
         layer, target = self.graph.layer(node), self.rounded.layer(node)
         assert layer is not None and target is not None
-        moments = LayerStatistics.of(layer)
+        statistics = LayerStatistics.of(layer)
         (source,) = node.all_input_nodes
-        pairs = zip(self.found[source], self.wanted[node], strict=True)
+        pairs = zip(self.rounded_values[source], self.exact_values[node], strict=True)
         for seed, (inputs, outputs) in enumerate(pairs):
-            moments.add(layer, inputs, outputs, seed=seed)
+            statistics.add(layer, inputs, outputs, seed=seed)
         work = keep_layer if str(node.target) in self.kept else self.work
-        result = work(layer, moments)
+        result = work(layer, statistics)
         target.weight = nn.Parameter(result.weight, requires_grad=False)
         if result.bias is not None:
             target.bias = nn.Parameter(result.bias, requires_grad=False)
@@ -177,43 +178,47 @@ class _Run:
 
     def _ratio(self, node: Node) -> float:
         """Of a layer's output, or of what a SiLU or sigmoid makes of it."""
-        curve = self.graph.curve(node) or torch.clone
-        pairs = zip(self.wanted[node], self.found[node], strict=True)
-        return ratio_db((curve(wanted.clone()), curve(found.clone())) for wanted, found in pairs)
+        activation = self.graph.activation(node) or torch.clone
+        pairs = zip(self.exact_values[node], self.rounded_values[node], strict=True)
+        # Cloned, since the activation may overwrite its input.
+        return sqnr_db((activation(a.clone()), activation(b.clone())) for a, b in pairs)
 
-    def _span(self, node: Node) -> Range:
-        """The range of a step's int8 output, as the full-integer form has it."""
+    def _range(self, node: Node) -> Range:
+        """The range of a node's int8 output, as the full-integer form has it."""
         if self.graph.is_sigmoid(node):
             return SIGMOID
-        found, curve = self.found[node], self.graph.curve(node)
-        if curve is None:
-            return extremes(found)
-        rows = torch.cat([rows_of(part.movedim(1, -1), len(found)) for part in found])
-        return before_curve(rows, extremes(found), curve, self.graph.reach(node))
+        batches, activation = self.rounded_values[node], self.graph.activation(node)
+        inputs = {}
+        if activation is not None:
+            inputs[node] = ActivationInput(activation, self.graph.channel_importance(node))
+        observer = RangeObserver(inputs, batches=len(batches))
+        for values in batches:
+            observer.observe(node, values.movedim(1, -1))
+        return observer.ranges()[node]
 
     def _evaluate(self, graph: Graph, node: Node, values: dict[Node, Batches]) -> Batches:
         if node.op == "placeholder":
             return self.batches
         if node.op == "get_attr":
             return [getattr(graph.module, str(node.target))] * len(self.batches)
-        integer = self.activations and graph is self.rounded and node not in self.beginning
+        integer = self.activations and graph is self.rounded and node not in self.float_stem
         if integer and graph.is_silu(node):
             # TFLite has no SiLU: the sigmoid is a tensor of its own, before it is multiplied.
             read = values[node.all_input_nodes[0]]
-            return [part * in_8_bits(torch.sigmoid(part), SIGMOID) for part in read]
+            return [part * fake_quantise(torch.sigmoid(part), SIGMOID) for part in read]
         return [
-            call(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
+            run_node(graph, node, lambda used, at=batch: values[used][at])  # type: ignore[misc]
             for batch in range(len(self.batches))
         ]
 
 
-def call(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
-    """Runs one step that calls something.
+def run_node(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
+    """Runs one node that calls something.
 
     Args:
         graph: The network.
-        node: The step.
-        value: Gives the values of the steps that it reads.
+        node: The node.
+        value: Gives the values of the nodes that it reads.
     """
     args: Any = fx.node.map_arg(node.args, value)
     options: Any = fx.node.map_arg(node.kwargs, value)

@@ -1,4 +1,4 @@
-"""Which layers of a network with 8-bit weights stay in float16, weighed by what each does."""
+"""Mixed precision: which layers of a network with rounded weights stay in float16."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.network.fold import batches
 from export.network.graph import Graph, Layer, Node
-from export.quantise.layerwise import RoundedNetwork, call
+from export.quantise.layerwise import QuantisedLayers, run_node
 
 TARGET_DB = 50.0
 """Signal-to-noise ratio of the logits that is aimed at, as the sum of the layers' own noises."""
@@ -24,15 +25,15 @@ most 0.34 of a float32 file."""
 _PHOTOS, _BATCH = 16, 4
 
 
-def layers_to_keep(
-    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8], *, most: float = MOST_FLOAT
+def layers_kept_in_float(
+    graph: Graph, rounded: QuantisedLayers, photos: NDArray[np.uint8], *, most: float = MOST_FLOAT
 ) -> frozenset[str]:
     """Names of the layers that do most damage for their size when they are rounded.
 
     Each layer is rounded alone and the change of the logits measured. Such changes are small and
-    of different layers have little to do with each other, so their squares add up; the layers
-    with the most of it for each byte are kept, one after the other, until the rest is quiet
-    enough or too much is in float.
+    those of different layers nearly uncorrelated, so their squares add up to the network's noise.
+    The layers with the most noise for each byte are kept, greedily, until the rest reaches
+    `TARGET_DB` or too much is in float.
 
     Args:
         graph: The network in float32.
@@ -56,7 +57,7 @@ def layers_to_keep(
 
 
 def _without_overwriting(graph: Graph) -> Graph:
-    """A copy whose steps leave their inputs as they are, so that these can be read again."""
+    """A copy whose nodes leave their inputs as they are, so that these can be read again."""
     made = Graph(copy.deepcopy(graph.module))
     for module in made.module.modules():
         if hasattr(module, "inplace"):
@@ -68,30 +69,29 @@ def _without_overwriting(graph: Graph) -> Graph:
 
 
 def _noises(
-    graph: Graph, rounded: RoundedNetwork, photos: NDArray[np.uint8]
+    graph: Graph, rounded: QuantisedLayers, photos: NDArray[np.uint8]
 ) -> tuple[dict[str, float], float]:
     """Sum of the squared changes of the logits for each layer's rounding, and that of the logits.
 
-    Logits count from their mean, which the softmax takes away.
+    Logits count from their mean, which the softmax does not see.
     """
     noise = dict.fromkeys(graph.layers(), 0.0)
     signal = 0.0
     with torch.inference_mode():
-        pixels = torch.from_numpy(photos).permute(0, 3, 1, 2)
-        for batch in torch.split(pixels, _BATCH):
-            plain = _run(graph, {}, batch.float())
-            wanted = _logits(graph, plain)
-            signal += float(wanted.square().sum())
-            for place, node in enumerate(graph.nodes):
+        for batch in batches(photos, _BATCH):
+            plain = _run(graph, {}, batch)
+            exact = _logits(graph, plain)
+            signal += float(exact.square().sum())
+            for index, node in enumerate(graph.nodes):
                 layer = graph.layer(node)
                 if layer is None:
                     continue
                 (source,) = node.all_input_nodes
                 weight = rounded.layers[str(node.target)].weight
                 changed = _answer(layer, weight, plain[source], plain[node])
-                values = dict(list(plain.items())[:place]) | {node: changed}
-                found = _logits(graph, _run(graph, values, batch.float()))
-                noise[str(node.target)] += float((found - wanted).square().sum())
+                values = dict(list(plain.items())[:index]) | {node: changed}
+                rounded_logits = _logits(graph, _run(graph, values, batch))
+                noise[str(node.target)] += float((rounded_logits - exact).square().sum())
     return noise, signal
 
 
@@ -106,7 +106,7 @@ def _answer(layer: Layer, weight: Tensor, inputs: Tensor, plain: Tensor) -> Tens
 
 
 def _run(graph: Graph, values: dict[Node, Any], batch: Tensor) -> dict[Node, Any]:
-    """Runs the steps that have no value yet; those before the last that has one must."""
+    """Runs the nodes that have no value yet; those before the last that has one must."""
     for node in graph.nodes:
         if node in values or node.op == "output":
             continue
@@ -115,7 +115,7 @@ def _run(graph: Graph, values: dict[Node, Any], batch: Tensor) -> dict[Node, Any
         elif node.op == "get_attr":
             values[node] = getattr(graph.module, str(node.target))
         else:
-            values[node] = call(graph, node, values.__getitem__)
+            values[node] = run_node(graph, node, values.__getitem__)
     return values
 
 

@@ -19,17 +19,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export.network.graph import Layer
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, corrected_bias, round_in_turn
+from export.quantise.gptq import (
+    LayerStatistics,
+    QuantisedLayer,
+    corrected_bias,
+    round_with_compensation,
+)
 
 _SPREAD, _BIAS = 2.0**-10, 2.0**-12
-"""Smallest scale as a share of the layer's largest, and of what a channel's bias is in units of the
-palette: a package divides biases by scales, and float16 ends at 65,504."""
+"""Smallest scale as a share of the layer's largest, and as a share of the channel's bias in units
+of the palette: a package divides biases by scales, and float16 ends at 65,504."""
 
 _TINY = 2.0**-14
 """The smallest of float16's numbers that have eleven bits."""
 
 _LEAST_VARIANCE = 0.01
-"""Of an input, as a share of their mean, when the palette is found."""
+"""Of an input, as a share of the inputs' mean: GPTQ's damping, so that weights of inputs that never
+vary count for the palette, too."""
 
 _BINS, _ROUNDS = 1 << 14, 40
 
@@ -73,27 +79,27 @@ def palettiser(bits: int) -> Callable[[Layer, LayerStatistics], PalettisedLayer]
         bits: The palette has two to the power of them values; at most 8.
     """
 
-    def palettise(layer: Layer, moments: LayerStatistics) -> PalettisedLayer:
-        palette = _palettise(layer, moments, bits)
+    def palettise(layer: Layer, statistics: LayerStatistics) -> PalettisedLayer:
+        palette = _palettise(layer, statistics, bits)
         rounded = palette.weight
-        shape = (moments.groups, -1, layer.weight[0].numel())
-        bias = corrected_bias(layer, rounded.double().reshape(shape), moments)
+        shape = (statistics.groups, -1, layer.weight[0].numel())
+        bias = corrected_bias(layer, rounded.double().reshape(shape), statistics)
         return PalettisedLayer(rounded, bias, palette)
 
     return palettise
 
 
-def no_smaller(layer: Layer, bits: int) -> bool:
+def palette_is_no_smaller(layer: Layer, bits: int) -> bool:
     """Whether a palette and its scales would take as much room as weights in float16."""
     palette = layer.weight.numel() * bits // 8 + 2 * 2**bits + 2 * len(layer.weight)
     return bool(palette >= 2 * layer.weight.numel())
 
 
-def _palettise(layer: Layer, moments: LayerStatistics, bits: int) -> Palette:
-    weight = layer.weight.double().reshape(moments.groups, -1, layer.weight[0].numel())
+def _palettise(layer: Layer, statistics: LayerStatistics, bits: int) -> Palette:
+    weight = layer.weight.double().reshape(statistics.groups, -1, layer.weight[0].numel())
     scale, unit = _scales(layer)
     by_channel = scale.reshape(*weight.shape[:2], 1)
-    covariance = moments.covariance()
+    covariance = statistics.covariance()
     variance = covariance.diagonal(dim1=-2, dim2=-1)[:, None]
     least = _LEAST_VARIANCE * float(variance.mean())
     importance = variance.clamp_min(least) * by_channel.square()
@@ -102,11 +108,11 @@ def _palettise(layer: Layer, moments: LayerStatistics, bits: int) -> Palette:
     book = torch.from_numpy(values.astype(np.float64) / unit)
     between = (book[1:] + book[:-1]) / 2
 
-    def nearest(column: Tensor, _place: int) -> Tensor:
+    def nearest(column: Tensor, _index: int) -> Tensor:
         return book[torch.searchsorted(between, column.contiguous())]
 
-    found = round_in_turn(normalised, covariance, nearest)
-    indices = torch.searchsorted(between, found.reshape(layer.weight.shape))
+    rounded = round_with_compensation(normalised, covariance, nearest)
+    indices = torch.searchsorted(between, rounded.reshape(layer.weight.shape))
     return Palette(values, indices.to(torch.uint8).numpy(), (scale / unit).half().numpy())
 
 

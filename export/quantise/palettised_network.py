@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.network.fold import FoldedNetwork
-from export.network.graph import Graph, trace, with_layers
-from export.quantise.layerwise import RoundedNetwork, round_network
-from export.quantise.mixed_precision import layers_to_keep
-from export.quantise.palette import Palette, PalettisedLayer, no_smaller, palettiser
-from export.quantise.quantised_network import QuantisedNetwork
-from mobile_assets.errors import CheckFailedError
+from export.network.graph import Graph, trace_or_refuse, with_layers
+from export.quantise.layerwise import QuantisedLayers, quantise_layers
+from export.quantise.mixed_precision import layers_kept_in_float
+from export.quantise.palette import Palette, PalettisedLayer, palette_is_no_smaller, palettiser
+from export.quantise.quantised_network import QuantisedNetwork, kept_note, noise_note
 
 MOST_FLOAT = 0.05
 """Largest share of the weights that stays in float16: with 10 bits more for each than a palette of
@@ -45,48 +44,36 @@ def palettise(network: FoldedNetwork, photos: NDArray[np.uint8], *, bits: int) -
     Raises:
         CheckFailedError: The network cannot be followed step by step.
     """
-    graph = trace(network)
-    if graph is None:
-        raise CheckFailedError(
-            "This backbone's layers cannot be followed one by one, so that no palettes can be "
-            f"found for their weights. Leave coreml-palette{bits} out with --variants."
-        )
+    purpose = "no palettes can be found for their weights"
+    graph = trace_or_refuse(network, purpose, f"coreml-palette{bits}")
     work = palettiser(bits)
-    large = frozenset(n for n, layer in graph.layers().items() if no_smaller(layer, bits))
-    first = round_network(graph, photos[:_FIRST], activations=False, kept=large, work=work)
-    kept = large | layers_to_keep(graph, first, photos, most=MOST_FLOAT)
-    rounded = round_network(graph, photos, activations=False, kept=kept, work=work)
-    found = rounded.layers
+    large = frozenset(
+        n for n, layer in graph.layers().items() if palette_is_no_smaller(layer, bits)
+    )
+    first = quantise_layers(graph, photos[:_FIRST], activations=False, kept=large, work=work)
+    kept = large | layers_kept_in_float(graph, first, photos, most=MOST_FLOAT)
+    rounded = quantise_layers(graph, photos, activations=False, kept=kept, work=work)
     return PalettisedNetwork(
-        network=with_layers(network, {name: (one.weight, one.bias) for name, one in found.items()}),
+        network=with_layers(network, rounded.parameters),
         notes=_notes(graph, rounded, kept, bits),
         kept=kept,
         palettes={
-            name: one.palette for name, one in found.items() if isinstance(one, PalettisedLayer)
+            name: layer.palette
+            for name, layer in rounded.layers.items()
+            if isinstance(layer, PalettisedLayer)
         },
     )
 
 
 def _notes(
-    graph: Graph, rounded: RoundedNetwork, kept: frozenset[str], bits: int
+    graph: Graph, rounded: QuantisedLayers, kept: frozenset[str], bits: int
 ) -> tuple[str, ...]:
-    sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
-    share = sum(sizes[name] for name in kept) / sum(sizes.values())
-    named = ", ".join(name for name in sizes if name in kept)
-    worst = rounded.worst
-    notes = [
-        f"The weights of {len(sizes) - len(kept)} layers have {2**bits} values each, found on all "
-        "channels at once and weighed by what they do to the layer's output. Weights take them one "
-        f"after the other, so that outputs for {rounded.photos} calibration photos change least, "
-        "and biases make good what is left on average.",
-        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
-        f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
-        f"{rounded.reports[-1].ratio_db:.1f} dB.",
-    ]
-    if kept:
-        notes.insert(
-            1,
-            f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since they "
-            f"change the logits most for their size or gain nothing: {named}.",
-        )
-    return tuple(notes)
+    why = "they change the logits most for their size or gain nothing"
+    return (
+        f"The weights of {len(rounded.layers) - len(kept)} layers have {2**bits} values each, "
+        "found on all channels at once and weighed by what they do to the layer's output. Weights "
+        f"take them one after the other, so that outputs for {rounded.photos} calibration photos "
+        "change least, and biases make good what is left on average.",
+        *([kept_note(graph, kept, why)] if kept else []),
+        noise_note(rounded),
+    )

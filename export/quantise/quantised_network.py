@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from export.network.fold import FoldedNetwork
 from export.network.graph import Graph, trace, with_layers
 from export.quantise.channel_equalisation import equalise
-from export.quantise.layerwise import round_network
-from export.quantise.mixed_precision import layers_to_keep
+from export.quantise.layerwise import QuantisedLayers, quantise_layers
+from export.quantise.mixed_precision import layers_kept_in_float
 
 
 @dataclass(frozen=True)
@@ -51,36 +51,32 @@ def quantise(
         )
         return QuantisedNetwork(network, (note,))
     equal = equalise(graph, photos) if activations else 0
-    kept = graph.beginning_layers() if activations else frozenset[str]()
-    rounded = round_network(graph, photos, activations=activations, kept=kept)
+    kept = graph.float_stem_layers() if activations else frozenset[str]()
+    rounded = quantise_layers(graph, photos, activations=activations, kept=kept)
     if not activations:
-        kept = layers_to_keep(graph, rounded, photos)
+        kept = layers_kept_in_float(graph, rounded, photos)
         if kept:  # the others are rounded for what they read now
-            rounded = round_network(graph, photos, activations=activations, kept=kept)
-    layers = {name: (layer.weight, layer.bias) for name, layer in rounded.layers.items()}
+            rounded = quantise_layers(graph, photos, activations=activations, kept=kept)
+    layers = len(rounded.layers)
     notes = [
-        f"The weights of {len(layers) - len(kept)} layers are rounded to 8 bits one layer after "
+        f"The weights of {layers - len(kept)} layers are rounded to 8 bits one layer after "
         f"the other, so that outputs for {rounded.photos} calibration photos change least, and "
         "biases make good what is left on average: rounded to the nearest step, depthwise layers "
         "do most damage."
     ]
     if kept:
-        notes.append(_beginning_note(kept) if activations else _kept_note(graph, kept))
+        why = "rounding them changes the logits most for their size"
+        notes.append(_float_stem_note(kept) if activations else kept_note(graph, kept, why))
     if equal:
         notes.append(
             f"Channels of {equal} sets of tensors without an activation are scaled to the same "
             "range, which is exact and makes better use of 8 bits."
         )
-    worst = rounded.worst
-    notes.append(
-        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
-        f"{worst.ratio_db:.1f} dB on calibration photos; the logits have "
-        f"{rounded.reports[-1].ratio_db:.1f} dB."
-    )
-    return QuantisedNetwork(with_layers(network, layers), tuple(notes), kept)
+    notes.append(noise_note(rounded))
+    return QuantisedNetwork(with_layers(network, rounded.parameters), tuple(notes), kept)
 
 
-def _beginning_note(kept: frozenset[str]) -> str:
+def _float_stem_note(kept: frozenset[str]) -> str:
     return (
         f"The first {len(kept)} layers, up to the first without an activation, stay in float: "
         "behind a SiLU their channels differ by hundreds of times in size, so that 8 bits with one "
@@ -90,11 +86,22 @@ def _beginning_note(kept: frozenset[str]) -> str:
     )
 
 
-def _kept_note(graph: Graph, kept: frozenset[str]) -> str:
+def kept_note(graph: Graph, kept: frozenset[str], why: str) -> str:
+    """A sentence on the layers whose weights stay in float16."""
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     share = sum(sizes[name] for name in kept) / sum(sizes.values())
     named = ", ".join(name for name in sizes if name in kept)
     return (
-        f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since rounding "
-        f"them changes the logits most for their size: {named}."
+        f"The weights of {len(kept)} layers, {share:.1%} of all, stay in float16, since {why}: "
+        f"{named}."
+    )
+
+
+def noise_note(rounded: QuantisedLayers) -> str:
+    """A sentence on what rounding did to the worst layer and to the logits."""
+    worst = rounded.worst
+    return (
+        f"The layer most changed is {worst.name}, with a signal-to-noise ratio of "
+        f"{worst.sqnr_db:.1f} dB on calibration photos; the logits have "
+        f"{rounded.reports[-1].sqnr_db:.1f} dB."
     )

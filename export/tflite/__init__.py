@@ -1,1 +1,1 @@
-"""TODO export/tflite."""
+"""TFLite files: conversion, quantised forms, metadata, and reading them back."""

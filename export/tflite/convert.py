@@ -3,46 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from export.network.fold import ChannelsLast, FoldedNetwork
-from export.quantise.activation_ranges import Range, before_curve, bounded, rows_of
-from export.tflite.activation_functions import ActivationFile, Operator
-from export.tflite.flatbuffer import (
-    FloatTail,
-    activation_names,
-    float_tail,
-    label_ends,
-    layer_answers,
-    unsigned_input,
-)
-from mobile_assets.bundle import INPUT_NAME
+from export.quantise.activation_ranges import Range, RangeObserver
+from export.tflite.activation_functions import ActivationGraph
+from export.tflite.flatbuffer import name_inputs_and_outputs, unsigned_input
+from export.tflite.graph import TFLiteGraph
+from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
 
-Ranges = dict[str, tuple[float, float]]
+Ranges = dict[str, Range]
 """Smallest and largest value of each activation, by tensor name."""
 
 
-def convert_float32(network: FoldedNetwork, contract: Preprocessing, *, description: str) -> bytes:
+def convert_float32(
+    network: FoldedNetwork,
+    contract: Preprocessing,
+    *,
+    description: str,
+    wrapper: Callable[[FoldedNetwork], nn.Module] = ChannelsLast,
+    outputs: tuple[str, ...] = (OUTPUT_NAME,),
+) -> bytes:
     """Converts a network to a float32 TFLite file.
 
+    Args:
+        network: The folded network.
+        contract: The preprocessing contract.
+        description: What the file says of itself.
+        wrapper: Gives the network its input `[1, H, W, 3]` and its named outputs.
+        outputs: The names of the outputs, in their order.
+
     Returns:
-        A file with one subgraph, `image` `[1, H, W, 3]` → `probabilities` `[1, objects]`.
+        A file with one subgraph, `image` `[1, H, W, 3]` → the outputs: `probabilities`
+        `[1, objects]` unless others are asked for.
     """
     with quiet():
         import litert_torch
 
         litert_torch.config.show_progress = False
         sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
-        wrapped = ChannelsLast(network).eval()
+        wrapped = wrapper(network).eval()
         content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
-    return label_ends(content, description=description)
+    return name_inputs_and_outputs(content, description=description, outputs=outputs)
 
 
 def to_float16(float32: bytes) -> bytes:
@@ -69,7 +79,7 @@ def to_int8_weights(float32: bytes, kept: frozenset[str] = frozenset()) -> bytes
         float32: A file of `convert_float32`.
         kept: Names of layers whose weights are stored as float16.
     """
-    answers = layer_answers(float32)
+    layers = TFLiteGraph(float32).layers()
     with quiet():
         from ai_edge_quantizer import qtyping, recipe_manager
 
@@ -78,10 +88,10 @@ def to_int8_weights(float32: bytes, kept: frozenset[str] = frozenset()) -> bytes
         for kind in (operation.CONV_2D, operation.DEPTHWISE_CONV_2D, operation.FULLY_CONNECTED):
             recipe.add_weight_only_config(".*", kind, num_bits=8)
         for name in kept:
-            answer, kind_name = answers[name]
+            layer = layers[name]
             recipe.add_weight_only_config(
-                _only(answer),
-                operation[kind_name],
+                _only(layer.name),
+                operation[layer.kind],
                 num_bits=16,
                 algorithm_key=recipe_manager.AlgorithmName.FLOAT_CASTING,
             )
@@ -89,46 +99,29 @@ def to_int8_weights(float32: bytes, kept: frozenset[str] = frozenset()) -> bytes
 
 
 def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
-    """The range of every activation over the calibration photos.
+    """The range of every activation over the calibration photos, see `RangeObserver.ranges`.
 
-    It goes from the smallest to the largest value, but before a SiLU or sigmoid, where
-    `export.quantise.activation_ranges.before_curve` chooses it. The input's range is 0–255 whatever the photos hold,
-    and the centred photo's likewise: a photo brighter than all calibration photos must not be
-    clipped.
+    The input's range is 0–255 whatever the photos hold, and the centred photo's likewise: a photo
+    brighter than all calibration photos must not be clipped.
 
     Args:
         float32: A file of `convert_float32`.
         photos: `[N, H, W, 3]` uint8, RGB 0–255; N at least 1.
     """
-    extremes = np.stack([np.zeros_like(photos[0]), np.full_like(photos[0], 255)])
-    names = activation_names(float32)
-    first = list(names)[:2]  # the photo and the centred photo
-    file = ActivationFile(float32)
-    curved = file.curved()
-    seen: dict[int, list[torch.Tensor]] = {index: [] for index in curved}
+    graph = ActivationGraph(float32)
+    names = graph.float_activations()
+    photo_tensors = list(names)[:2]  # the photo and the centred photo
+    black_and_white = np.stack([np.zeros_like(photos[0]), np.full_like(photos[0], 255)])
+    observer = RangeObserver(graph.activation_inputs(), batches=len(photos))
     with quiet():
         runner = interpreter(float32, preserve_all_tensors=True)
-        low = dict.fromkeys(names, np.inf)
-        high = dict.fromkeys(names, -np.inf)
-        for photo, indices in [(p, first) for p in extremes] + [(p, list(names)) for p in photos]:
-            run_one(runner, photo)
-            for index in indices:
-                values = runner.get_tensor(index)
-                low[index] = min(low[index], float(values.min()))
-                high[index] = max(high[index], float(values.max()))
-                if index in curved:
-                    seen[index].append(rows_of(torch.from_numpy(values), len(photos)))
-    spans = {index: (low[index], high[index]) for index in names}
-    for index, one in curved.items():
-        rows = torch.cat(seen[index])
-        spans[index] = before_curve(rows, _with_zero(spans[index]), one.curve, one.reach)
-    for index, (source, bound) in file.bounds().items():
-        spans[index] = bounded(spans[index], spans[source], bound)
-    return {name: spans[index] for index, name in names.items()}
-
-
-def _with_zero(span: Range) -> Range:
-    return min(span[0], 0.0), max(span[1], 0.0)
+        for batch, tensors in ((black_and_white, photo_tensors), (photos, list(names))):
+            for photo in batch:
+                run_one(runner, photo)
+                for tensor in tensors:
+                    observer.observe(tensor, torch.from_numpy(runner.get_tensor(tensor)))
+    ranges = observer.ranges(graph.range_limits())
+    return {name: ranges[tensor] for tensor, name in names.items()}
 
 
 def interpreter(content: bytes, *, preserve_all_tensors: bool = False, threads: int = 2) -> Any:
@@ -145,7 +138,7 @@ def interpreter(content: bytes, *, preserve_all_tensors: bool = False, threads: 
 
 
 def run_one(runner: Any, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities `[objects]` float32 of one `[H, W, 3]` uint8 photo."""
+    """The first output, such as probabilities `[objects]` float32, of one `[H, W, 3]` photo."""
     entry = runner.get_input_details()[0]
     runner.set_tensor(entry["index"], photo[None].astype(entry["dtype"]))
     runner.invoke()
@@ -153,7 +146,9 @@ def run_one(runner: Any, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     return values
 
 
-def run_tflite(content: bytes, photos: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Any:
+def run_tflite(
+    content: bytes, photos: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """Probabilities `[N, objects]` float32 of `[N, H, W, 3]` uint8 photos."""
     with quiet():
         runner = interpreter(content)
@@ -171,7 +166,7 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
         A file whose input is uint8 and whose logits, softmax and output are float32.
     """
     with quiet():
-        recipe = _int8_recipe(float_tail(float32), ActivationFile(float32).beginning())
+        recipe = _int8_recipe(ActivationGraph(float32))
         statistics = {
             name: {"min": np.float32(low).reshape(1), "max": np.float32(high).reshape(1)}
             for name, (low, high) in ranges.items()
@@ -180,10 +175,10 @@ def to_int8(float32: bytes, ranges: Ranges) -> bytes:
     return unsigned_input(quantised)
 
 
-def _int8_recipe(tail: FloatTail, beginning: Sequence[Operator]) -> Any:
+def _int8_recipe(graph: ActivationGraph) -> Any:
     """Static int8 for everything up to the last layer, which multiplies int8 and answers in float.
 
-    What a network with SiLU begins with is float, too: see `Graph.beginning`.
+    What a network with SiLU begins with stays in float, too: see `Graph.float_stem`.
 
     With logits in 8 bits, spread over the range of all photos, look-alike objects get equal
     probabilities: over 4,332 of them a quarter of the photos had a tie for the first place. So
@@ -199,10 +194,13 @@ def _int8_recipe(tail: FloatTail, beginning: Sequence[Operator]) -> Any:
         ".*", operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8
     )
     keep = recipe_manager.AlgorithmName.NO_QUANTIZE
-    for left in (operation.SOFTMAX, operation.OUTPUT):
-        recipe.add_quantization_config(".*", left, algorithm_key=keep)
-    for one in beginning:
-        recipe.add_quantization_config(_only(one.answer), operation[one.kind], algorithm_key=keep)
+    for kind in (operation.SOFTMAX, operation.OUTPUT):
+        recipe.add_quantization_config(".*", kind, algorithm_key=keep)
+    for operator in graph.float_stem():
+        recipe.add_quantization_config(
+            _only(operator.name), operation[operator.kind], algorithm_key=keep
+        )
+    tail = graph.float_tail()
     for name in tail.between:
         for kind in (operation.MUL, operation.SUM, operation.ADD, operation.RSQRT):
             recipe.add_quantization_config(_only(name), kind, algorithm_key=keep)

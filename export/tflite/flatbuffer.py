@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -92,28 +90,22 @@ def write_model(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def operator_names(content: bytes) -> Counter[str]:
-    """How often each operator stands in the file's subgraphs, such as `{"CONV_2D": 33}`."""
+def schema_names(enumeration: str) -> dict[int, str]:
+    """Names of the values of one of the schema's enumerations, such as `TensorType`."""
     from ai_edge_litert import schema_py_generated as schema
 
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = read_model(content)
-    counts: Counter[str] = Counter()
-    for graph in model.subgraphs:
-        counts.update(names[_code(model.operatorCodes[op.opcodeIndex])] for op in graph.operators)
-    return counts
+    values = vars(getattr(schema, enumeration))
+    return {code: name for name, code in values.items() if name.isupper()}
 
 
-def _code(operator: Any) -> int:
+def operator_code(operator: Any) -> int:
     """Older files hold the operator's code in another field; the larger of the two counts."""
     return max(int(operator.builtinCode), int(operator.deprecatedBuiltinCode))
 
 
 def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
     """The inputs and outputs as the file declares them."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    types = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
+    types = schema_names("TensorType")
     graph = read_model(content).subgraphs[0]
 
     def info(index: int) -> TensorInfo:
@@ -121,7 +113,7 @@ def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[Te
         return TensorInfo.model_validate(
             {
                 "name": tensor.name.decode(),
-                "dtype": types[tensor.type],
+                "dtype": types[tensor.type].lower(),
                 "shape": tuple(int(n) for n in tensor.shape),
             }
         )
@@ -129,7 +121,7 @@ def inputs_and_outputs(content: bytes) -> tuple[tuple[TensorInfo, ...], tuple[Te
     return tuple(map(info, graph.inputs)), tuple(map(info, graph.outputs))
 
 
-def label_ends(
+def name_inputs_and_outputs(
     content: bytes, *, description: str, outputs: tuple[str, ...] = (OUTPUT_NAME,)
 ) -> bytes:
     """Names the one input and the outputs, as tensors and in the signature.
@@ -167,13 +159,13 @@ def _shorten_names(tensors: list[Any], outputs: tuple[str, ...]) -> None:
     The converter's names hold the class and the module of every layer around; in 8 bits they take
     as much as the biases.
     """
-    taken = {INPUT_NAME, *outputs}
+    used = {INPUT_NAME, *outputs}
     for tensor in tensors:
         short = _short_name(tensor.name.decode())
         unique, number = short, 1
-        while unique in taken:
+        while unique in used:
             unique, number = f"{short}~{number}", number + 1
-        taken.add(unique)
+        used.add(unique)
         tensor.name = unique.encode()
 
 
@@ -223,21 +215,12 @@ def _operator_index(model: Any, code: int) -> int:
     from ai_edge_litert import schema_py_generated as schema
 
     for index, operator in enumerate(model.operatorCodes):
-        if _code(operator) == code:
+        if operator_code(operator) == code:
             return index
     added = schema.OperatorCodeT()
     added.builtinCode, added.deprecatedBuiltinCode, added.version = code, code, 1
     model.operatorCodes.append(added)
     return len(model.operatorCodes) - 1
-
-
-def input_quantisation(content: bytes) -> tuple[float, int] | None:
-    """Scale and zero point of the input, or None if it is not quantised."""
-    graph = read_model(content).subgraphs[0]
-    quantisation = graph.tensors[graph.inputs[0]].quantization
-    if quantisation is None or quantisation.scale is None or not len(quantisation.scale):
-        return None
-    return float(quantisation.scale[0]), int(quantisation.zeroPoint[0])
 
 
 def add_metadata_buffer(content: bytes, *, name: str, data: bytes) -> bytes:
@@ -263,77 +246,3 @@ def metadata_buffer(content: bytes, name: str) -> bytes | None:
             data: NDArray[np.uint8] = np.asarray(model.buffers[entry.buffer].data, dtype=np.uint8)
             return data.tobytes()
     return None
-
-
-def activation_names(content: bytes) -> dict[int, str]:
-    """Index and name of the float32 tensors that are not constants.
-
-    The input comes first, then what the operators compute, in the order in which they run.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = read_model(content).subgraphs[0]
-    computed = [int(index) for op in graph.operators for index in op.outputs]
-    return {
-        index: graph.tensors[index].name.decode()
-        for index in [int(graph.inputs[0]), *computed]
-        if graph.tensors[index].type == schema.TensorType.FLOAT32
-    }
-
-
-@dataclass(frozen=True)
-class FloatTail:
-    """The end of the graph that answers in float32 in the full-integer form.
-
-    Attributes:
-        layers: Output names of its fully connected layers: the one that gives the logits, and
-            before it the one that gives an embedding, where there is one.
-        between: Output names of what lies between the two: the embedding's normalisation.
-    """
-
-    layers: tuple[str, ...]
-    between: tuple[str, ...]
-
-
-def float_tail(content: bytes) -> FloatTail:
-    """Finds the end of a converted graph, from its last or its embedding layer to the softmax.
-
-    Raises:
-        ValueError: The last operator is no softmax.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read_model(content)
-    graph = model.subgraphs[0]
-    kinds = [_code(model.operatorCodes[op.opcodeIndex]) for op in graph.operators]
-    names = [graph.tensors[int(op.outputs[0])].name.decode() for op in graph.operators]
-    if kinds[-1] != schema.BuiltinOperator.SOFTMAX:
-        raise ValueError("the converted graph does not end in a softmax")
-    dense = [i for i, kind in enumerate(kinds) if kind == schema.BuiltinOperator.FULLY_CONNECTED]
-    last = dense[-1]
-    # Only an embedding's normalisation has a reciprocal square root.
-    roots = [i for i, kind in enumerate(kinds) if kind == schema.BuiltinOperator.RSQRT]
-    if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
-        return FloatTail((names[last],), ())
-    return FloatTail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
-
-
-def layer_answers(content: bytes) -> dict[str, tuple[str, str]]:
-    """The output's name and the operator of each convolution and linear layer, by layer's name.
-
-    A layer's weight and bias are called as it is in the network, with or without a number behind.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-    codes = {getattr(schema.BuiltinOperator, kind): kind for kind in kinds}
-    model = read_model(content)
-    graph = model.subgraphs[0]
-    found = {}
-    for operator in graph.operators:
-        kind = codes.get(_code(model.operatorCodes[operator.opcodeIndex]))
-        if kind is not None:
-            weight, answer = int(operator.inputs[1]), int(operator.outputs[0])
-            layer = graph.tensors[weight].name.decode().split("~")[0]
-            found[layer] = (graph.tensors[answer].name.decode(), kind)
-    return found

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from export.coreml.structure import read_structure, specification_of
+from export.coreml.structure import differences, enum_name, read_structure, specification_of
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants.operations import operations
@@ -61,9 +61,9 @@ def declared_ends(path: Path) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo,
     """
     if not path.is_dir():
         return flatbuffer.inputs_and_outputs(path.read_bytes())
-    found = read_structure(path)
-    size = (1, found.height, found.width, 3)
-    image = TensorInfo(name=found.input_name, dtype="image", shape=size)
+    structure = read_structure(path)
+    size = (1, structure.height, structure.width, 3)
+    image = TensorInfo(name=structure.input_name, dtype="image", shape=size)
     return (image,), tuple(map(_array, specification_of(path).description.output))
 
 
@@ -72,12 +72,11 @@ def _array(output: Any) -> TensorInfo:
     if output.type.WhichOneof("Type") != "multiArrayType":
         return TensorInfo(name=output.name, dtype="string", shape=())
     array = output.type.multiArrayType
-    types = array.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
     return TensorInfo.model_validate(
         {
             "name": output.name,
-            "dtype": str(types[array.dataType].name).lower(),
-            "shape": tuple(int(side) for side in array.shape),
+            "dtype": enum_name(array, "dataType").lower(),
+            "shape": tuple(map(int, array.shape)),
         }
     )
 
@@ -103,29 +102,24 @@ def package_problems(
     Raises:
         DamagedError: It cannot be read.
     """
-    found = read_structure(package)
-    expected: dict[str, tuple[object, object]] = {
-        "input": (found.input_name, INPUT_NAME),
-        "colour": (found.colour, contract.colour),
-        "size": ((found.height, found.width), (contract.height, contract.width)),
-        "predicted label": (found.predicted_label, ""),
-        "layers' weights": (found.layer_weights, ("float16",)),
-    }
+    structure = read_structure(package)
     types: dict[str, set[tuple[str, ...]]] = {name: set() for name in exact}
     for operation in operations(package):
         if operation.name in types:
             types[operation.name].add(operation.types)
-    for name, wanted in exact.items():
-        expected[f"operation {name}"] = (types[name], {wanted})
-    return [
-        f"{what} is {is_value!r} instead of {should!r}"
-        for what, (is_value, should) in expected.items()
-        if is_value != should
-    ]
+    expected: dict[str, tuple[object, object]] = {
+        "input": (structure.input_name, INPUT_NAME),
+        "colour": (structure.colour, contract.colour),
+        "size": ((structure.height, structure.width), (contract.height, contract.width)),
+        "predicted label": (structure.predicted_label, ""),
+        "layers' weights": (structure.layer_weights, ("float16",)),
+    }
+    expected |= {f"operation {name}": (types[name], {wanted}) for name, wanted in exact.items()}
+    return differences(expected)
 
 
 def refuse(name: str, problems: list[str]) -> None:
-    """Ends an export whose file is not what it should be.
+    """InputsAndOutputs an export whose file is not what it should be.
 
     Raises:
         CheckFailedError: There are problems.
@@ -148,4 +142,4 @@ def run_arrays(content: bytes, photos: NDArray[np.uint8]) -> dict[str, NDArray[A
             runner.invoke()
             for output in runner.get_output_details():
                 rows.setdefault(output["name"], []).append(runner.get_tensor(output["index"])[0])
-    return {name: np.stack(found) for name, found in rows.items()}
+    return {name: np.stack(values) for name, values in rows.items()}

@@ -16,13 +16,13 @@ _FORMATS: tuple[Format, ...] = ("tflite", "coreml")
 
 
 def write_auxiliary_models(
-    options: ExportOptions, material: BuildContext, bundle: Path, say: Say
+    options: ExportOptions, context: BuildContext, bundle: Path, say: Say
 ) -> tuple[AuxiliaryModel, ...]:
     """Writes those that were asked for into the bundle, in each format that its variants have.
 
     Args:
         options: What was asked for.
-        material: What the variants are made of.
+        context: What the variants are made of.
         bundle: The bundle's folder.
         say: Told, in a sentence each, what is done.
 
@@ -34,8 +34,8 @@ def write_auxiliary_models(
     for of in _FORMATS:
         if of in formats and options.embedding:
             say(f"Exporting the embedding ({of}).")
-            made.append(write_embedding(material, bundle, of))
+            made.append(write_embedding(context, bundle, of))
         if of in formats and options.shortlist is not None:
             say(f"Exporting the short list ({of}).")
-            made.append(write_shortlist(material, bundle, of, options.shortlist))
+            made.append(write_shortlist(context, bundle, of, options.shortlist))
     return tuple(made)

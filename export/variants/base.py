@@ -13,7 +13,7 @@ from mobile_assets.files import sha256_path, size_of
 
 FILE_STEM = "artefact-id"
 
-Ends = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
+InputsAndOutputs = tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]
 
 
 class Exporter(ABC):
@@ -30,7 +30,7 @@ class Exporter(ABC):
         """The part of the name after the format."""
         return self.name.removeprefix(f"{self.format}-")
 
-    def export(self, material: BuildContext, bundle: Path) -> Variant:
+    def export(self, context: BuildContext, bundle: Path) -> Variant:
         """Writes the variant into the bundle and checks it.
 
         Raises:
@@ -39,7 +39,7 @@ class Exporter(ABC):
         file = f"models/{FILE_STEM}.{self.precision}.{self.suffix}"
         path = bundle / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        inputs, outputs = self.write(material, path)
+        inputs, outputs = self.write(context, path)
         return Variant(
             name=self.name,
             file=file,
@@ -49,13 +49,13 @@ class Exporter(ABC):
             sha256=sha256_path(path),
             inputs=inputs,
             outputs=outputs,
-            notes=self.notes + self.source(material).notes,
+            notes=self.notes + self.source(context).notes,
         )
 
-    def source(self, material: BuildContext) -> QuantisedNetwork:
+    def source(self, context: BuildContext) -> QuantisedNetwork:
         """The network that the variant is converted from."""
-        return material.source(self.rounding)
+        return context.source(self.rounding)
 
     @abstractmethod
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, context: BuildContext, path: Path) -> InputsAndOutputs:
         """Writes and checks the file or package; gives its inputs and outputs."""

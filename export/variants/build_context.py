@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork
+from export.quantise.fake_quantised import fake_quantised_network
 from export.quantise.palettised_network import PalettisedNetwork, palettise
 from export.quantise.quantised_network import QuantisedNetwork, quantise
 from mobile_assets.labels import LabelMap
@@ -57,18 +59,22 @@ class BuildContext:
     @cached_property
     def integer(self) -> QuantisedNetwork:
         """The network for 8-bit weights and activations."""
-        return self.learned or self._quantised(activations=True)
+        return self.learned or quantise(self.network, self.calibration_photos, activations=True)
 
     @cached_property
     def integer_weights(self) -> QuantisedNetwork:
         """The network for 8-bit weights and float activations."""
-        return self._quantised(activations=False)
+        return quantise(self.network, self.calibration_photos, activations=False)
+
+    @cached_property
+    def fake_quantised(self) -> nn.Module:
+        """The network for 8-bit weights whose activations are rounded to 8 bits and back."""
+        return fake_quantised_network(self.integer.network, self.calibration_photos)
 
     def palettised(self, bits: int) -> PalettisedNetwork:
         """The network for weights of so many bits, made once."""
         if bits not in self._palettised:
-            assert self.calibration is not None, "export_bundle gives rounded variants photos"
-            self._palettised[bits] = palettise(self.network, self.calibration, bits=bits)
+            self._palettised[bits] = palettise(self.network, self.calibration_photos, bits=bits)
         return self._palettised[bits]
 
     def source(self, rounding: Rounding) -> QuantisedNetwork:
@@ -77,6 +83,8 @@ class BuildContext:
             return QuantisedNetwork(self.network, ())
         return self.integer if rounding == "full" else self.integer_weights
 
-    def _quantised(self, *, activations: bool) -> QuantisedNetwork:
+    @property
+    def calibration_photos(self) -> NDArray[np.uint8]:
+        """`[N, H, W, 3]` uint8; only for integer variants, which are never without."""
         assert self.calibration is not None, "export_bundle gives integer variants photos"
-        return quantise(self.network, self.calibration, activations=activations)
+        return self.calibration

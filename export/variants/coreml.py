@@ -2,50 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import nn
+
 from export.coreml import structure
-from export.network.fold import run_photos
+from export.network.fold import FoldedNetwork, run_photos
+from export.quantise.fake_quantised import QuantizeDequantize
 from export.quantise.palettised_network import PalettisedNetwork
 from export.quantise.quantised_network import QuantisedNetwork
-from export.variants.base import Ends, Exporter
+from export.variants.base import Exporter, InputsAndOutputs
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
-
-
-def _float16_layers(source: QuantisedNetwork) -> dict[str, str]:
-    """The fact of a package that names the layers that stay in float16; none if none do."""
-    return {structure.FLOAT16_LAYERS: " ".join(sorted(source.kept))} if source.kept else {}
 
 
 class _CoreML(Exporter):
     format = "coreml"
     suffix = "mlpackage"
     float32: ClassVar[bool] = False
+    ios: ClassVar[int] = 16
+    tolerance: ClassVar[Tolerance | None] = None
+    """How far the rounded network in torch may be from the network; None to compare nothing."""
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
-        """Converts, saves and checks the structure of what was saved."""
-        from export.coreml.convert import convert_coreml, save_package
+    def write(self, context: BuildContext, path: Path) -> InputsAndOutputs:
+        """Compares rounded networks, converts, saves and checks the structure of what was saved."""
+        from export.coreml.convert import save_package
 
-        source = material.source(self.rounding)
-        model = convert_coreml(
-            source.network,
-            material.contract,
-            material.labels,
-            description=material.description,
-            user_defined=material.user_defined | _float16_layers(source),
-            float32=self.float32,
-        )
-        save_package(self.compress(model, source.kept), path)
+        source = self.source(context)
+        network = self.network(source, context)
+        if self.tolerance is not None:
+            rounded = run_photos(network, context.probe)
+            check_probabilities(self.name, rounded, context.expected, self.tolerance)
+        facts = dict(context.user_defined)
+        if source.kept:
+            facts[structure.FLOAT16_LAYERS] = " ".join(sorted(source.kept))
+        save_package(self.convert(network, source, replace(context, user_defined=facts)), path)
         package = structure.check_coreml(
-            path, labels=material.labels, contract=material.contract, weights=self.precision
+            path,
+            labels=context.labels,
+            contract=context.contract,
+            weights=self.precision,
+            operations=self.operations(network, source),
         )
         return structure.inputs_and_outputs(package)
 
-    def compress(self, model: Any, kept: frozenset[str]) -> Any:  # noqa: ARG002 - of subclasses
-        """The converted model with smaller weights but for kept layers; here as it is."""
-        return model
+    def network(self, source: QuantisedNetwork, context: BuildContext) -> nn.Module:  # noqa: ARG002
+        """What is converted, and run in torch in the package's place."""
+        return source.network
+
+    def convert(self, network: nn.Module, source: QuantisedNetwork, context: BuildContext) -> Any:
+        """The package, not yet saved."""
+        from export.coreml.convert import convert_coreml
+        from export.coreml.weight_quantisation import int8_weights
+
+        model = convert_coreml(
+            network,
+            context.contract,
+            context.labels,
+            description=context.description,
+            user_defined=context.user_defined,
+            float32=self.float32,
+            ios=self.ios,
+        )
+        return model if self.rounding == "none" else int8_weights(model, source.kept)
+
+    def operations(self, network: nn.Module, source: QuantisedNetwork) -> dict[str, int]:  # noqa: ARG002
+        """How often operations of the variant's kind must stand in the package."""
+        return {}
 
 
 _NOT_RUN = "Converted and checked in structure; not run, since Core ML runs on Apple systems only."
@@ -90,17 +115,11 @@ class CoreMLInt8Weights(_CoreML):
         _NOT_RUN,
     )
 
-    def compress(self, model: Any, kept: frozenset[str]) -> Any:
-        """Stores layers' weights in 8 bits, but for those that stay in float16."""
-        from export.coreml.weight_quantisation import int8_weights
-
-        return int8_weights(model, kept)
-
 
 class CoreMLPalette(_CoreML):
     """A Core ML ML Program whose layers' weights are of a few values, with float16 arithmetic."""
 
-    tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.95)
+    tolerance = Tolerance(confident_agreement=0.95)
 
     def __init__(self, bits: int) -> None:
         """Palettes have two to the power of `bits` values."""
@@ -116,32 +135,28 @@ class CoreMLPalette(_CoreML):
             "structure and not run, since Core ML runs on Apple systems only.",
         )
 
-    def source(self, material: BuildContext) -> PalettisedNetwork:
+    def source(self, context: BuildContext) -> PalettisedNetwork:
         """The network whose weights are of palettes."""
-        return material.palettised(self.bits)
+        return context.palettised(self.bits)
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
-        """Finds palettes, compares with the network, converts and checks what was saved."""
-        from export.coreml.convert import save_package
-        from export.coreml.palettisation import check_palettes, convert_palettised
+    def convert(self, network: nn.Module, source: QuantisedNetwork, context: BuildContext) -> Any:
+        """The package with palettes, not yet saved."""
+        from export.coreml.palettisation import convert_palettised
 
-        source = self.source(material)
-        found = run_photos(source.network, material.probe)
-        check_probabilities(self.name, found, material.expected, self.tolerance)
-        model = convert_palettised(
-            source.network,
+        assert isinstance(network, FoldedNetwork) and isinstance(source, PalettisedNetwork)
+        return convert_palettised(
+            network,
             source.palettes,
-            material.contract,
-            material.labels,
-            description=material.description,
-            user_defined=material.user_defined | _float16_layers(source),
+            context.contract,
+            context.labels,
+            description=context.description,
+            user_defined=context.user_defined,
         )
-        save_package(model, path)
-        package = structure.check_coreml(
-            path, labels=material.labels, contract=material.contract, weights=self.precision
-        )
-        check_palettes(source.palettes, package)
-        return structure.inputs_and_outputs(package)
+
+    def operations(self, network: nn.Module, source: QuantisedNetwork) -> dict[str, int]:  # noqa: ARG002
+        """Each palette is unpacked once."""
+        assert isinstance(source, PalettisedNetwork)
+        return {"constexpr_lut_to_dense": len(source.palettes)}
 
 
 class CoreMLW8A8(_CoreML):
@@ -149,6 +164,7 @@ class CoreMLW8A8(_CoreML):
 
     name = "coreml-w8a8"
     rounding = "full"
+    ios = 17
     notes = (
         "ML Program for iOS 17 or later with int8 weights per channel and int8 activations, which "
         "the Neural Engine of recent iPhones multiplies as integers. Activation ranges are the "
@@ -159,30 +175,13 @@ class CoreMLW8A8(_CoreML):
         "Its rounding is compared with the network in torch; the package is checked in structure "
         "and not run, since Core ML runs on Apple systems only.",
     )
-    tolerance: ClassVar[Tolerance] = Tolerance(confident_agreement=0.9)
+    tolerance = Tolerance(confident_agreement=0.9)
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
-        """Rounds activations, compares with the network, converts and checks what was saved."""
-        from export.coreml.convert import save_package
-        from export.coreml.w8a8 import check_rounding, convert_w8a8
-        from export.quantise.fake_quantised import fake_quantised_network
+    def network(self, source: QuantisedNetwork, context: BuildContext) -> nn.Module:  # noqa: ARG002
+        """The network whose activations are rounded, too."""
+        return context.fake_quantised
 
-        assert material.calibration is not None, "export_bundle gives integer variants photos"
-        source = material.source(self.rounding)
-        twin = fake_quantised_network(source.network, material.calibration)
-        found = run_photos(twin, material.probe)
-        check_probabilities(self.name, found, material.expected, self.tolerance)
-        model = convert_w8a8(
-            twin,
-            material.contract,
-            material.labels,
-            description=material.description,
-            user_defined=material.user_defined | _float16_layers(source),
-            kept=source.kept,
-        )
-        save_package(model, path)
-        package = structure.check_coreml(
-            path, labels=material.labels, contract=material.contract, weights=self.precision
-        )
-        check_rounding(twin, package)
-        return structure.inputs_and_outputs(package)
+    def operations(self, network: nn.Module, source: QuantisedNetwork) -> dict[str, int]:  # noqa: ARG002
+        """Each rounded activation is one; a network without any is no such variant."""
+        rounded = sum(isinstance(module, QuantizeDequantize) for module in network.modules())
+        return {"quantize": max(1, rounded)}

@@ -13,19 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.fold import ChannelsLast, FoldedNetwork
-from export.tflite import flatbuffer
-from export.tflite.convert import run_tflite, to_float16
+from export.tflite.convert import convert_float32, run_tflite, to_float16
 from export.variants import auxiliary
 from export.variants.auxiliary import Format
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
-from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel
+from mobile_assets.bundle import AuxiliaryModel
 from mobile_assets.errors import CheckFailedError, InputError
 from mobile_assets.files import write_bytes
-from mobile_assets.log_suppression import quiet
-from mobile_assets.preprocessing import Preprocessing
 from train.heads import UnitLength, embedding_size
 from train.run import Run
 
@@ -85,18 +82,19 @@ def split_network(network: FoldedNetwork) -> SplitNetwork:
     Raises:
         ValueError: Its head has no embedding.
     """
-    made = copy.deepcopy(network)
-    layers: Any = getattr(made.body, "layers", made.body)
+    embedding = copy.deepcopy(network)
+    layers: Any = getattr(embedding.body, "layers", embedding.body)
     head = layers[-1] if isinstance(layers, nn.Sequential) else None
     if not (isinstance(head, nn.Sequential) and isinstance(head[-2], UnitLength)):
         raise ValueError("the network's head has no embedding")
     classifier = head[-1]
     assert isinstance(classifier, nn.Linear)
     layers[-1] = head[:-1]
-    return SplitNetwork(made.eval(), classifier.weight.detach())
+    return SplitNetwork(embedding.eval(), classifier.weight.detach())
 
 
-class _EmbeddingModel(ChannelsLast):
+# The converter names tensors after this class: another name makes other bytes.
+class _Embedded(ChannelsLast):
     """Reads `[N, H, W, 3]` as the classifier does and answers with rows of length 1."""
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -105,11 +103,11 @@ class _EmbeddingModel(ChannelsLast):
         return {EMBEDDING_NAME: self.body(padded.permute(0, 3, 1, 2))}
 
 
-def write_embedding(material: BuildContext, bundle: Path, of: Format) -> AuxiliaryModel:
+def write_embedding(context: BuildContext, bundle: Path, of: Format) -> AuxiliaryModel:
     """Writes the embedding's file into the bundle and checks it.
 
     Args:
-        material: What the variants are made of; its network's head must have an embedding.
+        context: What the variants are made of; its network's head must have an embedding.
         bundle: The bundle's folder.
         of: The format.
 
@@ -117,46 +115,44 @@ def write_embedding(material: BuildContext, bundle: Path, of: Format) -> Auxilia
         CheckFailedError: Its rows are not of length 1, or their cosines do not make the network's
             probabilities.
     """
-    parts = split_network(material.network)
+    parts = split_network(context.network)
     path = bundle / auxiliary.auxiliary_file("embedding", of)
     path.parent.mkdir(parents=True, exist_ok=True)
     if of == "tflite":
-        description = f"{material.description.name}: embedding"
-        content = to_float16(_convert(parts.embedding, material.contract, description))
-        _check(run_tflite(content, material.probe), parts.directions, material.expected)
+        content = to_float16(
+            convert_float32(
+                parts.embedding,
+                context.contract,
+                description=f"{context.description.name}: embedding",
+                wrapper=_Embedded,
+                outputs=(EMBEDDING_NAME,),
+            )
+        )
+        _check(run_tflite(content, context.probe), parts.directions, context.expected)
         write_bytes(path, content)
     else:
-        _write_package(parts, material, path)
+        _write_package(parts, context, path)
     return auxiliary.recorded("embedding", of, bundle, _NOTES[of])
 
 
-def _write_package(parts: SplitNetwork, material: BuildContext, path: Path) -> None:
-    told = Array("float32", "What the photo shows, as a row of length 1; products are cosines.")
+def _write_package(parts: SplitNetwork, context: BuildContext, path: Path) -> None:
+    row = ArrayOutput(
+        "float32", "What the photo shows, as a row of length 1; products are cosines."
+    )
     model = convert_arrays(
         parts.embedding,
-        material.contract,
-        {EMBEDDING_NAME: told},
-        description=material.description,
-        user_defined=material.user_defined,
+        context.contract,
+        {EMBEDDING_NAME: row},
+        description=context.description,
+        user_defined=context.user_defined,
         exact_rows=True,
     )
     save_package(model, path)
     with torch.inference_mode():
-        photos = torch.from_numpy(material.probe).permute(0, 3, 1, 2).float()
-        _check(parts.embedding(photos).numpy(), parts.directions, material.expected)
-    problems = auxiliary.package_problems(path, material.contract, EXACT)
+        photos = torch.from_numpy(context.probe).permute(0, 3, 1, 2).float()
+        _check(parts.embedding(photos).numpy(), parts.directions, context.expected)
+    problems = auxiliary.package_problems(path, context.contract, EXACT)
     auxiliary.refuse("The embedding's package", problems)
-
-
-def _convert(network: FoldedNetwork, contract: Preprocessing, description: str) -> bytes:
-    with quiet():
-        import litert_torch
-
-        litert_torch.config.show_progress = False
-        sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
-        wrapped = _EmbeddingModel(network).eval()
-        content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
-    return flatbuffer.label_ends(content, description=description, outputs=(EMBEDDING_NAME,))
 
 
 def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:
@@ -169,5 +165,5 @@ def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.f
             "without --embedding."
         )
     logits = torch.from_numpy(rows) @ directions.T
-    found = torch.softmax(logits, dim=-1).numpy()
-    check_probabilities("The embedding", found, expected, _TOLERANCE)
+    probabilities = torch.softmax(logits, dim=-1).numpy()
+    check_probabilities("The embedding", probabilities, expected, _TOLERANCE)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mobile_assets.log_suppression import quiet
+
+if TYPE_CHECKING:
+    from export.tflite.graph import Operator
 
 _WEIGHTS = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "DEQUANTIZE": 0}
 """Which input holds the weights, of the operations that have any."""
@@ -48,59 +52,42 @@ def operations(path: Path) -> tuple[Operation, ...]:
 
 
 def _tflite(content: bytes) -> tuple[Operation, ...]:
-    from ai_edge_litert import schema_py_generated as schema
+    from export.tflite.graph import TFLiteGraph
 
-    from export.tflite.flatbuffer import read_model
+    graph = TFLiteGraph(content)
 
-    types = {code: name.lower() for name, code in vars(schema.TensorType).items() if name.isupper()}
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = read_model(content)
-    graph = model.subgraphs[0]
+    def types(tensors: Iterable[int]) -> tuple[str, ...]:
+        return tuple(sorted({graph.type(tensor) for tensor in tensors}))
 
-    def constant(index: int) -> bool:
-        data = model.buffers[graph.tensors[index].buffer].data
-        return data is not None and len(data) > 0
-
-    def types_of(indices: list[int]) -> tuple[str, ...]:
-        return tuple(sorted({types[graph.tensors[index].type] for index in indices}))
-
-    found = []
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        name = names[max(int(code.builtinCode), int(code.deprecatedBuiltinCode))]
-        inputs = [int(index) for index in operator.inputs if index >= 0]
-        fixed = [index for index in inputs if constant(index)]
-        moving = [index for index in inputs if index not in fixed]
-        wide = name == "DEPTHWISE_CONV_2D"
-        found.append(
-            Operation(
-                name,
-                types_of([*moving, *map(int, operator.outputs)]),
-                types_of([index for index in inputs[_WEIGHTS[name] :][:1] if index in fixed])
-                if name in _WEIGHTS
-                else (),
-                int(graph.tensors[inputs[1]].shape[2]) if wide else 0,
-            )
+    def operation(operator: Operator) -> Operation:
+        computed = [tensor for tensor in operator.inputs if not graph.constant(tensor)]
+        weights: list[int] = []
+        if operator.kind in _WEIGHTS:
+            tensor = operator.inputs[_WEIGHTS[operator.kind]]
+            weights = [] if tensor in computed else [tensor]
+        depthwise = operator.kind == "DEPTHWISE_CONV_2D"
+        return Operation(
+            operator.kind,
+            types([*computed, *operator.outputs]),
+            types(weights),
+            graph.shape(operator.inputs[1])[2] if depthwise else 0,
         )
-    return tuple(found)
+
+    return tuple(map(operation, graph.operators))
 
 
 def _coreml(package: Path) -> tuple[Operation, ...]:
-    from export.coreml.structure import operations_of, specification_of
+    from export.coreml.structure import operations_of, specification_of, type_name
+
+    def type_of(output: Any) -> str:
+        """MIL's type, such as `float16`; `dictionary` for what is no tensor."""
+        tensor = output.type.WhichOneof("type") == "tensorType"
+        return type_name(output.type) if tensor else "dictionary"
 
     with quiet():  # the first import of coremltools
-        found = operations_of(specification_of(package))
+        program = operations_of(specification_of(package))
     return tuple(
-        Operation(str(operation.type), tuple(sorted({_type(out) for out in operation.outputs})))
-        for operation in found
+        Operation(str(operation.type), tuple(sorted({type_of(out) for out in operation.outputs})))
+        for operation in program
         if operation.type != "const"
     )
-
-
-def _type(output: Any) -> str:
-    """MIL's type of an output, such as `float16`; `dictionary` for what is no tensor."""
-    if output.type.WhichOneof("type") != "tensorType":
-        return "dictionary"
-    tensor = output.type.tensorType
-    names = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type.values_by_number
-    return str(names[tensor.dataType].name).lower()

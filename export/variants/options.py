@@ -26,14 +26,7 @@ ON_REQUEST: tuple[str, ...] = ("coreml-palette8", "coreml-palette4")
 """Names of further variants."""
 
 CALIBRATED: frozenset[str] = frozenset(
-    {
-        "tflite-int8-weights",
-        "tflite-int8",
-        "coreml-int8-weights",
-        "coreml-palette6",
-        "coreml-w8a8",
-        *ON_REQUEST,
-    }
+    name for name in (*VARIANTS, *ON_REQUEST) if not name.endswith(("float32", "float16"))
 )
 """Variants whose weights are rounded, and activation ranges taken, on training photos."""
 

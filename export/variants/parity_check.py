@@ -34,7 +34,7 @@ class Tolerance:
 
 def check_probabilities(
     name: str,
-    found: NDArray[np.float32],
+    actual: NDArray[np.float32],
     expected: NDArray[np.float32],
     tolerance: Tolerance,
 ) -> None:
@@ -42,7 +42,7 @@ def check_probabilities(
 
     Args:
         name: The variant's name, for the message.
-        found: `[N, objects]`, of the exported file.
+        actual: `[N, objects]`, of the exported file.
         expected: `[N, objects]`, of the network.
         tolerance: How far apart they may be.
 
@@ -50,7 +50,7 @@ def check_probabilities(
         CheckFailedError: They do not sum to 1, are too far apart, or too many clear photos get
             another answer.
     """
-    problem = _problem(found, expected, tolerance)
+    problem = _problem(actual, expected, tolerance)
     if problem:
         raise CheckFailedError(
             f"{name} does not answer as the trained network does: {problem}. Nothing was written. "
@@ -60,21 +60,21 @@ def check_probabilities(
 
 
 def _problem(
-    found: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
+    actual: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
 ) -> str | None:
-    if found.shape != expected.shape:
-        return f"its output has shape {found.shape[1:]} instead of {expected.shape[1:]}"
-    if not np.isfinite(found).all() or found.min() < 0:
+    if actual.shape != expected.shape:
+        return f"its output has shape {actual.shape[1:]} instead of {expected.shape[1:]}"
+    if not np.isfinite(actual).all() or actual.min() < 0:
         return "its output holds values that are no probabilities"
-    if np.abs(found.sum(axis=1) - 1).max() > SUM_TOLERANCE:
-        return f"its probabilities sum to {found.sum(axis=1).min():.4f}, not 1"
-    return _too_far(found, expected, tolerance) or _another_answer(found, expected, tolerance)
+    if np.abs(actual.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+        return f"its probabilities sum to {actual.sum(axis=1).min():.4f}, not 1"
+    return _too_far(actual, expected, tolerance) or _another_answer(actual, expected, tolerance)
 
 
 def _too_far(
-    found: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
+    actual: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
 ) -> str | None:
-    differences = np.abs(found - expected).max(axis=1)
+    differences = np.abs(actual - expected).max(axis=1)
     largest, typical = float(differences.max()), float(np.median(differences))
     if tolerance.largest is not None and largest > tolerance.largest:
         return f"a probability differs by {largest:.1e} (at most {tolerance.largest:.0e})"
@@ -87,12 +87,12 @@ def _too_far(
 
 
 def _another_answer(
-    found: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
+    actual: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
 ) -> str | None:
     second, best = np.sort(expected, axis=1)[:, -2:].T
     clear = best - second >= CONFIDENT_MARGIN
     if clear.any():
-        same = float((found.argmax(1) == expected.argmax(1))[clear].mean())
+        same = float((actual.argmax(1) == expected.argmax(1))[clear].mean())
         if same < tolerance.confident_agreement:
             return (
                 f"only {same:.0%} of {int(clear.sum())} clear photos get the same object "

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from export.tflite import flatbuffer
 from export.tflite.metadata import embed
-from export.variants.base import Ends, Exporter
+from export.variants.base import Exporter, InputsAndOutputs
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.errors import CheckFailedError
@@ -21,30 +21,30 @@ class _TFLite(Exporter):
     tolerance: ClassVar[Tolerance]
     input_type: ClassVar[str] = "float32"
 
-    def write(self, material: BuildContext, path: Path) -> Ends:
+    def write(self, context: BuildContext, path: Path) -> InputsAndOutputs:
         """Converts, embeds labels and metadata, and compares with the network."""
         from export.tflite.convert import run_tflite
 
-        content = embed(self.convert(material), material.labels, material.description)
-        found = run_tflite(content, material.probe)
-        check_probabilities(self.name, found, material.expected, self.tolerance)
-        ends = flatbuffer.inputs_and_outputs(content)
-        self._check_ends(ends, material)
+        content = embed(self.convert(context), context.labels, context.description)
+        answers = run_tflite(content, context.probe)
+        check_probabilities(self.name, answers, context.expected, self.tolerance)
+        tensors = flatbuffer.inputs_and_outputs(content)
+        self._check_tensors(tensors, context)
         write_bytes(path, content)
-        return ends
+        return tensors
 
     @abstractmethod
-    def convert(self, material: BuildContext) -> bytes:
+    def convert(self, context: BuildContext) -> bytes:
         """The TFLite file without metadata."""
 
-    def _check_ends(self, ends: Ends, material: BuildContext) -> None:
-        contract = material.contract
-        shapes = (1, contract.height, contract.width, 3), (1, len(material.labels))
+    def _check_tensors(self, tensors: InputsAndOutputs, context: BuildContext) -> None:
+        contract = context.contract
+        shapes = (1, contract.height, contract.width, 3), (1, len(context.labels))
         expected = [("image", self.input_type, shapes[0]), ("probabilities", "float32", shapes[1])]
-        found = [(t.name, t.dtype, t.shape) for side in ends for t in side]
-        if found != expected:
+        actual = [(t.name, t.dtype, t.shape) for side in tensors for t in side]
+        if actual != expected:
             raise CheckFailedError(
-                f"{self.name} was made with inputs and outputs {found} instead of {expected}. "
+                f"{self.name} was made with inputs and outputs {actual} instead of {expected}. "
                 "The installed converter behaves in another way: install the pinned versions."
             )
 
@@ -57,9 +57,9 @@ class Float32(_TFLite):
     # Kernels sum in another order than torch: 1e-6 is seen, a wrong graph gives more than 1e-2.
     tolerance = Tolerance(largest=1e-4)
 
-    def convert(self, material: BuildContext) -> bytes:
+    def convert(self, context: BuildContext) -> bytes:
         """The converted file as it is."""
-        return material.float32
+        return context.float32
 
 
 class Float16(_TFLite):
@@ -74,11 +74,11 @@ class Float16(_TFLite):
     # photo of many; a wrong graph changes all.
     tolerance = Tolerance(typical=2e-2)
 
-    def convert(self, material: BuildContext) -> bytes:
+    def convert(self, context: BuildContext) -> bytes:
         """Casts the float32 file's weights."""
         from export.tflite.convert import to_float16
 
-        return to_float16(material.float32)
+        return to_float16(context.float32)
 
 
 class Int8(_TFLite):
@@ -97,17 +97,14 @@ class Int8(_TFLite):
     )
     tolerance = Tolerance(confident_agreement=0.9)
 
-    def convert(self, material: BuildContext) -> bytes:
+    def convert(self, context: BuildContext) -> bytes:
         """Converts the network with rounded weights; ranges come from the calibration photos."""
         from export.tflite.convert import activation_ranges, convert_float32, to_int8
 
-        assert material.calibration is not None, "export_bundle gives integer variants photos"
         float32 = convert_float32(
-            material.source(self.rounding).network,
-            material.contract,
-            description=material.description.name,
+            context.integer.network, context.contract, description=context.description.name
         )
-        return to_int8(float32, activation_ranges(float32, material.calibration))
+        return to_int8(float32, activation_ranges(float32, context.calibration_photos))
 
 
 class Int8Weights(_TFLite):
@@ -122,12 +119,12 @@ class Int8Weights(_TFLite):
     )
     tolerance = Tolerance(confident_agreement=0.95)
 
-    def convert(self, material: BuildContext) -> bytes:
+    def convert(self, context: BuildContext) -> bytes:
         """Converts the network with rounded weights and stores them in 8 bits."""
         from export.tflite.convert import convert_float32, to_int8_weights
 
-        source = material.source(self.rounding)
+        source = context.integer_weights
         float32 = convert_float32(
-            source.network, material.contract, description=material.description.name
+            source.network, context.contract, description=context.description.name
         )
         return to_int8_weights(float32, source.kept)

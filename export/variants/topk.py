@@ -15,17 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.fold import ChannelsLast, FoldedNetwork
 from export.tflite import flatbuffer
-from export.tflite.convert import run_tflite, to_float16
+from export.tflite.convert import convert_float32, run_tflite, to_float16
 from export.variants import auxiliary
 from export.variants.auxiliary import LABELS_FACT, Format
 from export.variants.build_context import BuildContext
 from export.variants.parity_check import Tolerance, check_probabilities
-from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel
+from mobile_assets.bundle import OUTPUT_NAME, AuxiliaryModel
 from mobile_assets.files import write_bytes
-from mobile_assets.log_suppression import quiet
 from mobile_assets.shortlist import INDICES_NAME, Shortlist
 
 OUTPUTS = (INDICES_NAME, OUTPUT_NAME)
@@ -70,7 +69,8 @@ class _TopK(nn.Module):
         return _chosen(torch.softmax(self.network(image), dim=-1), self.top)
 
 
-class _TopKChannelsLast(ChannelsLast):
+# The converter names tensors after this class: another name makes other bytes.
+class _BestChannelsLast(ChannelsLast):
     """Reads `[N, H, W, 3]` as the classifier does and answers with its best objects."""
 
     def __init__(self, network: FoldedNetwork, top: int) -> None:
@@ -88,11 +88,11 @@ def _chosen(probabilities: Tensor, top: int) -> tuple[Tensor, Tensor]:
     return indices.int(), values
 
 
-def write_shortlist(material: BuildContext, bundle: Path, of: Format, top: int) -> AuxiliaryModel:
+def write_shortlist(context: BuildContext, bundle: Path, of: Format, top: int) -> AuxiliaryModel:
     """Writes the short list's file into the bundle and checks it.
 
     Args:
-        material: What the variants are made of.
+        context: What the variants are made of.
         bundle: The bundle's folder.
         of: The format.
         top: How many objects it names; all, where there are fewer.
@@ -100,60 +100,59 @@ def write_shortlist(material: BuildContext, bundle: Path, of: Format, top: int) 
     Raises:
         CheckFailedError: It does not answer with the network's best objects.
     """
-    top = min(top, len(material.labels))
+    top = min(top, len(context.labels))
     path = bundle / auxiliary.auxiliary_file("shortlist", of)
     path.parent.mkdir(parents=True, exist_ok=True)
     if of == "tflite":
-        _write_file(material, path, top)
+        _write_file(context, path, top)
     else:
-        _write_package(material, path, top)
+        _write_package(context, path, top)
     return auxiliary.recorded("shortlist", of, bundle, (_WHAT.format(top=top), *_NOTES[of]))
 
 
-def _write_file(material: BuildContext, path: Path, top: int) -> None:
-    with quiet():
-        import litert_torch
-
-        litert_torch.config.show_progress = False
-        contract = material.contract
-        sample = {INPUT_NAME: torch.zeros(1, contract.height, contract.width, 3)}
-        wrapped = _TopKChannelsLast(material.network, top).eval()
-        content = litert_torch.convert(wrapped, sample_kwargs=sample).model_content()
-    description = f"{material.description.name}: the best {top}"
-    content = to_float16(flatbuffer.label_ends(content, description=description, outputs=OUTPUTS))
-    fact = material.user_defined[LABELS_FACT].encode()
-    content = flatbuffer.add_metadata_buffer(content, name=LABELS_FACT, data=fact)
-    whole = run_tflite(to_float16(material.float32), material.probe)
-    check_probabilities("The short list's network", whole, material.expected, _TOLERANCE)
-    found = auxiliary.run_arrays(content, material.probe)
-    auxiliary.refuse("The short list's file", _problems(found, whole, top))
+def _write_file(context: BuildContext, path: Path, top: int) -> None:
+    content = convert_float32(
+        context.network,
+        context.contract,
+        description=f"{context.description.name}: the best {top}",
+        wrapper=lambda network: _BestChannelsLast(network, top),
+        outputs=OUTPUTS,
+    )
+    labels_hash = context.user_defined[LABELS_FACT].encode()
+    content = flatbuffer.add_metadata_buffer(
+        to_float16(content), name=LABELS_FACT, data=labels_hash
+    )
+    whole = run_tflite(to_float16(context.float32), context.probe)
+    check_probabilities("The short list's network", whole, context.expected, _TOLERANCE)
+    answers = auxiliary.run_arrays(content, context.probe)
+    auxiliary.refuse("The short list's file", _problems(answers, whole, top))
     write_bytes(path, content)
 
 
-def _write_package(material: BuildContext, path: Path, top: int) -> None:
+def _write_package(context: BuildContext, path: Path, top: int) -> None:
     outputs = {
-        INDICES_NAME: Array("int32", "Class indices of the best objects, best first."),
-        OUTPUT_NAME: Array("float32", "Their probabilities; those of all objects sum to 1."),
+        INDICES_NAME: ArrayOutput("int32", "Class indices of the best objects, best first."),
+        OUTPUT_NAME: ArrayOutput("float32", "Their probabilities; those of all objects sum to 1."),
     }
     model = convert_arrays(
-        _TopK(material.network, top),
-        material.contract,
+        _TopK(context.network, top),
+        context.contract,
         outputs,
-        description=material.description,
-        user_defined=material.user_defined,
+        description=context.description,
+        user_defined=context.user_defined,
     )
     save_package(model, path)
-    problems = auxiliary.package_problems(path, material.contract, EXACT)
+    problems = auxiliary.package_problems(path, context.contract, EXACT)
     auxiliary.refuse("The short list's package", problems)
 
 
-def _problems(found: dict[str, NDArray[Any]], whole: NDArray[np.float32], top: int) -> list[str]:
-    """What differs from the short lists of whole ones, by photo."""
-    lists = zip(found[INDICES_NAME], found[OUTPUT_NAME], strict=True)
+def _problems(answers: dict[str, NDArray[Any]], whole: NDArray[np.float32], top: int) -> list[str]:
+    """What differs from the short lists of whole ones, by photo; the first three."""
     problems = []
-    for number, (one, row) in enumerate(zip(lists, whole, strict=True)):
-        wrong = Shortlist(*one).problem(row, _SHARE * float(row.max()))
-        if len(one[0]) != top:
-            wrong = f"{len(one[0])} objects instead of {top}"
-        problems += [f"photo {number}: {wrong}"] if wrong else []
+    lists = map(Shortlist, answers[INDICES_NAME], answers[OUTPUT_NAME])
+    for number, (shortlist, row) in enumerate(zip(lists, whole, strict=True)):
+        problem = shortlist.problem(row, _SHARE * float(row.max()))
+        if len(shortlist.indices) != top:
+            problem = f"{len(shortlist.indices)} objects instead of {top}"
+        problems += [f"photo {number}: {problem}"] if problem else []
     return problems[:3]

@@ -14,9 +14,9 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from conftest import finish_run
 from patterns import CONTRACT, draw_photos, with_weights, write_run
 from safetensors.torch import load_file, save_file
+from tiny_run import finish_run
 
 from artefact_id.main import main
 from benchmarks.gates.comparison import ResultsComparison

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import finish_run, picture
+from conftest import picture
 from numpy.typing import NDArray
 from PIL import Image
+from tiny_run import finish_run
 
 from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
 from benchmarks.measure import preprocessing_sensitivity
 from benchmarks.measure.preprocessing_sensitivity import CONTRACT, INPUT_PIPELINES, sample_photos
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing as measured
-from benchmarks.preprocessing import integration_errors, resampling, resampling_kernels
-from benchmarks.preprocessing.input_pipeline import InputPipeline, Resample, Values, inputs_of
+from benchmarks.preprocessing import resampling, resampling_kernels
 from benchmarks.results.classification import Indices, wilson_interval
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE
+from mobile_assets import input_pipeline, integration_errors
 from mobile_assets.errors import InputError
+from mobile_assets.input_pipeline import InputPipeline, Resample, Values, inputs_of
 from mobile_assets.photos import decode
 from mobile_assets.preprocessing import Preprocessing, resize
 
@@ -208,8 +210,18 @@ def test_crops_keep_the_middle_and_letterboxes_all(high: bool) -> None:
 
 
 def test_a_crop_to_an_input_that_is_not_square_keeps_its_shape() -> None:
-    assert resampling.centred(Image.new("RGB", (120, 60)), contract_of(20, 30)) == (15, 0, 105, 60)
-    assert resampling.centred(Image.new("RGB", (60, 120)), contract_of(20, 30)) == (0, 40, 60, 80)
+    assert input_pipeline.centred(Image.new("RGB", (120, 60)), contract_of(20, 30)) == (
+        15,
+        0,
+        105,
+        60,
+    )
+    assert input_pipeline.centred(Image.new("RGB", (60, 120)), contract_of(20, 30)) == (
+        0,
+        40,
+        60,
+        80,
+    )
 
 
 def test_antialiasing_is_what_keeps_noise_down() -> None:

@@ -247,9 +247,10 @@ def test_answers_that_are_no_numbers_need_attention(case: BenchmarkCase) -> None
 def test_the_report_stands_alone(case: BenchmarkCase) -> None:
     measured = measured_with(case, [3], [3, 5])
     text = render_report(results_of(measured), [measured])
-    sources = re.findall(r'(?:src|href|action|data)="([^"]*)"', text)
+    sources = re.findall(r'\b(?:src|action|data)="([^"]*)"', text)
     assert sources
     assert all(source.startswith("data:image/webp;base64,") for source in sources)
+    assert all(link.startswith("#") for link in re.findall(r'href="([^"]*)"', text))
     assert "http" not in text
     assert "url(" not in text
     assert "@import" not in text
@@ -297,27 +298,47 @@ def test_left_out_photos_and_given_rows_are_told(case: BenchmarkCase) -> None:
         }
     )
     text = render_report(results_of(measured, extra=(point,)), [measured])
-    assert "2 left out" in text
+    assert "2 test photos left out" in text
     assert "broken.jpg" in text
     assert "the same file as a training photo" in text
     assert "From elsewhere." in text
 
 
-def test_stories_show_what_happened(case: BenchmarkCase) -> None:
+def test_examples_show_what_happened(case: BenchmarkCase) -> None:
     measured = measured_with(case, [0, 1], [1, 3, 6])
-    teller = ExampleSelector(measured, INT8)
-    flips, count = teller.flips()
+    selector = ExampleSelector(measured, INT8)
+    flips, count = selector.flips()
     assert count == 3
     outcomes = [flip.outcome for flip in flips]
     assert outcomes == ["right → wrong", "right → wrong", "wrong → right"]
     assert all(flip.reference.right != flip.changed.right for flip in flips)
-    examples = teller.examples()
+    examples = selector.examples()
     assert {example.kind for example in examples} >= {"Right, a match"}
     for example in examples:
-        chances = [one.probability or 0.0 for one in example.candidates]
-        assert chances == sorted(chances, reverse=True)
-    assert sum(pair.count for pair in teller.pairs()) == 3
-    assert len(teller.strip()) == OBJECTS
+        probabilities = [candidate.probability or 0.0 for candidate in example.candidates]
+        assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(pair.count for pair in selector.pairs()) == 3
+    assert len(selector.strip()) == OBJECTS
+
+
+@pytest.mark.parametrize(
+    ("match", "kind", "verdict"),
+    [(0.9, "Right, a match", "match"), (1.0, "Right, from a shortlist", "shortlist")],
+)
+def test_a_sure_answer_is_called_what_the_phone_calls_it(
+    case: BenchmarkCase, match: float, kind: str, verdict: str
+) -> None:
+    thresholds = DecisionThresholds(match=match, reject=0.2, validation_photos=10)
+    info = case.bundle.info.model_copy(update={"decision": thresholds})
+    bundle = replace(case.bundle, info=info)
+    measured = measured_with(replace(case, bundle=bundle), [], [])
+    sure = np.zeros((len(measured.truth), OBJECTS), np.float32)
+    sure[np.arange(len(sure)), measured.truth] = 1.0
+    answers = reduce_answers(sure, measured.truth, keep=10)
+    measured = replace(measured, answers={**measured.answers, INT8: answers})
+    examples = ExampleSelector(measured, INT8).examples()
+    assert {(example.kind, example.verdict) for example in examples} == {(kind, verdict)}
+    assert f"The phone says: {verdict}." in render_report(results_of(measured), [measured])
 
 
 def test_at_most_half_of_the_changed_answers_shown_are_lost_ones(case: BenchmarkCase) -> None:

@@ -28,7 +28,7 @@ def exported(run: Run, out: Path, *more: str) -> int:
 def test_photos_of_training_are_told_and_pass(golden_bundle: Bundle) -> None:
     state, said = calibration_check(golden_bundle.folder)
     assert (state, said) == ("ok", "12 training photos, seed 0")
-    assert "chosen on 12 training photos" in (golden_bundle.folder / "README.md").read_text()
+    assert "chosen on 12 training photos" in (golden_bundle.folder / "DETAILS.md").read_text()
 
 
 def test_noise_is_marked_everywhere_and_fails_verification(

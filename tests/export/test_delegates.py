@@ -10,7 +10,7 @@ from many_objects import tiny_bundle
 
 from benchmarks.runtimes.litert_runtime import open_litert
 from export.bundle.delegates import DelegateView, delegate_table, delegate_views, delegated, rules
-from export.tflite.flatbuffer import operator_names
+from export.tflite.graph import operator_names
 from export.variants.operations import Operation, operations
 from mobile_assets.bundle import Bundle
 
@@ -116,7 +116,7 @@ def test_the_table_names_every_source(bundle: Bundle) -> None:
 
 
 def test_the_model_card_shows_the_table(bundle: Bundle) -> None:
-    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     assert "## Accelerators" in card
     for variant in VARIANTS:
         assert f"| {variant} | " in card.split("## Accelerators")[1]

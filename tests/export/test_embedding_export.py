@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import finish_run
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from tiny_run import finish_run
 from torch import Tensor, nn
 
 from artefact_id.main import main
 from benchmarks.measure.evaluation_set import held_out
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.runtimes.auxiliary_models import answers, executors
+from benchmarks.runtimes.auxiliary_models import executors, run_auxiliary
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.network.description import ModelDescription
 from export.network.fold import fold_network
 from export.tflite.convert import interpreter, run_tflite
@@ -96,7 +96,7 @@ def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     tflite, coreml = info.companions
     assert (tflite.name, coreml.name) == ("tflite-embedding", "coreml-embedding")
     assert tflite.file in info.files and f"{coreml.file}/Manifest.json" in info.files
-    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     for one in info.companions:
         assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
             ("embedding", "float32", (1, SIZE))
@@ -111,7 +111,7 @@ def test_the_package_answers_as_the_network_in_torch(
     run: Run, bundle: Bundle, photos: NDArray[np.uint8]
 ) -> None:
     tflite, coreml = bundle.info.companions
-    rows = answers(bundle, coreml, photos, next(executors(coreml)))["embedding"]
+    rows = run_auxiliary(bundle, coreml, photos, next(executors(coreml)))["embedding"]
     network = fold_network(load_model(run), run.info.preprocessing)
     with torch.inference_mode():
         images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
@@ -119,7 +119,7 @@ def test_the_package_answers_as_the_network_in_torch(
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
     assert (rows * expected).sum(axis=1) == pytest.approx(1, abs=1e-4)
     # float16 arithmetic: near the float32 file's answers and not the same
-    other = answers(bundle, tflite, photos, next(executors(tflite)))["embedding"]
+    other = run_auxiliary(bundle, tflite, photos, next(executors(tflite)))["embedding"]
     assert 0 < np.abs(rows - other).max() < 1e-2
     shifted = np.roll(rows, 1, axis=1)
     assert (shifted * expected).sum(axis=1).max() < 0.99
@@ -161,7 +161,7 @@ def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_
         model = convert_arrays(
             kind(),
             info.preprocessing,
-            {"embedding": Array("float32", "a row")},
+            {"embedding": ArrayOutput("float32", "a row")},
             description=ModelDescription("n", "d", "1", "a", "l"),
             user_defined={},
             exact_rows=True,

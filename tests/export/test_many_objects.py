@@ -11,7 +11,7 @@ import pytest
 from many_objects import tiny_bundle
 
 from benchmarks.runtimes import runtimes
-from benchmarks.runtimes.auxiliary_models import answers, executors
+from benchmarks.runtimes.auxiliary_models import executors, run_auxiliary
 from benchmarks.runtimes.mediapipe_tasks import setup
 from benchmarks.runtimes.tflite_model import embedded_labels
 from benchmarks.verify.third_party import client_checks
@@ -41,7 +41,7 @@ def check_shortlists(bundle: Bundle, objects: int) -> None:
     for companion in bundle.info.companions:
         assert companion.outputs[0].shape == (1, TOP)
         executor = next(executors(companion))
-        found = answers(bundle, companion, photos, executor)
+        found = run_auxiliary(bundle, companion, photos, executor)
         with executor.runtime.open(bundle, bundle.info.variant(f"{companion.format}-float16")) as s:
             whole = s.predict(photos)
         assert whole.shape == (3, objects)

@@ -27,13 +27,13 @@ from torch import nn
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.bundle.recommend import INTEGER, limits
 from export.coreml.convert import save_package
-from export.coreml.palettisation import ScaledPalette, check_palettes, convert_palettised
+from export.coreml.palettisation import ScaledPalette, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
 from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
-from export.quantise.activation_ranges import ratio_db
+from export.quantise.activation_ranges import sqnr_db
 from export.quantise.gptq import LayerStatistics
-from export.quantise.palette import Palette, no_smaller, palettiser
+from export.quantise.palette import Palette, palette_is_no_smaller, palettiser
 from export.quantise.palettised_network import MOST_FLOAT, PalettisedNetwork, palettise
 from export.variants.build_context import BuildContext
 from export.variants.coreml import CoreMLPalette
@@ -91,7 +91,7 @@ def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
 def decibels(found: nn.Module, wanted: nn.Module, pixels: Pixels) -> float:
     """Signal-to-noise ratio of a network's logits."""
     pair = scores(run_photos(wanted, pixels)), scores(run_photos(found, pixels))
-    return ratio_db([pair])
+    return sqnr_db([pair])
 
 
 def changed(package: Path, folder: Path, change: Callable[[Any], None]) -> Path:
@@ -145,15 +145,17 @@ def test_layers_that_do_most_damage_stay_in_float16(
     assert graph is not None
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     found = palettised[6]
-    chosen = {n for n in found.kept if not no_smaller(graph.layers()[n], 6)}
+    chosen = {n for n in found.kept if not palette_is_no_smaller(graph.layers()[n], 6)}
     assert chosen and sum(sizes[n] for n in chosen) <= MOST_FLOAT * sum(sizes.values())
     notes = " ".join(found.notes)
     assert "64 values" in notes and "dB" in notes and all(name in notes for name in found.kept)
 
 
 def test_a_palette_that_saves_nothing_is_not_used() -> None:
-    assert no_smaller(nn.Linear(16, 16), 8) and not no_smaller(nn.Linear(16, 16), 4)
-    assert not no_smaller(nn.Linear(128, 128), 8)
+    assert palette_is_no_smaller(nn.Linear(16, 16), 8) and not palette_is_no_smaller(
+        nn.Linear(16, 16), 4
+    )
+    assert not palette_is_no_smaller(nn.Linear(128, 128), 8)
 
 
 def test_palette_minds_what_weights_do() -> None:
@@ -174,7 +176,7 @@ def test_palette_minds_what_weights_do() -> None:
     careful = nn.functional.linear(unseen, found.weight, found.bias)
     plain = nn.functional.linear(unseen, nearest.float(), layer.bias)
     wanted = layer(unseen)
-    assert ratio_db([(wanted, careful)]) > ratio_db([(wanted, plain)]) + 6
+    assert sqnr_db([(wanted, careful)]) > sqnr_db([(wanted, plain)]) + 6
 
 
 def test_scales_keep_biases_within_float16() -> None:
@@ -222,10 +224,10 @@ def test_package_answers_as_the_network(
 ) -> None:
     pixels = photos(4, first=3)
     found = answers(package, pixels)
-    assert ratio_db([(scores(network.probabilities(pixels)), scores(found))]) > 20
+    assert sqnr_db([(scores(network.probabilities(pixels)), scores(found))]) > 20
     # Of what the package does differently from the rounded network, float16 is all.
     rounded = run_photos(palettised[6].network, pixels)
-    assert ratio_db([(scores(rounded), scores(found))]) > 35
+    assert sqnr_db([(scores(rounded), scores(found))]) > 35
 
 
 def test_package_is_a_small_classifier_for_ios_16(package: Path, network: FoldedNetwork) -> None:
@@ -294,11 +296,19 @@ def test_a_layer_that_is_stated_and_not_in_float16_is_refused(
 def test_a_missing_palette_is_noticed(
     package: Path, palettised: dict[int, PalettisedNetwork]
 ) -> None:
-    structure, palettes = read_structure(package), dict(palettised[6].palettes)
-    check_palettes(palettes, structure)
-    palettes.popitem()
-    with pytest.raises(CheckFailedError, match="palettes instead of"):
-        check_palettes(palettes, structure)
+    def check_count(count: int) -> None:
+        check_coreml(
+            package,
+            labels=LABELS,
+            contract=CONTRACT,
+            weights="palette6",
+            operations={"constexpr_lut_to_dense": count},
+        )
+
+    palettes = len(palettised[6].palettes)
+    check_count(palettes)
+    with pytest.raises(CheckFailedError, match=f"constexpr_lut_to_dense is {palettes} instead of"):
+        check_count(palettes - 1)
 
 
 def test_a_network_that_errs_is_not_exported(material: BuildContext, tmp_path: Path) -> None:

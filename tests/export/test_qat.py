@@ -30,10 +30,10 @@ from export.qat.fine_tune import QatOptions, fine_tune
 from export.qat.run_files import read_quantised
 from export.qat.student import FakeEightBits, OnSteps, RoundedSiLU, Student, make_student
 from export.qat.trainer import QatTrainer, divergence, noise
-from export.quantise.activation_ranges import ratio_db
+from export.quantise.activation_ranges import sqnr_db
 from export.quantise.channel_equalisation import equalise
 from export.quantise.fake_quantised import fake_quantised_network
-from export.quantise.layerwise import round_network
+from export.quantise.layerwise import quantise_layers
 from export.tflite.convert import run_tflite
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_file
@@ -94,10 +94,10 @@ class TestStudent:
         graph = trace(student.network)
         assert graph is not None
         equalise(graph, photos(4))
-        wanted = round_network(graph, photos(4), activations=True).reports[-1].ratio_db
+        wanted = quantise_layers(graph, photos(4), activations=True).reports[-1].sqnr_db
         images = torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found = ratio_db([(student.network(images), student.module(images))])
+            found = sqnr_db([(student.network(images), student.module(images))])
         # There the centred photo is rounded, too, which decides anew where every value falls:
         # over the 64 logits here that is 3 dB. With activations unrounded it would be 6 dB more.
         assert found == pytest.approx(wanted, abs=4)

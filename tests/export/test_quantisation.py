@@ -1,25 +1,24 @@
-"""Integer forms: what rounding, equalising and sharing do, on small real networks."""
+"""Integer forms: what rounding, equalising and sharing do, on a small real network."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from small_network import CONTRACT, pictures, small_network, to_torch
 from torch import Tensor, nn
 
-from export.network.fold import FoldedNetwork, _Padded, fold_network
-from export.network.graph import Graph, trace, with_layers
+from export.network.fold import FoldedNetwork, fold_network
+from export.network.graph import trace, with_layers
 from export.quantise import mixed_precision
-from export.quantise.activation_ranges import extremes, in_8_bits, ratio_db
-from export.quantise.channel_equalisation import equalise
-from export.quantise.gptq import LayerStatistics, QuantisedLayer, round_layer
-from export.quantise.layerwise import round_network
-from export.quantise.mixed_precision import MOST_FLOAT, layers_to_keep
+from export.quantise.activation_ranges import sqnr_db
+from export.quantise.gptq import QuantisedLayer
+from export.quantise.layerwise import quantise_layers
+from export.quantise.mixed_precision import MOST_FLOAT, layers_kept_in_float
 from export.quantise.quantised_network import QuantisedNetwork, quantise
 from export.tflite import flatbuffer
 from export.tflite.convert import (
@@ -31,61 +30,8 @@ from export.tflite.convert import (
     to_int8,
     to_int8_weights,
 )
-from mobile_assets.preprocessing import Preprocessing
+from export.tflite.graph import TFLiteGraph
 from train.model import build_model
-
-SIDE = 32
-OBJECTS = 10
-CONTRACT = Preprocessing(height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3)
-
-
-class Block(nn.Module):
-    """An inverted residual without batch normalisation, as MobileNets and EfficientNets have."""
-
-    def __init__(self, width: int) -> None:
-        """Makes a block of `width` channels, six times as many inside."""
-        super().__init__()
-        self.expand = nn.Conv2d(width, 6 * width, 1)
-        self.depthwise = nn.Conv2d(6 * width, 6 * width, 3, padding=1, groups=6 * width)
-        self.project = nn.Conv2d(6 * width, width, 1)
-        self.relu = nn.ReLU6()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[N, width, H, W]` to the same."""
-        inner: Tensor = self.project(self.relu(self.depthwise(self.relu(self.expand(x)))))
-        return x + inner
-
-
-def small_network() -> FoldedNetwork:
-    """Three blocks whose channels' ranges differ by up to eight, as in trained networks."""
-    torch.manual_seed(0)
-    width = 8
-    stem, narrow = nn.Conv2d(3, 24, 3, stride=2), nn.Conv2d(24, width, 1)
-    blocks = [Block(width) for _ in range(3)]
-    spread = torch.logspace(-1.5, 1.5, width, base=2).reshape(-1, 1, 1, 1)
-    with torch.no_grad():
-        for layer in (stem, narrow, *blocks):
-            for conv in [m for m in layer.modules() if isinstance(m, nn.Conv2d)]:
-                conv.weight *= torch.exp(torch.randn_like(conv.weight))  # a few are much larger
-        stem.weight *= 0.03
-        narrow.weight *= 4 * spread
-        for block in blocks:
-            block.project.weight *= spread
-            block.depthwise.weight *= 2
-    head = [nn.Conv2d(width, 64, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    body = nn.Sequential(stem, nn.ReLU6(), narrow, *blocks, *head, nn.Linear(64, OBJECTS))
-    with torch.no_grad():
-        body[-1].weight *= 4  # type: ignore[assignment, operator]
-    network = FoldedNetwork(torch.full((1, 3, 1, 1), 127.5), (0, 1, 0, 1), body)
-    return network.eval().requires_grad_(False)
-
-
-def pictures(count: int, seed: int) -> NDArray[np.uint8]:
-    """Smooth coloured pictures `[count, SIDE, SIDE, 3]`."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((count, 3, 5, 5), generator=generator) * 255
-    smooth = nn.functional.interpolate(coarse, size=SIDE, mode="bicubic").clamp(0, 255)
-    return smooth.permute(0, 2, 3, 1).byte().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -134,154 +80,12 @@ def files(
     }
 
 
-def to_torch(photos: NDArray[np.uint8]) -> Tensor:
-    """`[N, 3, H, W]` float32 of `[N, H, W, 3]` uint8."""
-    return torch.from_numpy(photos).permute(0, 3, 1, 2).float()
-
-
 def ratio(content: bytes, network: FoldedNetwork, photos: NDArray[np.uint8]) -> float:
     """Signal-to-noise ratio of a file's logits, whose mean the softmax takes away."""
     found = torch.log(torch.from_numpy(run_tflite(content, photos)).clamp_min(1e-12))
     wanted = network(to_torch(photos))
     centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, found)]
-    return ratio_db([(centred[0], centred[1])])
-
-
-def correlated(count: int, width: int) -> Tensor:
-    """Inputs `[count, width]` that go together, as neighbouring channels do."""
-    generator = torch.Generator().manual_seed(3)
-    mixing = torch.randn((width // 4, width), generator=generator)
-    return (torch.randn((count, width // 4), generator=generator) @ mixing).relu() + 0.1
-
-
-def test_rounding_minds_what_goes_together() -> None:
-    torch.manual_seed(0)
-    layer = nn.Linear(64, 32).requires_grad_(False)
-    inputs, unseen = torch.split(correlated(4096, 64), 2048)
-    moments = LayerStatistics.of(layer)
-    moments.add(layer, inputs, layer(inputs), seed=0)
-    found = round_layer(layer, moments)
-    scale = layer.weight.abs().amax(dim=1, keepdim=True) / 127
-    nearest = (layer.weight / scale).round() * scale
-    assert found.bias is not None
-    careful = ratio_db([(layer(unseen), nn.functional.linear(unseen, found.weight, found.bias))])
-    plain = ratio_db([(layer(unseen), nn.functional.linear(unseen, nearest, layer.bias))])
-    assert careful > plain + 6
-
-
-def test_rounded_weights_are_steps_that_everyone_finds() -> None:
-    torch.manual_seed(0)
-    layer = nn.Conv2d(6, 12, 3, groups=2).requires_grad_(False)
-    moments = LayerStatistics.of(layer)
-    inputs = torch.rand(4, 6, 9, 9)
-    moments.add(layer, inputs, layer(inputs), seed=0)
-    weight = round_layer(layer, moments).weight.flatten(1)
-    steps = weight / (weight.abs().amax(dim=1, keepdim=True) / 127)
-    torch.testing.assert_close(steps, steps.round(), atol=1e-3, rtol=0)
-    assert not torch.equal(weight, layer.weight.flatten(1))
-
-
-def test_bias_makes_good_a_shift_of_the_inputs() -> None:
-    torch.manual_seed(0)
-    layer = nn.Linear(16, 8).requires_grad_(False)
-    inputs = torch.randn(512, 16)
-    shifted = inputs + 0.3
-    moments = LayerStatistics.of(layer)
-    moments.add(layer, shifted, layer(inputs), seed=0)
-    error = {}
-    for on in (False, True):
-        found = round_layer(layer, moments, correct_bias=on)
-        answers = nn.functional.linear(shifted, found.weight, found.bias)
-        error[on] = float((answers - layer(inputs)).mean(dim=0).abs().max())
-    assert error[True] < 1e-5 and error[False] > 0.05
-
-
-@pytest.mark.parametrize(
-    "conv",
-    [
-        nn.Conv2d(4, 6, 1),
-        nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(1, 2)),
-        nn.Conv2d(4, 4, 3, stride=2, groups=4),
-        nn.Conv2d(4, 8, 3, dilation=2, groups=2, padding=2),
-        _Padded(4, 6, 3, stride=2),
-        nn.Linear(4, 6),
-    ],
-    ids=str,
-)
-def test_inputs_are_those_that_the_layer_reads(conv: Any) -> None:
-    conv.requires_grad_(False)
-    if isinstance(conv, _Padded):
-        conv.widths = (0, 1, 2, 0)
-    inputs = torch.randn((300, 4) if isinstance(conv, nn.Linear) else (3, 4, 11, 13))
-    moments = LayerStatistics.of(conv)
-    moments.add(conv, inputs, conv(inputs), seed=0)
-    # A linear answer's mean is the answer to the mean.
-    mean, wanted = moments.means()
-    weight = conv.weight.double().reshape(moments.groups, -1, mean.shape[1])
-    answer = (weight @ mean[:, :, None])[..., 0].flatten() + conv.bias.double()
-    torch.testing.assert_close(answer, wanted.flatten(), atol=1e-5, rtol=1e-5)
-
-
-def test_8_bits() -> None:
-    values = [torch.linspace(-1, 3, 2000)]
-    span = extremes(values)
-    error = (in_8_bits(values[0], span) - values[0]).abs().max()
-    assert span == (-1, 3) and error <= 4 / 255 / 2 * 1.01
-    assert in_8_bits(torch.zeros(1), span) == 0
-    assert extremes([torch.ones(3)]) == (0, 1)
-    clipped = in_8_bits(torch.tensor([9.0]), span)
-    assert clipped == pytest.approx(3, abs=0.02)
-
-
-def test_equalising_changes_no_answer_and_evens_channels(
-    network: FoldedNetwork, calibration: NDArray[np.uint8]
-) -> None:
-    graph = trace(network)
-    assert graph is not None
-    before = _spread(graph, calibration)
-    assert equalise(graph, calibration) == 1  # the tensors that the blocks' sums join
-    after = _spread(graph, calibration)
-    assert before > 4 and after < 1.5
-    photos = to_torch(calibration)
-    torch.testing.assert_close(graph.module(photos), network(photos), rtol=1e-4, atol=1e-4)
-    stem, plain = graph.layers()["body.0"], network.get_submodule("body.0")
-    assert torch.equal(stem.weight, plain.weight)  # type: ignore[arg-type]
-
-
-def _spread(graph: Graph, photos: NDArray[np.uint8]) -> float:
-    """Largest channel of the blocks' output over the smallest."""
-    values: dict[str, Tensor] = {}
-
-    class Keep(torch.fx.Interpreter):
-        def run_node(self, n: torch.fx.Node) -> Any:
-            values[n.name] = super().run_node(n)
-            return values[n.name]
-
-    Keep(graph.module).run(to_torch(photos))
-    last = [values[node.name] for node in graph.nodes if graph.is_addition(node)]
-    largest = torch.stack(last).abs().amax(dim=(0, 1, 3, 4))
-    return float(largest.max() / largest.min())
-
-
-def test_equalising_leaves_alone_what_it_does_not_know(calibration: NDArray[np.uint8]) -> None:
-    class Shuffled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)
-            self.last = nn.Linear(4 * 4, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = nn.functional.adaptive_avg_pool2d(torch.tanh(self.first(x)), 2)
-            result: Tensor = self.last(self.second(x).flatten(1))
-            return result
-
-    torch.manual_seed(0)
-    plain = FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Shuffled()).requires_grad_(False)
-    graph = trace(plain)
-    assert graph is not None
-    equalise(graph, calibration)
-    photos = to_torch(calibration)
-    torch.testing.assert_close(graph.module(photos), plain(photos))
+    return sqnr_db([(centred[0], centred[1])])
 
 
 def test_better_than_nearest_on_other_photos(
@@ -369,16 +173,16 @@ def test_damage_is_found_where_it_is(
 ) -> None:
     graph = trace(network)
     assert graph is not None
-    before = round_network(graph, calibration, activations=False)
+    before = quantise_layers(graph, calibration, activations=False)
     silent, last = graph.layers()["body.6"], graph.layers()["body.10"]
     with torch.no_grad():  # weights of an input that is never seen take all steps of the others
         assert silent.bias is not None
         silent.bias[0] = -1e3
         last.weight[:, 0] = 100.0
-    after = round_network(graph, calibration, activations=False)
+    after = quantise_layers(graph, calibration, activations=False)
     assert before.reports[-1].name == after.reports[-1].name == "body.10"
-    assert after.reports[-1].ratio_db < before.reports[-1].ratio_db - 6
-    assert after.worst.ratio_db == min(report.ratio_db for report in after.reports)
+    assert after.reports[-1].sqnr_db < before.reports[-1].sqnr_db - 6
+    assert after.worst.sqnr_db == min(report.sqnr_db for report in after.reports)
 
 
 def test_the_most_damaging_weights_stay_in_float16(
@@ -392,10 +196,10 @@ def test_the_most_damaging_weights_stay_in_float16(
     assert graph is not None
     layers = graph.layers()
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
-    plain = round_network(graph, calibration, activations=False)
-    kept = layers_to_keep(graph, plain, calibration)
+    plain = quantise_layers(graph, calibration, activations=False)
+    kept = layers_kept_in_float(graph, plain, calibration)
     assert kept and sum(sizes[name] for name in kept) <= MOST_FLOAT * sum(sizes.values())
-    mixed = round_network(graph, calibration, activations=False, kept=kept)
+    mixed = quantise_layers(graph, calibration, activations=False, kept=kept)
     for name, layer in layers.items():
         assert torch.equal(mixed.layers[name].weight, layer.weight) == (name in kept)
     # The bytes are better spent on these layers than on as many others.
@@ -403,11 +207,11 @@ def test_the_most_damaging_weights_stay_in_float16(
     others_kept = frozenset(rest[: len(kept)])
     found = {}
     for case, names in {"none": frozenset[str](), "best": kept, "others": others_kept}.items():
-        made = round_network(graph, calibration, activations=False, kept=names).layers
+        made = quantise_layers(graph, calibration, activations=False, kept=names).layers
         twin = with_layers(network, {n: (layer.weight, layer.bias) for n, layer in made.items()})
         wanted, answers = (part(to_torch(others)) for part in (network, twin))
         centred = [x - x.mean(dim=1, keepdim=True) for x in (wanted, answers)]
-        found[case] = ratio_db([(centred[0], centred[1])])
+        found[case] = sqnr_db([(centred[0], centred[1])])
     assert found["best"] > found["none"] + 3 and found["best"] > found["others"] + 2
 
 
@@ -420,14 +224,14 @@ def test_measuring_damage_changes_nothing_and_finds_it(
             module.inplace = True  # as timm's networks have them
     graph = trace(work)
     assert graph is not None
-    plain = round_network(graph, calibration, activations=False)
+    plain = quantise_layers(graph, calibration, activations=False)
     exact = {n: QuantisedLayer(layer.weight, layer.bias) for n, layer in graph.layers().items()}
     before = {n: layer.weight.clone() for n, layer in graph.layers().items()}
-    assert layers_to_keep(graph, replace(plain, layers=exact), calibration) == frozenset()
+    assert layers_kept_in_float(graph, replace(plain, layers=exact), calibration) == frozenset()
     one = "body.4.depthwise"
     shaken = QuantisedLayer(before[one] * torch.linspace(0.8, 1.2, 3), exact[one].bias)
     worse = exact | {one: shaken}
-    assert layers_to_keep(graph, replace(plain, layers=worse), calibration) == {one}
+    assert layers_kept_in_float(graph, replace(plain, layers=worse), calibration) == {one}
     assert all(torch.equal(layer.weight, before[n]) for n, layer in graph.layers().items())
 
 
@@ -452,24 +256,15 @@ def test_kept_layers_are_float16_and_no_others(
     assert run_one(interpreter(content), others[0]).dtype == np.float32
 
 
-def test_large_photos_are_fewer(network: FoldedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
-    from export.quantise import layerwise
-
-    graph = trace(network)
-    assert graph is not None
-    monkeypatch.setattr(layerwise, "_MOST_VALUES", 2 * 64 * 16 * 16)
-    assert round_network(graph, pictures(9, seed=0), activations=True).photos == 2
-
-
-@pytest.mark.parametrize("head", ["paper", "embedding"])
+@pytest.mark.parametrize("head", [pytest.param("paper", marks=pytest.mark.slow), "embedding"])
 def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
     torch.manual_seed(0)
     model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT)
     network = fold_network(model, CONTRACT)
     graph = trace(network)
     assert graph is not None
-    tail = flatbuffer.float_tail(convert_float32(network, CONTRACT, description="x"))
-    dense = [node for node in graph.nodes if node in graph.tail() and graph.layer(node)]
+    tail = TFLiteGraph(convert_float32(network, CONTRACT, description="x")).float_tail()
+    dense = [node for node in graph.nodes if node in graph.float_tail() and graph.layer(node)]
     assert len(dense) == len(tail.layers)
     found = quantise(network, pictures(4, seed=0), activations=True)
     assert len(found.notes) > 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from artefact_id.main import main
 from benchmarks.runtimes import runtimes
-from benchmarks.runtimes.auxiliary_models import Arrays, answers, executors
-from benchmarks.studies.topk_latency import reading_costs
+from benchmarks.runtimes.auxiliary_models import Arrays, executors, run_auxiliary
 from benchmarks.verify import verify_bundle
 from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
-from export.coreml.convert import Array, convert_arrays, save_package
+from export.bundle.inputs import gather
+from export.coreml.convert import ArrayOutput, convert_arrays, save_package
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
@@ -52,22 +52,13 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def made(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    from export.bundle import writer
-
     folder = tmp_path_factory.mktemp("shortlist")
-    kept: list[BuildContext] = []
-    real = writer._material
-
-    def keep(*words: object) -> BuildContext:
-        kept.append(real(*words))  # type: ignore[arg-type]
-        return kept[-1]
-
     run = tiny_run(folder / "run", register_folder, OBJECTS)
     options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "_material", keep)
-        bundle = export_bundle(run, folder / "bundle", options=options, photos=register_folder)
-    return Exported(bundle, kept[0])
+    bundle = export_bundle(run, folder / "bundle", options=options, photos=register_folder)
+    named = replace(options, name=bundle.info.name)
+    inputs = gather(run, named, register_folder, None, lambda _sentence: None)
+    return Exported(bundle, inputs.context)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +76,7 @@ def whole_lists(bundle: Bundle, of: str, photos: NDArray[np.uint8]) -> NDArray[n
 
 
 def answered(bundle: Bundle, companion: AuxiliaryModel, photos: NDArray[np.uint8]) -> Arrays:
-    return answers(bundle, companion, photos, next(executors(companion)))
+    return run_auxiliary(bundle, companion, photos, next(executors(companion)))
 
 
 @pytest.mark.parametrize("of", ["tflite", "coreml"])
@@ -105,7 +96,7 @@ def test_it_is_the_beginning_of_the_sorted_whole_list(
 
 
 def test_it_is_recorded_and_told_of(made: Exported) -> None:
-    info, card = made.bundle.info, (made.bundle.folder / "README.md").read_text(encoding="utf-8")
+    info, card = made.bundle.info, (made.bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     assert [one.name for one in info.companions] == ["tflite-shortlist", "coreml-shortlist"]
     for one in info.companions:
         assert [(t.name, t.dtype, t.shape) for t in one.outputs] == [
@@ -160,6 +151,7 @@ def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
         assert Shortlist(*found).indices.tolist() == expected.indices.tolist()
 
 
+@pytest.mark.slow
 def test_the_same_network_makes_the_same_bytes(made: Exported, tmp_path: Path) -> None:
     options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
     again = write_auxiliary_models(options, made.material, tmp_path, lambda _said: None)
@@ -202,7 +194,7 @@ def replace_package(
     facts: dict[str, str] | None = None,
 ) -> None:
     """Another program in place of the short list's package, with hashes that fit."""
-    outputs = {"indices": Array("int32", "i"), "probabilities": Array("float32", "p")}
+    outputs = {"indices": ArrayOutput("int32", "i"), "probabilities": ArrayOutput("float32", "p")}
     model = convert_arrays(
         network,
         made.material.contract,
@@ -318,19 +310,6 @@ def test_without_a_whole_list_of_floats_there_is_nothing_to_compare(
     assert states == {"tflite-shortlist": "not possible here", "coreml-shortlist": "ok"}
 
 
-def test_what_leaves_the_model_per_frame_is_counted(made: Exported) -> None:
-    costs = reading_costs(made.bundle, frames=3)
-    assert {cost.way: cost.out for cost in costs} == {
-        "whole, copied": 4 * OBJECTS,
-        "whole, in place": 4 * OBJECTS,
-        "short list": 8 * TOP,
-    }
-    assert all(cost.invoke_ms > 0 and cost.read_ms > 0 for cost in costs)
-    info = made.bundle.info.model_copy(update={"companions": ()})
-    with pytest.raises(InputError, match="--shortlist"):
-        reading_costs(Bundle(made.bundle.folder, info, made.bundle.labels), frames=1)
-
-
 # The Python twin
 
 
@@ -370,17 +349,12 @@ def test_objects_may_change_places_within_what_is_allowed() -> None:
 
 @pytest.mark.parametrize("top", ["0", "-3", str(MOST + 1)])
 def test_a_list_that_is_not_short_is_refused(
-    golden_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], top: str
+    made: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], top: str
 ) -> None:
-    words = ["export", str(golden_folder), "--variants", "tflite-float32"]
+    words = ["export", str(made.bundle.folder.parent / "run"), "--variants", "tflite-float32"]
     assert main([*words, "--out", str(tmp_path / "out"), "--shortlist", top]) == 2
     assert f"--shortlist {top}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def golden_folder(made: Exported) -> Path:
-    return made.bundle.folder.parent / "run"
 
 
 def test_a_converter_that_chooses_otherwise_is_noticed(

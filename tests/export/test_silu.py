@@ -1,8 +1,6 @@
-"""Networks with SiLU and squeeze-and-excite in 8 bits, and the published page of one."""
+"""Networks with SiLU and squeeze-and-excite in 8 bits."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +9,19 @@ from numpy.typing import NDArray
 from telling import CONTRACT, OBJECTS, photos
 from torch import nn
 
-from benchmarks.studies.silu_quantisation import ask_tflite, naive_int8
-from benchmarks.studies.silu_quantisation_page import Published, asked, page
+from benchmarks.studies.silu_quantisation import naive_int8, tflite_predictor
 from export.network.fold import FoldedNetwork, fold_network
 from export.network.graph import Graph, trace
-from export.quantise.activation_ranges import before_curve, extremes, in_8_bits, rows_of
+from export.quantise.activation_ranges import (
+    fake_quantise,
+    min_max,
+    range_before_activation,
+    sample_rows,
+)
 from export.quantise.quantised_network import QuantisedNetwork, quantise
-from export.tflite.activation_functions import ActivationFile
+from export.tflite.activation_functions import ActivationGraph
 from export.tflite.convert import activation_ranges, convert_float32, to_int8
 from train.model import build_model
-
-ROOT = Path(__file__).parents[2] / "benchmarks/studies"
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +72,27 @@ def test_closer_to_the_network_than_the_naive_conversion(
 ) -> None:
     unseen = photos(6, first=3)
     wanted = network.probabilities(unseen)
-    naive = (ask_tflite(naive_int8(float32, photos(3)))(unseen) + np.float32(128)) / np.float32(256)
-    careful = ask_tflite(int8)(unseen)
+    naive = (
+        tflite_predictor(naive_int8(float32, photos(3)))(unseen) + np.float32(128)
+    ) / np.float32(256)
+    careful = tflite_predictor(int8)(unseen)
     assert divergence(careful, wanted) < 0.42 * divergence(naive, wanted)
 
 
 def test_a_file_says_the_same_as_its_network(network: FoldedNetwork, float32: bytes) -> None:
-    graph, file = traced(network), ActivationFile(float32)
-    curves = [node for node in graph.nodes if graph.curve(node) is not None]
-    assert len(file.curved()) == len(curves) > 5
-    silus = [node for node in curves if isinstance(graph.curve(node), nn.SiLU)]
-    wanted = sorted(float(r.sum()) for n in silus if (r := graph.reach(n)) is not None)
-    before = [one for one in file.curved().values() if one.curve is nn.functional.silu]
-    reached = [one.reach for one in before if one.reach is not None]
+    graph, file = traced(network), ActivationGraph(float32)
+    curves = [node for node in graph.nodes if graph.activation(node) is not None]
+    assert len(file.activation_inputs()) == len(curves) > 5
+    silus = [node for node in curves if isinstance(graph.activation(node), nn.SiLU)]
+    wanted = sorted(float(r.sum()) for n in silus if (r := graph.channel_importance(n)) is not None)
+    before = [
+        one for one in file.activation_inputs().values() if one.activation is nn.functional.silu
+    ]
+    reached = [one.importance for one in before if one.importance is not None]
     assert sorted(float(reach.sum()) for reach in reached) == pytest.approx(wanted, rel=1e-4)
     assert len(wanted) > 5
-    layers = [one for one in file.beginning() if "CONV" in one.kind]
-    assert len(layers) == len(graph.beginning_layers()) > 1
+    layers = [one for one in file.float_stem() if "CONV" in one.kind]
+    assert len(layers) == len(graph.float_stem_layers()) > 1
 
 
 def test_what_a_network_begins_with_is_float(int8: bytes, quantised: QuantisedNetwork) -> None:
@@ -111,33 +115,26 @@ def test_a_relu_network_has_no_such_beginning() -> None:
         "tf_efficientnet_lite0", "linear", objects=OBJECTS, preprocessing=CONTRACT
     ).eval()
     graph = traced(fold_network(model, CONTRACT))
-    assert graph.beginning() == set()
-    assert graph.beginning_layers() == frozenset()
-    assert not any(graph.curve(node) for node in graph.nodes)
+    assert graph.float_stem() == set()
+    assert graph.float_stem_layers() == frozenset()
+    assert not any(graph.activation(node) for node in graph.nodes)
 
 
 def test_a_range_before_a_silu_minds_what_follows() -> None:
     torch.manual_seed(0)
     values = torch.randn(4, 8, 8, 16)
     values[..., 0] *= 40
-    span = extremes([values])
+    span = min_max([values])
     silu = nn.functional.silu
-    rows = rows_of(values, 1)
+    rows = sample_rows(values, 1)
     reach = torch.ones(16)
     reach[0] = 1e-4  # the large channel does little
-    low, high = before_curve(rows, span, silu, reach)
+    low, high = range_before_activation(rows, span, silu, reach)
     assert span[0] < low < 0 < high < span[1]
     small = silu(values[..., 1:])
 
     def error(chosen: tuple[float, float]) -> float:
-        found = silu(in_8_bits(values.clone(), chosen))[..., 1:]
+        found = silu(fake_quantise(values.clone(), chosen))[..., 1:]
         return float((found - small).square().mean())
 
     assert error((low, high)) < 0.25 * error(span)
-
-
-def test_the_published_page_is_its_rows() -> None:
-    raw = Published.read(ROOT / "silu_quantisation.json")
-    assert (ROOT / "silu_quantisation.md").read_text(encoding="utf-8") == page(raw)
-    assert all(one.met is not None for one in asked(raw))
-    assert raw.photos >= 1000

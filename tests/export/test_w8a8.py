@@ -14,15 +14,15 @@ from torch import nn
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.coreml.convert import convert_coreml, save_package
 from export.coreml.structure import check_coreml, read_structure
-from export.coreml.w8a8 import check_rounding, convert_w8a8
+from export.coreml.weight_quantisation import int8_weights
 from export.network.fold import FoldedNetwork, run_photos
 from export.network.graph import trace
-from export.quantise.activation_ranges import ratio_db
+from export.quantise.activation_ranges import sqnr_db
 from export.quantise.fake_quantised import (
     QuantizeDequantize,
     activation_ranges,
     fake_quantised_network,
-    quantized_steps,
+    int8_nodes,
 )
 from export.quantise.quantised_network import quantise
 from export.tflite.convert import activation_ranges as file_ranges
@@ -54,7 +54,8 @@ def package(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saved(twin: nn.Module, folder: Path) -> Path:
     """The twin as a package."""
     path = folder / "m.mlpackage"
-    save_package(convert_w8a8(twin, CONTRACT, LABELS, description=WORDS, user_defined={}), path)
+    model = convert_coreml(twin, CONTRACT, LABELS, description=WORDS, user_defined={}, ios=17)
+    save_package(int8_weights(model), path)
     return path
 
 
@@ -73,7 +74,7 @@ def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
 def test_answers_as_the_network(package: Path, network: FoldedNetwork, twin: nn.Module) -> None:
     pixels = photos(4, first=3)
     found, wanted = answers(package, pixels), network.probabilities(pixels)
-    assert ratio_db([(scores(wanted), scores(found))]) > 12
+    assert sqnr_db([(scores(wanted), scores(found))]) > 12
     # The twin imitates the package in float32: the rest is float16's rounding.
     imitated = run_photos(twin, pixels)
     assert np.abs(found - imitated).mean() < 0.75 * np.abs(found - wanted).mean()
@@ -110,7 +111,7 @@ def test_weights_stay_on_their_steps(package: Path, quantised: FoldedNetwork) ->
     layers = graph.layers()
     assert len(stored) == len(layers)
     for weight, (name, layer) in zip(stored, layers.items(), strict=True):
-        if name in graph.beginning_layers():
+        if name in graph.float_stem_layers():
             continue  # was not rounded before
         steps = layer.weight.abs().amax(dim=tuple(range(1, layer.weight.dim())), keepdim=True) / 127
         off = (weight.reshape(layer.weight.shape) - layer.weight).abs() / steps.clamp_min(1e-7)
@@ -123,9 +124,9 @@ def test_every_activation_between_the_layers_is_rounded(
     graph = trace(quantised)
     assert graph is not None
     # What a SiLU or sigmoid reads is none of its own in Core ML.
-    chosen = {node for node in quantized_steps(graph) if graph.curve(node) is None}
+    chosen = {node for node in int8_nodes(graph) if graph.activation(node) is None}
     assert read_structure(package).operations.count("quantize") == len(chosen) > 10
-    assert not any(node in chosen for node in graph.tail())
+    assert not any(node in chosen for node in graph.float_tail())
     first = next(node for node in graph.nodes if graph.layer(node) is not None)
     assert not any(node in chosen for node in first.all_input_nodes)
 
@@ -145,10 +146,14 @@ def test_ranges_cover_all_photos_and_zero(quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
     assert graph is not None
     many, few = activation_ranges(graph, photos(3)), activation_ranges(graph, photos(3)[:1])
-    assert set(many) == {node.name for node in quantized_steps(graph)}
+    assert set(many) == {node.name for node in int8_nodes(graph)}
     assert all(low <= 0 <= high for low, high in many.values())
     near = 1e-4  # batches of another size are summed in another order
-    chosen = [n for n in graph.nodes if graph.curve(n) or graph.is_silu(n) or graph.is_product(n)]
+    chosen = [
+        n
+        for n in graph.nodes
+        if graph.activation(n) or graph.is_silu(n) or graph.is_multiplication(n)
+    ]
     whole = set(many) - {node.name for node in chosen}  # about a SiLU not all values count alike
     assert all(many[n][0] <= few[n][0] + near and many[n][1] >= few[n][1] - near for n in whole)
     assert any(many[n][1] > few[n][1] for n in whole)
@@ -173,9 +178,16 @@ def test_packages_of_other_precision_are_refused(
     save_package(half, tmp_path / "half.mlpackage")
     with pytest.raises(CheckFailedError, match="layers' weights is"):
         check_coreml(tmp_path / "half.mlpackage", labels=LABELS, contract=CONTRACT, weights="w8a8")
-    check_rounding(twin, read_structure(package))
-    with pytest.raises(CheckFailedError, match="rounds 0 activations"):
-        check_rounding(twin, read_structure(tmp_path / "half.mlpackage"))
+    rounded = {"quantize": sum(isinstance(module, QuantizeDequantize) for module in twin.modules())}
+    check_coreml(package, labels=LABELS, contract=CONTRACT, weights="w8a8", operations=rounded)
+    with pytest.raises(CheckFailedError, match="number of quantize is 0 instead of"):
+        check_coreml(
+            tmp_path / "half.mlpackage",
+            labels=LABELS,
+            contract=CONTRACT,
+            weights="w8a8",
+            operations=rounded,
+        )
 
 
 def test_network_that_cannot_be_followed_is_refused() -> None:

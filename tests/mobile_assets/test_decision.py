@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobile_assets.decision import DecisionThresholds, answer, choose_thresholds
+from mobile_assets.decision import DecisionThresholds, answer, choose_thresholds, decide
 from mobile_assets.labels import LabelMap
 
 LABELS = LabelMap.of([(f"o{n}", "", "", 3) for n in range(4)])
@@ -59,6 +59,23 @@ def test_three_verdicts(probability: float, verdict: str | None) -> None:
     assert len(found.candidates) == 3
     if verdict:
         assert found.candidates[0].label.object_id == "o1"
+
+
+@pytest.mark.parametrize(
+    ("match", "probability", "verdict"),
+    [
+        (1.0, 1.0, "shortlist"),
+        (0.8, 1.0, "match"),
+        (0.8, 0.8, "match"),
+        (0.8, 0.3, "shortlist"),
+        (1.0, 0.29, "not in the register"),
+    ],
+)
+def test_a_match_threshold_of_one_means_never(
+    match: float, probability: float, verdict: str
+) -> None:
+    thresholds = DecisionThresholds(match=match, reject=0.3, validation_photos=9)
+    assert decide(probability, thresholds) == verdict
 
 
 def test_ties_go_to_the_lower_index_and_lengths_must_fit() -> None:

@@ -1,4 +1,4 @@
-"""Golden vectors: what they hold, and that planted mistakes are found at their stage."""
+"""Golden vectors: what they hold and how they are written."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import export.golden.vectors
 from artefact_id.main import main
 from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify.golden_predictor import golden_plan
+from export.golden.photos import GoldenPlan, Predictions
 from export.golden.synthetic_photos import drawn_photos
-from export.golden.vectors import GoldenPlan, Predictions, write_golden
+from export.golden.vectors import write_golden
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import new_folder, sha256_file
-from mobile_assets.golden import Difference, GoldenPhoto, GoldenVectors, Pixels, Probabilities
-from mobile_assets.golden_diagnosis import find_stage
+from mobile_assets.golden import GoldenPhoto, GoldenVectors, Pixels, Probabilities
+from mobile_assets.golden_diagnosis import AppOutputs, GoldenDiagnosis
 from mobile_assets.photos import decode
-from mobile_assets.preprocessing import resize
 from train.run import Run
 
 VARIANTS = ("tflite-float32", "tflite-float16", "tflite-int8", "coreml-float16")
@@ -108,144 +108,9 @@ def test_answers_are_those_of_the_variants(golden_bundle: Bundle, golden: Golden
     assert len(set(values.argmax(1))) > 1 and np.ptp(values, axis=1).min() > 0.05
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_an_app_that_is_right_differs_nowhere(
-    golden_bundle: Bundle, golden: GoldenVectors, variant: str
-) -> None:
-    for photo in golden.info.photos:
-        pixels = decode(golden.path(photo))
-        labels = golden_bundle.labels.object_ids
-        assert (
-            find_stage(
-                golden,
-                photo.name,
-                variant,
-                pixels=np.asarray(pixels),
-                tensor=resize(pixels, golden_bundle.info.preprocessing),
-                probabilities=expected(golden, photo.name, variant),
-                labels=labels,
-                expected_labels=labels,
-            )
-            is None
-        )
-
-
-def test_another_good_resampler_is_allowed(golden_bundle: Bundle, golden: GoldenVectors) -> None:
-    with open_litert(golden_bundle, "tflite-float32") as session:
-        for photo in golden.info.photos:
-            upright = decode(golden.path(photo))
-            size = (golden.info.width, golden.info.height)
-            tensor = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
-            answer = session.predict(tensor[None])[0]
-            assert find_stage(golden, photo.name, "tflite-float32", tensor=tensor) is None
-            # The tight tolerance holds for the golden tensor only, and would not for this one.
-            assert (
-                find_stage(
-                    golden, photo.name, "tflite-float32", tensor=tensor, probabilities=answer
-                )
-                is None
-            )
-
-
-@pytest.mark.parametrize("photo", TURNED)
-def test_ignored_exif_is_found(golden: GoldenVectors, photo: str) -> None:
-    found = find_stage(golden, photo, "tflite-float32", pixels=stored(golden, photo))
-    assert found is not None and found.stage == "decoding" and "EXIF" in found.likely
-
-
-def test_an_ignored_profile_is_found(golden: GoldenVectors) -> None:
-    pixels = stored(golden, "wide-gamut")
-    found = find_stage(golden, "wide-gamut", "tflite-float32", pixels=pixels)
-    assert found is not None and found.stage == "decoding" and "profile" in found.likely
-
-
-def test_black_under_transparency_is_found(golden: GoldenVectors) -> None:
-    pixels = stored(golden, "transparent")
-    found = find_stage(golden, "transparent", "tflite-float32", pixels=pixels)
-    assert found is not None and found.stage == "decoding"
-
-
-def test_exchanged_channels_are_found(golden: GoldenVectors) -> None:
-    pixels = decoded(golden, "orientation-1")
-    tensor = golden.tensor(golden.photo("orientation-1"))
-    found = find_stage(golden, "orientation-1", "tflite-int8", pixels=pixels[..., ::-1])
-    assert found is not None and found.stage == "decoding" and "Red and blue" in found.likely
-    found = find_stage(
-        golden, "orientation-1", "tflite-int8", pixels=pixels, tensor=tensor[..., ::-1]
-    )
-    assert found is not None and found.stage == "resizing" and "Red and blue" in found.likely
-
-
-def test_a_crop_and_a_frame_are_found(golden: GoldenVectors) -> None:
-    upright = Image.fromarray(decoded(golden, "orientation-1"))
-    side = min(upright.size)
-    left = (upright.width - side) // 2
-    cropped = upright.crop((left, 0, left + side, side)).resize((64, 64), Image.Resampling.BILINEAR)
-    found = find_stage(golden, "orientation-1", "tflite-int8", tensor=np.asarray(cropped))
-    assert found is not None and found.stage == "resizing" and "cropped" in found.likely
-    framed = Image.new("RGB", (64, 64))
-    height = round(64 * upright.height / upright.width)
-    framed.paste(upright.resize((64, height), Image.Resampling.BILINEAR), (0, (64 - height) // 2))
-    found = find_stage(golden, "orientation-1", "tflite-int8", tensor=np.asarray(framed))
-    assert found is not None and found.stage == "resizing" and "padded" in found.likely
-
-
-def test_missing_antialiasing_is_found(golden: GoldenVectors) -> None:
-    upright = Image.fromarray(decoded(golden, "large-reduction"))
-    nearest = np.asarray(upright.resize((64, 64), Image.Resampling.NEAREST))
-    found = find_stage(golden, "large-reduction", "tflite-int8", tensor=nearest)
-    assert found is not None and found.stage == "resizing" and "antialiasing" in found.likely
-
-
-@pytest.mark.parametrize(("scale", "words"), [(lambda v: v / 255, "0 to 1"),
-                                              (lambda v: v / 127.5 - 1, "-1 to 1")])  # fmt: skip
-def test_normalised_values_are_found(golden: GoldenVectors, scale: object, words: str) -> None:
-    assert callable(scale)
-    tensor = scale(golden.tensor(golden.photo("grey")).astype(np.float32))
-    found = find_stage(golden, "grey", "tflite-float32", tensor=tensor)
-    assert found is not None and found.stage == "resizing" and words in found.likely
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_shifted_classes_are_found(golden: GoldenVectors, variant: str) -> None:
-    answer = expected(golden, "orientation-1", variant)
-    found = find_stage(golden, "orientation-1", variant, probabilities=np.roll(answer, 1))
-    assert found is not None and found.stage == "network" and "shifted by 1" in found.likely
-    found = find_stage(golden, "orientation-1", variant, probabilities=answer[::-1])
-    assert found is not None and found.stage == "network" and "order" in found.likely
-
-
-def test_shifted_labels_are_found(golden_bundle: Bundle, golden: GoldenVectors) -> None:
-    right = golden_bundle.labels.object_ids
-
-    def found(labels: list[str]) -> Difference | None:
-        answer = expected(golden, "grey", "tflite-int8")
-        return find_stage(
-            golden, "grey", "tflite-int8",
-            probabilities=answer, labels=labels, expected_labels=right,
-        )  # fmt: skip
-
-    assert found(list(right)) is None
-    shifted = found([*right[1:], right[0]])
-    assert shifted is not None and shifted.stage == "labels" and "shifted" in shifted.likely
-    longer = found(["background", *right])
-    assert longer is not None and longer.stage == "labels" and "too many" in longer.likely
-    swapped = found([right[1], right[0], *right[2:]])
-    assert swapped is not None and "Class 0" in swapped.found
-
-
-def test_another_models_answer_is_found(golden: GoldenVectors) -> None:
-    tensor = golden.tensor(golden.photo("grey"))
-    other = expected(golden, "grey", "tflite-int8")
-    found = find_stage(golden, "grey", "tflite-float32", tensor=tensor, probabilities=other)
-    assert found is not None and found.stage == "network" and not found.likely
-    nothing = np.full_like(other, np.nan)
-    assert find_stage(golden, "grey", "tflite-float32", probabilities=nothing) is not None
-
-
 def test_unknown_names_and_damage_are_refused(golden: GoldenVectors, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="orientation-1"):
-        find_stage(golden, "sunset", "tflite-float32")
+        golden.photo("sunset")
     with pytest.raises(InputError, match="tflite-float32"):
         golden.variant("tflite-int4")
     (tmp_path / "grey").mkdir()
@@ -290,7 +155,8 @@ def test_large_photos_and_variants_that_cannot_be_executed(
     chosen = tmp_path / "my photo.PNG"
     Image.new("RGB", (30, 20), (200, 10, 10)).save(chosen)
     bundle = Bundle(tmp_path / "out", golden_bundle.info, golden_bundle.labels)
-    write_golden(GoldenPlan(uniform, chosen=(chosen,)), bundle, golden_run, register_folder)
+    photos = GoldenPlan(uniform, chosen=(chosen,)).choose(golden_run, register_folder)
+    write_golden(photos, uniform, bundle)
     made = GoldenVectors.read(bundle.folder / "golden")
     assert made.info.left_out == {"coreml-float16": "there is nothing to execute it with"}
     mine: GoldenPhoto = made.info.photos[-1]
@@ -300,32 +166,35 @@ def test_large_photos_and_variants_that_cannot_be_executed(
     large = made.photo("large-reduction")
     assert large.decoded is None and made.decoded(large) is None
     assert not (bundle.folder / "golden/large-reduction/decoded.png").exists()
-    found = find_stage(made, large.name, "tflite-int8", pixels=np.zeros((5, 5, 3)))
+    app = GoldenDiagnosis(bundle, made, "tflite-int8")
+    found = app.first_difference(large.name, AppOutputs(pixels=np.zeros((5, 5, 3))))
     assert found is not None and found.stage == "decoding"
+    right = np.asarray(decode(made.path(large)))
+    assert app.first_difference(large.name, AppOutputs(pixels=right)) is None
 
 
 def test_what_cannot_be_made_is_refused_before_the_export(
     golden_run: Run, register_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="--photos"):
-        golden_plan(["3"]).check(golden_run, None)
+        golden_plan(["3"]).choose(golden_run, None)
     with pytest.raises(InputError, match="validation photos"):
-        golden_plan(["300"]).check(golden_run, register_folder)
+        golden_plan(["300"]).choose(golden_run, register_folder)
     with pytest.raises(InputError, match="validation photos"):
-        golden_plan(["-1"]).check(golden_run, register_folder)
+        golden_plan(["-1"]).choose(golden_run, register_folder)
     with pytest.raises(InputError, match="missing or changed"):
-        golden_plan(["1"]).check(golden_run, tmp_path)
+        golden_plan(["1"]).choose(golden_run, tmp_path)
     words = ["export", str(golden_run.folder), "--out", str(tmp_path / "out")]
     assert main([*words, "--golden", "1", "--no-golden"]) == 2
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     with pytest.raises(InputError, match=r"broken\.jpg"):
-        golden_plan([str(tmp_path / "broken.jpg")]).check(golden_run, None)
+        golden_plan([str(tmp_path / "broken.jpg")]).choose(golden_run, None)
 
 
 BLOWS = """
 import json, os, resource, signal, sys
 import export.bundle.writer, export.golden.vectors, export.variants.registry
-import benchmarks.pipeline.terminal
+import artefact_id.terminal
 import benchmarks.runtimes.litert_runtime, pillow_heif, timm, torch, ai_edge_litert.interpreter
 from artefact_id.main import main
 
@@ -365,6 +234,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow  # three exports: 25 s
 def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
     golden_run: Run, register_folder: Path, tmp_path: Path
 ) -> None:

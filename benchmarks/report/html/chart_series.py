@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from benchmarks.report.formatting import megabytes, milliseconds, percent
 from benchmarks.report.html.styles import style_of
 from benchmarks.report.html.svg_chart import (
@@ -21,6 +23,7 @@ from benchmarks.report.html.svg_chart import (
     number_axis,
 )
 from benchmarks.report.runtime_names import runtime_name, short_name
+from benchmarks.report.slowdowns import busy_sentence, is_busy
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS, PaperModel
 from benchmarks.results.schema import REFERENCE_VARIANT, Bounds, Row
@@ -40,26 +43,34 @@ class Figure:
 
     heading: str
     caption: str
-    svg: str
+    svg: Markup
     wide: bool = False
 
 
-def make_figures(rows: Sequence[Row], main: BenchmarkTarget) -> list[Figure]:
-    """All charts that the rows can fill; each variant stands in them once.
+def trade_off_figures(rows: Sequence[Row]) -> list[Figure]:
+    """Accuracy by size and by latency.
+
+    Args:
+        rows: Rows of one register and one threshold, of one runtime per variant.
+    """
+    kept = _measured(rows)
+    figures = [_by_size(kept), *_by_latency(kept)]
+    return [figure for figure in figures if figure is not None]
+
+
+def accuracy_figures(rows: Sequence[Row], main: BenchmarkTarget, threshold: int) -> list[Figure]:
+    """Accuracy by threshold, or by length of the shortlist, and by photos per object.
 
     Args:
         rows: Rows of one register, of one runtime per variant.
         main: What the report is about.
+        threshold: Which threshold is shown in detail.
     """
-    lowest = min(row.min_photos for row in rows)
-    first = [row for row in _measured(rows) if row.min_photos == lowest]
+    kept = [row for row in _measured(rows) if row.min_photos == threshold]
     several = len({row.min_photos for row in rows}) > 1
-    where = f" Objects with at least {lowest} photos." if several else ""
     figures = [
-        _by_threshold(rows) if several else _by_length(first),
-        _by_photos(first, main, where, wide=several and _is_many(rows)),
-        _by_size(first, where),
-        *_by_latency(first, where),
+        _by_threshold(rows) if several else _by_length(kept),
+        _by_photos(kept, main, threshold, wide=several and _is_many(rows)),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -86,10 +97,10 @@ def _row_point(row: Row, x: float) -> Point:
     return _point(x, row.top1, row.top1_ci95, f"{name}: top-1 {percent(row.top1)}, {size}, {time}")
 
 
-def _spread(place: int, count: int) -> float:
+def _spread(number: int, count: int) -> float:
     """How far from the middle of its category a variant stands."""
     step = min(_SPREAD, _WIDEST / max(1, count - 1))
-    return (place - (count - 1) / 2) * step
+    return (number - (count - 1) / 2) * step
 
 
 def _paper_models() -> list[PaperModel]:
@@ -115,14 +126,14 @@ def _paper_points(threshold: int) -> Series | None:
     return Series("paper", tuple(points)) if points else None
 
 
-def _by_size(rows: Sequence[Row], where: str) -> Figure | None:
-    placed = [(row, row.bytes / 1e6) for row in rows if row.bytes]
-    if not placed:
+def _by_size(rows: Sequence[Row]) -> Figure | None:
+    sized = [(row, row.bytes / 1e6) for row in rows if row.bytes]
+    if not sized:
         return None
-    series = _reference_last([Series(style_of(row), (_row_point(row, x),)) for row, x in placed])
+    series = _reference_last([Series(style_of(row), (_row_point(row, x),)) for row, x in sized])
     paper = _paper_points(rows[0].min_photos)
-    heading, caption = "Accuracy by size", f"Further left is a smaller download.{where}"
-    values = [x for _, x in placed]
+    heading, caption = "Accuracy by size", "Further left is a smaller download."
+    values = [x for _, x in sized]
     if paper is not None:
         series.insert(0, paper)
         values += [point.x for point in paper.points]
@@ -131,24 +142,26 @@ def _by_size(rows: Sequence[Row], where: str) -> Figure | None:
     return Figure(heading, f"{caption} Lines: 95 % intervals.", chart(series, axis, title=heading))
 
 
-def _by_latency(rows: Sequence[Row], where: str) -> list[Figure]:
+def _by_latency(rows: Sequence[Row]) -> list[Figure]:
     """One chart of this computer and one of each phone: their times are no comparison."""
     devices = dict.fromkeys(row.device.model if row.device else "" for row in rows)
     figures: list[Figure] = []
     for device in devices:
         own = [row for row in rows if (row.device.model if row.device else "") == device]
-        placed = [(row, row.latency_ms.p50) for row in own if row.latency_ms]
-        if not placed:
+        timed = [(row, row.latency_ms.p50) for row in own if row.latency_ms]
+        if not timed:
             continue
-        series = _reference_last([Series(style_of(r), (_row_point(r, x),)) for r, x in placed])
-        axis = number_axis("milliseconds per photo, median", [x for _, x in placed])
+        series = _reference_last([Series(style_of(r), (_row_point(r, x),)) for r, x in timed])
+        axis = number_axis("milliseconds per photo, median", [x for _, x in timed])
         heading = "Accuracy by latency" + (f" on {device}" if device else "")
         on = f"on {device}" if device else "on the computer that measured"
-        caption = f"Further left is a faster answer, {on}.{where}"
+        caption = f"Further left is a faster answer, {on}."
         shares, band = _paper_range(own[0].min_photos), None
         if shares is not None:
             band = Band(((0.0, *shares), (axis.high, *shares)), PAPER_BAND)
             caption += " Faint: the paper’s range; it gives no times."
+        if any(is_busy(row) for row, _ in timed):
+            caption += f" {busy_sentence([row for row, _ in timed])}"
         svg = chart(series, axis, title=heading, band=band)
         figures.append(Figure(heading, f"{caption} Lines: 95 % intervals.", svg))
     return figures
@@ -156,7 +169,7 @@ def _by_latency(rows: Sequence[Row], where: str) -> list[Figure]:
 
 def _reference_last(series: list[Series]) -> list[Series]:
     """The reference's open ring is drawn last, around what lies under it."""
-    return sorted(series, key=lambda one: one.style == "reference")
+    return sorted(series, key=lambda line: line.style == "reference")
 
 
 def _by_threshold(rows: Sequence[Row]) -> Figure | None:
@@ -166,14 +179,14 @@ def _by_threshold(rows: Sequence[Row]) -> Figure | None:
     if not names:
         return None
     series = []
-    for place, name in enumerate(names):
+    for number, name in enumerate(names):
         own = sorted((r for r in kept if r.variant == name), key=lambda row: row.min_photos)
-        shift = _spread(place, len(names))
+        shift = _spread(number, len(names))
         points = tuple(_row_point(row, thresholds.index(row.min_photos) + shift) for row in own)
         series.append(Series(style_of(own[0]), points, line=True))
     axis = category_axis("photos that each object has at least", [str(t) for t in thresholds])
     caption = "Top-1 at each threshold: the more photos an object must have, the fewer objects."
-    edges = [(float(x), *found) for x, t in enumerate(thresholds) if (found := _paper_range(t))]
+    edges = [(float(x), *shares) for x, t in enumerate(thresholds) if (shares := _paper_range(t))]
     band = None
     if len(edges) > 1:
         ends = (-0.6, *edges[0][1:]), (len(thresholds) - 0.4, *edges[-1][1:])
@@ -191,16 +204,16 @@ def _by_length(rows: Sequence[Row]) -> Figure | None:
     lengths = (1, 3, 5, 10)
     series = []
     kept = [row for row in rows if row.status == "measured"]
-    for place, row in enumerate(kept):
+    for number, row in enumerate(kept):
         points = []
-        for number, share in enumerate((row.top1, row.top3, row.top5, row.top10)):
+        for position, share in enumerate((row.top1, row.top3, row.top5, row.top10)):
             interval = wilson_interval(round((share or 0.0) * row.photos), row.photos)
             if share is None or interval is None:
                 continue
-            title = f"{row.variant}: top-{lengths[number]} {percent(share)}"
-            points.append(_point(number + _spread(place, len(kept)), share, interval, title))
+            title = f"{row.variant}: top-{lengths[position]} {percent(share)}"
+            points.append(_point(position + _spread(number, len(kept)), share, interval, title))
         series.append(Series(style_of(row), tuple(points), line=True))
-    if not any(one.points for one in series):
+    if not any(line.points for line in series):
         return None
     axis = category_axis("objects on the shortlist", [str(length) for length in lengths])
     heading = "Accuracy by length of the shortlist"
@@ -209,15 +222,15 @@ def _by_length(rows: Sequence[Row]) -> Figure | None:
 
 
 def _by_photos(
-    rows: Sequence[Row], main: BenchmarkTarget, where: str, *, wide: bool
+    rows: Sequence[Row], main: BenchmarkTarget, threshold: int, *, wide: bool
 ) -> Figure | None:
     shown = [r for r in rows if r.variant in (REFERENCE_VARIANT, main.variant) and r.by_photos]
     counts = sorted({b.photos_per_object for row in shown for b in row.by_photos})
     if len(counts) < 2:  # one group says no more than the table
         return None
     series = []
-    for place, row in enumerate(sorted(shown, key=lambda r: r.variant == main.variant)):
-        shift = (place - (len(shown) - 1) / 2) * 2 * _SPREAD
+    for number, row in enumerate(sorted(shown, key=lambda r: r.variant == main.variant)):
+        shift = (number - (len(shown) - 1) / 2) * 2 * _SPREAD
         points = tuple(
             _point(
                 counts.index(b.photos_per_object) + shift,
@@ -231,7 +244,8 @@ def _by_photos(
     axis: Axis = category_axis("photos of the object in the register", [str(c) for c in counts])
     heading = "Accuracy by photos per object"
     caption = (
-        f"Full precision and {short_name(main.variant)}.{where} Lines: 95 % intervals of top-1."
+        f"Full precision and {short_name(main.variant)}, objects with at least {threshold} photos. "
+        "Lines: 95 % intervals of top-1."
     )
     svg = chart(series, axis, title=heading, width=WIDE if wide else WIDTH)
     return Figure(heading, caption, svg, wide)

@@ -12,6 +12,7 @@ from benchmarks.report.runtime_names import short_name
 from benchmarks.results.classification import NO_ANSWER, Answers, confused_pairs
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
+from mobile_assets.decision import Verdict, decide
 
 STRIP = 48
 SHORTLIST = 4
@@ -41,7 +42,7 @@ class Example:
     kind: str
     photo: str | None
     truth: str
-    verdict: str
+    verdict: Verdict
     candidates: tuple[ShownObject, ...]
 
 
@@ -89,76 +90,75 @@ class ConfusedPair:
 
 
 def prediction_flips(
-    main: ExampleSelector, subjects: Sequence[BenchmarkTarget]
+    main: ExampleSelector, targets: Sequence[BenchmarkTarget]
 ) -> list[PredictionFlip]:
     """The changed answers of the main variant first, then of the others.
 
     Args:
-        main: Tells of the variant that the report is about.
-        subjects: What else was measured; the reference, which changes nothing, may be among them.
+        main: Chooses the examples of the variant that the report is about.
+        targets: What else was measured; the reference, which changes nothing, may be among them.
     """
-    others = [s for s in subjects if s not in (main.subject, REFERENCE)]
-    minds = [main.changed_mind(FLIPS)]
-    return minds + [main.of(subject).changed_mind(FLIPS_OF_OTHERS) for subject in others]
+    others = [target for target in targets if target not in (main.target, REFERENCE)]
+    return [
+        main.prediction_flip(FLIPS),
+        *(main.of(target).prediction_flip(FLIPS_OF_OTHERS) for target in others),
+    ]
 
 
 class ExampleSelector:
     """Chooses and prepares the pictures of one case for one variant."""
 
     def __init__(
-        self, measured: Measurement, subject: BenchmarkTarget, *, pictures: Thumbnails | None = None
+        self, measured: Measurement, target: BenchmarkTarget, *, pictures: Thumbnails | None = None
     ) -> None:
-        """Prepares to tell of `subject`, one of the measured ones, with pictures made before."""
+        """Prepares the examples of `target`, a measured one, with pictures made before."""
+        self.target = target
         self._measured = measured
-        self._subject = subject
-        self._answers = measured.answers[subject]
-        self._photos = [measured.photos[place] for place in measured.asked[subject]]
+        self._answers = measured.answers[target]
+        self._photos = [measured.photos[index] for index in measured.asked[target]]
         self._pictures = pictures or Thumbnails(measured.case)
         self._labels = measured.case.run.labels
+        self._thresholds = measured.case.bundle.info.decision
 
     def strip(self) -> list[ShownObject]:
         """Objects spread evenly over the register, with a training photo of each."""
         count = min(STRIP, len(self._labels))
-        places = np.linspace(0, len(self._labels) - 1, count).astype(int)
-        shown = [self._shown(int(place)) for place in places]
-        return [one for one in shown if one.picture is not None]
+        indices = np.linspace(0, len(self._labels) - 1, count).astype(int)
+        shown = [self._shown(int(index)) for index in indices]
+        return [shown_object for shown_object in shown if shown_object.picture is not None]
 
     def examples(self) -> list[Example]:
         """Answers of four kinds, from sure and right to wrong altogether, drawn by a fixed seed."""
-        answers, thresholds = self._answers, self._measured.case.bundle.info.decision
-        best = answers.probability[:, 0]
-        answered = answers.top != NO_ANSWER
-        sure = answered & (best >= thresholds.match)
+        answers = self._answers
+        verdicts = np.array([self._verdict(index) for index in range(len(self._photos))])
         listed = ~answers.right & (answers.rank < SHORTLIST)
         kinds = (
-            ("Right, a match", answers.right & sure),
-            ("Right, from a shortlist", answers.right & ~sure),
+            ("Right, a match", answers.right & (verdicts == "match")),
+            ("Right, from a shortlist", answers.right & (verdicts == "shortlist")),
+            ("Right, but rejected", answers.right & (verdicts == "not in the register")),
             ("Wrong first, right object on the shortlist", listed),
-            ("Wrong", answered & ~answers.right & ~listed),
+            ("Wrong", (answers.top != NO_ANSWER) & ~answers.right & ~listed),
         )
         generator = np.random.default_rng(0)
         examples: list[Example] = []
         for kind, mask in kinds:
-            places = np.flatnonzero(mask)
-            chosen = generator.permutation(places)[:PER_KIND]
-            examples += [self._example(kind, int(place)) for place in sorted(chosen)]
+            chosen = generator.permutation(np.flatnonzero(mask))[:PER_KIND]
+            examples += [self._example(kind, int(index)) for index in sorted(chosen)]
         return examples
 
-    def of(self, subject: BenchmarkTarget) -> ExampleSelector:
-        """One that tells of another subject of the same case."""
-        return ExampleSelector(self._measured, subject, pictures=self._pictures)
+    def _verdict(self, index: int) -> Verdict:
+        return decide(float(self._answers.probability[index, 0]), self._thresholds)
 
-    @property
-    def subject(self) -> BenchmarkTarget:
-        """What is told of."""
-        return self._subject
+    def of(self, target: BenchmarkTarget) -> ExampleSelector:
+        """The same for another target of the same case."""
+        return ExampleSelector(self._measured, target, pictures=self._pictures)
 
-    def changed_mind(self, most: int) -> PredictionFlip:
+    def prediction_flip(self, most: int) -> PredictionFlip:
         """The changed answers, at most `most` of them shown."""
-        reference = self._measured.reference_of(self._subject)
+        reference = self._measured.reference_of(self.target)
         flips, count = self.flips(most)
         return PredictionFlip(
-            short_name(self._subject.variant),
+            short_name(self.target.variant),
             len(self._photos),
             count,
             int((reference.right & ~self._answers.right).sum()),
@@ -171,22 +171,21 @@ class ExampleSelector:
 
         At most half of those shown are answers lost, while there are others to show.
         """
-        reference = self._measured.reference_of(self._subject)
+        reference = self._measured.reference_of(self.target)
         differs = np.flatnonzero(self._answers.top != reference.top)
         mixed = np.random.default_rng(0).permutation(differs)
-        lost = [int(place) for place in mixed if reference.right[place]]
-        others = [int(place) for place in mixed if not reference.right[place]]
-        others.sort(key=lambda place: not self._answers.right[place])
+        lost = [int(index) for index in mixed if reference.right[index]]
+        others = [int(index) for index in mixed if not reference.right[index]]
+        others.sort(key=lambda index: not self._answers.right[index])
         half = max(most // 2, most - len(others))
         chosen = (lost[:half] + others)[:most]
-        return [self._flip(place, reference) for place in chosen], len(differs)
+        return [self._flip(index, reference) for index in chosen], len(differs)
 
     def pairs(self) -> list[ConfusedPair]:
         """The most frequent mistakes."""
-        truth = self._measured.truth[self._measured.asked[self._subject]]
-        found = confused_pairs(self._answers.top, truth, limit=PAIRS)
+        truth = self._measured.truth[self._measured.asked[self.target]]
         pairs: list[ConfusedPair] = []
-        for right, answered, count in found:
+        for right, answered, count in confused_pairs(self._answers.top, truth, limit=PAIRS):
             mistaken = np.flatnonzero((truth == right) & (self._answers.top == answered))
             photo = self._photo(int(mistaken[0]))
             pairs.append(ConfusedPair(self._shown(right), self._shown(answered), photo, count))
@@ -204,35 +203,30 @@ class ExampleSelector:
             right=index == truth,
         )
 
-    def _photo(self, place: int) -> str | None:
-        return self._pictures.photo(self._photos[place].path)
+    def _photo(self, index: int) -> str | None:
+        return self._pictures.photo(self._photos[index].path)
 
-    def _truth(self, place: int) -> tuple[int, str]:
-        index = self._photos[place].object_index
-        label = self._labels[index]
-        return index, label.title or label.object_id
+    def _truth(self, index: int) -> tuple[int, str]:
+        object_index = self._photos[index].object_index
+        label = self._labels[object_index]
+        return object_index, label.title or label.object_id
 
-    def _example(self, kind: str, place: int) -> Example:
-        truth, name = self._truth(place)
-        best = zip(self._answers.best[place], self._answers.probability[place], strict=True)
+    def _example(self, kind: str, index: int) -> Example:
+        truth, name = self._truth(index)
+        best = zip(self._answers.best[index], self._answers.probability[index], strict=True)
         candidates = [self._shown(int(i), float(p), truth) for i, p in list(best)[:SHORTLIST]]
-        thresholds = self._measured.case.bundle.info.decision
-        top = float(self._answers.probability[place, 0])
-        verdict = "not in the register"
-        if top >= thresholds.reject:
-            verdict = "match" if top >= thresholds.match else "shortlist"
-        return Example(kind, self._photo(place), name, verdict, tuple(candidates))
+        return Example(kind, self._photo(index), name, self._verdict(index), tuple(candidates))
 
-    def _first(self, answers: Answers, place: int) -> ShownObject:
-        index, probability = int(answers.top[place]), float(answers.probability[place, 0])
-        return self._shown(index, probability, self._truth(place)[0])
+    def _first(self, answers: Answers, index: int) -> ShownObject:
+        best, probability = int(answers.top[index]), float(answers.probability[index, 0])
+        return self._shown(best, probability, self._truth(index)[0])
 
-    def _flip(self, place: int, reference: Answers) -> FlipExample:
-        name = self._truth(place)[1]
-        was, now = self._first(reference, place), self._first(self._answers, place)
+    def _flip(self, index: int, reference: Answers) -> FlipExample:
+        name = self._truth(index)[1]
+        before, after = self._first(reference, index), self._first(self._answers, index)
         outcome = "both wrong"
-        if was.right or now.right:
-            outcome = "right → wrong" if was.right else "wrong → right"
+        if before.right or after.right:
+            outcome = "right → wrong" if before.right else "wrong → right"
         return FlipExample(
-            short_name(self._subject.variant), self._photo(place), name, was, now, outcome
+            short_name(self.target.variant), self._photo(index), name, before, after, outcome
         )

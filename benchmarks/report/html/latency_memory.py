@@ -1,11 +1,17 @@
-"""What the report says on time and memory: lines with a small chart each, on one scale."""
+"""The report's tables of time and memory, some with a small chart in each line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from benchmarks.report.formatting import megabytes, milliseconds, percent
+from benchmarks.report.formatting import (
+    MISSING,
+    megabytes,
+    milliseconds,
+    operations_left,
+    percent,
+)
+from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.row_charts import (
     BarSegment,
     Dot,
@@ -14,144 +20,148 @@ from benchmarks.report.html.row_charts import (
     draw_scale,
     draw_segments,
 )
-from benchmarks.report.html.styles import style_of, swatch
-from benchmarks.report.html.table_headings import Line, headed
-from benchmarks.results.schema import Latency, Row
+from benchmarks.report.html.styles import filled_style
+from benchmarks.report.html.summary_tables import latency_cell
+from benchmarks.report.html.table import Cell, Column, Table, results_table
+from benchmarks.report.slowdowns import is_busy
+from benchmarks.results.schema import Latency, MemoryUse, Placement, Row
+
+CHART = Column("Chart", kind="chart")
 
 
-@dataclass(frozen=True)
-class LatencyRow:
-    """Latency of one row at one number of threads, in words; `line` is its first cell."""
-
-    line: Line
-    threads: int
-    p50: str
-    p90: str
-    p99: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class LatencyTable:
-    """All of a threshold, on one scale; `foot` has its numbers."""
-
-    rows: tuple[LatencyRow, ...]
-    foot: str
-
-
-def latency_tables(rows: Sequence[Row]) -> LatencyTable | None:
-    """Latency at every number of threads; None where no row has any.
-
-    Args:
-        rows: Rows of one threshold.
-    """
-    timed = [row for row in rows if row.latency_ms or row.latency_more]
+def speed_table(rows: Sequence[Row]) -> Table | None:
+    """Speed and memory of each row that was timed; None where none was."""
+    timed = [row for row in rows if row.latency_ms is not None or row.cold_load_ms is not None]
     if not timed:
         return None
-    slowest = [one.p99 or one.p90 for row in timed for one in _latencies(row)]
-    scale = Scale.over(slowest, zero=True)
-    found = [
-        _timing(row, line | ({"again": True, "place": ""} if place else {}), one, scale)
-        for row, line in headed(timed)
-        for place, one in enumerate(_latencies(row))
+    return results_table(
+        "Latency, time from a photo to the answer, first answer and memory of every timed variant",
+        timed,
+        {
+            "Latency": latency_cell,
+            "Other work": lambda row: Cell(
+                percent(row.busy_share), (), "attention" if is_busy(row) else ""
+            ),
+            "90 %": lambda row: milliseconds(row.latency_ms.p90 if row.latency_ms else None),
+            "99 %": lambda row: milliseconds(row.latency_ms.p99 if row.latency_ms else None),
+            "× float32": _ratio,
+            "End to end": lambda row: milliseconds(row.end_to_end_ms),
+            "From 12 MP": lambda row: milliseconds(row.end_to_end_12mp_ms),
+            "First answer": lambda row: milliseconds(row.cold_load_ms),
+            "Memory": lambda row: megabytes(row.memory_bytes.value if row.memory_bytes else None),
+        },
+        terms=definitions(
+            "Latency",
+            "Other work",
+            "× float32",
+            "End to end, from 12 MP",
+            "First answer",
+            "Memory",
+        ),
+    )
+
+
+def _ratio(row: Row) -> Cell:
+    ratio = row.latency_ratio
+    if ratio is None:
+        return Cell(MISSING)
+    return Cell(f"{ratio.median:.2f}", (f"{ratio.p10:.2f}–{ratio.p90:.2f}",))
+
+
+def threads_table(rows: Sequence[Row]) -> Table | None:
+    """Latency at every number of threads on one scale; None where no row has any."""
+    lines = [
+        row.model_copy(update={"latency_ms": latency})
+        for row in rows
+        for latency in (row.latency_ms, *row.latency_more)
+        if latency is not None
     ]
-    return LatencyTable(tuple(found), draw_scale(scale, " ms"))
-
-
-def _latencies(row: Row) -> tuple[Latency, ...]:
-    return (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
-
-
-def _timing(row: Row, line: Line, one: Latency, scale: Scale) -> LatencyRow:
-    style = style_of(row).removeprefix("coreml-")
-    dot = Dot(style, one.p50, one.p50, one.p99 or one.p90)
-    return LatencyRow(
-        line,
-        one.threads,
-        milliseconds(one.p50),
-        milliseconds(one.p90),
-        milliseconds(one.p99),
-        draw_dots(scale, [dot]),
-    )
-
-
-@dataclass(frozen=True)
-class MemoryRow:
-    """Memory of one row in words, and its bar; `line` is its first cell."""
-
-    line: Line
-    runtime: str
-    model: str
-    private: str
-    peak: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class MemoryTable:
-    """Memory of all rows of a threshold on one scale, and how each number was read."""
-
-    rows: tuple[MemoryRow, ...]
-    foot: str
-    metrics: tuple[str, ...]
-
-
-def memory_tables(rows: Sequence[Row]) -> MemoryTable | None:
-    """Runtime and model apart; None where no row has it.
-
-    Args:
-        rows: Rows of one threshold.
-    """
-    known = [row for row in rows if row.memory]
-    totals = [(m.runtime_resident + m.model_resident) / 1e6 for row in known if (m := row.memory)]
-    if not totals:
+    if not lines:
         return None
-    scale = Scale.over([*totals, 1.0], zero=True)
-    found = tuple(_memory(row, line, scale) for row, line in headed(known))
-    metrics = tuple(dict.fromkeys(row.memory.metric for row in known if row.memory))
-    return MemoryTable(found, draw_scale(scale, " MB"), metrics)
-
-
-def _memory(row: Row, line: Line, scale: Scale) -> MemoryRow:
-    memory = row.memory
-    assert memory is not None  # memory_of() kept it
-    runtime, model = memory.runtime_resident / 1e6, memory.model_resident / 1e6
-    style = style_of(row).removeprefix("coreml-")
-    pieces = (BarSegment("runtime", 0.0, runtime), BarSegment(style, runtime, runtime + model))
-    return MemoryRow(
-        line,
-        megabytes(memory.runtime_resident),
-        megabytes(memory.model_resident),
-        megabytes(memory.model_private),
-        megabytes(memory.peak_resident),
-        draw_segments(scale, pieces),
+    slowest = [_latency(line).p99 or _latency(line).p90 for line in lines]
+    scale = Scale.over(slowest, zero=True)
+    return results_table(
+        "Median, 90 % and 99 % quantile of the latency by number of threads",
+        lines,
+        {
+            "Threads": lambda row: str(_latency(row).threads),
+            CHART: lambda row: Cell(chart=draw_dots(scale, [_latency_dot(row)])),
+            "Median": latency_cell,
+            "90 %": lambda row: milliseconds(_latency(row).p90),
+            "99 %": lambda row: milliseconds(_latency(row).p99),
+        },
+        scale=draw_scale(scale, " ms"),
     )
 
 
-def placements_of(rows: Sequence[Row]) -> list[tuple[str, str, str, str, str, str]]:
-    """(mark, variant, library, operations taken, pieces, operations left) of rows that tell."""
-    found = []
-    for row in rows:
-        placed = row.placement
-        if placed is None:
-            continue
-        left = ", ".join(f"{kind} × {count}" for kind, count in sorted(placed.left.items()))
-        taken = f"{placed.taken} of {placed.total}"
-        pieces = str(placed.partitions)
-        found.append((swatch(row), row.variant, placed.delegate, taken, pieces, left or "none"))
-    return found
+def _latency(row: Row) -> Latency:
+    assert row.latency_ms is not None  # the table has rows with one only
+    return row.latency_ms
 
 
-BUSY = 0.25
-"""Other work that takes more of the machine than this makes times doubtful."""
+def _latency_dot(row: Row) -> Dot:
+    latency = _latency(row)
+    return Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
 
 
-def busy_words(rows: Sequence[Row]) -> str:
-    """How much of the machine other work took while times were measured; empty where untold."""
-    shares = [row.busy_share for row in rows if row.busy_share is not None]
-    if not shares:
-        return ""
-    most = max(shares)
-    words = " to ".join(dict.fromkeys((percent(min(shares)), percent(most))))
-    sentence = f"Other work took {words} of the processors while times were measured"
-    return sentence + ("; such times are worth little." if most > BUSY else ".")
+def memory_table(rows: Sequence[Row]) -> Table | None:
+    """Memory of the runtime and of the model on one scale; None where no row has it."""
+    known = [row for row in rows if row.memory]
+    if not known:
+        return None
+    scale = Scale.over([*(_memory_bar(row)[-1].high for row in known), 1.0], zero=True)
+    return results_table(
+        "Resident memory of the runtime and of the model, private memory, and the process's peak",
+        known,
+        {
+            CHART: lambda row: Cell(chart=draw_segments(scale, _memory_bar(row))),
+            "Runtime": lambda row: megabytes(_memory(row).runtime_resident),
+            "Model": lambda row: megabytes(_memory(row).model_resident),
+            "Of it private": lambda row: megabytes(_memory(row).model_private),
+            "Peak of process": lambda row: megabytes(_memory(row).peak_resident),
+        },
+        scale=draw_scale(scale, " MB"),
+        terms=definitions("Resident, private memory"),
+    )
+
+
+def _memory(row: Row) -> MemoryUse:
+    assert row.memory is not None  # the table has rows with it only
+    return row.memory
+
+
+def _memory_bar(row: Row) -> tuple[BarSegment, BarSegment]:
+    """What the runtime takes, then what the model adds, in MB."""
+    runtime = _memory(row).runtime_resident / 1e6
+    return (
+        BarSegment("runtime", 0.0, runtime),
+        BarSegment(filled_style(row), runtime, runtime + _memory(row).model_resident / 1e6),
+    )
+
+
+def memory_metrics(rows: Sequence[Row]) -> list[str]:
+    """How the numbers of the memory table were read, each way once."""
+    return list(dict.fromkeys(row.memory.metric for row in rows if row.memory))
+
+
+def placement_table(rows: Sequence[Row]) -> Table | None:
+    """Which operations an accelerator library executes; None where no runtime tells."""
+    placed = [row for row in rows if row.placement]
+    if not placed:
+        return None
+    return results_table(
+        "Operations taken by an accelerator library, and those left",
+        placed,
+        {
+            Column("Library", kind="words"): lambda row: _placement(row).delegate,
+            "Operations": lambda row: f"{_placement(row).taken} of {_placement(row).total}",
+            "Pieces": lambda row: str(_placement(row).partitions),
+            Column("Left", kind="words"): lambda row: operations_left(_placement(row)),
+        },
+        terms=definitions(*{"XNNPACK"} & {_placement(row).delegate for row in placed}),
+    )
+
+
+def _placement(row: Row) -> Placement:
+    assert row.placement is not None  # the table has rows with one only
+    return row.placement

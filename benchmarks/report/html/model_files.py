@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from markupsafe import Markup
+
+from benchmarks.report.html.glossary import Definition
 from benchmarks.report.html.styles import swatch
+from benchmarks.report.html.table import VARIANT, Cell, Column, Table, TableRow
 from benchmarks.results.schema import Row
 from export.bundle.delegates import DelegateView, delegate_views, listed
 from mobile_assets.bundle import Bundle, Variant
@@ -14,22 +17,19 @@ from mobile_assets.errors import DamagedError
 
 _FORMATS = {"tflite": "TFLite", "coreml": "Core ML"}
 
-Reach = Literal["all", "some", "none", "unknown"]
-
 
 @dataclass(frozen=True)
 class ModelFile:
     """How one file was made; `mark` is its swatch, `facts` its size and tensors."""
 
     name: str
-    mark: str
+    mark: Markup
     facts: str
     notes: tuple[str, ...]
-    opened: bool
 
 
 def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[ModelFile]:
-    """What was done to each variant and why, as the bundle tells; that of `main` is open.
+    """What was done to each variant and why, as the bundle tells; `main` first.
 
     Args:
         bundle: The bundle.
@@ -38,32 +38,17 @@ def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[Model
     """
     marks = _marks(rows)
     return [
-        ModelFile(
-            variant.name,
-            marks.get(variant.name, ""),
-            _facts(variant),
-            variant.notes,
-            variant.name == main,
-        )
-        for variant in bundle.info.variants
+        ModelFile(variant.name, marks.get(variant.name, Markup()), _facts(variant), variant.notes)
+        for variant in sorted(bundle.info.variants, key=lambda variant: variant.name != main)
     ]
 
 
 def _facts(variant: Variant) -> str:
-    ends = [", ".join(dict.fromkeys(t.dtype for t in s)) for s in (variant.inputs, variant.outputs)]
-    return f"{variant.bytes:,} bytes, {ends[0]} in, {ends[1]} out"
-
-
-@dataclass(frozen=True)
-class DelegateCoverage:
-    """How many operations of one file an accelerator takes: `60 of 68`, and what is not known.
-
-    `reach` is `unknown` where nothing is known to be taken but not all is refused.
-    """
-
-    words: str
-    unknown: str
-    reach: Reach
+    dtypes = [
+        ", ".join(dict.fromkeys(tensor.dtype for tensor in tensors))
+        for tensors in (variant.inputs, variant.outputs)
+    ]
+    return f"{variant.bytes:,} bytes, {dtypes[0]} in, {dtypes[1]} out"
 
 
 @dataclass(frozen=True)
@@ -72,72 +57,84 @@ class Accelerators:
 
     Attributes:
         format: Such as `TFLite`.
-        heads: (name, software in front of it, how it is known) of each accelerator.
-        lines: (mark, variant, a cell per accelerator).
-        refusals: (variant, accelerator, refused, nobody says) where not all is taken.
-        sources: (accelerator, what else is to be known, the document).
+        table: A line per variant, a column per accelerator.
+        refusals: What they do not take; None where all is taken.
+        sources: (accelerator, what else is to be known and the document) of each.
     """
 
     format: str
-    heads: tuple[tuple[str, str, str], ...]
-    lines: tuple[tuple[str, str, tuple[DelegateCoverage, ...]], ...]
-    refusals: tuple[tuple[str, str, str, str], ...]
-    sources: tuple[tuple[str, str, str], ...]
+    table: Table
+    refusals: Table | None
+    sources: tuple[Definition, ...]
 
 
 def accelerators_of(bundle: Bundle, rows: Sequence[Row]) -> list[Accelerators]:
     """One entry per format that the bundle has; a package that cannot be parsed is left out."""
     marks = _marks(rows)
-    found: dict[str, dict[str, tuple[DelegateView, ...]]] = {}
+    by_format: dict[str, dict[str, tuple[DelegateView, ...]]] = {}
     for variant in bundle.info.variants:
         try:
             views = delegate_views(bundle.path(variant))
         except DamagedError:
             continue  # its row says that the check failed
-        found.setdefault(variant.format, {})[variant.name] = views
-    return [_accelerators(_FORMATS[format_], views, marks) for format_, views in found.items()]
+        by_format.setdefault(variant.format, {})[variant.name] = views
+    return [_accelerators(_FORMATS[name], views, marks) for name, views in by_format.items()]
 
 
 def _accelerators(
-    format_: str, views: Mapping[str, Sequence[DelegateView]], marks: Mapping[str, str]
+    format_: str, views: Mapping[str, Sequence[DelegateView]], marks: Mapping[str, Markup]
 ) -> Accelerators:
-    known = {view.name: view for of_variant in views.values() for view in of_variant}
+    accelerators = {view.name: view for of_variant in views.values() for view in of_variant}
     lines = []
     for variant, of_variant in views.items():
-        own = {view.name: view for view in of_variant}
-        cells = tuple(_reached(own[name]) for name in known)
-        lines.append((marks.get(variant, ""), variant, cells))
-    return Accelerators(
-        format_,
-        tuple((*_split(view.name), view.basis) for view in known.values()),
+        by_name = {view.name: view for view in of_variant}
+        cells = tuple(_coverage(by_name[name]) for name in accelerators)
+        lines.append(TableRow(variant, cells, marks.get(variant, Markup())))
+    table = Table(
+        f"Operations of each {format_} file that each accelerator takes",
+        (VARIANT, *(_column(view) for view in accelerators.values())),
         tuple(lines),
-        tuple(
-            (variant, view.name, listed(view.refused), listed(view.unknown))
-            for variant, of_variant in views.items()
-            for view in of_variant
-            if view.taken < view.total
-        ),
-        tuple((view.name, view.said, view.source) for view in known.values()),
+    )
+    sources = tuple((view.name, f"{view.note} {view.source}.") for view in accelerators.values())
+    return Accelerators(format_, table, _refusals(format_, views), sources)
+
+
+def _refusals(format_: str, views: Mapping[str, Sequence[DelegateView]]) -> Table | None:
+    rows = tuple(
+        TableRow(variant, (Cell(view.name), Cell(listed(view.refused)), Cell(listed(view.unknown))))
+        for variant, of_variant in views.items()
+        for view in of_variant
+        if view.taken < view.total
+    )
+    if not rows:
+        return None
+    titles = ("Accelerator", "Refuses", "Not documented")
+    return Table(
+        f"Operations of the {format_} files that an accelerator refuses or no document mentions",
+        (VARIANT, *(Column(title, kind="words") for title in titles)),
+        rows,
     )
 
 
-def _reached(view: DelegateView) -> DelegateCoverage:
+def _column(view: DelegateView) -> Column:
+    """`GPU (LiteRT delegate)` becomes `GPU` with the software in front of it as a note."""
+    name, _, software = view.name.partition(" (")
+    notes = (software.removesuffix(")"), view.basis)
+    return Column(name, tuple(note for note in notes if note))
+
+
+def _coverage(view: DelegateView) -> Cell:
+    """How many operations of one file an accelerator takes, and of how many nothing is known."""
     unknown, refused = sum(view.unknown.values()), sum(view.refused.values())
     if view.taken == view.total:
-        return DelegateCoverage(f"all {view.total}", "", "all")
+        return Cell(f"all {view.total}", (), "good")
     if not view.taken and unknown > refused:
-        return DelegateCoverage("unknown", f"{refused} refused" if refused else "", "unknown")
-    said = f"{unknown} unknown" if unknown else ""
+        return Cell("unknown", (f"{refused} refused",) if refused else ())
+    notes = (f"{unknown} unknown",) if unknown else ()
     if not view.taken:
-        return DelegateCoverage("none", said, "none")
-    return DelegateCoverage(f"{view.taken} of {view.total}", said, "some")
+        return Cell("none", notes)
+    return Cell(f"{view.taken} of {view.total}", notes)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """`GPU (LiteRT delegate)` as `GPU` and `LiteRT delegate`, for the head of a narrow column."""
-    short, _, more = name.partition(" (")
-    return short, more.removesuffix(")")
-
-
-def _marks(rows: Sequence[Row]) -> dict[str, str]:
+def _marks(rows: Sequence[Row]) -> dict[str, Markup]:
     return {row.variant: swatch(row) for row in rows}

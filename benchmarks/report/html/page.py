@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, PrefixLoader, Template
+from dataclasses import replace
+from typing import Any
 
 from benchmarks.report.formatting import percent
-from benchmarks.report.html import latency_memory, sections
-from benchmarks.report.html.chart_series import make_figures
+from benchmarks.report.html import latency_memory, sections, summary_tables
+from benchmarks.report.html.chart_series import accuracy_figures, trade_off_figures
+from benchmarks.report.html.contents import Contents, template_environment
 from benchmarks.report.html.examples import ExampleSelector, prediction_flips
-from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.reliability_diagram import reliability_of
 from benchmarks.report.html.styles import legend
-from benchmarks.report.html.summary_tables import (
-    calibration_lines,
-    fidelity_lines,
-    hashes,
-    how_measured,
-    how_timed,
-    left_out,
-    settings_words,
-    speed_lines,
-    threshold_matrix,
-    variant_groups,
+from benchmarks.report.html.verdict import (
+    detailed_threshold,
+    main_target,
+    make_verdict,
+    one_per_variant,
 )
-from benchmarks.report.html.verdict import main_target, make_verdict, one_per_variant
+from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
-from benchmarks.report.runtime_names import runtime_name, runtime_sentences, short_name
-from benchmarks.report.slowdowns import pace_sentence
+from benchmarks.report.runtime_names import short_name
+from benchmarks.report.slowdowns import busy_sentence, is_busy, is_slower, pace_sentence
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import BenchmarkTarget
+
+EXAMPLES_SHOWN = 2
+"""Answers in pictures that stand open; the others are folded."""
 
 
 def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
@@ -42,90 +38,116 @@ def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
 
     Args:
         results: All rows.
-        measurements: The answers behind them; pictures are of the one with the lowest threshold.
+        measurements: The answers behind them; pictures are of the threshold shown in detail.
     """
-    first = min(measurements, key=lambda measured: measured.case.run.info.min_photos)
-    main = main_target([row for row in results.rows if BenchmarkTarget.of(row) in first.answers])
-    storyteller = ExampleSelector(first, main)
-    minds = prediction_flips(storyteller, _shown(results, first))
     rows = sorted_rows(results)
+    measurement = _shown_in_detail(rows, measurements)
+    threshold = measurement.case.run.info.min_photos
+    answered = [row for row in rows if BenchmarkTarget.of(row) in measurement.answers]
+    main = main_target(answered)
+    detailed = [row for row in rows if row.min_photos == threshold]
+    return (
+        template_environment()
+        .get_template("report/template.html.j2")
+        .render(
+            contents=Contents(),
+            results=results,
+            title=results.rows[0].register_name,
+            created=results.created[:10],
+            verdict=make_verdict(results),
+            main=short_name(main.variant),
+            first=measurement.case.run.info,
+            threshold=threshold,
+            several=len({row.min_photos for row in rows}) > 1,
+            percent=percent,
+            omissions=omissions(results),
+            settings=summary_tables.settings_words(results),
+            hashes=summary_tables.hashes(results),
+            devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
+            **_variants(results, rows),
+            **_speed(results, rows, detailed),
+            **_accuracy(results, rows, detailed, main, threshold),
+            **_answers(measurement, main, detailed),
+            costs=sections.costs_of(results),
+            files=model_files(measurement.case.bundle, detailed, main=main.variant),
+            accelerators=accelerators_of(measurement.case.bundle, detailed),
+        )
+    )
+
+
+def _shown_in_detail(rows: Sequence[Row], measurements: Sequence[Measurement]) -> Measurement:
+    """The measurement of the threshold where most was measured."""
+    by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
+    return by_threshold[detailed_threshold([row for row in rows if row.min_photos in by_threshold])]
+
+
+def _variants(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
+    kept = [gate for gate in results.gates if gate.passed]
+    lost = [gate for gate in results.gates if not gate.passed]
+    matrix, variants = summary_tables.threshold_matrix(rows), summary_tables.variants_table(rows)
+    kept_table = sections.gates_table(kept, "Requirements that hold")
+    return {
+        "matrix": matrix,
+        "variants": replace(variants, terms=()) if matrix else variants,
+        "fidelity": summary_tables.fidelity_table(rows),
+        "gates": results.gates,
+        "gates_kept": kept and (replace(kept_table, terms=()) if lost else kept_table),
+        "gates_lost": lost and sections.gates_table(lost, "Requirements that do not hold"),
+    }
+
+
+def _speed(results: Results, rows: Sequence[Row], detailed: Sequence[Row]) -> dict[str, Any]:
+    everywhere = latency_memory.speed_table(rows)
+    speed = latency_memory.speed_table(detailed)
+    more = everywhere is not None and (speed is None or len(everywhere.rows) > len(speed.rows))
+    return {
+        "speed": speed,
+        "speed_everywhere": replace(everywhere, terms=()) if everywhere and more else None,
+        "threads": latency_memory.threads_table(detailed),
+        "memory": latency_memory.memory_table(detailed),
+        "memory_metrics": latency_memory.memory_metrics(detailed),
+        "placement": latency_memory.placement_table(detailed),
+        # What is slower is said at the top already.
+        "pace": "" if any(is_slower(row) for row in rows) else pace_sentence(rows),
+        "busy": busy_sentence(detailed),
+        "is_busy": any(is_busy(row) for row in detailed),
+        "how_timed": summary_tables.timing_sentence(results),
+    }
+
+
+def _accuracy(
+    results: Results,
+    rows: Sequence[Row],
+    detailed: Sequence[Row],
+    main: BenchmarkTarget,
+    threshold: int,
+) -> dict[str, Any]:
     once = one_per_variant(rows)
-    lowest = _lowest(rows)
-    bundle = first.case.bundle
-    return _template().render(
-        results=results,
-        title=results.rows[0].register_name,
-        created=results.created[:10],
-        verdict=make_verdict(results),
-        main=short_name(main.variant),
-        main_place=runtime_name(main.runtime, main.unit),
-        first=first.case.run.info,
-        shown_photos=len(first.asked[main]),
-        several=len({row.min_photos for row in rows}) > 1,
-        matrix=threshold_matrix(rows),
-        groups=variant_groups(rows),
-        runtime_sentences=runtime_sentences(rows),
-        fidelity=fidelity_lines(rows),
-        speed=speed_lines(rows),
-        pace=pace_sentence(rows),
-        made=model_files(bundle, lowest, main=main.variant),
-        accelerators=accelerators_of(bundle, lowest),
-        legend=legend(once),
-        figures=make_figures(once, main),
-        collections=sections.collections_of(lowest, main),
-        reliability=reliability_of(_lowest(once)),
-        calibration=calibration_lines(rows),
-        costs=sections.costs_of(results),
-        timings=latency_memory.latency_tables(lowest),
-        memory=latency_memory.memory_tables(lowest),
-        placements=latency_memory.placements_of(lowest),
-        gates=sections.gates_of(results.gates),
-        beside=sections.paper_of(paper_comparisons(results)),
-        strip=storyteller.strip(),
-        examples=storyteller.examples(),
-        minds=minds,
-        pairs=storyteller.pairs(),
-        definitions=definitions(results),
-        left_out=left_out(results),
-        percent=percent,
-        how=how_measured(results),
-        how_timed=how_timed(results),
-        busy=latency_memory.busy_words(results.rows),
-        settings=settings_words(results),
-        hashes=hashes(results),
-        devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
-    )
+    return {
+        "legend": legend(once),
+        "trade_offs": trade_off_figures(one_per_variant(detailed)),
+        "figures": accuracy_figures(once, main, threshold),
+        "paper": sections.paper_table(paper_comparisons(results)),
+        "collections": sections.collections_of(detailed, main),
+        "reliability": reliability_of(one_per_variant(detailed)),
+        "calibration": summary_tables.calibration_table(rows),
+    }
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PrefixLoader({"report": PackageLoader("benchmarks.report.html", ".")}),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["unbroken"] = _unbroken
-    return environment.get_template("report/template.html.j2")
-
-
-def _unbroken(words: str) -> str:
-    """Keeps numbers and their unit on one line."""
-    return words.replace(" %", "\u00a0%")
-
-
-def _shown(results: Results, first: Measurement) -> list[BenchmarkTarget]:
-    """What the first case's changed answers are shown of: each variant on one runtime."""
-    threshold = first.case.run.info.min_photos
-    own = [row for row in results.rows if row.min_photos == threshold]
-    return [
-        subject
-        for row in one_per_variant(own)
-        if (subject := BenchmarkTarget.of(row)) in first.answers
-    ]
-
-
-def _lowest(rows: Sequence[Row]) -> list[Row]:
-    """Of the lowest threshold, which has the most objects."""
-    lowest = min(row.min_photos for row in rows)
-    return [row for row in rows if row.min_photos == lowest]
+def _answers(
+    measurement: Measurement, main: BenchmarkTarget, detailed: Sequence[Row]
+) -> dict[str, Any]:
+    selector = ExampleSelector(measurement, main)
+    targets = [BenchmarkTarget.of(row) for row in one_per_variant(detailed)]
+    flips = prediction_flips(selector, [t for t in targets if t in measurement.answers])
+    # One of each end: the first is the surest right answer, the last the worst mistake.
+    examples = selector.examples()
+    shown = examples if len(examples) <= EXAMPLES_SHOWN else [examples[0], examples[-1]]
+    return {
+        "strip": selector.strip(),
+        "examples": examples,
+        "examples_shown": shown,
+        "examples_more": [example for example in examples if example not in shown],
+        "flips": flips,
+        "pairs": selector.pairs(),
+    }

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from markupsafe import Markup
+
 from benchmarks.report.formatting import percent
-from benchmarks.report.html.styles import style_of, swatch
+from benchmarks.report.html.styles import filled_style, swatch
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.schema import Calibration, ReliabilityBin, Row
@@ -32,9 +34,9 @@ class Reliability:
         how: The temperature and what it was fitted on.
     """
 
-    swatch: str
+    swatch: Markup
     name: str
-    svg: str
+    svg: Markup
     error: str
     after: str
     how: str
@@ -42,22 +44,26 @@ class Reliability:
 
 def reliability_of(rows: Sequence[Row]) -> list[Reliability]:
     """A diagram of each row that has one."""
-    return [_one(row, row.calibration) for row in rows if row.calibration and row.calibration.bins]
+    return [
+        _reliability(row, row.calibration)
+        for row in rows
+        if row.calibration and row.calibration.bins
+    ]
 
 
-def _one(row: Row, calibration: Calibration) -> Reliability:
+def _reliability(row: Row, calibration: Calibration) -> Reliability:
     name = short_name(row.variant)
     after, how = "", "no validation photos to fit a temperature on"
     if calibration.temperature is not None and calibration.error_with_temperature is not None:
         after = percent(calibration.error_with_temperature)
         photos = f"{calibration.validation_photos:,} validation photos"
         how = f"temperature {calibration.temperature:.2f}, fitted on {photos}"
-    title = f"Reliability of {name}: expected calibration error {percent(calibration.error)}"
-    svg = draw(calibration.bins, title=title, style=style_of(row).removeprefix("coreml-"))
-    return Reliability(swatch(row), name, svg, percent(calibration.error), after, how)
+    title = f"Reliability of {name}: expected calibration error {percent(row.calibration_error)}"
+    svg = draw(calibration.bins, title=title, style=filled_style(row))
+    return Reliability(swatch(row), name, svg, percent(row.calibration_error), after, how)
 
 
-def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> str:
+def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> Markup:
     """The diagram: stated probability across, share right upwards, area by number of photos."""
     parts = [
         f'<svg class="chart square" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
@@ -76,9 +82,9 @@ def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> str:
         f'<line class="diagonal" x1="{_across(0):.1f}" y1="{_up(0):.1f}" '
         f'x2="{_across(1):.1f}" y2="{_up(1):.1f}"/><g class="mk s-{style}">'
     )
-    most = max(one.photos for one in bins)
-    parts += [_bin(one, most) for one in bins]
-    return "".join([*parts, "</g></svg>"])
+    most = max(bin_.photos for bin_ in bins)
+    parts += [_bubble(bin_, most) for bin_ in bins]
+    return Markup("".join([*parts, "</g></svg>"]))
 
 
 _HEIGHT = _SIZE - _TOP - _BOTTOM
@@ -92,11 +98,14 @@ def _up(share: float) -> float:
     return _TOP + _HEIGHT * (1 - share)
 
 
-def _bin(one: ReliabilityBin, most: int) -> str:
-    x, y = _across(one.stated), _up(one.right)
-    radius = max(_SMALLEST, _LARGEST * math.sqrt(one.photos / most))
-    low, high = wilson_interval(round(one.right * one.photos), one.photos) or (one.right, one.right)
-    words = f"{one.photos} photos: stated {percent(one.stated)}, right {percent(one.right)}"
+def _bubble(bin_: ReliabilityBin, most: int) -> str:
+    x, y = _across(bin_.stated), _up(bin_.right)
+    radius = max(_SMALLEST, _LARGEST * math.sqrt(bin_.photos / most))
+    low, high = wilson_interval(round(bin_.right * bin_.photos), bin_.photos) or (
+        bin_.right,
+        bin_.right,
+    )
+    words = f"{bin_.photos} photos: stated {percent(bin_.stated)}, right {percent(bin_.right)}"
     ends = f'y1="{_up(high):.1f}" y2="{_up(low):.1f}"'
     return (
         f'<g class="mark"><title>{escape(words)}</title>'

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from markupsafe import Markup
+
 from benchmarks.report.html.svg_chart import nice_ticks
 
 _HEIGHT = 26
@@ -73,45 +75,7 @@ class Scale:
         return _LEFT + (_RIGHT - _LEFT) * (value - self.low) / (self.high - self.low)
 
 
-@dataclass(frozen=True)
-class ChartRow:
-    """One row.
-
-    Attributes:
-        label: What it is about.
-        note: Small words under the label; may be empty.
-        svg: Its chart.
-        value: The number in words.
-        small: Small words under it, such as an interval.
-    """
-
-    label: str
-    note: str
-    svg: str
-    value: str
-    small: str = ""
-
-
-@dataclass(frozen=True)
-class RowChart:
-    """A table of rows on one scale.
-
-    Attributes:
-        title: What the table shows.
-        first: Title of the column of labels.
-        last: Title of the column of numbers.
-        rows: The rows.
-        foot: Chart of the scale's numbers.
-    """
-
-    title: str
-    first: str
-    last: str
-    rows: tuple[ChartRow, ...]
-    foot: str
-
-
-def draw_dots(scale: Scale, dots: Sequence[Dot], *, line_at: float | None = None) -> str:
+def draw_dots(scale: Scale, dots: Sequence[Dot], *, line_at: float | None = None) -> Markup:
     """The marks of one row, the last on top; `line_at` stands out among the scale's lines."""
     parts = _grid(scale, line_at)
     for dot in dots:
@@ -125,19 +89,19 @@ def draw_dots(scale: Scale, dots: Sequence[Dot], *, line_at: float | None = None
     return _svg(parts)
 
 
-def draw_segments(scale: Scale, pieces: Sequence[BarSegment]) -> str:
+def draw_segments(scale: Scale, segments: Sequence[BarSegment]) -> Markup:
     """A bar of several parts."""
     parts = _grid(scale, 0.0)
-    for piece in pieces:
-        left, right = scale.at(piece.low), scale.at(piece.high)
+    for segment in segments:
+        left, right = scale.at(segment.low), scale.at(segment.high)
         parts.append(
-            f'<g class="mk s-{piece.style}"><rect class="piece" x="{left:.2f}%" y="7" '
+            f'<g class="mk s-{segment.style}"><rect class="piece" x="{left:.2f}%" y="7" '
             f'width="{max(0.0, right - left):.2f}%" height="{_HEIGHT - 14}"/></g>'
         )
     return _svg(parts)
 
 
-def draw_scale(scale: Scale, unit: str) -> str:
+def draw_scale(scale: Scale, unit: str) -> Markup:
     """The scale's numbers, to stand under the rows."""
     parts = []
     for tick in scale.ticks:
@@ -160,8 +124,8 @@ def _grid(scale: Scale, line_at: float | None) -> list[str]:
     return parts
 
 
-def _svg(parts: Sequence[str]) -> str:
-    return (
+def _svg(parts: Sequence[str]) -> Markup:
+    return Markup(
         f'<svg class="lane chart" height="{_HEIGHT}" aria-hidden="true">'
         + "".join(parts)
         + "</svg>"

@@ -1,4 +1,4 @@
-"""What the report's sections say: rows of their tables and small charts."""
+"""The report's tables by collection, by way of making the input, of gates, and of the paper."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.formatting import interval_cell, interval_words, percent, signless
-from benchmarks.report.html.row_charts import ChartRow, Dot, RowChart, Scale, draw_dots, draw_scale
-from benchmarks.report.html.styles import style_of
+from benchmarks.report.html.glossary import definitions
+from benchmarks.report.html.latency_memory import CHART
+from benchmarks.report.html.row_charts import Dot, Scale, draw_dots, draw_scale
+from benchmarks.report.html.styles import filled_style
+from benchmarks.report.html.table import Cell, Column, Table, TableRow
 from benchmarks.report.html.verdict import target_name
 from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
@@ -35,11 +38,11 @@ class Collections:
     """Accuracy by collection.
 
     Attributes:
-        lanes: The rows.
+        table: A line per collection that is shown, the largest first.
         left_out: Number of collections between the largest and the smallest that are not shown.
     """
 
-    lanes: RowChart
+    table: Table
     left_out: int
 
 
@@ -50,44 +53,45 @@ def collections_of(rows: Sequence[Row], main: BenchmarkTarget) -> Collections | 
         rows: Rows of one threshold.
         main: What the report is about.
     """
-    own = next((row for row in rows if BenchmarkTarget.of(row) == main), None)
-    if own is None or len(own.by_collection) < 2:
+    main_row = next((row for row in rows if BenchmarkTarget.of(row) == main), None)
+    if main_row is None or len(main_row.by_collection) < 2:
         return None
     reference = next((row for row in rows if row.variant == REFERENCE_VARIANT), None)
-    before = {one.collection: one for one in reference.by_collection} if reference else {}
-    largest = sorted(own.by_collection, key=lambda one: (-one.photos, one.collection))
+    before = {bin_.collection: bin_ for bin_ in reference.by_collection} if reference else {}
+    largest = sorted(main_row.by_collection, key=lambda bin_: (-bin_.photos, bin_.collection))
     half = MOST_COLLECTIONS // 2
     shown = largest if len(largest) <= MOST_COLLECTIONS else largest[:half] + largest[-half:]
-    every = [*shown, *(before[one.collection] for one in shown if one.collection in before)]
-    scale = Scale.over([100 * end for one in every for end in one.top1_ci95])
-    lanes = tuple(_collection(one, before.get(one.collection), own, scale) for one in shown)
-    title = f"Top-1 of {short_name(own.variant)} by collection, with 95 % intervals"
-    table = RowChart(title, "Collection", "Top-1", lanes, draw_scale(scale, " %"))
+    every = [*shown, *(before[bin_.collection] for bin_ in shown if bin_.collection in before)]
+    scale = Scale.over([100 * end for bin_ in every for end in bin_.top1_ci95])
+    style = filled_style(main_row)
+    table = Table(
+        f"Top-1 of {short_name(main_row.variant)} by collection, with 95 % intervals",
+        (Column("Collection"), CHART, Column("Top-1")),
+        tuple(_collection(bin_, before.get(bin_.collection), style, scale) for bin_ in shown),
+        draw_scale(scale, " %"),
+    )
     return Collections(table, len(largest) - len(shown))
 
 
 def _collection(
-    one: CollectionBin, before: CollectionBin | None, row: Row, scale: Scale
-) -> ChartRow:
-    style = style_of(row).removeprefix("coreml-")
-    dots = [_share_dot(one, style)]
+    bin_: CollectionBin, before: CollectionBin | None, style: str, scale: Scale
+) -> TableRow:
+    dots = [_share_dot(bin_, style)]
     if before is not None:
         dots.append(_share_dot(before, "reference", ring=True))
-    low, high = one.top1_ci95
-    return ChartRow(
-        one.collection or "no collection",
-        f"{one.photos:,} photos",
-        draw_dots(scale, dots),
-        percent(one.top1),
-        f"{100 * low:.1f}–{100 * high:.1f}",
+    low, high = bin_.top1_ci95
+    cells = (
+        Cell(chart=draw_dots(scale, dots)),
+        Cell(percent(bin_.top1), (f"{100 * low:.1f}–{100 * high:.1f}",)),
     )
+    return TableRow(bin_.collection or "no collection", cells, notes=(f"{bin_.photos:,} photos",))
 
 
-def _share_dot(one: CollectionBin, style: str, *, ring: bool = False) -> Dot:
-    low, high = one.top1_ci95
+def _share_dot(bin_: CollectionBin, style: str, *, ring: bool = False) -> Dot:
+    low, high = bin_.top1_ci95
     # The ring carries no line: two lines at one height could not be told apart.
-    bounds = (one.top1, one.top1) if ring else (low, high)
-    return Dot(style, 100 * one.top1, 100 * bounds[0], 100 * bounds[1], ring)
+    bounds = (bin_.top1, bin_.top1) if ring else (low, high)
+    return Dot(style, 100 * bin_.top1, 100 * bounds[0], 100 * bounds[1], ring)
 
 
 @dataclass(frozen=True)
@@ -95,106 +99,133 @@ class PreprocessingCosts:
     """What ways of making the input cost one variant.
 
     Attributes:
-        subject: Which, at which threshold, on how many photos.
-        plots: A table of each family.
-        details: (name, what it is, top-1, agreement) of each way.
+        target: Which variant, at which threshold, on how many photos.
+        worst: A sentence on the costliest way of each family.
+        charts: (title, table) of each family.
+        details: What each way is, with its accuracy.
     """
 
-    subject: str
-    plots: tuple[RowChart, ...]
-    details: tuple[tuple[str, str, str, str], ...]
+    target: str
+    worst: str
+    charts: tuple[tuple[str, Table], ...]
+    details: Table
 
 
 def costs_of(results: Results) -> list[PreprocessingCosts]:
-    """One entry per threshold and subject, sorted by cost, the phones' ways first."""
+    """One entry per threshold and variant, sorted by cost, the phones' ways first."""
     groups: dict[tuple[int, int, str, str], list[PreprocessingCost]] = {}
-    for one in results.preprocessing:
-        key = (one.min_photos, one.seed, one.variant, one.runtime)
-        groups.setdefault(key, []).append(one)
+    for cost in results.preprocessing:
+        key = (cost.min_photos, cost.seed, cost.variant, cost.runtime)
+        groups.setdefault(key, []).append(cost)
     return [_costs(costs) for _, costs in sorted(groups.items())]
 
 
 def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
     first = costs[0]
     name = target_name(BenchmarkTarget(first.variant, first.runtime))
-    ordered = sorted(costs, key=lambda one: -(one.drop_points or 0.0))
-    plots = []
-    for family, title in FAMILIES.items():
-        own = [one for one in ordered if one.family == family and one.drop_points is not None]
-        if own:
-            plots.append(_cost_plot(own, title))
-    details = tuple(
-        (one.name, one.what, percent(one.top1), percent(one.agreement)) for one in ordered
+    ordered = sorted(costs, key=lambda cost: -(cost.drop_points or 0.0))
+    by_family = {
+        family: [c for c in ordered if c.family == family and c.drop_points is not None]
+        for family in FAMILIES
+    }
+    details = Table(
+        "Each way of making the input, its accuracy and its agreement with the toolkit's own",
+        (Column("Way"), Column("Top-1"), Column("Agreement"), Column("What is done", (), "words")),
+        tuple(
+            TableRow(
+                cost.name,
+                (Cell(percent(cost.top1)), Cell(percent(cost.agreement)), Cell(cost.what)),
+            )
+            for cost in ordered
+        ),
+        terms=definitions("Points lost by the input"),
     )
-    subject = f"{name}, objects with at least {first.min_photos} photos, {first.photos:,} photos"
-    return PreprocessingCosts(subject, tuple(plots), details)
+    return PreprocessingCosts(
+        f"{name}, objects with at least {first.min_photos} photos, {first.photos:,} photos",
+        _worst_sentence(by_family),
+        tuple((FAMILIES[f], _cost_table(own, FAMILIES[f])) for f, own in by_family.items() if own),
+        details,
+    )
 
 
-def _cost_plot(costs: Sequence[PreprocessingCost], title: str) -> RowChart:
-    ends = [end for one in costs for end in one.drop_ci95 or (one.drop_points or 0.0,)]
+def _worst_sentence(by_family: dict[str, list[PreprocessingCost]]) -> str:
+    parts = []
+    for family, kind in (("resampling", "way of a phone"), ("mistake", "mistake in an app")):
+        if by_family[family]:
+            worst = by_family[family][0]
+            lost = signless(worst.drop_points or 0.0)
+            parts.append(f"the costliest {kind} ({worst.name}) loses {lost} points of top-1")
+    sentence = " and ".join(parts)
+    return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
+
+
+def _cost_table(costs: Sequence[PreprocessingCost], title: str) -> Table:
+    ends = [end for cost in costs for end in cost.drop_ci95 or (cost.drop_points or 0.0,)]
     scale = Scale.over(ends, zero=True)
     rows = []
-    for one in costs:
-        lost = one.drop_points or 0.0
-        low, high = one.drop_ci95 or (lost, lost)
-        clear = low > 0
-        dot = Dot("loss" if clear else "other", lost, low, high)
-        svg = draw_dots(scale, [dot], line_at=0.0)
-        rows.append(ChartRow(one.name, "", svg, signless(lost), interval_words(one.drop_ci95)))
-    return RowChart(title, "Way", "Points lost", tuple(rows), draw_scale(scale, ""))
+    for cost in costs:
+        lost = cost.drop_points or 0.0
+        low, high = cost.drop_ci95 or (lost, lost)
+        dot = Dot("loss" if low > 0 else "other", lost, low, high)
+        chart = Cell(chart=draw_dots(scale, [dot], line_at=0.0))
+        words = Cell(signless(lost), (interval_words(cost.drop_ci95),))
+        rows.append(TableRow(cost.name, (chart, words)))
+    columns = (Column("Way"), CHART, Column("Points lost"))
+    return Table(f"{title}: points lost", columns, tuple(rows), draw_scale(scale, ""))
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One requirement in words."""
-
-    name: str
-    min_photos: int
-    requirement: str
-    measured: str
-    passed: bool
-
-
-def gates_of(gates: Sequence[GateOutcome]) -> list[Gate]:
-    """The requirements, those that do not hold first."""
-    shown = [
-        Gate(
-            target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit)),
-            gate.min_photos,
-            gate.requirement,
-            gate.measured,
-            gate.passed,
-        )
-        for gate in gates
-    ]
-    return sorted(shown, key=lambda gate: gate.passed)
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """One line of the paper beside ours: the paper's number, then ours, then what differs."""
-
-    min_photos: int
-    paper: str
-    paper_top1: str
-    ours: str
-    ours_top1: str
-    interval: str
-    differs: str
+def gates_table(gates: Sequence[GateOutcome], caption: str) -> Table:
+    """A line per requirement."""
+    return Table(
+        caption,
+        (
+            Column("Variant"),
+            Column("Photos"),
+            Column("Requirement", (), "words"),
+            Column("Measured", (), "words"),
+            Column("Holds"),
+        ),
+        tuple(
+            TableRow(
+                target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit)),
+                (
+                    Cell(f"≥ {gate.min_photos}"),
+                    Cell(gate.requirement),
+                    Cell(gate.measured),
+                    Cell("yes", (), "good") if gate.passed else Cell("no", (), "attention"),
+                ),
+            )
+            for gate in gates
+        ),
+        terms=definitions("Gate, requirement"),
+    )
 
 
-def paper_of(beside: Sequence[PaperComparison]) -> list[PaperRow]:
-    """The paper's Table 3 beside our full-precision rows, which alone it can be set beside."""
-    return [
-        PaperRow(
-            one.row.min_photos,
-            one.paper.model,
-            percent(one.paper.top1),
-            one.row.backbone.split(".")[0],
-            percent(one.row.top1),
-            interval_cell(one.row),
-            "; ".join(one.differs) or "nothing: the two correspond",
-        )
-        for one in beside
-        if one.row.variant == REFERENCE_VARIANT
-    ]
+def paper_table(comparisons: Sequence[PaperComparison]) -> Table | None:
+    """The paper's Table 3 beside our full-precision rows, the only ones comparable with it."""
+    reference = [pair for pair in comparisons if pair.row.variant == REFERENCE_VARIANT]
+    if not reference:
+        return None
+    return Table(
+        "The paper’s top-1 beside ours by threshold",
+        (
+            Column("Photos"),
+            Column("The paper"),
+            Column("Here"),
+            Column("What differs", (), "words"),
+        ),
+        tuple(
+            TableRow(
+                f"≥ {pair.row.min_photos}",
+                (
+                    Cell(percent(pair.paper.top1), (pair.paper.model,)),
+                    Cell(
+                        percent(pair.row.top1),
+                        (pair.row.backbone.split(".")[0], interval_cell(pair.row)),
+                    ),
+                    Cell("; ".join(pair.differs) or "nothing: the two correspond"),
+                ),
+            )
+            for pair in reference
+        ),
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from benchmarks.report.html.svg_chart import HOLLOW, classes, mark
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
@@ -26,18 +28,23 @@ def style_of(row: Row) -> str:
     return prefix + short if short in PLAIN else "other"
 
 
-def swatch(row: Row) -> str:
+def filled_style(row: Row) -> str:
+    """The same where there is no room to tell hollow marks from filled ones, as in a bar."""
+    return style_of(row).removeprefix(HOLLOW)
+
+
+def swatch(row: Row) -> Markup:
     """An `<svg>` of the row's mark, to stand before its name."""
     style = style_of(row)
-    return (
+    return Markup(
         f'<svg class="swatch mk {classes(style)}" viewBox="0 0 18 18" aria-hidden="true">'
         f"{mark(style, 9, 9)}</svg>"
     )
 
 
-def legend(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def legend(rows: Sequence[Row]) -> list[tuple[Markup, str]]:
     """(SVG mark, name) of each variant with an accuracy, in the rows' order."""
-    entries: dict[str, tuple[str, str]] = {}
+    entries: dict[str, tuple[Markup, str]] = {}
     for row in rows:
         if row.top1 is None:
             continue

@@ -1,4 +1,4 @@
-"""The report's large tables, row by row in words, and what was measured on."""
+"""The report's tables of accuracy, agreement and calibration, and what was measured on."""
 
 from __future__ import annotations
 
@@ -13,125 +13,190 @@ from benchmarks.report.formatting import (
     percent,
     points_lost,
 )
-from benchmarks.report.html.table_headings import Line, headed, headed_by_threshold
+from benchmarks.report.html.glossary import Definition, definitions
+from benchmarks.report.html.table import (
+    VARIANT,
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    Tone,
+    grouped_by_variant,
+    results_table,
+    variant_row,
+)
 from benchmarks.report.html.verdict import needs_attention
 from benchmarks.report.parity_table import sorted_rows
-from benchmarks.report.runtime_names import several_runtimes
-from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row, TestSet
+from benchmarks.report.runtime_names import runtime_descriptions, several_runtimes
+from benchmarks.report.slowdowns import busy_notes
+from benchmarks.results.schema import REFERENCE_VARIANT, Calibration, Results, Row
 from benchmarks.results.target import BenchmarkTarget
 
+_TERMS = (
+    "Object, photo, threshold",
+    "Full precision",
+    "Top-1, top-3, top-5, top-10",
+    "95 % interval of top-1",
+    "Agreement",
+    "Drop",
+    "Size",
+    "Needs attention",
+)
 
-def variant_groups(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """The main table's rows, one group per threshold; rows of one variant stand together.
+
+def variants_table(rows: Sequence[Row]) -> Table:
+    """All shares and intervals of every variant.
 
     Args:
         rows: All rows, by threshold.
     """
-    several = several_runtimes(rows)
-    groups: dict[int, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.min_photos, []).append(row)
-    return [
+    return results_table(
+        "Accuracy, agreement with full precision, size and latency of every variant",
+        rows,
         {
-            "min_photos": threshold,
-            "objects": own[0].objects,
-            "photos": own[0].photos,
-            "unseen": own[0].unseen_photos,
-            "lines": [
-                head | _answers(row, own[0].photos) for row, head in headed(own, several=several)
-            ],
-        }
-        for threshold, own in groups.items()
-    ]
+            "Top-1": _top1,
+            "Agreement": _agreement,
+            "Drop, points": lambda row: Cell(points_lost(row), _lines(_compared_interval(row))),
+            "Size": lambda row: megabytes(row.bytes),
+            "Latency": latency_cell,
+            "Top-3": lambda row: percent(row.top3),
+            "Top-5": lambda row: percent(row.top5),
+            "Top-10": lambda row: percent(row.top10),
+        },
+        terms=_terms(rows),
+    )
 
 
-def threshold_matrix(rows: Sequence[Row]) -> dict[str, object] | None:
-    """Each subject in a line, each threshold in a column; None where there is one threshold.
+def _terms(rows: Sequence[Row]) -> tuple[Definition, ...]:
+    """What the words of the first table mean, the runtimes of these rows included."""
+    return (*definitions(*_TERMS), *runtime_descriptions(rows))
+
+
+def _lines(*texts: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
+
+
+def _top1(row: Row) -> Cell:
+    if row.top1 is None:
+        return Cell(MISSING, _lines(row.note or row.status), _tone(row))
+    return Cell(percent(row.top1), _lines(interval_cell(row), f"{row.photos:,} photos", _note(row)))
+
+
+def _note(row: Row) -> str:
+    return row.note or "" if row.status == "given" else ""
+
+
+def _agreement(row: Row) -> Cell:
+    return Cell(percent(row.agreement), (), _tone(row))
+
+
+def _tone(row: Row) -> Tone:
+    return "attention" if needs_attention(row) else ""
+
+
+def _compared_interval(row: Row) -> str:
+    return "" if row.variant == REFERENCE_VARIANT else drop_interval(row)
+
+
+def latency_cell(row: Row) -> Cell:
+    """The median latency, with a warning where the machine was busy."""
+    if row.latency_ms is None:
+        return Cell(MISSING)
+    return Cell(milliseconds(row.latency_ms.p50), busy_notes(row))
+
+
+def threshold_matrix(rows: Sequence[Row]) -> Table | None:
+    """Each variant on each runtime in a line, each threshold in a column.
 
     Args:
         rows: All rows, by threshold.
+
+    Returns:
+        The table; None where there is only one threshold.
     """
     thresholds = sorted({row.min_photos for row in rows})
     if len(thresholds) < 2:
         return None
-    subjects: dict[BenchmarkTarget, list[Row]] = {}
+    by_target: dict[BenchmarkTarget, list[Row]] = {}
     for row in rows:
-        subjects.setdefault(BenchmarkTarget.of(row), []).append(row)
+        by_target.setdefault(BenchmarkTarget.of(row), []).append(row)
+    # One after the other as if of one threshold, so that those of one variant stand together.
+    first_rows = [target_rows[0] for target_rows in by_target.values()]
+    together = [row.model_copy(update={"min_photos": thresholds[0]}) for row in first_rows]
     lines = [
-        head | _given(row) | _over_thresholds(subjects[BenchmarkTarget.of(row)], thresholds)
-        for row, head in headed(
-            [own[0] for own in subjects.values()], several=several_runtimes(rows)
-        )
+        _matrix_row(by_target[BenchmarkTarget.of(row)], thresholds, runtime, repeated=repeated)
+        for row, runtime, repeated in grouped_by_variant(together, several=several_runtimes(rows))
     ]
-    sets = [(t, next(row.objects for row in rows if row.min_photos == t)) for t in thresholds]
-    return {"sets": sets, "lines": lines}
+    columns = [
+        Column(f"≥ {threshold} photos", _objects(rows, threshold)) for threshold in thresholds
+    ]
+    return Table(
+        "Top-1 of every variant at every threshold, and what it loses against full precision",
+        (VARIANT, *columns, Column("Lowest agreement"), Column("Size"), Column("Latency")),
+        tuple(lines),
+        terms=_terms(rows),
+    )
 
 
-def _given(row: Row) -> Line:
-    """Under the name of a row from elsewhere stands where it is from."""
-    return {"place": row.note or ""} if row.status == "given" else {}
+def _objects(rows: Sequence[Row], threshold: int) -> tuple[str, ...]:
+    objects = next((row.objects for row in rows if row.min_photos == threshold), None)
+    return () if objects is None else (f"{objects:,} objects",)
 
 
-def _over_thresholds(rows: Sequence[Row], thresholds: Sequence[int]) -> Line:
-    """The lowest threshold's size and latency stand for all: it has the most objects."""
-    at = {row.min_photos: row for row in rows}
+def _matrix_row(
+    rows: Sequence[Row], thresholds: Sequence[int], runtime: str, *, repeated: bool
+) -> TableRow:
+    """One line; size and latency are those of the lowest threshold, which has most objects."""
+    by_threshold = {row.min_photos: row for row in rows}
     agreements = [row.agreement for row in rows if row.agreement is not None]
     first = rows[0]
-    return {
-        "cells": [_matrix_cell(at.get(threshold)) for threshold in thresholds],
-        "note": "" if any(row.top1 is not None for row in rows) else first.note or first.status,
-        "attention": any(needs_attention(row) for row in rows),
-        "agreement": percent(min(agreements) if agreements else None),
-        "bytes": megabytes(first.bytes),
-        "latency": milliseconds(first.latency_ms.p50 if first.latency_ms else None),
-    }
+    lowest = percent(min(agreements) if agreements else None)
+    tone: Tone = "attention" if any(needs_attention(row) for row in rows) else ""
+    cells: list[Cell | str] = [
+        *(_matrix_cell(by_threshold.get(threshold)) for threshold in thresholds),
+        Cell(lowest, (), tone),
+        megabytes(first.bytes),
+        latency_cell(first),
+    ]
+    return variant_row(first, cells, note=_note(first) or runtime, repeated=repeated)
 
 
-def _matrix_cell(row: Row | None) -> Line:
-    if row is None or row.top1 is None:
-        return {"top1": MISSING, "drop": "", "attention": row is not None and needs_attention(row)}
+def _matrix_cell(row: Row | None) -> Cell:
+    if row is None:
+        return Cell(MISSING, ("not measured",))
+    if row.top1 is None:
+        return Cell(MISSING, _lines(row.note or row.status), _tone(row))
     compared = row.variant != REFERENCE_VARIANT and row.drop_points is not None
     drop = f"drop {points_lost(row)}" if compared else interval_cell(row)
-    return {"top1": percent(row.top1), "drop": drop, "attention": needs_attention(row)}
+    return Cell(percent(row.top1), (drop,), _tone(row))
 
 
-def _answers(row: Row, photos: int) -> Line:
-    return {
-        "status": row.status,
-        "note": row.note or "",
-        "attention": needs_attention(row),
-        "top1": percent(row.top1),
-        "interval": interval_cell(row),
-        "of": f"{row.photos:,} photos" if row.status == "measured" and row.photos != photos else "",
-        "top3": percent(row.top3),
-        "top5": percent(row.top5),
-        "top10": percent(row.top10),
-        "agreement": percent(row.agreement),
-        "drop": points_lost(row),
-        "drop_interval": "" if row.variant == REFERENCE_VARIANT else drop_interval(row),
-        "bytes": megabytes(row.bytes),
-        "latency": milliseconds(row.latency_ms.p50 if row.latency_ms else None),
-    }
-
-
-def fidelity_lines(rows: Sequence[Row]) -> list[Line]:
+def fidelity_table(rows: Sequence[Row]) -> Table | None:
     """How each measured row's answers differ from full precision's, and the macro scores."""
-    return [
-        head
-        | {
-            "flips": MISSING
-            if row.right_to_wrong is None
-            else f"{row.right_to_wrong} / {row.wrong_to_right}",
-            "drift_mean": _small(row.drift.mean if row.drift else None),
-            "drift_p99": _small(row.drift.p99 if row.drift else None),
-            "drift": _small(row.drift.max if row.drift else row.max_probability_drift),
-            "precision": percent(row.precision),
-            "recall": percent(row.recall),
-            "f1": percent(row.f1),
-            "invalid": row.invalid_answers or 0,
-        }
-        for row, head in headed_by_threshold([row for row in rows if row.status == "measured"])
-    ]
+    measured = [row for row in rows if row.status == "measured"]
+    if not measured:
+        return None
+    return results_table(
+        "Changed answers, drift of probabilities, precision, recall and F1 of every variant",
+        measured,
+        {
+            "Lost / won": lambda row: (
+                MISSING
+                if row.right_to_wrong is None
+                else f"{row.right_to_wrong} / {row.wrong_to_right}"
+            ),
+            "Drift, mean": lambda row: _small(row.drift.mean if row.drift else None),
+            "Drift, 99 %": lambda row: _small(row.drift.p99 if row.drift else None),
+            "Largest drift": lambda row: _small(row.max_probability_drift),
+            "Precision": lambda row: percent(row.precision),
+            "Recall": lambda row: percent(row.recall),
+            "F1": lambda row: percent(row.f1),
+            "No number": lambda row: Cell(
+                str(row.invalid_answers or 0), (), "attention" if row.invalid_answers else ""
+            ),
+        },
+        terms=definitions("Lost / won", "Drift", "Precision, recall, F1", "No number"),
+    )
 
 
 def _small(value: float | None) -> str:
@@ -140,68 +205,43 @@ def _small(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.2g}" if value >= 0.0001 else "< 0.0001"
 
 
-def speed_lines(rows: Sequence[Row]) -> list[Line]:
-    """Speed of each row that was timed."""
-    timed = [row for row in rows if row.latency_ms is not None or row.cold_load_ms is not None]
-    return [
-        head
-        | {
-            "latency": milliseconds(row.latency_ms.p50 if row.latency_ms else None),
-            "p90": milliseconds(row.latency_ms.p90 if row.latency_ms else None),
-            "p99": milliseconds(row.latency_ms.p99 if row.latency_ms else None),
-            "ratio": f"{row.latency_ratio.median:.2f}" if row.latency_ratio else MISSING,
-            "ratio_range": f"{row.latency_ratio.p10:.2f}–{row.latency_ratio.p90:.2f}"
-            if row.latency_ratio
-            else "",
-            "end_to_end": milliseconds(row.end_to_end_ms),
-            "end_to_end_12mp": milliseconds(row.end_to_end_12mp_ms),
-            "cold": milliseconds(row.cold_load_ms),
-            "memory": megabytes(row.memory_bytes.value if row.memory_bytes else None),
-            "busy": percent(row.busy_share),
-        }
-        for row, head in headed_by_threshold(timed)
-    ]
-
-
-def calibration_lines(rows: Sequence[Row]) -> list[Line]:
-    """Calibration of each row that has one."""
-    return [
-        head
-        | {
-            "error": percent(row.calibration.error),
-            "temperature": f"{row.calibration.temperature:.2f}"
-            if row.calibration.temperature is not None
-            else MISSING,
-            "after": percent(row.calibration.error_with_temperature),
-            "fitted": f"{row.calibration.validation_photos:,}",
-        }
-        for row, head in headed_by_threshold([row for row in rows if row.calibration])
-        if row.calibration is not None
-    ]
-
-
-def left_out(results: Results) -> list[tuple[TestSet, list[tuple[str, str]]]]:
-    """Each test set with the photos that were not measured on, and why."""
-    return [
-        (one, [(photo.path, photo.reason) for photo in (*one.unreadable, *one.in_training)])
-        for one in results.test_sets
-    ]
-
-
-def how_measured(results: Results) -> str:
-    """How accuracy and speed were measured, in a few sentences."""
-    settings = results.settings
-    words = (
-        "Every photo was decoded and resized once, and the same pixels were given to full "
-        "precision and to every variant."
+def calibration_table(rows: Sequence[Row]) -> Table | None:
+    """Calibration of each row that has one, before and after a temperature."""
+    calibrated = [row for row in rows if row.calibration]
+    if not calibrated:
+        return None
+    return results_table(
+        "Expected calibration error before and after a temperature",
+        calibrated,
+        {
+            "Calibration error": lambda row: percent(row.calibration_error),
+            "With temperature": lambda row: percent(_calibration(row).error_with_temperature),
+            "Temperature": lambda row: _hundredths(_calibration(row).temperature),
+            "Validation photos": lambda row: f"{_calibration(row).validation_photos:,}",
+        },
+        terms=definitions("Calibration error", "Temperature"),
     )
-    if not settings.measure_speed:
-        return words + " Speed was not measured."
-    return f"{words} {how_timed(results)}"
 
 
-def how_timed(results: Results) -> str:
-    """How speed was measured, in a sentence."""
+def _calibration(row: Row) -> Calibration:
+    assert row.calibration is not None  # the table has rows with one only
+    return row.calibration
+
+
+def _hundredths(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def hashes(results: Results) -> list[tuple[str, str]]:
+    """Of the bundle and the weights with the lowest threshold; the others are in the results."""
+    custody = next((row.custody for row in sorted_rows(results) if row.custody is not None), None)
+    if custody is None:
+        return []
+    return [("Bundle", custody.bundle_sha256), ("Weights", custody.model_sha256)]
+
+
+def timing_sentence(results: Results) -> str:
+    """How speed was measured."""
     settings = results.settings
     threads = "one thread" if settings.threads[0] == 1 else f"{settings.threads[0]} threads"
     if len(settings.threads) > 1:
@@ -220,11 +260,3 @@ def settings_words(results: Results) -> str:
         f"{drawn}, seed {settings.seed}; {settings.bootstrap:,} resamples for the interval of the "
         "drop"
     )
-
-
-def hashes(results: Results) -> list[tuple[str, str]]:
-    """Of the bundle and the weights with the lowest threshold; the others are in the results."""
-    row = next((row for row in sorted_rows(results) if row.custody is not None), None)
-    if row is None or row.custody is None:
-        return []
-    return [("Bundle", row.custody.bundle_sha256), ("Weights", row.custody.model_sha256)]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from markupsafe import Markup
+
 WIDTH, HEIGHT = 460, 310
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 52
 _MARK = 5.0
@@ -120,7 +122,7 @@ def logarithmic_axis(title: str, values: Sequence[float]) -> Axis:
 def category_axis(title: str, labels: Sequence[str]) -> Axis:
     """An axis of categories at 0, 1, 2 …; of very many only every second, third … is labelled."""
     every = math.ceil(len(labels) / _MAX_LABELS)
-    ticks = tuple((float(place), label) for place, label in enumerate(labels) if place % every == 0)
+    ticks = tuple((float(index), label) for index, label in enumerate(labels) if index % every == 0)
     return Axis(title, ticks, -0.6, len(labels) - 0.4)
 
 
@@ -131,7 +133,7 @@ def chart(
     title: str,
     band: Band | None = None,
     width: int = WIDTH,
-) -> str:
+) -> Markup:
     """Draws shares in per cent over `axis`, with their intervals.
 
     Args:
@@ -144,7 +146,7 @@ def chart(
     Returns:
         An `<svg>` element whose colours come from the page's style sheet.
     """
-    points = [point for one in series for point in one.points]
+    points = [point for line in series for point in line.points]
     if band is not None:
         points += [Point(x, low, low, high, "") for x, low, high in band.edges]
     low, high = _share_range(points)
@@ -166,10 +168,10 @@ def chart(
         *(_band(band, across, up) if band is not None else ()),
         *_axis(axis, across, width),
     ]
-    for one in series:
-        parts += _series(one, across, up)
+    for line in series:
+        parts += _series(line, across, up)
     parts.append("</svg>")
-    return "".join(parts)
+    return Markup("".join(parts))
 
 
 def _share_range(points: Sequence[Point]) -> tuple[float, float]:
@@ -223,11 +225,11 @@ def _series(
     series: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
     parts = [f'<g class="mk {classes(series.style)}">']
-    places = [(across(p.x), up(p.y)) for p in series.points]
-    if series.line and len(places) > 1:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    centres = [(across(p.x), up(p.y)) for p in series.points]
+    if series.line and len(centres) > 1:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in centres)
         parts.append(f'<polyline class="line" points="{path}"/>')
-    for point, (x, y) in zip(series.points, places, strict=True):
+    for point, (x, y) in zip(series.points, centres, strict=True):
         parts.append(
             f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" '
             f'y1="{up(point.high):.1f}" y2="{up(point.low):.1f}"/>'
@@ -239,8 +241,8 @@ def _series(
             words = escape(point.label)
             # The first one's words stand left of it, those of others right.
             first = point is series.points[0]
-            place = f'x="{x - 8:.1f}" text-anchor="end"' if first else f'x="{x + 8:.1f}"'
-            parts.append(f'<text class="faint" {place} y="{y + 4:.1f}">{words}</text>')
+            anchor = f'x="{x - 8:.1f}" text-anchor="end"' if first else f'x="{x + 8:.1f}"'
+            parts.append(f'<text class="faint" {anchor} y="{y + 4:.1f}">{words}</text>')
     parts.append("</g>")
     return parts
 

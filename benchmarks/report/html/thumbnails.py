@@ -50,11 +50,11 @@ class Thumbnails:
 
     @cached_property
     def _training(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
+        by_object: dict[str, list[Path]] = {}
         for photo in self.case.run.split.photos:
             if photo.split != "test":
-                found.setdefault(photo.object_id, []).append(self.case.photos / photo.path)
-        return found
+                by_object.setdefault(photo.object_id, []).append(self.case.photos / photo.path)
+        return by_object
 
 
 def encoded(path: Path, size: int) -> str | None:

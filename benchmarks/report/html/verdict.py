@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent, signless
 from benchmarks.report.runtime_names import runtime_name, short_name
-from benchmarks.report.slowdowns import is_slower, pace_sentence
+from benchmarks.report.slowdowns import busy_notes, is_busy, is_slower, pace_sentence
 from benchmarks.results.schema import REFERENCE_VARIANT, GateOutcome, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
@@ -69,9 +69,26 @@ def _is_broken(row: Row) -> bool:
 
 
 def main_target(rows: Sequence[Row]) -> BenchmarkTarget:
-    """What the report is about: the smallest kind that was measured, where it is the real thing."""
-    measured = {BenchmarkTarget.of(row) for row in rows if row.status == "measured"} - {REFERENCE}
-    return min(measured, key=_preference) if measured else REFERENCE
+    """What the report is about: the smallest kind that was measured, where it is the real thing.
+
+    Of several kinds those that were measured at most thresholds come first.
+    """
+    thresholds: dict[BenchmarkTarget, set[int]] = {}
+    for row in rows:
+        if row.status == "measured" and BenchmarkTarget.of(row) != REFERENCE:
+            thresholds.setdefault(BenchmarkTarget.of(row), set()).add(row.min_photos)
+    if not thresholds:
+        return REFERENCE
+    return min(thresholds, key=lambda target: (-len(thresholds[target]), *_preference(target)))
+
+
+def detailed_threshold(rows: Sequence[Row]) -> int:
+    """The threshold that is shown in detail: where most was measured, of several the lowest."""
+    measured: dict[int, set[BenchmarkTarget]] = {row.min_photos: set() for row in rows}
+    for row in rows:
+        if row.status == "measured":
+            measured[row.min_photos].add(BenchmarkTarget.of(row))
+    return min(measured, key=lambda threshold: (-len(measured[threshold]), threshold))
 
 
 def one_per_variant(rows: Sequence[Row]) -> list[Row]:
@@ -87,10 +104,10 @@ def one_per_variant(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if id(row) in kept]
 
 
-def _preference(subject: BenchmarkTarget) -> tuple[int, int, BenchmarkTarget]:
-    variant = PREFERRED.index(subject.variant) if subject.variant in PREFERRED else len(PREFERRED)
-    runtime = RUNTIMES.index(subject.runtime) if subject.runtime in RUNTIMES else len(RUNTIMES)
-    return variant, runtime, subject
+def _preference(target: BenchmarkTarget) -> tuple[int, int, BenchmarkTarget]:
+    variant = PREFERRED.index(target.variant) if target.variant in PREFERRED else len(PREFERRED)
+    runtime = RUNTIMES.index(target.runtime) if target.runtime in RUNTIMES else len(RUNTIMES)
+    return variant, runtime, target
 
 
 def make_verdict(results: Results) -> Verdict:
@@ -132,13 +149,13 @@ def _by_gates(
     results: Results, sentence: str, explanation: str, figures: tuple[tuple[str, str], ...]
 ) -> Verdict:
     lost = [gate for gate in results.gates if not gate.passed]
-    odd = [row for row in results.rows if needs_attention(row)]
+    deviating = [row for row in results.rows if needs_attention(row)]
     count = len(results.gates)
     if lost:
         mood: Mood = "attention"
         status = "May not ship"
         headline = f"It may not ship: {_of(len(lost), count)} not hold."
-    elif odd:
+    elif deviating:
         mood, status = "attention", "Needs attention"
         headline = f"All {count} requirements hold, yet there is something to look at first."
     else:
@@ -146,7 +163,7 @@ def _by_gates(
         headline = f"It may ship: all {count} requirements hold."
         if count == 1:
             headline = "It may ship: the one requirement holds."
-    details = _shortened([*_gate_details(lost), *_row_details(odd)])
+    details = _shortened([*_gate_details(lost), *_row_details(deviating)])
     words = f"{sentence} {explanation}".strip()
     return Verdict(mood, status, headline, words, details, _caveats(results.rows), figures)
 
@@ -154,20 +171,20 @@ def _by_gates(
 def _caveats(rows: Sequence[Row]) -> tuple[str, ...]:
     """Said beside every verdict: what a green mark is not about."""
     apple = [row for row in rows if row.variant.startswith("coreml-")]
-    found: list[str] = []
+    caveats: list[str] = []
     if apple and not any(row.runtime == "coreml" and row.status == "measured" for row in apple):
         if any(row.status == "measured" for row in apple):
-            found.append(
+            caveats.append(
                 "Core ML itself did not run: its variants were executed by a reference "
                 "implementation, so that their accuracy is expected, not proven."
             )
         else:
-            found.append("The Core ML variants were not executed: nothing here is about them.")
+            caveats.append("The Core ML variants were not executed: nothing here is about them.")
     if any(is_slower(row) for row in rows):
-        found.append(pace_sentence(rows))
+        caveats.append(pace_sentence(rows))
     if not any(row.device for row in rows):
-        found.append("No phone was measured: times are of this computer.")
-    return tuple(found)
+        caveats.append("No phone was measured: times are of this computer.")
+    return tuple(caveats)
 
 
 def _of(lost: int, count: int) -> str:
@@ -176,19 +193,19 @@ def _of(lost: int, count: int) -> str:
 
 def _gate_details(gates: Sequence[GateOutcome]) -> list[str]:
     return [
-        f"{target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit))} at {gate.min_photos} "
-        f"photos: {gate.requirement}; measured: {gate.measured}."
+        f"{target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit))} at "
+        f"{gate.min_photos} photos: {gate.requirement}; measured: {gate.measured}."
         for gate in gates
     ]
 
 
-def target_name(subject: BenchmarkTarget) -> str:
-    """A subject in prose, such as `Int8` or `Core ML float16 (reference execution, not …)`."""
-    name = short_name(subject.variant)
+def target_name(target: BenchmarkTarget) -> str:
+    """A variant in prose, such as `Int8` or `Core ML float16 (reference execution, not …)`."""
+    name = short_name(target.variant)
     name = name[0].upper() + name[1:]
-    if subject.runtime in ("", "litert", "torch"):
+    if target.runtime in ("", "litert", "torch"):
         return name
-    return f"{name} ({runtime_name(subject.runtime, subject.unit)})"
+    return f"{name} ({runtime_name(target.runtime, target.unit)})"
 
 
 def _shortened(details: Sequence[str]) -> tuple[str, ...]:
@@ -269,5 +286,6 @@ def _figures(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
     ]
     if row.latency_ms is not None:
         where = row.device.model if row.device else "this computer"
-        figures.append((milliseconds(row.latency_ms.p50), f"per photo, on {where}"))
+        warning = f" ({' '.join(busy_notes(row))})" if is_busy(row) else ""
+        figures.append((milliseconds(row.latency_ms.p50), f"per photo, on {where}{warning}"))
     return tuple(figures)

@@ -105,19 +105,19 @@ class ListedDevice:
         return f"{self.serial} ({self.model or 'unknown model'}, {self.state})"
 
 
-def find_adb(given: str | None = None) -> str:
+def find_adb(path: str | None = None) -> str:
     """The adb to use: the one given, that of `ARTEFACT_ID_ADB`, or the one on the path.
 
     Raises:
         InputError: The one given is not there.
         MissingDependencyError: There is none.
     """
-    wanted = given or os.environ.get(ADB_VARIABLE)
-    found = shutil.which(wanted or "adb")
-    if found is not None:
-        return found
-    if wanted:
-        raise InputError(f"There is no program {wanted} to use as adb. {_INSTALL}")
+    program = path or os.environ.get(ADB_VARIABLE)
+    executable = shutil.which(program or "adb")
+    if executable is not None:
+        return executable
+    if program:
+        raise InputError(f"There is no program {program} to use as adb. {_INSTALL}")
     raise MissingDependencyError(f"A phone is reached with adb, which is not installed. {_INSTALL}")
 
 
@@ -130,14 +130,16 @@ def list_devices(adb: str) -> tuple[ListedDevice, ...]:
     reply = _run([adb, "devices", "-l"], _SHORT)
     if reply.code:
         raise PhoneError(f"adb devices failed: {_last(reply.errors or reply.text)}")
-    found = []
+    devices = []
     for line in reply.text.splitlines():
         match = re.match(r"(\S+)\s+(no permissions|\S+)(.*)", line)
         if match is None or line.startswith(("List of devices", "*")):
             continue
         model = re.search(r"\bmodel:(\S+)", match[3])
-        found.append(ListedDevice(match[1], match[2], model[1].replace("_", " ") if model else ""))
-    return tuple(found)
+        devices.append(
+            ListedDevice(match[1], match[2], model[1].replace("_", " ") if model else "")
+        )
+    return tuple(devices)
 
 
 def choose(adb: str, serial: str | None = None) -> Phone:
@@ -150,16 +152,16 @@ def choose(adb: str, serial: str | None = None) -> Phone:
     Raises:
         InputError: There is none, several, or it is not usable; the message says what to do.
     """
-    wanted = serial or os.environ.get(SERIAL_VARIABLE)
+    chosen = serial or os.environ.get(SERIAL_VARIABLE)
     phones = list_devices(adb)
     if not phones:
         raise InputError(f"adb sees no phone. {_CONNECT}")
-    if wanted:
-        named = [phone for phone in phones if phone.serial == wanted]
-        if not named:
+    if chosen:
+        matching = [phone for phone in phones if phone.serial == chosen]
+        if not matching:
             known = ", ".join(phone.words for phone in phones)
-            raise InputError(f"adb sees no phone {wanted}. It sees: {known}.")
-        phones = tuple(named)
+            raise InputError(f"adb sees no phone {chosen}. It sees: {known}.")
+        phones = tuple(matching)
     usable = [phone for phone in phones if phone.state == "device"]
     if len(usable) > 1:
         known = ", ".join(phone.words for phone in usable)
@@ -196,8 +198,8 @@ class Phone:
             PhoneError: The connection broke off, it took too long, or the command failed.
         """
         reply = self._adb("shell", f"({command}) 2>&1; echo {_EXIT}$?", seconds=seconds)
-        text, found, code = reply.text.rpartition(_EXIT)
-        if not found or not code.strip().isdigit():
+        text, marker, code = reply.text.rpartition(_EXIT)
+        if not marker or not code.strip().isdigit():
             raise self.failure("The phone did not finish a command", reply.text + reply.errors)
         answer = Reply(int(code), text)
         if check and answer.code:
@@ -223,12 +225,12 @@ class Phone:
             PhoneError: It cannot be copied, or arrived with other contents.
         """
         self.push(source, target)
-        words = self.shell(f"sha256sum {shlex.quote(target)}").text.split()
-        found, wanted = (words[0] if words else "nothing"), sha256_file(source)
-        if found != wanted:
+        output = self.shell(f"sha256sum {shlex.quote(target)}").text.split()
+        arrived, expected = (output[0] if output else "nothing"), sha256_file(source)
+        if arrived != expected:
             raise PhoneError(
                 f"{source.name} arrived damaged on the phone {self.serial}: its SHA-256 there is "
-                f"{found[:16]}…, here {wanted[:16]}…. Try another cable or port, and again."
+                f"{arrived[:16]}…, here {expected[:16]}…. Try another cable or port, and again."
             )
 
     def pull(self, source: str, target: Path) -> None:
@@ -243,12 +245,12 @@ class Phone:
                 f"{source} cannot be copied from the phone", reply.text + reply.errors
             )
 
-    def failure(self, what: str, said: str) -> PhoneError:
+    def failure(self, what: str, output: str) -> PhoneError:
         """The error for what adb or a program said, with what to do where that is known."""
         for pattern, advice in _FAILURES:
-            if re.search(pattern, said, re.IGNORECASE):
-                return PhoneError(f"{what} ({self.serial}: {_last(said)}). {advice}")
-        return PhoneError(f"{what} ({self.serial}). It said: {_last(said)}")
+            if re.search(pattern, output, re.IGNORECASE):
+                return PhoneError(f"{what} ({self.serial}: {_last(output)}). {advice}")
+        return PhoneError(f"{what} ({self.serial}). It said: {_last(output)}")
 
     def _adb(self, *arguments: str, seconds: int) -> Reply:
         return _run([self.adb, "-s", self.serial, *arguments], seconds)
@@ -276,7 +278,7 @@ def _run(command: list[str], seconds: int) -> Reply:
     return Reply(done.returncode, text.replace("\r\n", "\n"), errors)
 
 
-def _last(said: str) -> str:
+def _last(output: str) -> str:
     """The last line that says something."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if lines else "nothing"

@@ -157,7 +157,7 @@ def command(
     so; `--use_xnnpack` would make the tool apply it in another place, and the one tool knows the
     option where the other does not.
     """
-    words = [
+    arguments = [
         program,
         f"--graph={graph}",
         f"--num_threads={threads}",
@@ -168,17 +168,17 @@ def command(
         f"--max_secs={_MOST_SECONDS}",
     ]
     if delegate == "gpu":
-        words.append("--use_gpu=true")
+        arguments.append("--use_gpu=true")
     if profile:
-        words += ["--enable_op_profiling=true", "--report_peak_memory_footprint=true"]
-    return " ".join(shlex.quote(word) for word in words)
+        arguments += ["--enable_op_profiling=true", "--report_peak_memory_footprint=true"]
+    return " ".join(shlex.quote(word) for word in arguments)
 
 
 def pairs_command(
     program: str, graph: str, *, delegate: Delegate, threads: int, warmup: int, pairs: int
 ) -> str:
     """The command line of `pairs` calls with two timed runs each, that stops at the first fault."""
-    one = command(
+    call = command(
         program,
         graph,
         delegate=delegate,
@@ -187,7 +187,7 @@ def pairs_command(
         runs=2,
         warm_seconds=PAIR_WARM_SECONDS,
     )
-    return f"n=0; while [ $n -lt {pairs} ]; do {one} || exit $?; n=$((n+1)); done"
+    return f"n=0; while [ $n -lt {pairs} ]; do {call} || exit $?; n=$((n+1)); done"
 
 
 def read_log(text: str) -> Log:
@@ -231,17 +231,17 @@ def delegate_name(logged: str) -> str:
 
 
 def _statistics(match: re.Match[str]) -> Statistics:
-    said = {name: float(value) / 1000.0 for name, value in _VALUE.findall(match[2])}
-    same = said.get("curr", 0.0)  # all that is said where all runs took as long
+    values = {name: float(value) / 1000.0 for name, value in _VALUE.findall(match[2])}
+    current = values.get("curr", 0.0)  # all that is said where all runs took as long
     return Statistics(
         runs=int(match[1]),
-        first=said.get("first", same),
-        least=said.get("min", same),
-        most=said.get("max", same),
-        mean=said.get("avg", same),
-        p5=said.get("p5"),
-        median=said.get("median"),
-        p95=said.get("p95"),
+        first=values.get("first", current),
+        least=values.get("min", current),
+        most=values.get("max", current),
+        mean=values.get("avg", current),
+        p5=values.get("p5"),
+        median=values.get("median"),
+        p95=values.get("p95"),
     )
 
 
@@ -254,21 +254,21 @@ def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> float | None:
 
 
 def _taken(text: str) -> tuple[DelegatedOperations, ...]:
-    found: list[DelegatedOperations] = []
+    applied: list[DelegatedOperations] = []
     for line in text.splitlines():
         match = _REPLACED.search(line)
         if match is not None:
-            found.append(
+            applied.append(
                 DelegatedOperations(
                     delegate_name(match[3]), int(match[1]), int(match[2]), int(match[4])
                 )
             )
         # A delegate is logged before it tries; these lines say that it failed.
         elif _UNDONE in line:
-            found.clear()
+            applied.clear()
         elif _NO_GPU in line:
-            found = [piece for piece in found if piece.delegate != "GPU"]
-    return tuple(found)
+            applied = [piece for piece in applied if piece.delegate != "GPU"]
+    return tuple(applied)
 
 
 def _left(text: str) -> dict[str, int]:

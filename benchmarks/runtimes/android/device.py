@@ -53,15 +53,15 @@ def device_info(phone: Phone) -> DeviceInfo:
         PhoneError: The connection broke off.
     """
     text = phone.shell("getprop").text
-    said = dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]$", text, re.MULTILINE))
-    maker = said.get("ro.product.manufacturer", "").strip()
-    name = said.get("ro.product.model", "unknown model").strip()
+    properties = dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]$", text, re.MULTILINE))
+    maker = properties.get("ro.product.manufacturer", "").strip()
+    name = properties.get("ro.product.model", "unknown model").strip()
     chip = " ".join(
-        said[key] for key in ("ro.soc.manufacturer", "ro.soc.model") if said.get(key)
-    ) or said.get("ro.board.platform", "")
-    version = said.get("ro.build.version.release", "?")
-    level = said.get("ro.build.version.sdk", "?")
-    abis = said.get("ro.product.cpu.abilist") or said.get("ro.product.cpu.abi", "")
+        properties[key] for key in ("ro.soc.manufacturer", "ro.soc.model") if properties.get(key)
+    ) or properties.get("ro.board.platform", "")
+    version = properties.get("ro.build.version.release", "?")
+    level = properties.get("ro.build.version.sdk", "?")
+    abis = properties.get("ro.product.cpu.abilist") or properties.get("ro.product.cpu.abi", "")
     return DeviceInfo(
         f"{maker} {name}".strip() + (f" ({chip})" if chip else ""),
         f"Android {version} (API {level})",

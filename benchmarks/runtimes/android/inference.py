@@ -36,13 +36,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.results.schema import Placement
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate
 from benchmarks.runtimes.android.device import check_program, device_info
 from benchmarks.runtimes.android.device_folder import DeviceFolder
 from benchmarks.runtimes.android.measure import PhoneOptions
-from benchmarks.runtimes.interface import Pixels, Probabilities
+from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from benchmarks.runtimes.tflite_model import Tensor, as_input
 from mobile_assets.bundle import Bundle, Variant
@@ -56,7 +55,7 @@ _AT_ONCE = 64
 _SECONDS = 900
 
 
-class AndroidSession:
+class AndroidSession(ClosingSession):
     """A variant and a runner on a phone; both are removed from it on closing."""
 
     def __init__(self, bundle: Bundle, variant: Variant, options: PhoneOptions) -> None:
@@ -99,10 +98,6 @@ class AndroidSession:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self._objects), dtype=np.float32)
 
-    def placement(self) -> Placement | None:
-        """None: a runner does not tell; `measure_on_phone` finds out."""
-        return None
-
     def close(self) -> None:
         """Removes everything from the phone.
 
@@ -111,17 +106,13 @@ class AndroidSession:
         """
         self._stack.close()
 
-    def __enter__(self) -> AndroidSession:
-        """The session itself."""
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the session, with what went wrong in it."""
+        """Closes the session; an error in the block is told together with one of removing."""
         self._stack.__exit__(kind, error, trace)
 
     def _some(self, photos: Pixels) -> Probabilities:

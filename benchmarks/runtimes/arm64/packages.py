@@ -81,13 +81,13 @@ def pip_command() -> list[str]:
     """
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    found = shutil.which("pip3") or shutil.which("pip")
-    if found is None:
+    program = shutil.which("pip3") or shutil.which("pip")
+    if program is None:
         raise MissingDependencyError(
             "The set-up needs pip, which is neither in this environment nor on PATH. "
             "Install it with: python -m ensurepip"
         )
-    return [found]
+    return [program]
 
 
 def download_debian(work: Path, mirror: str, progress: Progress) -> list[Path]:
@@ -115,9 +115,9 @@ def download_debian(work: Path, mirror: str, progress: Progress) -> list[Path]:
     apt = ["apt-get", "-c", str(work / "apt.conf"), "-q", "-y"]
     where = f"from {mirror}; give another mirror with --mirror"
     _run([*apt, "update"], work / "lists", ("lists of packages", 20), where, progress)
-    wanted = [f"qemu-user:{host}", *_PACKAGES]
+    packages = [f"qemu-user:{host}", *_PACKAGES]
     _run(
-        [*apt, "install", "--download-only", *wanted],
+        [*apt, "install", "--download-only", *packages],
         work / "archives",
         ("Debian packages", 88),
         where,

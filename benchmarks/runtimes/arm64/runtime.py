@@ -64,14 +64,14 @@ class LitertArm64Runtime:
         """Whether the set-up was made; only its description is read."""
         if platform.machine() in ("aarch64", "arm64"):
             return "Not needed: the runtime litert is the 64-bit Arm build on this machine already."
-        found = read_setup()
-        if found is None:
+        setup = read_setup()
+        if setup is None:
             return (
                 f"The Arm build of LiteRT and the emulator are not prepared. Run: {SETUP_COMMAND}"
             )
-        if found.litert != LITERT_VERSION:
+        if setup.litert != LITERT_VERSION:
             return (
-                f"{setup_folder()} holds LiteRT {found.litert}, and {LITERT_VERSION} is needed. "
+                f"{setup_folder()} holds LiteRT {setup.litert}, and {LITERT_VERSION} is needed. "
                 f"Run: {SETUP_COMMAND}"
             )
         return None

@@ -64,9 +64,9 @@ def set_up_arm64(
     folder = setup_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
-        found = read_setup()
-        if found is not None and found.litert == LITERT_VERSION and not force:
-            return found
+        existing = read_setup()
+        if existing is not None and existing.litert == LITERT_VERSION and not force:
+            return existing
         # Left by set-ups that were killed: with the lock held, nobody works in them.
         for litter in folder.parent.glob(f".{folder.name}.*/"):
             shutil.rmtree(litter, ignore_errors=True)
@@ -90,29 +90,29 @@ def check_disk(folder: Path, megabytes: int) -> None:
         )
 
 
-def mirror_address(given: str | None) -> str:
+def mirror_address(address: str | None) -> str:
     """The Debian mirror: the one given, else the first that apt is configured with.
 
     Raises:
         InputError: Apt is configured with none, as on Ubuntu, or what was given is no address.
     """
-    if given is not None:
-        if "://" not in given or " " in given:
+    if address is not None:
+        if "://" not in address or " " in address:
             raise InputError(
-                f"--mirror {given} is no address. Give one such as https://HOST/debian."
+                f"--mirror {address} is no address. Give one such as https://HOST/debian."
             )
-        return given
-    told = subprocess.run(
+        return address
+    listing = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
         text=True,
         check=False,
     )
-    for line in told.stdout.splitlines():
-        label, _, address = line.rpartition(" ")
+    for line in listing.stdout.splitlines():
+        label, _, uri = line.rpartition(" ")
         # The label is known only where lists were downloaded before.
-        if label == "Debian" or address.rstrip("/").endswith("/debian"):
-            return address
+        if label == "Debian" or uri.rstrip("/").endswith("/debian"):
+            return uri
     raise InputError(
         "Apt is not configured with a Debian mirror, from which QEMU and an Arm Python come. "
         f"Give one: {SETUP_COMMAND} --mirror https://HOST/debian"

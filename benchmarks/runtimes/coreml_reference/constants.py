@@ -116,6 +116,7 @@ def as_argument(value: Any, *, half: bool) -> Constant:
 
 def _floats(array: Any, *, half: bool) -> Tensor:
     tensor = torch.from_numpy(np.array(array, dtype=np.float32))
+    # Unpacked constants come in float32; the program computes with what float16 keeps of them.
     if half:
         tensor = tensor.half().float()
     if tensor.ndim == _PLAIN:

@@ -97,6 +97,7 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
 
 def rsqrt(x: Tensor, epsilon: Tensor) -> Tensor:
     """`1 / sqrt(x + epsilon)`."""
+    # Inside the root, as MIL says; beside it, small values would come out far larger.
     return 1 / (x + epsilon).sqrt()
 
 
@@ -156,9 +157,12 @@ def quantize(
     dtype = {"int8": torch.int8, "uint8": torch.uint8}.get(output_dtype)
     if dtype is None:
         raise DamagedError(f"A Core ML program cannot quantize to {output_dtype}.")
+    # torch rounds halves to the even number, as MIL says. The zero point is added afterwards: it is
+    # whole, and added before it would decide anew which way an odd half goes.
     steps = (input / _along(scale, input, axis)).round()
     if zero_point is not None:
         steps = steps + _along(zero_point, input, axis).float()
+    # Saturates: a cast alone would wrap 128 around to -128.
     limits = torch.iinfo(dtype)
     return steps.clamp(limits.min, limits.max).to(dtype)
 
@@ -170,6 +174,7 @@ def dequantize(
     axis: int | None = None,
 ) -> Tensor:
     """`scale * (input - zero_point)` of int8 or uint8."""
+    # Subtracted in float32, where every difference of two bytes is exact; in 8 bits it would wrap.
     steps = input.float()
     if zero_point is not None:
         steps = steps - _along(zero_point, input, axis).float()

@@ -38,6 +38,7 @@ def conv(
     """Convolution of `[N, C, *D]` by `[C_out, C / groups, *K]`."""
     kernel = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     sides = padding(pad_type, pad, x.shape[2:], kernel, strides)
+    # torch pads both sides alike; where they differ, zeros are put there first, which is the same.
     even = all(before == after for before, after in sides)
     return _CONVOLUTIONS[x.ndim - 2](
         x if even else _padded(x, sides, 0.0),
@@ -103,6 +104,8 @@ def avg_pool(
             count_include_pad=not exclude_padding_from_average,
         )
     _refuse_ceil(ceil_mode)
+    # A mean that counts the padding, and the share of each window that is no padding: their ratio
+    # is the mean of the photo's own values.
     mean = pool(_padded(x, sides, 0.0), kernel_sizes, strides)
     if not exclude_padding_from_average:
         return mean
@@ -153,6 +156,8 @@ def layer_norm(
     beta: Tensor | None = None,
 ) -> Tensor:
     """`gamma (x - mean) / sqrt(variance + epsilon) + beta` over the axes."""
+    # In two passes: the mean of squares minus the square of the mean loses all digits where the
+    # mean is large. torch's own layer norm takes trailing axes only.
     centred = x - x.mean(axes, keepdim=True)
     scaled = centred / ((centred * centred).mean(axes, keepdim=True) + epsilon).sqrt()
     shape = [1] * x.ndim

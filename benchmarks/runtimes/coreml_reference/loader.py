@@ -83,10 +83,10 @@ def _read(package: Path) -> tuple[Any, _Image]:
     except (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError):
         raise DamagedError(f"{package} cannot be read by coremltools. {_AGAIN}") from None
     function = loaded.functions["main"]
-    given = function.inputs[name].shape
-    if tuple(given) != (1, 3, height, width):
+    shape = function.inputs[name].shape
+    if tuple(shape) != (1, 3, height, width):
         raise DamagedError(
-            f"The program of {package} takes {tuple(given)} instead of one photo "
+            f"The program of {package} takes {tuple(shape)} instead of one photo "
             f"(1, 3, {height}, {width}). {_AGAIN}"
         )
     return function, _Image(name, (height, width), swapped)
@@ -165,10 +165,10 @@ def _image(package: Path, specification: Any) -> tuple[str, int, int, bool]:
 
 def _classifier(package: Path, operations: list[Any]) -> tuple[str, tuple[str, ...]]:
     """Name of the probabilities, and their labels."""
-    found = [operation for operation in operations if operation.op_type == CLASSIFY]
-    if len(found) != 1:
+    classifiers = [operation for operation in operations if operation.op_type == CLASSIFY]
+    if len(classifiers) != 1:
         raise DamagedError(f"{package} is not a classifier. {_AGAIN}")
-    inputs = found[0].inputs
+    inputs = classifiers[0].inputs
     labels = tuple(str(getattr(item, "val", item)) for item in inputs["classes"].val)
     return inputs["probabilities"].name, labels
 
@@ -187,12 +187,12 @@ def _steps(operations: list[Any], results: tuple[str, ...]) -> tuple[Step, ...]:
         used = {v.name for v in _variables(operation) if constants.find(v) is None}
         known = OPERATIONS[operation.op_type]
         # An operation with several results is computed once for each: it is always a small one.
-        for place, output in enumerate(operation.outputs):
+        for index, output in enumerate(operation.outputs):
             done = tuple(sorted(name for name in used if last[name] == output.name))
             steps.append(
                 Step(
                     name=output.name,
-                    operation=known if len(operation.outputs) == 1 else known.only(place),
+                    operation=known if len(operation.outputs) == 1 else known.only(index),
                     constants=fixed,
                     sources=sources,
                     half=_is_half(output),
@@ -203,9 +203,9 @@ def _steps(operations: list[Any], results: tuple[str, ...]) -> tuple[Step, ...]:
 
 
 def _variables(operation: Any) -> Iterator[Any]:
-    for given in operation.inputs.values():
-        if given is not None:
-            yield from given if isinstance(given, list | tuple) else (given,)
+    for value in operation.inputs.values():
+        if value is not None:
+            yield from value if isinstance(value, list | tuple) else (value,)
 
 
 def _inputs(operation: Any, constants: Constants) -> tuple[dict[str, Any], Sources]:

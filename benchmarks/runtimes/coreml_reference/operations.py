@@ -32,9 +32,9 @@ class Operation:
     compute: _Compute
     exact: bool = False
 
-    def only(self, place: int) -> Self:
+    def only(self, index: int) -> Self:
         """The operation with one of its several results."""
-        return replace(self, compute=lambda **given: self.compute(**given)[place])
+        return replace(self, compute=lambda **inputs: self.compute(**inputs)[index])
 
 
 def _of_one(function: Callable[[Tensor], Tensor]) -> _Compute:

@@ -39,6 +39,8 @@ class Step:
         """Computes the result from earlier ones and puts it beside them; drops what is done."""
         inputs = {name: _gather(source, values) for name, source in self.sources.items()}
         result = self.operation.compute(**self.constants, **inputs)
+        # Rounded once, after the operation: accelerators keep sums in float32 and store float16.
+        # What is computed exactly (a maximum, a transposition) is float16 already.
         if self.half and not self.operation.exact:
             result = result.half().float()
         values[self.name] = result
@@ -92,10 +94,10 @@ class Program:
         Returns:
             `[N, values]` of each result.
         """
-        given = images.flip(1) if self.swapped else images
+        channels = images.flip(1) if self.swapped else images
         with torch.inference_mode():
-            found = torch.vmap(self._one)(given.unsqueeze(1))
-        return tuple(rows.reshape(len(images), -1) for rows in found)
+            results = torch.vmap(self._one)(channels.unsqueeze(1))
+        return tuple(rows.reshape(len(images), -1) for rows in results)
 
     def _one(self, image: Tensor) -> tuple[Tensor, ...]:
         values: Values = {self.image: image}

@@ -97,11 +97,11 @@ def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str,
             "width): export the bundle again."
         )
     with _threads(threads):
-        found = [
+        batches = [
             [values.numpy() for values in program.run_arrays(images)]
             for _, images in _batches(program, photos)
         ]
-    columns = zip(*found, strict=True)
+    columns = zip(*batches, strict=True)
     return {
         name: np.concatenate(column) for name, column in zip(program.results, columns, strict=True)
     }

@@ -1,1 +1,1 @@
-"""TODO benchmarks/runtimes/mediapipe_tasks."""
+"""MediaPipe's ImageClassifier, which many apps open TFLite files with; in its own environment."""

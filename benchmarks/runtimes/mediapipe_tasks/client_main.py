@@ -9,7 +9,7 @@ JOB is a JSON file:
 
 where an image is a `.npy` file, `[height, width, 3]` uint8, RGB. RESULT is written as `.npz`:
 
-    told           JSON: the version, and for each model what failed, if anything did
+    report         JSON: the version, and for each model what failed, if anything did
     names<m>       JSON: [index, name] of every category that model m gave in any answer, once each
     indices<m>     `[images, categories]` int32, as ordered in the answers
     scores<m>      `[images, categories]` float32
@@ -37,15 +37,15 @@ def main(arguments: list[str]) -> int:
 
     with open(arguments[0], encoding="utf-8") as file:
         job = json.load(file)
-    told: dict[str, Any] = {"versions": versions(), "models": []}
+    report: dict[str, Any] = {"versions": versions(), "models": []}
     arrays: dict[str, Any] = {}
     for number, path in enumerate(job["models"]):
         try:
             arrays |= {f"{name}{number}": value for name, value in answers(path, job).items()}
-            told["models"].append({"error": ""})
+            report["models"].append({"error": ""})
         except Exception as error:
-            told["models"].append({"error": str(error) or type(error).__name__})
-    numpy.savez(arguments[1], told=numpy.array(json.dumps(told)), **arrays)
+            report["models"].append({"error": str(error) or type(error).__name__})
+    numpy.savez(arguments[1], report=numpy.array(json.dumps(report)), **arrays)
     return 0
 
 
@@ -67,16 +67,16 @@ def answers(model: str, job: dict[str, Any]) -> dict[str, Any]:
     names: dict[int, str] = {}
     indices, scores, shortlists, above = [], [], [], []
     with (
-        classifier(model, max_results=-1) as every,
+        classifier(model, max_results=-1) as all_categories,
         classifier(model, max_results=job["shortlist"]) as few,
         classifier(model, max_results=-1, score_threshold=job["threshold"]) as likely,
     ):
         for path in job["images"]:
             image = opened(path)
-            found = categories(every, image)
-            names.update((category.index, category.category_name) for category in found)
-            indices.append([category.index for category in found])
-            scores.append([category.score for category in found])
+            ranked = categories(all_categories, image)
+            names.update((category.index, category.category_name) for category in ranked)
+            indices.append([category.index for category in ranked])
+            scores.append([category.score for category in ranked])
             shortlists.append([category.index for category in categories(few, image)])
             above.append([category.index for category in categories(likely, image)])
     return {
@@ -111,8 +111,8 @@ def categories(model: Any, image: Any) -> list[Any]:
     heads = model.classify(image).classifications
     if len(heads) != 1:
         raise ValueError(f"{len(heads)} heads answered instead of one")
-    found: list[Any] = heads[0].categories
-    return found
+    ranked: list[Any] = heads[0].categories
+    return ranked
 
 
 if __name__ == "__main__":

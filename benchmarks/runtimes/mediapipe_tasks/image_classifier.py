@@ -95,12 +95,12 @@ def _job(models: Sequence[Path], images: Iterable[Pixels], folder: Path) -> dict
     }
 
 
-def _run(words: tuple[str, ...], seconds: float) -> None:
+def _run(arguments: tuple[str, ...], seconds: float) -> None:
     remedy = f"Prepare its environment anew with: {setup.SETUP_COMMAND} --force"
     environment = os.environ | {"GLOG_minloglevel": "2", "MEDIAPIPE_DISABLE_GPU": "1"}
     try:
         done = subprocess.run(
-            words,
+            arguments,
             capture_output=True,
             text=True,
             check=False,
@@ -121,10 +121,10 @@ def _run(words: tuple[str, ...], seconds: float) -> None:
 
 def _read(result: Path, models: int) -> tuple[Classification, ...]:
     with np.load(result, allow_pickle=False) as arrays:
-        told = json.loads(str(arrays["told"]))
+        report = json.loads(str(arrays["report"]))
         return tuple(
-            _failed(told["models"][number]["error"])
-            if told["models"][number]["error"]
+            _failed(report["models"][number]["error"])
+            if report["models"][number]["error"]
             else Classification(
                 error="",
                 names={

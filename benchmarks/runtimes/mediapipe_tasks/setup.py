@@ -67,10 +67,10 @@ def setup_folder() -> Path:
 def read_setup() -> MediapipeSetup | None:
     """The description of the complete set-up; None if there is none that this release can use."""
     try:
-        found = MediapipeSetup.read(setup_folder() / MARKER)
+        setup = MediapipeSetup.read(setup_folder() / MARKER)
     except DamagedError:
         return None
-    return found if found.mediapipe == MEDIAPIPE_VERSION else None
+    return setup if setup.mediapipe == MEDIAPIPE_VERSION else None
 
 
 def missing() -> str | None:
@@ -112,9 +112,9 @@ def set_up_mediapipe(
     folder = setup_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f".{folder.name}.lock")):
-        found = read_setup()
-        if found is not None and not force:
-            return found
+        existing = read_setup()
+        if existing is not None and not force:
+            return existing
         # Left by set-ups that were killed: with the lock held, nobody works in them.
         for litter in folder.parent.glob(f".{folder.name}.*/"):
             shutil.rmtree(litter, ignore_errors=True)
@@ -145,25 +145,29 @@ def _make(folder: Path, progress: Callable[[str, int, int], None]) -> MediapipeS
 def _install(folder: Path) -> None:
     from benchmarks.runtimes.arm64.packages import pip_command
 
-    wanted = f"mediapipe=={MEDIAPIPE_VERSION}"
-    words = (
+    requirement = f"mediapipe=={MEDIAPIPE_VERSION}"
+    arguments = (
         *pip_command(),
         *("--python", str(_python(folder)), "install", "--quiet"),
-        *("--disable-pip-version-check", "--only-binary", ":all:", wanted),
+        *("--disable-pip-version-check", "--only-binary", ":all:", requirement),
     )
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        said = lines[-1] if lines else f"pip ended with exit status {done.returncode}"
-        raise InputError(f"{wanted} cannot be installed ({said}). {_ADVICE} ({sys.version[:6]}).")
+        reason = lines[-1] if lines else f"pip ended with exit status {done.returncode}"
+        raise InputError(
+            f"{requirement} cannot be installed ({reason}). {_ADVICE} ({sys.version[:6]})."
+        )
 
 
 def _try(folder: Path) -> dict[str, str]:
     """Starts the client once; this also finds a build that needs another processor or library."""
-    words = command(folder)
+    arguments = command(folder)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
-        told: dict[str, str] = json.loads(done.stdout)
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
+        versions: dict[str, str] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
         last = str(error)
         if isinstance(error, json.JSONDecodeError):
@@ -171,7 +175,7 @@ def _try(folder: Path) -> dict[str, str]:
         raise MissingDependencyError(
             f"MediaPipe {MEDIAPIPE_VERSION} was installed but does not run on this machine: {last}"
         ) from None
-    return told
+    return versions
 
 
 def _python(folder: Path) -> Path:

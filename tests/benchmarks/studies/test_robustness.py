@@ -1,7 +1,8 @@
-"""The perturbations on real pictures, a small measurement, and the published page."""
+"""The perturbations on real pictures, the worst case, and a small measurement."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from PIL import Image
 
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Scene, generator_of
-from benchmarks.studies.robustness import main, spread
-from benchmarks.studies.robustness_page import CLEAN, Published, page, verdicts
+from benchmarks.studies.robustness import CLEAN, RobustnessStudy, spread_photos
 from train.trainer import train_run
 from train.training_plan import TrainOptions
 
-PUBLISHED = Path(__file__).parents[3] / "benchmarks/studies/robustness.json"
+PUBLISHED = RobustnessStudy.read(RobustnessStudy.published().with_suffix(".json"))
 BY_NAME = {perturbation.name: perturbation for perturbation in PERTURBATIONS}
 SIZE = (64, 48)
 
@@ -61,8 +61,8 @@ def test_stronger_is_further_from_the_photo() -> None:
     photo = picture(7, 96, 80)
 
     def distance(name: str) -> float:
-        found = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name])), np.float64)
-        return float(np.abs(found - np.asarray(photo)).mean())
+        changed = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name])), np.float64)
+        return float(np.abs(changed - np.asarray(photo)).mean())
 
     for mild, strong in (
         ("rotation ±15°", "rotation ±30°"),
@@ -90,9 +90,9 @@ def test_a_swapped_ground_keeps_the_object_and_nothing_of_the_old_ground() -> No
     pixels[20:60, 24:72] = (255, 0, 0)  # just the mask
     photo = Image.fromarray(pixels)
     for name in ("plain ground", "textured ground", "messy ground"):
-        found = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name]))).astype(int)
-        assert (found[24:56, 28:68] == (255, 0, 0)).all()
-        edge = found[16:64, 20:76]
+        changed = np.asarray(BY_NAME[name](photo, scene_of(BY_NAME[name]))).astype(int)
+        assert (changed[24:56, 28:68] == (255, 0, 0)).all()
+        edge = changed[16:64, 20:76]
         # Where the old ground's blue shines through, blue would be far above red and green.
         assert not ((edge[..., 2] > 200) & (edge[..., :2].max(axis=2) < 60)).any(), name
 
@@ -101,10 +101,10 @@ def test_perspective_shows_the_whole_photo() -> None:
     """White corners on black: they stay in the frame, so nothing of the object is cut away."""
     pixels = np.zeros((80, 96, 3), np.uint8)
     pixels[30:50, 38:58] = 255
-    found = BY_NAME["perspective, strong"](
+    changed = BY_NAME["perspective, strong"](
         Image.fromarray(pixels), scene_of(BY_NAME["perspective, strong"])
     )
-    white = np.asarray(found)[..., 0] > 128
+    white = np.asarray(changed)[..., 0] > 128
     assert 0.3 < white.sum() / 400 < 1.0  # smaller, as it is further away, and there
 
 
@@ -114,13 +114,37 @@ def test_spread_takes_about_as_many_of_each_object() -> None:
         for n in range(5)
         for v in range(20 if n else 2)
     ]
-    taken = spread(photos, 32)
-    assert [sum(p.object_index == n for p in taken) for n in range(5)] in (
+    chosen = spread_photos(photos, 32)
+    assert [sum(p.object_index == n for p in chosen) for n in range(5)] in (
         [2, 8, 8, 7, 7], [2, 8, 7, 8, 7], [2, 8, 7, 7, 8], [2, 7, 8, 8, 7], [2, 7, 8, 7, 8],
         [2, 7, 7, 8, 8],
     )  # fmt: skip
-    assert spread(photos[::-1], 32) == taken[::-1]
-    assert len(spread(photos, 1000)) == len(photos)
+    assert spread_photos(photos[::-1], 32) == chosen[::-1]
+    assert len(spread_photos(photos, 1000)) == len(photos)
+
+
+def test_worst_case_and_verdict_are_of_the_rows() -> None:
+    """Rows of known drops: 20 points against 40, of 100 % and of 50 %."""
+    group = PUBLISHED.groups[0].model_copy(
+        update={"objects": ("a", "b", "c", "d"), "tested": (10, 10, 10, 10)}
+    )
+    rights = {("field", CLEAN): 10, ("field", "a"): 8, ("field", "b"): 9}
+    rights |= {("paper", CLEAN): 5, ("paper", "a"): 4, ("paper", "b"): 1}
+    row = PUBLISHED.rows[0]
+    rows = tuple(
+        row.model_copy(update={"recipe": recipe, "perturbation": name, "right": (right,) * 4})
+        for (recipe, name), right in rights.items()
+    )
+    study = PUBLISHED.model_copy(update={"groups": (group,), "rows": rows})
+    points, shares = study.targets()
+    assert points.measured.value == pytest.approx(0.5)
+    assert shares.measured.value == pytest.approx(0.2 / 0.8)
+    assert "| field | a | 20.0 (20.0 to 20.0) | 20.0% (20.0% to 20.0%) |" in study.page()
+    assert "| paper | b | 40.0 (40.0 to 40.0) | 80.0% (80.0% to 80.0%) |" in study.page()
+
+
+def test_published_rows_are_of_every_perturbation() -> None:
+    assert PUBLISHED.perturbations == (CLEAN, *BY_NAME)
 
 
 # --- a small measurement --------------------------------------------------------------------------
@@ -133,9 +157,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(4):
         for view in range(9):
             side = "register" if view < 4 else "left-over"
-            place = root / side / "all" / f"OBJ-{number}" / f"{view}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            object_picture(number, view).save(place)
+            path = root / side / "all" / f"OBJ-{number}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            object_picture(number, view).save(path)
             mask = root / "masks" / "all" / f"OBJ-{number}" / f"{view}.png"
             mask.parent.mkdir(parents=True, exist_ok=True)
             mask_of((64, 64)).convert("1").save(mask)
@@ -150,72 +174,34 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cache=root / "prepared",
     )
     for recipe in ("probe", "paper"):
-        from dataclasses import replace
-
         chosen = replace(options, recipe=recipe, epochs=1 if recipe == "paper" else None)
         train_run(root / "register", root / recipe, chosen)
     return root
 
 
 def words_of(work: Path, out: Path, *runs: str) -> list[str]:
-    words = [*(runs or (str(work / "probe"), str(work / "paper")))]
-    words += ["--photos", str(work / "left-over"), "--grounds", str(work / "grounds")]
-    return [*words, "--masks", str(work / "masks"), "--table", str(out / "robustness.md")]
-
-
-def test_measurement_writes_a_page_that_its_rows_regenerate(work: Path, tmp_path: Path) -> None:
-    sheet = tmp_path / "samples.png"
-    assert main([*words_of(work, tmp_path), "--limit", "12", "--samples", str(sheet)]) == 0
-    published = Published.read(tmp_path / "robustness.json")
-    text = (tmp_path / "robustness.md").read_text(encoding="utf-8")
-    assert page(published) == text
-    assert published.perturbations == (CLEAN, *BY_NAME)
-    assert published.recipes == ("paper", "probe")
-    assert published.groups[0].tested == (3, 3, 3, 3)
-    assert Image.open(sheet).height == (1 + len(PERTURBATIONS)) * 128
-    # A number that is changed by hand would be seen.
-    first = published.rows[0]
-    changed = first.model_copy(update={"right": tuple(3 - n for n in first.right)})
-    rows = (changed, *published.rows[1:])
-    assert sum(changed.right) != sum(first.right)
-    assert page(published.model_copy(update={"rows": rows})) != text
+    photos = work / "left-over"
+    words = [*(runs or (f"{work}/probe={photos}", f"{work}/paper={photos}"))]
+    words += ["--grounds", str(work / "grounds"), "--masks", str(work / "masks")]
+    return [*words, "--table", str(out / "page.md")]
 
 
 def test_same_pictures_give_the_same_rows(work: Path, tmp_path: Path) -> None:
     for name in "ab":
-        (tmp_path / name).mkdir()
-        assert main([*words_of(work, tmp_path / name), "--limit", "4"]) == 0
-    first, second = (Published.read(tmp_path / name / "robustness.json") for name in "ab")
+        assert RobustnessStudy.main([*words_of(work, tmp_path / name), "--limit", "12"]) == 0
+    first, second = (RobustnessStudy.read(tmp_path / name / "page.json") for name in "ab")
     assert first.rows == second.rows
-
-
-def test_worst_case_and_verdict_are_of_the_rows(work: Path, tmp_path: Path) -> None:
-    """Rows of known drops: 20 points against 40, of 100 % and of 50 %."""
-    assert main([*words_of(work, tmp_path), "--limit", "12"]) == 0
-    published = Published.read(tmp_path / "robustness.json")
-    group = published.groups[0].model_copy(update={"tested": (10, 10, 10, 10)})
-    rights = {("field", CLEAN): 10, ("field", "a"): 8, ("field", "b"): 9}
-    rights |= {("paper", CLEAN): 5, ("paper", "a"): 4, ("paper", "b"): 1}
-    rows = tuple(
-        published.rows[0].model_copy(
-            update={"recipe": recipe, "perturbation": name, "right": (right,) * 4}
-        )
-        for (recipe, name), right in rights.items()
-    )
-    known = published.model_copy(update={"groups": (group,), "rows": rows})
-    points, shares = verdicts(known)
-    assert points.found.value == pytest.approx(0.5)
-    assert shares.found.value == pytest.approx(0.2 / 0.8)
-    assert "| field | a | 20.0 (20.0 to 20.0) | 20.0% (20.0% to 20.0%) |" in page(known)
-    assert "| paper | b | 40.0 (40.0 to 40.0) | 80.0% (80.0% to 80.0%) |" in page(known)
+    assert first.perturbations == (CLEAN, *BY_NAME)
+    assert first.recipes == ("paper", "probe")
+    assert first.groups[0].tested == (3, 3, 3, 3)
 
 
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        (("probe", "probe"), "Give one run per recipe and photos"),
-        (("probe", "paper=PHOTOS"), "Give a run of every recipe for every folder"),
-        (("nowhere",), "is not a run"),
+        (("probe=left-over", "probe=left-over"), "Give one run per recipe and photos"),
+        (("probe=left-over", "paper=register"), "Give a run of every recipe for every folder"),
+        (("nowhere=left-over",), "is not a run"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -225,8 +211,8 @@ def test_what_cannot_be_compared_is_refused(
     runs: tuple[str, ...],
     message: str,
 ) -> None:
-    paths = [str(work / run).replace("PHOTOS", str(work / "register")) for run in runs]
-    assert main(words_of(work, tmp_path, *paths)) == 2
+    paths = [f"{work}/{run.replace('=', f'={work}/')}" for run in runs]
+    assert RobustnessStudy.main(words_of(work, tmp_path, *paths)) == 2
     assert message in capsys.readouterr().err
 
 
@@ -235,12 +221,5 @@ def test_a_missing_mask_is_named(
 ) -> None:
     words = words_of(work, tmp_path)
     words[words.index("--masks") + 1] = str(work / "grounds")
-    assert main(words) == 2
+    assert RobustnessStudy.main(words) == 2
     assert "has no mask" in capsys.readouterr().err
-
-
-def test_published_page_is_regenerated_from_its_rows() -> None:
-    published = Published.read(PUBLISHED)
-    assert page(published) == PUBLISHED.with_suffix(".md").read_text(encoding="utf-8")
-    assert len(verdicts(published)) == 2
-    assert published.perturbations == (CLEAN, *BY_NAME)

@@ -1,0 +1,132 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artefact_id.options import add_out, command, photo_root, register_heif
+from artefact_id.sign import KEYS_HELP, read_signer
+from mobile_assets.errors import InputError
+
+if TYPE_CHECKING:
+    from mobile_assets.bundle import Bundle
+
+
+def add_export(commands: Any) -> None:
+    """Adds the command `export`."""
+    parser = command(
+        commands,
+        "export",
+        _export,
+        "convert and quantise a run, write a bundle for the phone",
+        "  artefact-id export run --photos photos --out bundle\n"
+        "  artefact-id export run --photos photos --out bundle --variants tflite-int8\n"
+        "  artefact-id export run --photos photos --out bundle --quantise auto\n"
+        "  artefact-id export run --photos photos --out bundle --embedding --shortlist 10\n"
+        "  artefact-id export run --photos photos --out bundle --golden 5 --sign key.pem\n\n"
+        + KEYS_HELP,
+    )
+    parser.add_argument("source", type=Path, metavar="RUN", help="folder that `train` wrote")
+    parser.add_argument(
+        "--photos", type=Path, help="the register that the run was trained on, for calibration"
+    )
+    add_out(parser, "BUNDLE")
+    parser.add_argument("--variants", help="comma-separated names (default: all)")
+    parser.add_argument(
+        "--quantise",
+        choices=("auto",),
+        help="auto: measure the variants on the run's validation photos and recommend, for TFLite "
+        "and for Core ML, the smallest that is good enough",
+    )
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
+    parser.add_argument(
+        "--calibration",
+        choices=("photos", "noise"),
+        default="photos",
+        help="noise: measure how bad 8 bits are without photos; the bundle is marked as not fit "
+        "for the field, and `verify` fails it (default: photos)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of photos")
+    parser.add_argument(
+        "--golden",
+        nargs="+",
+        metavar="N|PHOTO",
+        default=(),
+        help="golden vectors of N validation photos, or of these photos, besides the drawn ones "
+        "that every bundle has; the photos go into the bundle as they are, with all that their "
+        "EXIF data tell, such as the place",
+    )
+    parser.add_argument(
+        "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
+    )
+    parser.add_argument(
+        "--embedding",
+        action="store_true",
+        help="also write the embedding as a model of its own, to compare photos by; the run must "
+        "have been trained with --head embedding",
+    )
+    parser.add_argument(
+        "--shortlist",
+        type=int,
+        metavar="K",
+        help="also write a model that answers with the K best objects (1 to 100) instead of all: "
+        "quicker to read where there are thousands",
+    )
+    parser.add_argument(
+        "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from artefact_id.terminal import Terminal
+    from benchmarks.verify.golden_predictor import golden_plan
+    from export import VARIANTS, ExportOptions, export_bundle
+    from train.run import read_run
+
+    register_heif()
+    chosen = ExportOptions(
+        variants=tuple(options.variants.split(",")) if options.variants else VARIANTS,
+        name=options.name or options.out.name,
+        calibration_photos=options.calibration_photos,
+        calibration=options.calibration,
+        seed=options.seed,
+        recommend=options.quantise == "auto",
+        embedding=options.embedding,
+        shortlist=options.shortlist,
+        force=options.force,
+    )
+    if options.golden and not options.make_golden:
+        raise InputError("--golden and --no-golden exclude each other. Give one of them.")
+    with Terminal() as terminal:
+        bundle = export_bundle(
+            read_run(options.source),
+            options.out,
+            options=chosen,
+            photos=photo_root(options.photos),
+            golden=golden_plan(options.golden, seed=options.seed) if options.make_golden else None,
+            signer=read_signer(options.sign, terminal.say) if options.sign else None,
+            progress=terminal.say,
+        )
+    _print(bundle)
+
+
+def _print(bundle: Bundle) -> None:
+    """Lists a bundle's variants."""
+    from rich.table import Table
+
+    from artefact_id.terminal import messages, output
+
+    table = Table("variant", "file", "bytes", "input", "output")
+    for variant in bundle.info.variants:
+        table.add_row(
+            variant.name,
+            variant.file,
+            f"{variant.bytes:,}",
+            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.inputs),
+            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.outputs),
+        )
+    output().print(table)
+    messages().print(f"{bundle.folder}: {bundle.info.objects} objects", markup=False)

@@ -1,0 +1,53 @@
+"""The template environment of the report, and its list of contents."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, PrefixLoader
+
+
+@dataclass
+class Contents:
+    """Sections in the order of the page; a template adds each as it draws it.
+
+    Attributes:
+        sections: (id, title, (id, title) of each folded part) of each section.
+    """
+
+    sections: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
+
+    def add_section(self, id_: str, title: str) -> str:
+        """Adds a section; returns nothing for the template to print."""
+        self.sections.append((id_, title, []))
+        return ""
+
+    def add_part(self, id_: str, title: str) -> str:
+        """Adds a folded part to the last section."""
+        self.sections[-1][2].append((id_, title))
+        return ""
+
+
+@cache
+def template_environment() -> Environment:
+    """The templates of the report, `report/…`, and of an evaluation's page, `evaluation/…`."""
+    environment = Environment(
+        loader=PrefixLoader(
+            {
+                "report": PackageLoader("benchmarks.report.html", "."),
+                "evaluation": PackageLoader("benchmarks.evaluation", "."),
+            }
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["unbroken"] = _unbroken
+    return environment
+
+
+def _unbroken(words: str) -> str:
+    """Keeps numbers with their sign or unit on one line."""
+    return re.sub(r"(?<=×) | (?=%|MP\b)", "\u00a0", words)

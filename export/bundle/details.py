@@ -1,0 +1,114 @@
+"""The bundle's DETAILS.md: its files, training, calibration and accelerators."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from export.bundle.auxiliary_card import auxiliary_notes, auxiliary_usage
+from mobile_assets.bundle import BundleInfo, Calibration, Variant
+from mobile_assets.errors import DamagedError
+from train.run import Run, RunMetrics
+
+
+def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
+    """DETAILS.md in Markdown; it holds measured numbers only.
+
+    Args:
+        info: The bundle's description.
+        run: The run that it is made of.
+        delegates: Markdown table of what accelerators take of each file.
+
+    Raises:
+        DamagedError: The run's metrics are damaged.
+    """
+    parts = [
+        f"# {info.name}: details",
+        "How to use the bundle is in [README.md](README.md). Exported "
+        f"{info.created}; `{run.info.backbone}` with head `{run.info.head}`.",
+        _files(info),
+        auxiliary_usage(info),
+        _training(info, run, _metrics(run)),
+        _calibration(info.calibration) if info.calibration else "",
+        f"## Accelerators\n\n{delegates}",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _files(info: BundleInfo) -> str:
+    rows = "\n".join(_file_row(variant) for variant in info.variants)
+    notes = "\n\n".join(
+        f"### {variant.name}\n\n" + "\n".join(f"- {note}" for note in variant.notes)
+        for variant in info.variants
+    )
+    notes += "".join(f"\n\n{auxiliary_notes(model)}" for model in info.companions)
+    return (
+        "## Files\n\n| Variant | File | Bytes | Input | Output |\n|---|---|---|---|---|\n"
+        f"{rows}\n\n"
+        "`labels.json` says which class index is which object, `labels.txt` lists the object ids "
+        "in class order, `bundle.json` holds sizes, hashes and versions.\n\n"
+        f"{notes}"
+    )
+
+
+def _file_row(variant: Variant) -> str:
+    inputs, outputs = (
+        ", ".join(f"`{t.name}` {t.dtype} {list(t.shape)}" for t in side)
+        for side in (variant.inputs, variant.outputs)
+    )
+    return f"| {variant.name} | `{variant.file}` | {variant.bytes:,} | {inputs} | {outputs} |"
+
+
+def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
+    counts = run.info.photos
+    collections = Counter(label.collection or "(none)" for label in run.labels.labels)
+    rows = "".join(f"| {name} | {count} |\n" for name, count in sorted(collections.items()))
+    accuracy = (
+        "The run holds no measured accuracy."
+        if metrics is None
+        else f"Top-1 accuracy of the network before export: {metrics.val_top1:.1%} of "
+        f"{metrics.val_photos} validation photos."
+    )
+    fitted = run.info.temperature
+    calibrated = (
+        "Probabilities are the network's own: there were no validation photos to calibrate them by."
+        if fitted is None
+        else f"Inside every variant the logits are divided by a temperature of {fitted.value:.2f}, "
+        f"fitted on {fitted.photos} validation photos, so that probabilities can be believed."
+    )
+    return (
+        "## Training\n\n"
+        f"Objects with at least {info.source.min_photos} photos; "
+        f"{counts.train} photos for training, {counts.val} for validation, {counts.test} for "
+        f"test; recipe `{info.source.recipe}`, seed {info.source.seed}, starting weights: "
+        f"{run.info.weights}.\n\n"
+        f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
+        "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
+        f"{calibrated}\n\n"
+        f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
+    )
+
+
+def _metrics(run: Run) -> RunMetrics | None:
+    """What training measured, or None if the run does not say."""
+    path = run.folder / "metrics.json"
+    if not path.is_file():
+        return None
+    try:
+        return RunMetrics.read(path)
+    except DamagedError:
+        raise DamagedError(
+            f"{path} is damaged. Delete it to export without a measured accuracy in the model "
+            "card, or train the run again."
+        ) from None
+
+
+def _calibration(calibration: Calibration) -> str:
+    images = (
+        f"{calibration.noise_images} images of noise"
+        if calibration.noise_images
+        else f"{len(calibration.photos)} training photos, spread evenly over the objects"
+    )
+    return (
+        f"## Calibration\n\n8-bit weights and ranges were chosen on {images}, drawn with seed "
+        f"{calibration.seed}. `bundle.json` lists them, with a hash of their contents."
+    )

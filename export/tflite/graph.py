@@ -1,0 +1,130 @@
+"""The operators and tensors of a TFLite file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from export.tflite.flatbuffer import operator_code, read_model, schema_names
+
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a file.
+
+    Attributes:
+        kind: Such as `CONV_2D`.
+        inputs: Indices of its input tensors, without those left out.
+        outputs: Indices of its output tensors.
+        name: Name of its first output tensor.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    name: str
+
+    @property
+    def output(self) -> int:
+        """Index of its first output tensor."""
+        return self.outputs[0]
+
+
+@dataclass(frozen=True)
+class FloatTail:
+    """The end of the graph that answers in float32 in the full-integer form.
+
+    Attributes:
+        layers: Names of its fully connected layers' outputs: the one that gives the logits, and
+            before it the one that gives an embedding, where there is one.
+        between: Names of the outputs between the two: the embedding's normalisation.
+    """
+
+    layers: tuple[str, ...]
+    between: tuple[str, ...]
+
+
+class TFLiteGraph:
+    """The first subgraph of a file."""
+
+    def __init__(self, content: bytes) -> None:
+        """Reads the file."""
+        kinds = schema_names("BuiltinOperator")
+        self._model = read_model(content)
+        self._graph = self._model.subgraphs[0]
+        self._types = schema_names("TensorType")
+        self.operators = [
+            Operator(
+                kind=kinds[operator_code(self._model.operatorCodes[operator.opcodeIndex])],
+                inputs=tuple(int(index) for index in operator.inputs if index >= 0),
+                outputs=tuple(map(int, operator.outputs)),
+                name=self.name(int(operator.outputs[0])),
+            )
+            for operator in self._graph.operators
+        ]
+        self.readers: dict[int, list[Operator]] = {}
+        for operator in self.operators:
+            for index in operator.inputs:
+                self.readers.setdefault(index, []).append(operator)
+
+    def name(self, tensor: int) -> str:
+        """A tensor's name."""
+        return str(self._graph.tensors[tensor].name.decode())
+
+    def type(self, tensor: int) -> str:
+        """A tensor's type, such as `float32`."""
+        return self._types[self._graph.tensors[tensor].type].lower()
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        """A tensor's shape."""
+        return tuple(map(int, self._graph.tensors[tensor].shape))
+
+    def constant(self, tensor: int) -> bytes:
+        """A tensor's values as the file holds them; empty of a tensor that is computed."""
+        data = self._model.buffers[self._graph.tensors[tensor].buffer].data
+        return b"" if data is None else bytes(data)
+
+    def float_activations(self) -> dict[int, str]:
+        """Index and name of the float32 tensors that are not constants.
+
+        The input comes first, then what the operators compute, in the order in which they run.
+        """
+        computed = [index for operator in self.operators for index in operator.outputs]
+        indices = [int(self._graph.inputs[0]), *computed]
+        return {index: self.name(index) for index in indices if self.type(index) == "float32"}
+
+    def layers(self) -> dict[str, Operator]:
+        """The operator of each convolution and linear layer, by the layer's name in the network.
+
+        A layer's weight and bias are called as it is, with or without a number behind.
+        """
+        return {
+            self.name(operator.inputs[1]).split("~")[0]: operator
+            for operator in self.operators
+            if operator.kind in LAYERS
+        }
+
+    def float_tail(self) -> FloatTail:
+        """The end of the graph, from its last or its embedding layer to the softmax.
+
+        Raises:
+            ValueError: The last operator is no softmax.
+        """
+        kinds = [operator.kind for operator in self.operators]
+        names = [operator.name for operator in self.operators]
+        if kinds[-1] != "SOFTMAX":
+            raise ValueError("the converted graph does not end in a softmax")
+        dense = [i for i, kind in enumerate(kinds) if kind == "FULLY_CONNECTED"]
+        last = dense[-1]
+        # Only an embedding's normalisation has a reciprocal square root.
+        roots = [i for i, kind in enumerate(kinds) if kind == "RSQRT"]
+        if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
+            return FloatTail((names[last],), ())
+        return FloatTail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
+
+
+def operator_names(content: bytes) -> Counter[str]:
+    """How often each operator stands in the file, such as `{"CONV_2D": 33}`."""
+    return Counter(operator.kind for operator in TFLiteGraph(content).operators)

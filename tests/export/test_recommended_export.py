@@ -1,0 +1,116 @@
+"""Which variant an export recommends."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fitted_export import OBJECTS
+from numpy.typing import NDArray
+
+from export import ExportOptions, export_bundle
+from export.bundle.recommend import recommend
+from mobile_assets.bundle import Bundle, Recommendation, Variant
+from mobile_assets.errors import InputError
+from train.run import (
+    Run,
+)
+
+pytest_plugins = ("fitted_export",)
+
+
+@pytest.fixture(scope="module")
+def recommended(
+    fitted_run: Run, fitted_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """A bundle that says which variants to ship."""
+    options = ExportOptions(
+        variants=("tflite-float32", "tflite-int8-weights", "coreml-float16", "coreml-int8-weights"),
+        calibration_photos=24,
+        recommend=True,
+    )
+    return export_bundle(
+        fitted_run,
+        tmp_path_factory.mktemp("recommended") / "out",
+        options=options,
+        photos=fitted_root,
+    )
+
+
+def test_the_smallest_good_variant_is_recommended(recommended: Bundle, fitted_run: Run) -> None:
+    tflite, coreml = recommended.info.recommended
+    assert (tflite.variant, tflite.met) == ("tflite-int8-weights", True)
+    assert (coreml.variant, coreml.met) == ("coreml-int8-weights", True)
+    assert tflite.photos == len(fitted_run.split.of("val")) == 24
+    assert tflite.agreement == 1 and tflite.agreement_low == pytest.approx(0.862, abs=1e-3)
+    assert "24 of 24 validation photos" in tflite.why
+    card = (recommended.folder / "README.md").read_text()
+    assert "was not measured" not in card and tflite.why in card and coreml.why in card
+
+
+def test_nothing_is_recommended_unasked(
+    fitted_bundle: Bundle, fitted_run: Run, tmp_path: Path
+) -> None:
+    assert fitted_bundle.info.recommended == ()
+    assert "was not measured" in (fitted_bundle.folder / "README.md").read_text()
+    options = ExportOptions(variants=("tflite-float32",), recommend=True)
+    with pytest.raises(InputError, match="validation photos"):
+        export_bundle(fitted_run, tmp_path / "out", options=options, photos=None)
+
+
+def test_a_variant_that_errs_is_passed_over(fitted_bundle: Bundle) -> None:
+    truth = np.arange(OBJECTS).repeat(40)
+    right = np.eye(OBJECTS, dtype=np.float32)[truth]
+    small = [v for v in fitted_bundle.info.variants if v.format == "tflite"]
+
+    def chosen(wrong: dict[str, int]) -> Recommendation:
+        def answers(variant: Variant) -> NDArray[np.float32]:
+            found = right.copy()
+            found[: wrong.get(variant.name, 0)] = np.roll(right[0], 1)
+            return found
+
+        (one,) = recommend(small, answers, right, truth)
+        return one
+
+    smallest, second, *_ = sorted(small, key=lambda v: v.bytes)
+    assert {smallest.name, second.name} == {"tflite-int8", "tflite-int8-weights"}
+    assert chosen({}).variant == smallest.name
+    # 480 photos: 2 other answers are 0.4 points, which int8 may lose and 8-bit weights may not.
+    assert chosen({"tflite-int8": 2, "tflite-int8-weights": 480}).variant == "tflite-int8"
+    assert chosen({"tflite-int8": 3, "tflite-int8-weights": 2}).variant == "tflite-float16"
+    passed = chosen({"tflite-int8": 3, "tflite-int8-weights": 2}).why
+    assert "99.4%" in passed and "0.6 points" in passed
+    all_wrong = chosen(dict.fromkeys([v.name for v in small], 480))
+    assert (all_wrong.variant, all_wrong.met) == ("tflite-float32", False)
+
+
+def test_what_cannot_be_judged_is_not_recommended(fitted_bundle: Bundle) -> None:
+    truth = np.arange(OBJECTS)
+    expected = np.eye(OBJECTS, dtype=np.float32)
+    tflite, coreml = recommend(fitted_bundle.info.variants, lambda _: None, expected, truth)
+    assert (tflite.variant, coreml.variant) == ("tflite-float32", "coreml-float16")
+    assert not tflite.met and "cannot be run here" in coreml.why
+    tflite, _ = recommend(fitted_bundle.info.variants, lambda _: expected, expected[:0], truth[:0])
+    assert tflite.variant == "tflite-float32" and "no validation photos" in tflite.why
+
+
+def test_identify_takes_what_is_recommended(
+    recommended: Bundle, fitted_run: Run, fitted_root: Path
+) -> None:
+    from benchmarks.pipeline.identify import identify
+
+    photo = fitted_run.split.of("train")[0]
+    (found,) = identify(
+        recommended.folder, [fitted_root / photo.path], top=1
+    )  # there is no tflite-int8
+    assert found.answer is not None
+    assert found.answer.candidates[0].label.object_id == photo.object_id
+
+
+def test_quantise_auto_needs_photos(
+    fitted_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from artefact_id.main import main
+
+    call = ["export", str(fitted_run.folder), "--out", str(tmp_path / "out")]
+    assert main([*call, "--variants", "tflite-float32", "--quantise", "auto"]) == 2
+    assert "decided on the run's validation photos" in capsys.readouterr().err

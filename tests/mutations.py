@@ -1,0 +1,247 @@
+"""Breaks the toolkit on purpose, one line at a time, and asks the default tests to notice.
+
+    python tests/mutations.py            # all of them, an hour and more on two cores
+    python tests/mutations.py 3 17       # some of them, by number
+
+Each mutation is made in a copy of the working tree. The tests of its own room run first, then the
+default suite, until one fails. A mutation whose text is no longer in the file is an error: mend it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from house import ROOT
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A defect that somebody might make.
+
+    Attributes:
+        file: Path from the root.
+        old: What stands there, once.
+        new: What is put there.
+        first: The tests that are run first.
+        what: The defect in words.
+    """
+
+    file: str
+    old: str
+    new: str
+    first: str
+    what: str
+
+
+MUTATIONS = (
+    Mutation(
+        "mobile_assets/decision.py",
+        " and thresholds.match < 1",
+        "",
+        "tests/mobile_assets",
+        "a match although the bundle promises none",
+    ),
+    Mutation(
+        "mobile_assets/preprocessing.py",
+        "Image.Resampling.BILINEAR",
+        "Image.Resampling.NEAREST",
+        "tests/mobile_assets",
+        "photos resized without antialiasing",
+    ),
+    Mutation(
+        "mobile_assets/photos.py",
+        "_eight_bit(ImageOps.exif_transpose(opened))",
+        "_eight_bit(opened)",
+        "tests/mobile_assets",
+        "EXIF orientation ignored",
+    ),
+    Mutation(
+        "mobile_assets/shortlist.py",
+        'chosen[np.argsort(-probabilities[chosen], kind="stable")]',
+        'chosen[np.argsort(probabilities[chosen], kind="stable")]',
+        "tests/mobile_assets",
+        "the short list's worst object first",
+    ),
+    Mutation(
+        "mobile_assets/files.py",
+        "os.replace(temporary, path)",
+        "path.write_bytes(data)",
+        "tests/mobile_assets",
+        "files written in place, not by rename",
+    ),
+    Mutation(
+        "train/register.py",
+        "tuple(sorted({photo.object_id for photo in self.photos}))",
+        "tuple({photo.object_id: 0 for photo in reversed(self.photos)})",
+        "tests/train/test_register.py",
+        "labels in another order than the sorted one",
+    ),
+    Mutation(
+        "train/model.py",
+        "(1 / (255 * std))",
+        "(1 / (256 * std))",
+        "tests/train/test_training.py",
+        "normalisation by 256",
+    ),
+    Mutation(
+        "train/near_duplicates.py",
+        "SAME_OBJECT_BITS = 36",
+        "SAME_OBJECT_BITS = 0",
+        "tests/train",
+        "near-duplicates on both sides of the split",
+    ),
+    Mutation(
+        "train/checkpoint.py",
+        'if about["key"] != self.key:',
+        "if False:",
+        "tests/train",
+        "a training goes on from another training's state",
+    ),
+    Mutation(
+        "export/network/fold.py",
+        "last.weight = nn.Parameter(last.weight / temperature)",
+        "last.weight = nn.Parameter(last.weight * temperature)",
+        "tests/export",
+        "the temperature multiplied instead of divided",
+    ),
+    Mutation(
+        "export/tflite/metadata.py",
+        'labels.text.encode("utf-8")',
+        '"".join(reversed(labels.text.splitlines(keepends=True))).encode("utf-8")',
+        "tests/export",
+        "labels reversed inside the TFLite file",
+    ),
+    Mutation(
+        "export/coreml/convert.py",
+        "color_layout=ct.colorlayout.RGB",
+        "color_layout=ct.colorlayout.BGR",
+        "tests/export",
+        "Core ML packages that take BGR",
+    ),
+    Mutation(
+        "export/coreml/convert.py",
+        "torch.softmax(self.network(image), dim=-1)",
+        "torch.sigmoid(self.network(image))",
+        "tests/export",
+        "no softmax in Core ML packages",
+    ),
+    Mutation(
+        "export/bundle/signing.py",
+        "key.verify(_decoded(signature.signature), content)",
+        "_decoded(signature.signature)",
+        "tests/export/test_signing.py",
+        "signatures accepted unseen",
+    ),
+    Mutation(
+        "export/quantise/gptq.py",
+        "DAMPING = 0.01",
+        "DAMPING = 1e9",
+        "tests/export/test_quantisation.py",
+        "weights rounded without compensation of the error",
+    ),
+    Mutation(
+        "benchmarks/results/classification.py",
+        "Z95 = 1.959963984540054",
+        "Z95 = 1.0",
+        "tests/benchmarks/test_metrics.py",
+        "intervals half as wide",
+    ),
+    Mutation(
+        "benchmarks/gates/limits.py",
+        "value <= bound if self.most else value >= bound",
+        "value >= bound if self.most else value <= bound",
+        "tests/benchmarks/test_gates.py",
+        "limits held the wrong way round",
+    ),
+    Mutation(
+        "benchmarks/verify/files.py",
+        "elif sha256_path(path) != variant.sha256:",
+        "elif False:",
+        "tests/benchmarks/test_verify.py",
+        "changed model files pass verify",
+    ),
+    Mutation(
+        "benchmarks/runtimes/coreml_reference/layers.py",
+        "return [(pad[2 * axis], pad[2 * axis + 1]) for axis in range(len(size))]",
+        "return [(pad[2 * axis + 1], pad[2 * axis]) for axis in range(len(size))]",
+        "tests/benchmarks/test_coreml_operations.py",
+        "padding before and behind exchanged in the Core ML reference",
+    ),
+    Mutation(
+        "benchmarks/measure/evaluation_set.py",
+        "elif sha256_file(path) != entry.sha256:",
+        "elif False:",
+        "tests/benchmarks",
+        "a changed photo is measured as if it were the old one",
+    ),
+    Mutation(
+        "artefact_id/main.py",
+        "return translated.exit_code",
+        "return 0",
+        "tests/artefact_id",
+        "exit code 0 after an error",
+    ),
+    Mutation(
+        "export/bundle/recommend.py",
+        "self.agreement >= wanted.agreement",
+        "self.agreement <= wanted.agreement",
+        "tests/export/test_recommend.py",
+        "a variant that misses its limits is recommended",
+    ),
+)
+
+
+def broken_copy(mutation: Mutation, folder: Path) -> None:
+    """Copies the working tree and breaks it."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "demo", ".*_cache", "__pycache__")
+    shutil.copytree(ROOT, folder, ignore=ignored, symlinks=True)
+    path = folder / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"{mutation.file} does not hold once: {mutation.old}")
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+
+def noticed_by(mutation: Mutation) -> str | None:
+    """The first test that fails, or None if the default suite passes."""
+    options = ["-m", "not slow", "-x", "-q", "-p", "no:cacheprovider", "--durations=0", "-n", "2"]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "toolkit"
+        broken_copy(mutation, folder)
+        for tests in ([mutation.first], ["tests"]):
+            run = subprocess.run(
+                [sys.executable, "-m", "pytest", *options, *tests],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            lines = [n for n in run.stdout.splitlines() if n.startswith(("FAILED", "ERROR"))]
+            if run.returncode == 1 and lines:
+                return lines[0].split(" - ")[0]
+            if run.returncode != 0:
+                raise SystemExit(f"pytest itself failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+    return None
+
+
+def main() -> None:
+    """Tries the mutations and prints which test notices each."""
+    chosen = [int(word) for word in sys.argv[1:]] or range(1, len(MUTATIONS) + 1)
+    caught = 0
+    for number in chosen:
+        mutation, started = MUTATIONS[number - 1], time.monotonic()
+        test = noticed_by(mutation)
+        caught += test is not None
+        seconds = time.monotonic() - started
+        print(f"{number:2} {mutation.what}: {test or 'NOT NOTICED'} ({seconds:.0f} s)", flush=True)
+    print(f"{caught} of {len(chosen)} noticed")
+
+
+if __name__ == "__main__":
+    main()
