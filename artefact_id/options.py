@@ -102,7 +102,9 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
 
 def photo_root(photos: Path | None) -> Path | None:
     """Paths in a run are relative to the folder, or to the manifest's folder."""
-    return photos.parent if photos is not None and photos.is_file() else photos
+    from train.readers import register_root
+
+    return None if photos is None else register_root(photos)
 
 
 def register_heif() -> None:

@@ -23,6 +23,9 @@ from dataclasses import dataclass
 
 from mobile_assets.errors import InputError
 
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+"""What is trained unless another is named: integer arithmetic suits it, and phones run it fast."""
+
 Size = tuple[int, int]
 Channels = tuple[float, float, float]
 

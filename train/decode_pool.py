@@ -51,7 +51,7 @@ class DecoderPool:
         Args:
             photos: How many there will be, about: a few do not pay for many processes.
         """
-        self.processes = max(1, min(_cores(), photos // 32))
+        self.processes = max(1, min(available_cores(), photos // 32))
         self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
         self._decoders = [_Decoder() for _ in range(self.processes)]
         self._threads = ThreadPoolExecutor(self.processes)
@@ -174,7 +174,8 @@ def _read_answer(process: subprocess.Popen[bytes], shape: tuple[int, ...]) -> An
     return PhotoFacts.model_validate_json(facts), pixels
 
 
-def _cores() -> int:
+def available_cores() -> int:
+    """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

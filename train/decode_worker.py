@@ -1,7 +1,7 @@
 """What a decoding process does: one photo at a time, from a request to a fact sheet with pixels.
 
-Run by `train.decode_pool` as a process of its own, so that a photo that brings its decoder down (a defect
-in a C library, no memory left) costs one photo and not the training.
+Run by `train.decode_pool` as a process of its own, so that a photo that brings its decoder down
+(a defect in a C library, no memory left) costs one photo and not the training.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class PhotoFacts(Record):
         mode: Pillow's name of the way in which the colours are stored.
         format: Pillow's name of the format.
         turned: Whether EXIF says that the picture does not stand upright in the file.
+        exact: Whether every pixel was decoded: the result is that of `mobile_assets.photos.load`.
         error: Why the photo cannot be read; all else is empty then.
     """
 
@@ -60,6 +61,7 @@ class PhotoFacts(Record):
     mode: str = ""
     format: str = ""
     turned: bool = False
+    exact: bool = False
     error: str | None = None
 
 
@@ -77,6 +79,7 @@ def examine(request: Request) -> tuple[PhotoFacts, NDArray[np.uint8] | None]:
             size, mode, kind = opened.size, opened.mode, opened.format or ""
             turned = opened.getexif().get(_ORIENTATION, 1) not in (0, 1)
             upright = upright_srgb(opened, at_least=at_least)
+            exact = opened.size == size  # a JPEG that was read at a reduced scale says so
         shape = (request.width, request.height)
         pixels = np.asarray(upright.resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
         facts = PhotoFacts(
@@ -86,6 +89,7 @@ def examine(request: Request) -> tuple[PhotoFacts, NDArray[np.uint8] | None]:
             mode=mode,
             format=kind,
             turned=turned,
+            exact=exact,
         )
     except PhotoError as error:
         return PhotoFacts(error=error.reason), None

@@ -32,6 +32,9 @@ _JOURNAL = "journal.jsonl"
 _SAVE_SECONDS = 2.0
 _ENTRY_BYTES = 1024  # more than an entry of index and journal takes, with a long path
 
+Stamp = tuple[str, int, int]
+"""Path, bytes and time of change: what an unchanged photo is known by."""
+
 
 class PreparedPhoto(Record):
     """One photo of the cache.
@@ -41,7 +44,8 @@ class PreparedPhoto(Record):
         bytes: Size of the file; -1 where there was none.
         changed_ns: Its time of change, nanoseconds.
         sha256: Of the file.
-        picture_hash: `train.near_duplicates.picture_hash`, hexadecimal.
+        picture_hash: `train.near_duplicates.perceptual_hash`, hexadecimal.
+        exact: Whether the pixels are those of `mobile_assets.photos.load`, bit for bit.
         error: Why the photo could not be read.
     """
 
@@ -50,10 +54,11 @@ class PreparedPhoto(Record):
     changed_ns: int
     sha256: str = ""
     picture_hash: str = "0"
+    exact: bool = False
     error: str | None = None
 
     @property
-    def stamp(self) -> tuple[str, int, int]:
+    def stamp(self) -> Stamp:
         """What a photo that has not changed has in common with itself."""
         return (self.path, self.bytes, self.changed_ns)
 
@@ -109,8 +114,22 @@ class PhotoCache:
             journal.write_text(head + "\n", encoding="ascii")
         return PartialCache(self._work, done)
 
-    def known(self) -> Iterator[tuple[PixelFile, dict[tuple[str, int, int], tuple[int, str, str]]]]:
-        """Yields the files with rows of earlier work: row, SHA-256 and hash by stamp."""
+    def exact_rows(self) -> tuple[PixelFile | None, dict[str, int]]:
+        """The whole cache's pixels with the exact rows by SHA-256; no lock is needed to read."""
+        try:
+            before = (self.folder / INDEX_FILE).stat()
+            index, file = _read_index(self.folder), PixelFile(self.folder / PIXELS_FILE)
+            same = os.path.samestat(before, (self.folder / INDEX_FILE).stat())
+        except (OSError, ValueError):
+            return None, {}
+        # Another process may have put a new cache in the place of this one meanwhile.
+        if not same or index is None or index.decoder != self.decoder:
+            file.close()
+            return None, {}
+        return file, {photo.sha256: row for row, photo in enumerate(index.photos) if photo.exact}
+
+    def known(self) -> Iterator[tuple[PixelFile, dict[Stamp, tuple[int, PreparedPhoto]]]]:
+        """Yields the files with rows of earlier work: row and entry by stamp."""
         for folder in (self.folder, self._old, self._left):
             index = _read_index(folder)
             if index is not None and index.decoder == self.decoder:
@@ -124,7 +143,7 @@ class PhotoCache:
                 yield (
                     file,
                     {
-                        entry.stamp: (row, entry.sha256, entry.picture_hash)
+                        entry.stamp: (row, entry)
                         for row, entry in rows.items()
                         if entry.error is None
                     },

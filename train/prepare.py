@@ -34,7 +34,7 @@ class Prepared:
         pixels: `[photos, height, width, 3]` uint8 RGB on disk, mapped into memory.
         rows: Row of `pixels` by photo path.
         digests: SHA-256 of the file by photo path.
-        hashes: `train.near_duplicates.picture_hash` by photo path.
+        hashes: `train.near_duplicates.perceptual_hash` by photo path.
         shared: Groups of photos that are one picture under two objects or more.
     """
 
@@ -61,9 +61,20 @@ class Prepared:
 
 
 def default_cache() -> Path:
-    """Where prepared photos are kept unless told otherwise."""
+    """Where prepared photos are kept unless another folder is named, by option or variable."""
+    if named := os.environ.get("ARTEFACT_ID_CACHE"):
+        return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "artefact-id"
+
+
+def cache_folder(root: Path, contract: Preprocessing, cache: Path) -> Path:
+    """Where in `cache` the prepared photos of a register's root are, under a contract."""
+    return cache / f"{root.resolve().name[:40]}-{_register_hash(root, contract)[:16]}"
+
+
+def _register_hash(root: Path, contract: Preprocessing) -> str:
+    return sha256_bytes(f"{root.resolve()}\n{contract.model_dump_json()}".encode())
 
 
 def prepare(
@@ -94,10 +105,10 @@ def prepare(
         InputError: The disk has no room, or `cache` cannot be written.
     """
     stamps = [_stamp(register, photo) for photo in register.photos]
-    base = sha256_bytes(f"{register.root.resolve()}\n{contract.model_dump_json()}".encode())
-    folder = cache / f"{register.name[:40]}-{base[:16]}"
-    decoder = _decoder()
-    key = sha256_bytes(repr((base, decoder, [stamp.stamp for stamp in stamps])).encode("utf-8"))
+    folder = cache_folder(register.root, contract, cache)
+    decoder = decoder_versions()
+    state = (_register_hash(register.root, contract), decoder, [stamp.stamp for stamp in stamps])
+    key = sha256_bytes(repr(state).encode("utf-8"))
     store = PhotoCache(folder, decoder)
     with _alone(folder, said):
         index = store.whole(key)
@@ -154,7 +165,7 @@ def _stamp(register: Register, photo: Photo) -> PreparedPhoto:
     return PreparedPhoto(path=photo.path, bytes=status.st_size, changed_ns=status.st_mtime_ns)
 
 
-def _decoder() -> str:
+def decoder_versions() -> str:
     """What else the pixels depend on: a new release of it decodes again."""
     try:
         from pillow_heif import __version__ as heif_version
@@ -211,11 +222,9 @@ def _copy_known(store: PhotoCache, work: PartialCache, stamps: list[PreparedPhot
         if file.header.shape[1:] != work.header.shape[1:]:
             continue
         for row, stamp in enumerate(stamps):
-            if row in work.done or (found := known.get(stamp.stamp)) is None:
-                continue
-            source, digest, hash_ = found
-            entry = stamp.model_copy(update={"sha256": digest, "picture_hash": hash_})
-            work.add(row, entry, file.read(np.array([source]))[0])
+            if row not in work.done and stamp.stamp in known:
+                source, entry = known[stamp.stamp]
+                work.add(row, entry, file.read(np.array([source]))[0])
 
 
 def _decode_missing(
@@ -237,12 +246,8 @@ def _decode_missing(
     )
     with DecoderPool(len(missing)) as pool:
         for row, (facts, pixels) in zip(missing, pool.examine(requests), strict=True):
-            found = {
-                "sha256": facts.sha256,
-                "picture_hash": facts.picture_hash,
-                "error": facts.error,
-            }
-            work.add(row, stamps[row].model_copy(update=found), pixels)
+            examined = facts.model_dump(include={"sha256", "picture_hash", "exact", "error"})
+            work.add(row, stamps[row].model_copy(update=examined), pixels)
             if progress is not None:
                 progress(len(work.done), len(stamps))
     if not missing and progress is not None:

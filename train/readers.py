@@ -57,6 +57,11 @@ def read_register(source: Path, *, layout: Layout = "auto") -> Register:
     return register
 
 
+def register_root(source: Path) -> Path:
+    """The folder to which photo paths are relative: that of a manifest, or the source itself."""
+    return source.parent if source.is_file() else source
+
+
 def _manifest_in(folder: Path) -> Path | None:
     return next((folder / name for name in MANIFEST_NAMES if (folder / name).is_file()), None)
 
@@ -180,7 +185,7 @@ def _read_manifest(path: Path) -> Register:
             continue
         seen[photo.path] = photo.object_id
         photos.append(photo)
-    return make_register(path.parent, photos, problems)
+    return make_register(register_root(path), photos, problems)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:

@@ -182,8 +182,8 @@ to nothing, the backbone's batch-norm statistics kept, every photo turned, moved
 time, some of them by any angle, some on another ground.
 
 Chosen on development photos only (rendered objects, and one half of a set of grocery photos);
-`benchmarks/studies/recipe_ablation.md` has what each part brings there and costs. The early layers stay as they
-are for half of the time. Perspective and blur were tried and left out."""
+`benchmarks/studies/recipe_ablation.md` has what each part brings there and costs. The early layers
+stay as they are for half of the time. Perspective and blur were tried and left out."""
 
 PROBE = Recipe(
     name="probe",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mobile_assets.errors import DamagedError, InputError
@@ -41,6 +44,17 @@ class SplitPhoto(Record):
     sha256: str
     split: SplitName
     seen: bool = True
+
+    def why_unusable(self, root: Path) -> str | None:
+        """Why the file under the register's root is not the one of the training; None if it is."""
+        path = root / self.path
+        try:
+            if not path.is_file():
+                return "there is no such file"
+            changed = sha256_file(path) != self.sha256
+        except OSError as error:
+            return f"it cannot be read ({error.strerror or error})"
+        return "the file has changed since training" if changed else None
 
 
 class Split(Document):
@@ -225,6 +239,10 @@ class Run:
                 f"{self.folder / METRICS_FILE} is missing. The run is incomplete: train it again."
             )
         return self.metrics
+
+    def class_indices(self, photos: Iterable[SplitPhoto]) -> NDArray[np.int64]:
+        """The class index of each photo's object, `[photos]` int64."""
+        return np.array([self.labels.index_of[p.object_id] for p in photos], dtype=np.int64)
 
 
 def read_run(folder: Path) -> Run:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from train.run import (
+    METRICS_FILE,
     MODEL_FILE,
     EpochRecord,
     PhotoCounts,
@@ -171,7 +172,7 @@ def _photos(plan: TrainingPlan, side: str) -> Photos:
 
     from train.batches import Photos
 
-    index = {object_id: i for i, object_id in enumerate(plan.dataset.object_ids)}
+    index = plan.dataset.label_map().index_of
     chosen = [photo for photo in plan.split.photos if photo.split == side and photo.seen]
     return Photos(
         plan.prepared.view([photo.path for photo in chosen]),
@@ -218,7 +219,7 @@ def _write(
     labels.write(folder, text=False)
     split.write(folder / "split.json")
     write_text(folder / "history.csv", _history(trainer.history))
-    _metrics(trainer).write(folder / "metrics.json")
+    _metrics(trainer).write(folder / METRICS_FILE)
     RunInfo(
         name=name,
         created=created_now(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
+from train.backbones import DEFAULT_BACKBONE as DEFAULT_BACKBONE  # noqa: PLC0414
 from train.backbones import find, pretrained_input
 from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
 from train.progress import OnProgress
@@ -20,8 +21,6 @@ from train.split import Strategy, make_split
 
 SHARED_LISTED = 5
 """So many pictures that stand under two objects are named; `inspect` names them all."""
-
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from benchmarks.results.measurement import Skipped, TestPhoto
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
-from train.readers import Layout, read_register
+from train.readers import Layout, read_register, register_root
 from train.run import Run, read_run
 
 
@@ -84,7 +84,7 @@ def read_ensemble(folders: Sequence[Path], photos: Path) -> Ensemble:
     if len(set(models)) < len(models):
         twice = next(run for n, run in enumerate(runs) if models[n] in models[:n])
         raise InputError(f"{twice.folder} was given twice: it would vote twice. Give it once.")
-    root = photos.parent if photos.is_file() else photos
+    root = register_root(photos)
     val_top1 = tuple(run.metrics.val_top1 if run.metrics else None for run in runs)
     return Ensemble(runs, _names(runs), val_top1, root)
 

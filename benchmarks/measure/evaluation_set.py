@@ -1,10 +1,8 @@
-"""Test photos: where they come from, that training never saw them, and decoding them once."""
+"""Test photos: where they come from, that training never saw them, and their pixels."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +13,17 @@ from benchmarks.results.measurement import Skipped, TestPhoto
 from benchmarks.runtimes.interface import Pixels
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, sha256_file
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.labels import Label
+from mobile_assets.photos import PhotoError
 from mobile_assets.preprocessing import Preprocessing
+from train.photo_pixels import PhotoPixels
 
 if TYPE_CHECKING:
     from train.register import Register
     from train.run import Run, SplitPhoto
 
 CHUNK = 64
-"""Photos in memory at a time: about 10 MB of pixels at 224 × 224."""
+"""Photos that are answered at a time: about 10 MB of pixels at 224 × 224."""
 
 
 def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
@@ -55,12 +55,14 @@ def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[
     return photos, skipped
 
 
-def validation_photos(run: Run, photos_root: Path, *, limit: int) -> tuple[TestPhoto, ...]:
+def validation_photos(
+    run: Run, photos_root: Path, *, limit: int | None = None
+) -> tuple[TestPhoto, ...]:
     """The run's validation photos that are there unchanged, at most `limit`, evenly spread."""
     entries = run.split.of("val")
-    if len(entries) > limit:
-        places = np.linspace(0, len(entries) - 1, limit).astype(int)
-        entries = tuple(entries[place] for place in places)
+    if limit is not None and len(entries) > limit:
+        positions = np.linspace(0, len(entries) - 1, limit).astype(int)
+        entries = tuple(entries[position] for position in positions)
     return _unchanged(entries, run, photos_root)[0]
 
 
@@ -68,23 +70,20 @@ def _unchanged(
     entries: Sequence[SplitPhoto], run: Run, photos_root: Path
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     """Photos of the split as test photos; those that are missing or have changed, with why."""
-    index = {label.object_id: label for label in run.labels.labels}
     photos: list[TestPhoto] = []
     skipped: list[Skipped] = []
     for entry in entries:
-        path = photos_root / entry.path
-        if not path.is_file():
-            skipped.append(Skipped(entry.path, "there is no such file"))
-        elif sha256_file(path) != entry.sha256:
-            skipped.append(Skipped(entry.path, "the file has changed since training"))
+        reason = entry.why_unusable(photos_root)
+        if reason is None:
+            label = run.labels[run.labels.index_of[entry.object_id]]
+            photos.append(_test_photo(photos_root / entry.path, label, entry.seen, entry.sha256))
         else:
-            label = index[entry.object_id]
-            photos.append(
-                TestPhoto(
-                    path, label.index, label.object_id, label.collection, entry.seen, entry.sha256
-                )
-            )
+            skipped.append(Skipped(entry.path, reason))
     return tuple(photos), tuple(skipped)
+
+
+def _test_photo(path: Path, label: Label, seen: bool, sha256: str) -> TestPhoto:
+    return TestPhoto(path, label.index, label.object_id, label.collection, seen, sha256)
 
 
 def from_register(
@@ -102,23 +101,19 @@ def from_register(
     Raises:
         InputError: No photo shows an object of the run.
     """
-    index = {label.object_id: label for label in run.labels.labels}
     trained = {photo.object_id for photo in run.split.of("train")}
     photos: list[TestPhoto] = []
     skipped: list[Skipped] = []
     for photo in register.photos:
-        label = index.get(photo.object_id)
+        index = run.labels.index_of.get(photo.object_id)
         path = register.path(photo)
-        if label is None:
+        if index is None:
             skipped.append(Skipped(photo.path, f"{photo.object_id} is not an object of the model"))
         elif not path.is_file():
             skipped.append(Skipped(photo.path, "there is no such file"))
         else:
-            seen = label.object_id in trained
-            digest = sha256_file(path)
-            photos.append(
-                TestPhoto(path, label.index, label.object_id, label.collection, seen, digest)
-            )
+            seen = photo.object_id in trained
+            photos.append(_test_photo(path, run.labels[index], seen, sha256_file(path)))
     if not photos:
         raise InputError(
             f"{register.root} holds {len(register.photos)} photos, but none of an object that "
@@ -140,7 +135,7 @@ def exclude_training_photos(
         The photos that are new to the model, and the others with the side they were on.
     """
     known = {photo.sha256: photo.split for photo in run.split.photos if photo.split != "test"}
-    words = {"train": "a training photo", "val": "a validation photo"}
+    sides = {"train": "a training photo", "val": "a validation photo"}
     kept: list[TestPhoto] = []
     skipped: list[Skipped] = []
     for photo in photos:
@@ -149,7 +144,7 @@ def exclude_training_photos(
         if side is None:
             kept.append(hashed)
         else:
-            skipped.append(Skipped(str(photo.path), f"the same file as {words[side]}"))
+            skipped.append(Skipped(str(photo.path), f"the same file as {sides[side]}"))
     return tuple(kept), tuple(skipped)
 
 
@@ -167,40 +162,39 @@ def list_hash(photos: Iterable[TestPhoto]) -> str:
 
 
 def decode_chunks(
-    photos: Sequence[TestPhoto], contract: Preprocessing, unreadable: list[Skipped]
+    photos: Sequence[TestPhoto],
+    contract: Preprocessing,
+    unreadable: list[Skipped],
+    *,
+    root: Path | None = None,
+    cache: Path | None = None,
 ) -> Iterator[tuple[list[TestPhoto], Pixels]]:
-    """Decodes photos once, a chunk at a time, the next chunk while the present one is used.
+    """Gives the pixels that the phone would make of photos, a chunk at a time.
+
+    They come from the cache of prepared photos where it has them, bit for bit as decoding gives
+    them; the next chunk is read while the present one is used.
 
     Args:
-        photos: What to decode.
+        photos: Which photos.
         contract: The preprocessing contract of all variants that read the chunks.
         unreadable: Photos that cannot be decoded are added to this list.
+        root: The register's root, whose photos training may have decoded already.
+        cache: Folder of prepared photos; None for the user's cache folder.
 
     Yields:
         The readable photos of a chunk, and their pixels `[N, H, W, 3]` uint8 RGB.
     """
-    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
-    # Pillow releases the interpreter's lock while it decodes and resizes.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        waiting = [pool.submit(_load, photo, contract) for photo in chunks[0]] if chunks else []
-        for number, chunk in enumerate(chunks):
-            done = [future.result() for future in waiting]
-            following = chunks[number + 1] if number + 1 < len(chunks) else ()
-            waiting = [pool.submit(_load, photo, contract) for photo in following]
-            good: list[TestPhoto] = []
-            pixels: list[Pixels] = []
-            for photo, result in zip(chunk, done, strict=True):
-                if isinstance(result, PhotoError):
-                    unreadable.append(Skipped(str(photo.path), result.reason))
-                else:
-                    good.append(photo)
-                    pixels.append(result)
-            if good:
-                yield good, np.stack(pixels)
-
-
-def _load(photo: TestPhoto, contract: Preprocessing) -> Pixels | PhotoError:
-    try:
-        return load(photo.path, contract)
-    except PhotoError as error:
-        return error
+    source = PhotoPixels(contract, root=root, cache=cache)
+    decoded = source.read((photo.path, photo.sha256) for photo in photos)
+    for start in range(0, len(photos), CHUNK):
+        readable: list[TestPhoto] = []
+        pixels: list[Pixels] = []
+        # Only as many are taken from `decoded` as the chunk has photos.
+        for photo, result in zip(photos[start : start + CHUNK], decoded, strict=False):
+            if isinstance(result, PhotoError):
+                unreadable.append(Skipped(str(photo.path), result.reason))
+            else:
+                readable.append(photo)
+                pixels.append(result)
+        if readable:
+            yield readable, np.stack(pixels)

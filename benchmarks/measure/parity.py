@@ -27,7 +27,6 @@ from benchmarks.runtimes.torch_runtime import open_reference
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
 from train.temperature import Temperature, TemperatureFit
 
 KEEP = 10
@@ -84,17 +83,16 @@ def measure_answers(
     if chosen is None:
         chosen = runnable_candidates(case.bundle)
     name = case.bundle.info.name
-    contract = case.bundle.info.preprocessing
     unreadable = list(case.skipped)
     kept: list[TestPhoto] = []
     refused: dict[BenchmarkTarget, str] = {}
     with _opened(case, chosen, reference, refused) as asking:
-        temperatures = _temperatures(asking, validation, contract, name, progress)
+        temperatures = _temperatures(asking, validation, case, progress)
         drawn = {session.subject: _drawn(len(photos), session.limit, seed) for session in asking}
-        place_of = {id(photo): position for position, photo in enumerate(photos)}
+        position_of = {id(photo): position for position, photo in enumerate(photos)}
         collected = _Collector(len(case.run.labels), temperatures)
-        for good, pixels in decode_chunks(photos, contract, unreadable):
-            positions = np.array([place_of[id(photo)] for photo in good], dtype=np.int64)
+        for good, pixels in _decoded(photos, case, unreadable):
+            positions = np.array([position_of[id(photo)] for photo in good], dtype=np.int64)
             collected.chunk(asking, pixels, object_indices(good), positions, drawn, len(kept))
             kept.extend(good)
             if progress is not None:
@@ -112,26 +110,29 @@ def measure_answers(
 def _temperatures(
     asking: Sequence[_AlignedSession],
     photos: Sequence[TestPhoto],
-    contract: Preprocessing,
-    name: str,
+    case: BenchmarkCase,
     progress: Progress | None,
 ) -> dict[BenchmarkTarget, Temperature]:
     """Asks all that are quick about validation photos, and fits a temperature to each."""
     fits = {session.subject: TemperatureFit() for session in asking if session.limit is None}
     done = 0
-    for good, pixels in decode_chunks(photos, contract, []):
+    for good, pixels in _decoded(photos, case, []):
         truth = object_indices(good)
         for session in asking:
             if session.subject in fits:
                 fits[session.subject].add(session.ask(pixels), truth)
         done += len(good)
         if progress is not None:
-            progress(f"{name}: validation", done, len(photos))
-    return {
-        subject: temperature
-        for subject, fit in fits.items()
-        if (temperature := fit.result()) is not None
-    }
+            progress(f"{case.bundle.info.name}: validation", done, len(photos))
+    results = {subject: fit.result() for subject, fit in fits.items()}
+    return {subject: fitted for subject, fitted in results.items() if fitted is not None}
+
+
+def _decoded(
+    photos: Sequence[TestPhoto], case: BenchmarkCase, unreadable: list[Skipped]
+) -> Iterator[tuple[list[TestPhoto], Pixels]]:
+    contract = case.bundle.info.preprocessing
+    return decode_chunks(photos, contract, unreadable, root=case.photos, cache=case.cache)
 
 
 def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
@@ -193,7 +194,7 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     """
     if bundle.object_ids == run.object_ids:
         return None
-    return np.array([bundle.index_of[name] for name in run.object_ids], dtype=np.int64)
+    return np.array([bundle.index_of[object_id] for object_id in run.object_ids], dtype=np.int64)
 
 
 class _Collector:

@@ -36,9 +36,11 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
     unreadable: list[Skipped] = []
     parts = []
     with open_reference(run) as session:
-        for good, pixels in decode_chunks(photos, run.info.preprocessing, unreadable):
-            truth = object_indices(good)
-            parts.append(reduce_answers(session.predict(pixels), truth, keep=10))
+        for good, pixels in decode_chunks(
+            photos, run.info.preprocessing, unreadable, root=case.photos, cache=case.cache
+        ):
+            answers = session.predict(pixels)
+            parts.append(reduce_answers(answers, object_indices(good), keep=10))
     rank = join_answers(parts).rank
     shares = {f"top{k}": share for k in (3, 5, 10) if (share := top_k(rank, k)) is not None}
     recipe = run.info.recipe

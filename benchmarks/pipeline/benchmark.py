@@ -34,7 +34,7 @@ from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
-from train.readers import Layout, read_register
+from train.readers import Layout, read_register, register_root
 from train.run import Run
 from train.versions import created_now, versions
 
@@ -298,6 +298,7 @@ def benchmark_bundles(
     run: Path | None = None,
     layout: Layout = "auto",
     references: Sequence[Run] = (),
+    cache: Path | None = None,
 ) -> Results:
     """Measures bundles on held-out photos, or on further photos of the same objects.
 
@@ -311,6 +312,7 @@ def benchmark_bundles(
         run: Folder of the run, where it is not at the place that the bundle names.
         layout: How folders of photos are meant.
         references: Runs that are measured in torch only and shown as reference points.
+        cache: Folder of prepared photos; None for the user's cache folder.
 
     Raises:
         InputError: Something given cannot be used.
@@ -320,7 +322,10 @@ def benchmark_bundles(
     keep_freed_memory()  # asking takes half the time
     if run is not None and len(folders) > 1:
         raise InputError("--run names the run of one bundle, and several bundles were given.")
-    cases = [_case(read_bundle(folder), run, photos, test_photos, layout) for folder in folders]
+    cases = [
+        replace(_case(read_bundle(folder), run, photos, test_photos, layout), cache=cache)
+        for folder in folders
+    ]
     by_threshold = {case.run.info.min_photos: case for case in cases}
     extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
     return run_benchmark(cases, out, options=options, extra_rows=extra, progress=progress)
@@ -330,7 +335,7 @@ def _case(
     bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
 ) -> BenchmarkCase:
     found = locate_run(bundle, run)
-    root = photos.parent if photos.is_file() else photos
+    root = register_root(photos)
     chosen, skipped = ((), ()) if _only_elsewhere(found, test_photos) else held_out(found, root)
     if test_photos is not None:
         further = read_register(test_photos, layout=layout)

@@ -231,7 +231,7 @@ def export_run(
             calibration_photos=calibration_photos,
             force=True,
         ),
-        photos=photos.parent if photos.is_file() else photos,
+        photos=register_root(photos),
         golden=golden_plan(),
         progress=lambda text: say(f"{folder.parent.name}: {text}"),
     )

@@ -74,6 +74,7 @@ class BenchmarkCase:
         photos: Root of the register that the run was trained on, for pictures in the report.
         test_photos: What to measure on.
         skipped: Test photos already found unusable, so that they are counted and listed.
+        cache: Folder of prepared photos; None for the user's cache folder.
     """
 
     bundle: Bundle
@@ -81,6 +82,7 @@ class BenchmarkCase:
     photos: Path
     test_photos: tuple[TestPhoto, ...]
     skipped: tuple[Skipped, ...] = ()
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from mobile_assets.bundle import Calibration
 from mobile_assets.errors import InputError
-from mobile_assets.files import sha256_bytes, sha256_file
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.files import sha256_bytes
+from mobile_assets.photos import PhotoError
 from mobile_assets.preprocessing import Preprocessing
+from train.photo_pixels import PhotoPixels
 from train.run import Run, SplitPhoto
 
 Say = Callable[[str], None]
@@ -45,15 +47,15 @@ def calibration_order(run: Run, *, seed: int) -> list[SplitPhoto]:
     Every prefix is spread evenly over the objects, and over the collections in proportion to
     their objects: each object's first photo comes before any object's second.
     """
-    collections = {label.object_id: label.collection for label in run.labels.labels}
     generator = random.Random(seed)
     by_object: dict[str, list[SplitPhoto]] = defaultdict(list)
     for photo in run.split.of("train"):
         by_object[photo.object_id].append(photo)
     by_collection: dict[str, list[str]] = defaultdict(list)
     for object_id in sorted(by_object):
-        by_collection[collections.get(object_id, "")].append(object_id)
-    places: list[tuple[int, float, str, SplitPhoto]] = []
+        label = run.labels[run.labels.index_of[object_id]]
+        by_collection[label.collection].append(object_id)
+    ranked: list[tuple[int, float, str, SplitPhoto]] = []
     for collection in sorted(by_collection):
         objects = by_collection[collection]
         generator.shuffle(objects)
@@ -61,13 +63,13 @@ def calibration_order(run: Run, *, seed: int) -> list[SplitPhoto]:
             photos = sorted(by_object[object_id], key=lambda photo: photo.path)
             generator.shuffle(photos)
             position = (number + 0.5) / len(objects)
-            places += [(turn, position, collection, photo) for turn, photo in enumerate(photos)]
-    places.sort(key=lambda place: (place[0], place[1], place[2], place[3].path))
-    return [photo for _, _, _, photo in places]
+            ranked += [(turn, position, collection, photo) for turn, photo in enumerate(photos)]
+    ranked.sort(key=lambda rank: (*rank[:3], rank[3].path))
+    return [photo for *_, photo in ranked]
 
 
 def calibration_photos(
-    run: Run, root: Path, *, wanted: int, seed: int, say: Say
+    run: Run, root: Path, *, wanted: int, seed: int, say: Say, cache: Path | None = None
 ) -> tuple[LoadedPhotos, Calibration]:
     """Chooses and loads calibration photos from the training photos.
 
@@ -77,13 +79,14 @@ def calibration_photos(
         wanted: How many photos; all training photos if there are fewer.
         seed: Seed of the choice.
         say: Told of photos that were skipped.
+        cache: Folder of prepared photos; None for the user's cache folder.
 
     Raises:
         InputError: Fewer than half of them can be used.
     """
     order = calibration_order(run, seed=seed)
     wanted = min(wanted, len(order))
-    loaded = _load(order, root, run.info.preprocessing, wanted=wanted)
+    loaded = _load(order, run, root, wanted=wanted, cache=cache)
     if len(loaded.photos) < max(1, ENOUGH * wanted):
         raise InputError(_too_few(root, len(loaded.photos), wanted))
     if loaded.skipped:
@@ -128,14 +131,14 @@ def _too_few(root: Path, usable: int, wanted: int) -> str:
     )
 
 
-def validation_photos(run: Run, root: Path, *, say: Say) -> LoadedPhotos:
-    """Loads the run's validation photos.
+def validation_photos(run: Run, root: Path, *, say: Say, cache: Path | None = None) -> LoadedPhotos:
+    """Loads the run's validation photos; arguments as for `calibration_photos`.
 
     Raises:
         InputError: The run has validation photos, but none of them is under `root`.
     """
     wanted = run.split.of("val")
-    loaded = _load(wanted, root, run.info.preprocessing, wanted=len(wanted))
+    loaded = _load(wanted, run, root, wanted=len(wanted), cache=cache)
     if wanted and not loaded.photos:
         raise InputError(
             f"None of the run's {len(wanted)} validation photos can be used under {root}: they "
@@ -151,29 +154,23 @@ def validation_photos(run: Run, root: Path, *, say: Say) -> LoadedPhotos:
 
 
 def _load(
-    photos: Sequence[SplitPhoto], root: Path, contract: Preprocessing, *, wanted: int
+    photos: Sequence[SplitPhoto], run: Run, root: Path, *, wanted: int, cache: Path | None
 ) -> LoadedPhotos:
     """Loads photos in order until `wanted` are there."""
+    contract = run.info.preprocessing
+    source = PhotoPixels(contract, root=root, cache=cache)
     good: list[SplitPhoto] = []
     pixels: list[NDArray[np.uint8]] = []
-    skipped = 0
-    for photo in photos:
-        if len(good) == wanted:
-            break
-        values = _load_one(root / photo.path, photo.sha256, contract)
-        if values is None:
-            skipped += 1
-        else:
-            good.append(photo)
-            pixels.append(values)
+    remaining = iter(photos)
+    read = 0
+    while batch := list(islice(remaining, wanted - len(good))):
+        read += len(batch)
+        unchanged = [photo for photo in batch if photo.why_unusable(root) is None]
+        decoded = source.read((root / photo.path, photo.sha256) for photo in unchanged)
+        for photo, values in zip(unchanged, decoded, strict=True):
+            if not isinstance(values, PhotoError):
+                good.append(photo)
+                pixels.append(values)
     shape = (0, contract.height, contract.width, 3)
     stacked = np.stack(pixels) if pixels else np.empty(shape, dtype=np.uint8)
-    return LoadedPhotos(tuple(good), stacked, skipped)
-
-
-def _load_one(path: Path, sha256: str, contract: Preprocessing) -> NDArray[np.uint8] | None:
-    """The photo's pixels, or None if it is missing, changed or unreadable."""
-    try:
-        return load(path, contract) if sha256_file(path) == sha256 else None
-    except (PhotoError, OSError):
-        return None
+    return LoadedPhotos(tuple(good), stacked, read - len(good))

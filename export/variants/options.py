@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mobile_assets.errors import InputError
@@ -29,6 +30,9 @@ CALIBRATED: frozenset[str] = frozenset(
 )
 """Variants whose weights are rounded, and activation ranges taken, on training photos."""
 
+CALIBRATION_PHOTOS = 128
+"""From so many training photos activation ranges are taken unless another number is given."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -45,17 +49,19 @@ class ExportOptions:
         embedding: Write the embedding as a file of its own, too, in each format of the variants.
         shortlist: Of how many objects models with a short list are written, in each format of the
             variants; None for no such models.
+        cache: Folder of prepared photos; None for the user's cache folder.
         force: Replace a bundle that is already there, once the new one is complete.
     """
 
     variants: tuple[str, ...] = VARIANTS
     name: str | None = None
-    calibration_photos: int = 128
+    calibration_photos: int = CALIBRATION_PHOTOS
     calibration: Literal["photos", "noise"] = "photos"
     seed: int = 0
     recommend: bool = False
     embedding: bool = False
     shortlist: int | None = None
+    cache: Path | None = None
     force: bool = False
 
     def checked_variants(self) -> tuple[str, ...]:
@@ -74,7 +80,7 @@ class ExportOptions:
         if self.calibration_photos < 1:
             raise InputError(
                 f"{self.calibration_photos} calibration photos cannot give activation ranges. "
-                "Give at least 1; 128 is the default."
+                f"Give at least 1; {CALIBRATION_PHOTOS} is the default."
             )
         return tuple(name for name in every if name in self.variants)
 
