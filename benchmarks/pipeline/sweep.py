@@ -17,6 +17,7 @@ from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
+from train.readers import register_root
 from train.recipes import Recipe, recipe_named
 from train.run import Run, RunMetrics, read_run
 from train.trainer import train_run
