@@ -52,18 +52,14 @@ def add_out(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--force", action="store_true", help="replace a folder that is there")
 
 
-BACKBONE = "tf_efficientnet_lite0"
-
-
 def add_training(parser: argparse.ArgumentParser) -> None:
     """How a model is trained."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--backbone",
-        default=BACKBONE,
         metavar="NAME",
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
-        f"inception-v4, or any name of timm's (default: {BACKBONE})",
+        "inception-v4, or any name of timm's (default: tf_efficientnet_lite0)",
     )
     group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
     group.add_argument(

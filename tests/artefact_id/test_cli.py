@@ -300,6 +300,14 @@ def test_interrupt_is_130_and_a_missing_part_names_its_extra(
     assert "No space left" in capsys.readouterr().err
 
 
+def test_help_of_train_names_the_default_backbone(capsys: pytest.CaptureFixture[str]) -> None:
+    from train.training_plan import DEFAULT_BACKBONE
+
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert f"(default: {DEFAULT_BACKBONE})" in " ".join(capsys.readouterr().out.split())
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = process("inspect", str(tmp_path / "none"), "--debug")
     assert done.returncode != 0
