@@ -24,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ LINE_SECONDS = 30.0
 
 PIPE_WIDTH = 120
 """A pipe has no width of its own: wide enough for a table with few columns folded."""
+
+BAR_WIDTH = 12
+"""In characters."""
 
 STAGES = {
     "features": "computing features",
@@ -172,13 +176,18 @@ class Terminal:
     def _draw(self, what: str, work: _Work) -> None:
         if self._bars is None:
             self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeLeftColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(BAR_WIDTH),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeElapsedColumn(table_column=Column(no_wrap=True)),
+                TimeLeftColumn(table_column=Column(no_wrap=True)),
+                # What there is no room for in a narrow terminal is cut here and nowhere else.
+                TextColumn(
+                    "{task.fields[note]}",
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+                ),
                 console=self._console,
+                expand=True,
             )
             self._bars.start()
         if work.bar is None:
