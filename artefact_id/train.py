@@ -117,9 +117,8 @@ def _train(options: argparse.Namespace) -> None:
 def _print(run: Run) -> None:
     """Says what a training reached."""
     from artefact_id.terminal import messages
-    from train.run import RunMetrics
 
-    metrics = RunMetrics.read(run.folder / "metrics.json")
+    metrics = run.require_metrics()
     reached = (
         "no validation photos"
         if metrics.val_top1 is None
