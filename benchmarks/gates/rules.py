@@ -100,7 +100,7 @@ def judge(results: Results, gates: Gates) -> GateVerdict:
 def unkept_beside_answers(results: Results) -> tuple[GateOutcome, ...]:
     """What measured variants do not keep of the project's ship limits on size, speed and photos.
 
-    Nothing is required to have been measured, and limits on answers are left out: `keeps_answers`
+    Nothing is required to have been measured, and limits on answers are left out: `unkept_of_answers`
     judges those row by row.
     """
     without = dict.fromkeys(OF_ANSWERS) | {"require": False}
