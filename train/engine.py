@@ -107,7 +107,8 @@ class Trainer:
         self.seed = seed
         self.best = BestWeights()
         self.history: list[EpochRecord] = []
-        self.weights = class_weights(train.truth, self._objects()).to(compute.device)
+        last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
+        self.weights = class_weights(train.truth, last.out_features).to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
         self.checkpoint = checkpoint
@@ -125,10 +126,6 @@ class Trainer:
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
         )
         self._start_clocks(None)
-
-    def _objects(self) -> int:
-        last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
-        return last.out_features
 
     # --- the stages -----------------------------------------------------------------------------
 
@@ -201,11 +198,8 @@ class Trainer:
         )
 
     def _fit_all(self, resume: TrainingState | None) -> None:
+        """Trains all weights on photos."""
         self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
-        self._fit(self.all_weights(), resume)
-
-    def all_weights(self) -> Stage:
-        """The stage that trains all weights on photos."""
 
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
             images = augmented(self._images(rows), self.recipe, generator)
@@ -225,7 +219,7 @@ class Trainer:
             )
 
         optimiser = optimiser_of(self.model, self.recipe)
-        return Stage("all", self.recipe.epochs, optimiser, logits, validate)
+        self._fit(Stage("all", self.recipe.epochs, optimiser, logits, validate), resume)
 
     def _images(self, rows: Tensor) -> Tensor:
         return to_images(self.train.pixels[rows.numpy()], self.compute)
@@ -405,7 +399,10 @@ class Trainer:
         trained: float,
         seconds: float,
     ) -> None:
-        top1, val_loss = (math.nan, math.nan) if logits is None else self._measure(logits)
+        top1 = val_loss = math.nan
+        if logits is not None:
+            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
+            val_loss = functional.cross_entropy(logits, self.val.truth).item()
         record = EpochRecord.model_construct(
             stage=stage.name,
             epoch=epoch,
@@ -420,11 +417,6 @@ class Trainer:
         self._offer(record)
         if self.on_epoch is not None:
             self.on_epoch(record, stage.epochs)
-
-    def _measure(self, logits: Tensor) -> tuple[float, float]:
-        """Share of the validation photos with the right answer, and their loss."""
-        top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-        return top1, functional.cross_entropy(logits, self.val.truth).item()
 
     def _offer(self, record: EpochRecord) -> None:
         """Lets validation choose, of all weights among the epochs that have settled."""

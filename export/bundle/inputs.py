@@ -180,7 +180,6 @@ def _context(
     probe: NDArray[np.uint8],
     expected: NDArray[np.float32],
 ) -> BuildContext:
-    from export.qat.run_files import read_quantised
     from export.variants.build_context import BuildContext
 
     name = options.name or run.info.name
@@ -206,5 +205,4 @@ def _context(
         calibration=calibration,
         probe=probe,
         expected=expected,
-        learned=read_quantised(run, network),
     )
