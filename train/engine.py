@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.batches import Photos, augmented, class_weights, predict_batches, seed_for, to_images
+from train.batches import (
+    Photos,
+    augmented,
+    class_weights,
+    predict_batches,
+    seed_for,
+    shuffled_batches,
+    to_images,
+)
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
@@ -22,6 +30,7 @@ from train.progress import OnProgress, StageTimer
 from train.recipes import Recipe
 from train.run import EpochRecord
 from train.schedule import (
+    Stage,
     first_settled_epoch,
     head_optimiser,
     is_validated,
@@ -43,25 +52,6 @@ from train.training_state import tensors_of as copied
 
 EpochCallback = Callable[[EpochRecord, int], None]
 """Called after each epoch with its record and the number of epochs of the stage."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a recipe: what a step computes, and how it is validated.
-
-    Attributes:
-        name: `head` or `all`.
-        epochs: How many it has.
-        optimiser: Of the weights that it trains.
-        logits: Rows, the epoch and the augmentation's generator → logits of a training step.
-        validate: Logits of the validation photos; None if there are none.
-    """
-
-    name: str
-    epochs: int
-    optimiser: torch.optim.Optimizer
-    logits: Callable[[Tensor, int, torch.Generator], Tensor]
-    validate: Callable[[], Tensor | None]
 
 
 class Trainer:
@@ -286,7 +276,8 @@ class Trainer:
         self._train_mode(stage)
         self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
         truth = self.train.truth.to(self.compute.device)
-        batches = list(self._batches(stage.name, epoch))
+        seed = seed_for(self.seed, stage.name, epoch)
+        batches = list(shuffled_batches(len(self.train), self.recipe.batch, seed))
         if done.random_state:
             restore_random_state(done.random_state, self.compute.device, self._generator)
         total, count = done.loss, done.photos
@@ -321,15 +312,6 @@ class Trainer:
             for module in self.model.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-
-    def _batches(self, stage: str, epoch: int) -> Iterator[Tensor]:
-        """Rows of each batch, shuffled anew; a last batch of one is left out for batch norm."""
-        seed = seed_for(self.seed, stage, epoch)
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
-        for rows in torch.split(order, self.recipe.batch):
-            if len(rows) > 1 or len(order) == 1:
-                yield rows
 
     # --- what is kept and told ------------------------------------------------------------------
 

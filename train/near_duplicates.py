@@ -16,7 +16,7 @@ These were taken with a picture shrunk by a Lanczos filter. Shrunk bilinearly, a
 The 64-bit difference hash at 2 bits, for comparison: 84 to 100 %, 31 %, 24 %, 40, 20. The 64-bit
 pHash that finds as much as 256 bits (at 8 bits) takes 684 and 579 pairs of different pictures for
 the same. The transform is one matrix product; libraries for it bring SciPy and PyWavelets along.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ class Observation:
     """What a row says on one quantity.
 
     Attributes:
-        value: The quantity; None where it was not measured.
         words: The value in words, or why there is none.
         bounds: Its 95 % interval, or its spread; None where there is none.
     """
@@ -73,13 +72,7 @@ class RowLimit:
         return f"{words}, {self.interval}" if judge == "interval" and self.interval else words
 
     def holds(self, bound: float, judge: Judge, held: RowInResults) -> tuple[str, bool]:
-        """What was found, in words, and whether the requirement holds.
-
-        Args:
-            bound: The limit.
-            judge: Whether value or interval must keep it.
-            held: The row.
-        """
+        """What was found, in words, and whether the requirement holds."""
         observed = self.read(held)
         if observed.value is None:
             return observed.words, False

@@ -16,13 +16,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class WaivedRequirement:
-    """A requirement that a row was not held against, since the rule allows it not to be executed.
-
-    Attributes:
-        row: The row.
-        requirement: What was asked, in words.
-        why: Why it was not judged.
-    """
+    """A requirement that a row was not held against, since the rule allows it not to be executed."""
 
     row: Row
     requirement: str

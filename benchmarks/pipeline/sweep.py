@@ -31,16 +31,12 @@ class SweepOptions:
 
     Attributes:
         train: How each model is trained; its threshold and cache are set by the sweep.
-        benchmark: How each bundle is measured.
-        thresholds: The threshold data sets.
         test_photos: Further photos of the same objects; None to test on held-out ones.
-        variants: Names of the variants to export; None for all.
         variants_above: Names of those that are exported above the lowest threshold, too; None for
             the same.
         calibration_photos: Most training photos that weights and activation ranges are rounded on.
         references: Further runs, measured in torch only: pairs of threshold and recipe.
         processes: How many thresholds are trained and exported side by side.
-        force: Replace a finished sweep.
     """
 
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -119,15 +115,7 @@ def run_sweep(
 def train_and_export(
     photos: Path, out: Path, minimum: int, options: SweepOptions, callbacks: Callbacks
 ) -> None:
-    """Makes the run, the bundle and the runs to compare with of one threshold.
-
-    Args:
-        photos: The register.
-        out: Folder of the sweep.
-        minimum: Least number of photos of an object.
-        options: Of the sweep; their training options have the cache and the split.
-        callbacks: Where progress goes.
-    """
+    """Makes the run, the bundle and the runs to compare with of one threshold."""
     folder = out / f"min{minimum}"
     chosen = replace(options.train, min_photos=minimum)
     run = _run(photos, folder / "run", chosen, callbacks)
@@ -157,15 +145,7 @@ def _run(photos: Path, folder: Path, options: TrainOptions, callbacks: Callbacks
 def trained_run(
     photos: Path, folder: Path, options: TrainOptions, plan: TrainingPlan, reporter: Reporter
 ) -> Run:
-    """The run at `folder` if it is the one that would be trained, else a newly trained one.
-
-    Args:
-        photos: The register.
-        folder: Where the run belongs.
-        options: How it is trained.
-        plan: `plan_run` of these photos and options.
-        reporter: Where progress goes.
-    """
+    """The run at `folder` if it is the one that would be trained, else a newly trained one."""
     run = _finished_run(folder)
     if run is not None and (
         run.info.photo_list_sha256 == plan.split.sha256

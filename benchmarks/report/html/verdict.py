@@ -32,9 +32,6 @@ class Verdict:
 
     Attributes:
         mood: Colour of the sentence.
-        status: The judgement in a few words.
-        headline: One plain sentence.
-        explanation: The numbers behind it, with the drop's interval.
         details: What failed, a sentence each.
         caveats: What the judgement does not cover.
         figures: (value, what it is) of the variant that the report is about.
