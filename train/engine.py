@@ -23,7 +23,7 @@ from train.batches import (
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
-from train.freezing import early_parameters
+from train.freezing import early_parameters, train_mode
 from train.model import ArtefactModel
 from train.parallel import SingleProcess
 from train.progress import OnProgress, StageTimer
@@ -117,8 +117,6 @@ class Trainer:
         )
         self._start_clocks(None)
 
-    # --- the stages -----------------------------------------------------------------------------
-
     def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains the head, then all weights, and returns the best checkpoint.
 
@@ -154,8 +152,7 @@ class Trainer:
             self.best.weights = copied(self.model)
 
         def logits(rows: Tensor, epoch: int, _: torch.Generator) -> Tensor:
-            found: Tensor = self.model.head(train[epoch % len(train)][rows])
-            return found
+            return self.model.head(train[epoch % len(train)][rows])  # type: ignore[no-any-return]
 
         def validate() -> Tensor | None:
             self.model.head.eval()
@@ -273,7 +270,7 @@ class Trainer:
         """One pass over all training photos, or the rest of one; returns its sums."""
         started = time.perf_counter()
         done = midway or EpochProgress(epoch)
-        self._train_mode(stage)
+        train_mode(self.model, self.recipe, head_only=stage.name == "head")
         self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
         truth = self.train.truth.to(self.compute.device)
         seed = seed_for(self.seed, stage.name, epoch)
@@ -302,16 +299,6 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         stage.optimiser.step()
         return loss.item()
-
-    def _train_mode(self, stage: Stage) -> None:
-        if stage.name == "head":
-            self.model.head.train()
-            return
-        self.model.train()
-        if self.recipe.freeze_statistics:
-            for module in self.model.backbone.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
 
     # --- what is kept and told ------------------------------------------------------------------
 
