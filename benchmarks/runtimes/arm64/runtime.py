@@ -95,9 +95,9 @@ class LitertArm64Runtime:
 
 def setup_folder() -> Path:
     """Where the set-up lies: in the user's cache."""
-    from train.prepare import default_cache
+    from train.prepare import cache_home
 
-    return default_cache().absolute() / "arm64"
+    return cache_home().absolute() / "arm64"
 
 
 def read_setup() -> Arm64Setup | None:

@@ -57,9 +57,9 @@ class MediapipeSetup(Document):
 
 def setup_folder() -> Path:
     """Where the set-up lies: in the user's cache."""
-    from train.prepare import default_cache
+    from train.prepare import cache_home
 
-    return default_cache().absolute() / f"mediapipe-{MEDIAPIPE_VERSION}"
+    return cache_home().absolute() / f"mediapipe-{MEDIAPIPE_VERSION}"
 
 
 def read_setup() -> MediapipeSetup | None:
