@@ -253,7 +253,6 @@ def measure(talk: Talk, bundle: Bundle, **options: Any) -> Any:
 
 def test_a_variant_is_measured_on_the_processor(phone: Talk, bytes_bundle: Bundle) -> None:
     reply = measure(phone, bytes_bundle)
-    assert reply.latency_ms is not None
     assert (reply.latency_ms.threads, reply.latency_ms.runs) == (1, 4)
     times = [11.0, 12.0, 13.0, 14.0]  # of cpu_pairs_1.log
     assert reply.latency_ms.p50 == pytest.approx(12.5)
@@ -263,12 +262,10 @@ def test_a_variant_is_measured_on_the_processor(phone: Talk, bytes_bundle: Bundl
     assert (two.threads, two.runs) == (2, 4)
     assert two.p50 == pytest.approx(6.5)  # 6, 7 and twice 6.5, which the tool calls all the same
     assert reply.cold_load_ms == pytest.approx(21.5 + 14.1)
-    assert reply.memory_bytes is not None
     assert reply.memory_bytes.value == int(12.5 * 2**20)
     assert "ru_maxrss" in reply.memory_bytes.metric
     assert reply.memory_bytes.detail is None
     placement = reply.placement
-    assert placement is not None
     assert (placement.delegate, placement.taken, placement.total) == ("XNNPACK", 69, 70)
     assert placement.left == {"QUANTIZE": 1}
     assert reply.device.model == "Google Pixel 8 (Google Tensor G3)"
@@ -286,9 +283,7 @@ def test_a_variant_is_measured_on_the_gpu(phone: Talk, bytes_bundle: Bundle) -> 
     reply = measure(phone, bytes_bundle, delegate="gpu")
     assert reply.device.delegate_asked == "gpu"
     assert reply.device.delegate_used == "GPU 70 of 70 operations in 1 piece"
-    assert reply.placement is not None
     assert reply.placement.left == {}
-    assert reply.latency_ms is not None
     assert reply.latency_ms.p50 == pytest.approx(4.5)
     assert reply.latency_more == ()  # threads of the processor mean nothing there
 
@@ -303,10 +298,8 @@ def test_the_processor_in_place_of_the_gpu_is_told(phone: Talk, bytes_bundle: Bu
     reply = measure(phone, bytes_bundle, delegate="gpu")
     assert reply.device.delegate_asked == "gpu"
     assert reply.device.delegate_used.startswith("not GPU, which was asked for: XNNPACK 69 of 70")
-    assert reply.placement is not None
     assert reply.placement.delegate == "XNNPACK"
     assert reply.placement.left == {"not named": 1}  # that tool has no such table
-    assert reply.memory_bytes is not None
     assert reply.memory_bytes.value == int(14.25 * 2**20)
     assert reply.cold_load_ms == pytest.approx(30.25 + 14.1)
 
@@ -607,7 +600,6 @@ def test_what_delegates_really_took_is_told() -> None:
     assert words == (
         "GPU 48 of 90 operations in 2 pieces then XNNPACK 32 of 44 operations in 4 pieces"
     )
-    assert placement is not None
     assert (placement.taken, placement.total, placement.left) == (48, 90, {"not named": 42})
     given_up = benchmark_model.read_log(
         "VERBOSE: Replacing 70 out of 70 node(s) with delegate (TfLiteGpuDelegateV2) node, "

@@ -117,7 +117,6 @@ def without_labels(content: bytes) -> bytes:
 
 def with_head(bundle: Bundle, run: Run, value: float) -> bytes:
     """The file with every weight of the last layer overwritten."""
-    assert run.info.temperature is not None
     trained = load_file(run.folder / "model.safetensors")[HEAD]
     weights = (trained / run.info.temperature.value).numpy().astype("<f4")  # as it is exported
     content, old = content_of(bundle), weights.tobytes()
@@ -133,19 +132,15 @@ def measured_row(case: BenchmarkCase, bundle: Bundle, out: Path) -> Row:
 def test_healthy_variants_answer_like_the_reference(results: Results) -> None:
     reference, exact = row_of(results, "torch-float32"), row_of(results, "tflite-float32")
     assert reference.runtime == "torch"
-    assert reference.top1 is not None
     assert reference.top1 > 0.8, "the tiny network must be worth comparing with"
     assert (reference.agreement, reference.drop_points) == (1.0, 0.0)
     assert exact.agreement == 1.0
     assert exact.drop_points == 0.0
     assert exact.drop_ci95 == (0.0, 0.0)
     assert exact.top1 == reference.top1
-    assert exact.max_probability_drift is not None
     assert exact.max_probability_drift < 1e-4
     small = row_of(results, "tflite-int8")
-    assert small.agreement is not None
     assert small.agreement >= 0.9
-    assert small.max_probability_drift is not None
     assert 0 < small.max_probability_drift < 0.5
 
 
@@ -153,12 +148,9 @@ def test_rows_say_what_was_measured(results: Results, case: BenchmarkCase) -> No
     row = row_of(results, "tflite-int8")
     assert (row.register_name, row.min_photos, row.seed) == ("patterns", 6, 0)
     assert (row.photos, row.objects, row.unseen_photos) == (OBJECTS * 6, OBJECTS, 0)
-    assert row.top1 is not None
-    assert row.top1_ci95 is not None
     assert row.top1_ci95[0] < row.top1 <= row.top1_ci95[1]
     assert row.top1 <= (row.top3 or 0) <= (row.top5 or 0) <= (row.top10 or 0) == 1.0
     assert [b.photos_per_object for b in row.by_photos] == [VIEWS]
-    assert row.custody is not None
     variant = case.bundle.info.variant("tflite-int8")
     assert row.custody.variant_sha256 == sha256_path(case.bundle.path(variant))
     assert row.custody.bundle_sha256 == sha256_file(case.bundle.folder / "bundle.json")
@@ -229,9 +221,7 @@ def test_shifted_labels_are_noticed(case: BenchmarkCase, tmp_path: Path) -> None
     broken = altered(case.bundle, tmp_path / "bundle", content, shifted)
     row = measured_row(case, broken, tmp_path / "out")
     assert row.agreement == 0.0
-    assert row.drop_points is not None
     assert row.drop_points > 50
-    assert row.drop_ci95 is not None
     assert row.drop_ci95[0] > 30
     assert (row.right_to_wrong or 0) > 30
 
@@ -251,7 +241,6 @@ def test_swapped_channels_are_noticed(case: BenchmarkCase, root: Path, tmp_path:
     exported = export_bundle(wrong, tmp_path / "exported", options=options, photos=root)
     broken = altered(case.bundle, tmp_path / "bundle", content_of(exported))
     row = measured_row(case, broken, tmp_path / "out")
-    assert row.agreement is not None
     assert row.agreement < 0.7
     assert (row.drop_points or 0) > 20
     assert (row.max_probability_drift or 0) > 0.1

@@ -107,7 +107,6 @@ def test_scores_are_those_of_scikit_learn(seed: int) -> None:
         share = top_k_accuracy_score(truth, probabilities, k=k, labels=np.arange(9))
         assert scores[f"top{k}"] == pytest.approx(share)
     ours = macro_scores(top, truth)
-    assert ours is not None
     assert scores["f1"] == pytest.approx(ours.f1)
 
 
@@ -168,7 +167,6 @@ def test_the_curve_is_found_again() -> None:
     photos, seen = growing_register()
     curve = fit_curve(np.array(photos), seen, resamples=200, seed=0)
     assert curve.slope_ci95 is not None
-    assert curve.slope is not None
     low, high = curve.slope_ci95
     assert low < 1.5 < high
     assert 0 < low < curve.slope < high
@@ -201,8 +199,6 @@ def test_gain_goes_to_eight_photos_and_sorts() -> None:
     assert all(one.photos_to_take == max(0, 8 - one.photos) for one in found)
     for one in found:
         if one.photos < 8:
-            assert one.gain is not None
-            assert one.gain_ci95 is not None
             assert 0 < one.gain_ci95[0] < one.gain < one.gain_ci95[1] < 1 - one.expected
 
 
@@ -435,7 +431,6 @@ def test_the_command_writes_every_file(
     paper = ["precision", "recall", "f1", "accuracy", "top3", "top5", "top10"]
     assert list(rows[0])[:9] == ["min_photos", "model", *paper]
     value = found.rows[-1].top1.value
-    assert value is not None
     assert float(rows[-1]["accuracy"]) == pytest.approx(100 * value, abs=0.006)
     answers = list(csv.DictReader(io.StringIO((out / "answers.csv").read_text())))
     hits = [row for row in answers if row["truth"] == row["answer"]]

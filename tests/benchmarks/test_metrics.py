@@ -89,7 +89,6 @@ def test_macro_scores_by_hand() -> None:
     # Object 2 has no photo but is answered once; object 3: 1 photo, never answered.
     truth, top = indices(0, 0, 1, 3), indices(0, 2, 1, 0)
     scores = macro_scores(top, truth)
-    assert scores is not None
     assert scores.precision == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert scores.recall == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert scores.f1 == pytest.approx((2 / 4 + 1 + 0) / 3)
@@ -98,14 +97,12 @@ def test_macro_scores_by_hand() -> None:
 def test_macro_scores_weigh_objects_alike() -> None:
     truth, top = indices(*[0] * 99, 1), indices(*[0] * 100)
     scores = macro_scores(top, truth)
-    assert scores is not None
     assert scores.recall == pytest.approx(0.5)
     assert scores.precision == pytest.approx(0.99 / 2)
 
 
 def test_macro_scores_without_any_answer() -> None:
     scores = macro_scores(indices(NO_ANSWER, NO_ANSWER), indices(0, 1))
-    assert scores is not None
     assert (scores.precision, scores.recall, scores.f1) == (0.0, 0.0, 0.0)
 
 

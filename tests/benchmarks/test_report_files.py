@@ -117,7 +117,6 @@ def test_accelerators_are_counted_as_in_the_model_card(golden_bundle: Bundle) ->
             assert cell.text == nothing or str(view.taken) in cell.text
             assert (cell.text == nothing) == (not view.taken)
     assert cells["tflite-float32"]["Edge TPU"].text == "none"
-    assert tflite.refusals is not None
     refused = {(row.name, row.cells[0].text) for row in tflite.refusals.rows}
     assert ("tflite-float32", "Edge TPU") in refused
     # No list of operations is published, so that nothing is known to be taken or refused.

@@ -320,8 +320,6 @@ def test_of_many_collections_the_largest_and_smallest_are_shown(measured: Measur
     row = results_of(measured).rows[1]
     few = collections_of([row.model_copy(update={"by_collection": bins(12)})], INT8)
     many = collections_of([row.model_copy(update={"by_collection": bins(40)})], INT8)
-    assert few is not None
-    assert many is not None
     assert (len(few.table.rows), few.left_out) == (12, 0)
     assert (len(many.table.rows), many.left_out) == (12, 28)
     shown = [row.name for row in many.table.rows]
@@ -347,7 +345,6 @@ def test_reliability_is_drawn_where_it_is() -> None:
 
 def test_calibration_is_told_before_and_after_the_temperature(measured: Measurement) -> None:
     row = results_of(measured).rows[1]
-    assert row.calibration is not None
     assert row.calibration.error_with_temperature is not None
     words = plain(render_report(results_of(measured), [measured]))
     assert row.calibration_error is not None
@@ -501,8 +498,6 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) 
     results = full(measured)
     row = results.rows[1]
     placed = row.placement
-    assert placed is not None
-    assert row.memory is not None
     odd = row.model_copy(
         update={
             "variant": EVIL,

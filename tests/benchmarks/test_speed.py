@@ -95,29 +95,20 @@ def row_of(results: Results, subject: BenchmarkTarget) -> Row:
 def test_every_row_tells_its_speed_and_memory(results: Results, subject: BenchmarkTarget) -> None:
     row = row_of(results, subject)
     latency, memory = row.latency_ms, row.memory
-    assert latency is not None
-    assert latency.p99 is not None
     assert 0 < latency.p50 <= latency.p90 <= latency.p99
     assert (latency.runs, latency.threads) == (20, 1)
-    assert row.cold_load_ms is not None
     assert row.cold_load_ms > 0
-    assert row.end_to_end_ms is not None
-    assert row.end_to_end_12mp_ms is not None
     # Four hundred times the pixels to decode: whatever the machine does besides.
     assert row.end_to_end_12mp_ms > row.end_to_end_ms > 0
-    assert memory is not None
     assert memory.peak_resident > memory.runtime_resident > 0
     assert "smaps_rollup" in memory.metric or "psutil" in memory.metric
     # Of the model alone: the libraries, over 100 MB in torch's case, are in the baseline.
-    assert row.memory_bytes is not None
     assert 0 < row.memory_bytes.value < 100 * MEGABYTE
     assert row.busy_share is None or 0 <= row.busy_share <= 1
 
 
 def test_the_runtime_and_the_model_are_told_apart(results: Results) -> None:
     reference, small = row_of(results, REFERENCE).memory, row_of(results, INT8).memory
-    assert reference is not None
-    assert small is not None
     assert reference.runtime_resident > 5 * small.runtime_resident, "torch is the larger runtime"
     # Tiny networks both: neither may be charged with the library that executes it.
     assert reference.model_resident < reference.runtime_resident / 3
@@ -127,7 +118,6 @@ def test_ratios_are_against_the_float32_file_and_in_turns(results: Results) -> N
     assert row_of(results, FLOAT32).latency_ratio is None
     for subject in (REFERENCE, INT8):
         ratio = row_of(results, subject).latency_ratio
-        assert ratio is not None
         assert ratio.rounds == 20
         assert 0 < ratio.p10 <= ratio.median <= ratio.p90
 
@@ -185,7 +175,6 @@ def test_rare_pauses_show_in_the_slowest_runs_alone(case: BenchmarkCase) -> None
     with opened(case) as session:
         slow = Tampered(session, every(25, lambda: time.sleep(PAUSE)))
         latency = summarise(timed(slow, photo, runs=100, warmup=0), threads=1)
-    assert latency.p99 is not None
     assert latency.p99 > PAUSE * 1000
     assert latency.p50 < PAUSE * 1000 / 2, "the tiny network itself is far quicker than a pause"
 
@@ -258,7 +247,6 @@ def test_what_was_freed_is_not_at_rest_but_in_the_peak(case: BenchmarkCase) -> N
 
     found = measure_start(prepare, noise_photo(case.bundle))
     assert found.memory.model_resident < size / 2
-    assert found.memory_bytes is not None
     assert found.memory_bytes.value > size * 0.9
 
 
@@ -335,7 +323,6 @@ def test_other_work_is_told() -> None:
     counted, start = CpuContention(), time.perf_counter()
     subprocess.run([sys.executable, "-c", BURN], check=True)
     share, seconds = counted.share(), time.perf_counter() - start
-    assert share is not None
     # The rest of the machine may work, too; never less than what was asked for.
     assert share * seconds * (os.cpu_count() or 1) > 0.5 - TICKS
 
@@ -344,7 +331,6 @@ def test_own_work_is_not_other_work() -> None:
     before, counted, start = busy_seconds(), CpuContention(), time.perf_counter()
     exec(BURN)
     share, seconds = counted.share(), time.perf_counter() - start
-    assert share is not None
     everybody = busy_seconds() - before
     assert share * seconds * (os.cpu_count() or 1) < everybody - 0.5 + TICKS
     assert CpuContention().share() is None, f"under {SHORTEST_SECONDS} s nothing can be said"

@@ -121,7 +121,6 @@ def check(package: Path, weights: str = "palette6") -> None:
 def test_weights_take_few_values(palettised: dict[int, PalettisedNetwork]) -> None:
     for bits, found in palettised.items():
         graph = trace(found.network)
-        assert graph is not None
         layers = graph.layers()
         assert set(layers) == set(found.palettes) | found.kept
         for name, palette in found.palettes.items():
@@ -142,7 +141,6 @@ def test_layers_that_do_most_damage_stay_in_float16(
     palettised: dict[int, PalettisedNetwork], network: FoldedNetwork
 ) -> None:
     graph = trace(network)
-    assert graph is not None
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     found = palettised[6]
     chosen = {n for n in found.kept if not palette_is_no_smaller(graph.layers()[n], 6)}
@@ -188,7 +186,6 @@ def test_scales_keep_biases_within_float16() -> None:
     inputs = torch.rand(64, 8)
     moments.add(layer, inputs, layer(inputs), seed=0)
     found = palettiser(6)(layer, moments)
-    assert found.bias is not None
     scaled = ScaledPalette(nn.Linear(8, 4), found.palette)
     assert float((found.bias / scaled.scale).abs().max()) < 2**13
     assert float(found.weight[0].abs().max()) < 1e-3
@@ -202,7 +199,6 @@ def test_package_holds_the_very_palettes(
 ) -> None:
     found = palettised[6]
     graph = trace(found.network)
-    assert graph is not None
     with CoreMLReferenceSession(package) as session:
         steps = session.program.steps
     layers = [step for step in steps if "weight" in step.constants]
@@ -240,7 +236,6 @@ def test_package_is_a_small_classifier_for_ios_16(package: Path, network: Folded
     assert Model_pb2.Model.FromString(file.read_bytes()).specificationVersion == 7  # iOS 16
     (weights,) = package.rglob("weight.bin")
     graph = trace(network)
-    assert graph is not None
     count = sum(layer.weight.numel() for layer in graph.layers().values())
     assert size_of(weights) < 4 * count * 0.26  # this network has many scales and few weights
     with pytest.raises(CheckFailedError, match="weights is"):

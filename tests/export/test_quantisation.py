@@ -129,7 +129,6 @@ def test_files_hold_the_very_weights(
     kept = quantised[activations].kept
     stored = sorted(_layers(files[name]).values(), key=lambda values: values.shape)
     graph = trace(quantised[activations].network)
-    assert graph is not None
     layers = graph.layers()
     assert len(stored) == len(layers) == 13
     for layer_name, layer in layers.items():
@@ -172,11 +171,9 @@ def test_damage_is_found_where_it_is(
     network: FoldedNetwork, calibration: NDArray[np.uint8]
 ) -> None:
     graph = trace(network)
-    assert graph is not None
     before = quantise_layers(graph, calibration, activations=False)
     silent, last = graph.layers()["body.6"], graph.layers()["body.10"]
     with torch.no_grad():  # weights of an input that is never seen take all steps of the others
-        assert silent.bias is not None
         silent.bias[0] = -1e3
         last.weight[:, 0] = 100.0
     after = quantise_layers(graph, calibration, activations=False)
@@ -193,7 +190,6 @@ def test_the_most_damaging_weights_stay_in_float16(
 ) -> None:
     monkeypatch.setattr(mixed_precision, "TARGET_DB", 90.0)  # until there is no room left
     graph = trace(network)
-    assert graph is not None
     layers = graph.layers()
     sizes = {name: layer.weight.numel() for name, layer in layers.items()}
     plain = quantise_layers(graph, calibration, activations=False)
@@ -223,7 +219,6 @@ def test_measuring_damage_changes_nothing_and_finds_it(
         if isinstance(module, nn.ReLU6):
             module.inplace = True  # as timm's networks have them
     graph = trace(work)
-    assert graph is not None
     plain = quantise_layers(graph, calibration, activations=False)
     exact = {n: QuantisedLayer(layer.weight, layer.bias) for n, layer in graph.layers().items()}
     before = {n: layer.weight.clone() for n, layer in graph.layers().items()}
@@ -262,7 +257,6 @@ def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
     model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT)
     network = fold_network(model, CONTRACT)
     graph = trace(network)
-    assert graph is not None
     tail = TFLiteGraph(convert_float32(network, CONTRACT, description="x")).float_tail()
     dense = [node for node in graph.nodes if node in graph.float_tail() and graph.layer(node)]
     assert len(dense) == len(tail.layers)

@@ -103,7 +103,6 @@ def test_package_declares_a_classifier_for_ios_17(package: Path) -> None:
 
 def test_weights_stay_on_their_steps(package: Path, quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
-    assert graph is not None
     with CoreMLReferenceSession(package) as session:
         stored = [
             step.constants["weight"] for step in session.program.steps if "weight" in step.constants
@@ -122,7 +121,6 @@ def test_every_activation_between_the_layers_is_rounded(
     package: Path, quantised: FoldedNetwork
 ) -> None:
     graph = trace(quantised)
-    assert graph is not None
     # What a SiLU or sigmoid reads is none of its own in Core ML.
     chosen = {node for node in int8_nodes(graph) if graph.activation(node) is None}
     assert read_structure(package).operations.count("quantize") == len(chosen) > 10
@@ -144,7 +142,6 @@ def test_photo_keeps_all_of_its_bits(package: Path) -> None:
 
 def test_ranges_cover_all_photos_and_zero(quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
-    assert graph is not None
     many, few = activation_ranges(graph, photos(3)), activation_ranges(graph, photos(3)[:1])
     assert set(many) == {node.name for node in int8_nodes(graph)}
     assert all(low <= 0 <= high for low, high in many.values())

@@ -408,8 +408,6 @@ def test_faster_depthwise_gradients_are_as_exact(
         with compute.autocast() if compute else contextlib.nullcontext():
             out = conv(given)
         (out.float() ** 2).sum().backward()
-        assert given.grad is not None
-        assert conv.weight.grad is not None
         return [out.detach().float(), given.grad.clone(), conv.weight.grad.clone()]
 
     exact = gradients(None)
@@ -478,7 +476,6 @@ def test_the_temperature_is_the_validation_photos_and_divides_the_logits(
     run: Run, register_folder: Path
 ) -> None:
     info = run.info.temperature
-    assert info is not None
     assert info.photos == run.info.photos.val
     model = load_model(run)
     paths = [photo.path for photo in run.split.of("val")]
@@ -492,7 +489,6 @@ def test_the_temperature_is_the_validation_photos_and_divides_the_logits(
         bare = model(images)
     torch.testing.assert_close(divided, bare / info.value)
     found = fitted(bare.numpy(), truth)
-    assert found is not None
     assert found.value == pytest.approx(info.value, rel=2e-3)
 
 
