@@ -228,11 +228,12 @@ def test_other_heads_are_refused(
 
 
 def test_nothing_is_asked_for_and_nothing_written(
-    run: Run, register_folder: Path, tmp_path: Path
+    run: Run, register_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = ExportOptions(variants=("tflite-float32",))
     plain = export_bundle(run, tmp_path / "plain", options=options, photos=register_folder)
     assert plain.info.companions == ()
+    assert capfd.readouterr() == ("", "")  # converters are chatty
     assert [path.name for path in (plain.folder / "models").iterdir()] == [
         "artefact-id.float32.tflite"
     ]

@@ -18,10 +18,7 @@ from mobile_assets.decision import choose_thresholds
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes
 from mobile_assets.photos import load
-from train.run import (
-    Run,
-    load_model,
-)
+from train.run import Run, load_model
 
 pytest_plugins = ("fitted_export",)
 
@@ -113,27 +110,6 @@ def test_decision_thresholds_come_from_validation(
     assert found.validation_photos == len(photos)
     assert found.match == pytest.approx(wanted.match, abs=1e-4)
     assert found.reject == pytest.approx(wanted.reject, abs=1e-4)
-
-
-@pytest.mark.slow
-def test_the_same_run_gives_the_same_bytes_without_chatter(
-    fitted_bundle: Bundle,
-    fitted_run: Run,
-    fitted_root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    options = ExportOptions(name="tiny-bundle", calibration_photos=24)
-    again = export_bundle(
-        fitted_run, fitted_run.folder.parent / "bundle2", options=options, photos=fitted_root
-    )
-    assert capfd.readouterr() == ("", "")
-    assert again.info == fitted_bundle.info
-    for file in sorted(fitted_bundle.folder.rglob("*")):
-        if file.is_file():
-            twin = again.folder / file.relative_to(fitted_bundle.folder)
-            assert twin.read_bytes() == file.read_bytes(), file
 
 
 def test_an_existing_bundle_is_not_overwritten(

@@ -11,9 +11,7 @@ from export import ExportOptions, export_bundle
 from export.bundle.recommend import recommend
 from mobile_assets.bundle import Bundle, Recommendation, Variant
 from mobile_assets.errors import InputError
-from train.run import (
-    Run,
-)
+from train.run import Run
 
 pytest_plugins = ("fitted_export",)
 
@@ -81,16 +79,6 @@ def test_a_variant_that_errs_is_passed_over(fitted_bundle: Bundle) -> None:
     assert "99.4%" in passed and "0.6 points" in passed
     all_wrong = chosen(dict.fromkeys([v.name for v in small], 480))
     assert (all_wrong.variant, all_wrong.met) == ("tflite-float32", False)
-
-
-def test_what_cannot_be_judged_is_not_recommended(fitted_bundle: Bundle) -> None:
-    truth = np.arange(OBJECTS)
-    expected = np.eye(OBJECTS, dtype=np.float32)
-    tflite, coreml = recommend(fitted_bundle.info.variants, lambda _: None, expected, truth)
-    assert (tflite.variant, coreml.variant) == ("tflite-float32", "coreml-float16")
-    assert not tflite.met and "cannot be run here" in coreml.why
-    tflite, _ = recommend(fitted_bundle.info.variants, lambda _: expected, expected[:0], truth[:0])
-    assert tflite.variant == "tflite-float32" and "no validation photos" in tflite.why
 
 
 def test_identify_takes_what_is_recommended(

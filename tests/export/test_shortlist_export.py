@@ -26,7 +26,6 @@ from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
 from export.variants import topk
-from export.variants.auxiliary_writer import write_auxiliary_models
 from export.variants.build_context import BuildContext
 from export.variants.operations import operations
 from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo, hash_files
@@ -149,13 +148,6 @@ def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
         found = [runner.get_tensor(one["index"])[0] for one in runner.get_output_details()]
         expected = Shortlist.of(values.reshape(-1), 9)
         assert Shortlist(*found).indices.tolist() == expected.indices.tolist()
-
-
-@pytest.mark.slow
-def test_the_same_network_makes_the_same_bytes(made: Exported, tmp_path: Path) -> None:
-    options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
-    again = write_auxiliary_models(options, made.material, tmp_path, lambda _said: None)
-    assert again == made.bundle.info.companions
 
 
 # Verification

@@ -20,9 +20,7 @@ from mobile_assets.bundle import Bundle
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from train.run import (
-    Run,
-)
+from train.run import Run
 
 pytest_plugins = ("fitted_export",)
 

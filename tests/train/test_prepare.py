@@ -80,13 +80,6 @@ def test_only_new_and_changed_photos_are_decoded(
     assert len([p for p in cache.iterdir() if p.is_dir()]) == 1
 
 
-def test_pixels_are_those_of_the_contract(photos: Path, tmp_path: Path) -> None:
-    register = read_register(photos)
-    prepared = prepare(register, CONTRACT, tmp_path / "cache")
-    for photo in register.photos[::5]:
-        assert np.array_equal(prepared.take([photo.path])[0], load(register.path(photo), CONTRACT))
-
-
 def test_rows_are_read_from_disk_like_an_array(photos: Path, tmp_path: Path) -> None:
     prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
     paths = sorted(prepared.rows, reverse=True)
@@ -241,14 +234,6 @@ def test_a_cache_that_cannot_be_written_is_said(photos: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--cache"):
         prepare(read_register(photos), CONTRACT, tmp_path / "file" / "cache")
-
-
-def test_the_same_picture_under_two_objects_is_named(photos: Path, tmp_path: Path) -> None:
-    shutil.copy(photos / "Oriental/OBJ-0/000.png", photos / "Egyptian/OBJ-1/copy.png")
-    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
-    reasons = [p.reason for p in prepared.register.problems if p.kind == "duplicate"]
-    assert any("OBJ-0/000.png" in reason and "OBJ-1" in reason for reason in reasons)
-    assert {p.object_id for g in prepared.shared for p in g} >= {"OBJ-0", "OBJ-1"}
 
 
 def test_pool_keeps_order_and_leaves_no_process(tmp_path: Path) -> None:

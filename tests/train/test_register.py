@@ -340,21 +340,6 @@ def test_manifest_split_is_obeyed(tmp_path: Path) -> None:
 # --- the cache of prepared photos -----------------------------------------------------------------
 
 
-def test_cache_is_reused_and_rebuilt(register_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "photos"
-    shutil.copytree(register_folder, root)
-    cache = tmp_path / "cache"
-    calls: list[tuple[int, int]] = []
-    first = prepare(read_register(root), CONTRACT, cache)
-    again = prepare(read_register(root), CONTRACT, cache, progress=lambda *c: calls.append(c))
-    assert calls == [(33, 33)]  # nothing decoded again
-    assert np.array_equal(first.pixels, again.pixels)
-    picture(99, 64, 64).save(root / "Oriental/OBJ-0/000.png")
-    changed = prepare(read_register(root), CONTRACT, cache)
-    row = changed.rows["Oriental/OBJ-0/000.png"]
-    assert not np.array_equal(changed.pixels[row], first.pixels[row])
-
-
 def test_damaged_cache_is_rebuilt(register_folder: Path, tmp_path: Path) -> None:
     first = prepare(read_register(register_folder), CONTRACT, tmp_path)
     index = next(tmp_path.rglob("index.json"))
