@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from result_rows import make_results
 from scipy.stats import binomtest
 
 from artefact_id.main import main
@@ -27,11 +28,10 @@ from benchmarks.results.row_fields import (
     Memory,
     ReliabilityBin,
 )
-from benchmarks.results.schema import Results, Row, Settings, TestSet
+from benchmarks.results.schema import Row, TestSet
 from mobile_assets.errors import DamagedError, InputError
 
 PHOTOS = 400
-HOST = {"system": "Linux 6", "machine": "x86_64", "processor": "Some CPU", "cpus": "2"}
 RIGHT = np.arange(PHOTOS) % 10 > 0  # the reference has nine of ten photos right
 
 
@@ -75,28 +75,8 @@ def row(
     return Row.model_validate(fields | values)
 
 
-def results_of(*rows: Row, threads: int = 1, **host: str) -> Results:
-    settings = Settings(
-        latency_runs=50,
-        warmup=10,
-        threads=(threads,),
-        measure_speed=True,
-        bootstrap=500,
-        seed=0,
-        limit=None,
-        command="test",
-    )
-    return Results(
-        created="2026-01-01T00:00:00+00:00",
-        host=HOST | host,
-        versions={"torch": "2"},
-        settings=settings,
-        rows=rows,
-    )
-
-
 def against(new: Row, old: Row, *references: Row) -> ResultsComparison:
-    return compare(results_of(new, *references), results_of(old, *references))
+    return compare(make_results(new, *references), make_results(old, *references))
 
 
 def compared(found: ResultsComparison) -> RowComparison:
@@ -237,8 +217,8 @@ def test_a_drop_is_judged_beside_both_references() -> None:
     # Reference and variant lost the same photos since: the drop is as before.
     lost = wrong_at(*RIGHT_PLACES[:40])
     found = compare(
-        results_of(row("torch-float32", lost, reference=lost), row(right=lost, reference=lost)),
-        results_of(row("torch-float32"), row()),
+        make_results(row("torch-float32", lost, reference=lost), row(right=lost, reference=lost)),
+        make_results(row("torch-float32"), row()),
     )
     assert change_of("top-1", found).verdict == "worse"
     change = change_of("drop", found)
@@ -251,7 +231,7 @@ def test_a_drop_is_judged_beside_both_references() -> None:
 
 
 def test_a_reference_is_not_compared_with_itself() -> None:
-    found = compare(results_of(row("torch-float32")), results_of(row("torch-float32")))
+    found = compare(make_results(row("torch-float32")), make_results(row("torch-float32")))
     assert {change.quantity for change in found.rows[0].changes} == {"top-1", "size"}
 
 
@@ -280,14 +260,14 @@ def test_latency_is_compared_as_a_ratio_with_its_spread() -> None:
 def test_speed_and_memory_on_another_machine_cannot_be_compared() -> None:
     new = row(latency_ratio=ratio(0.3), memory_bytes=Memory(value=9, metric="m"))
     old = row(latency_ratio=ratio(0.5), memory_bytes=Memory(value=99, metric="m"))
-    here = compare(results_of(new), results_of(old))
+    here = compare(make_results(new), make_results(old))
     assert {change_of(q, here).verdict for q in ("latency ratio", "memory")} == {"better"}
-    elsewhere = compare(results_of(new), results_of(old, processor="Another"))
+    elsewhere = compare(make_results(new), make_results(old, processor="Another"))
     for quantity in ("latency ratio", "memory"):
         change = change_of(quantity, elsewhere)
         assert (change.verdict, change.why) == ("not comparable", "another machine")
     assert any("Some CPU" in remark for remark in remarks(elsewhere))
-    threads = compare(results_of(new, threads=4), results_of(old))
+    threads = compare(make_results(new, threads=4), make_results(old))
     assert change_of("latency ratio", threads).why == "other numbers of threads"
 
 
@@ -340,8 +320,8 @@ def test_what_is_measured_on_one_side_only() -> None:
 
 def test_rows_that_appeared_and_vanished() -> None:
     found = compare(
-        results_of(row(), row("tflite-float16")),
-        results_of(row(), row(seed=1), row(status="given", runtime="given")),
+        make_results(row(), row("tflite-float16")),
+        make_results(row(), row(seed=1), row(status="given", runtime="given")),
     )
     assert [s.variant for s in found.appeared] == ["tflite-float16"]
     assert [s.seed for s in found.vanished] == [1]
@@ -360,12 +340,12 @@ def test_another_head_is_compared_and_told() -> None:
     found = against(row(head="embedding-256"), row(head="paper"))
     assert compared(found).old_head == "paper"
     assert "paper → embedding-256" in " ".join(remarks(found))
-    both = compare(results_of(row(head="a")), results_of(row(head="b"), row(head="c")))
+    both = compare(make_results(row(head="a")), make_results(row(head="b"), row(head="c")))
     assert (len(both.rows), len(both.vanished)) == (0, 2)
 
 
 def test_rows_that_stand_twice_are_not_guessed_at() -> None:
-    found = compare(results_of(row(), row()), results_of(row()))
+    found = compare(make_results(row(), row()), make_results(row()))
     assert (len(found.rows), len(found.ambiguous)) == (0, 1)
     assert "more than once" in " ".join(remarks(found))
 
@@ -402,8 +382,8 @@ def test_the_command_informs_and_does_not_fail(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "old").mkdir()
-    results_of(row()).write(tmp_path / "old" / "results.json")
-    results_of(row(right=worse_right())).write(tmp_path / "new.json")
+    make_results(row()).write(tmp_path / "old" / "results.json")
+    make_results(row(right=worse_right())).write(tmp_path / "new.json")
     words = ["gate", str(tmp_path / "new.json"), "--against", str(tmp_path / "old")]
     assert main(words) == 0
     assert "worse: min 3, tflite-int8 on litert: top-1" in capsys.readouterr().out
@@ -420,7 +400,7 @@ def test_the_command_informs_and_does_not_fail(
 
 
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    content = json.loads(results_of(row()).text)
+    content = json.loads(make_results(row()).text)
     del content["settings"]["resampled"]
     (old,) = content["rows"]
     detail = {
@@ -493,11 +473,11 @@ def test_objects_are_drawn_where_the_results_tell_them() -> None:
     )
     alone = change_of("top-1", against(new, old))
     assert alone.why.endswith("the results do not tell which")
-    told = results_of(new).model_copy(update={"test_sets": (tested,)})
-    drawn = change_of("top-1", compare(told, results_of(old)))
+    told = make_results(new).model_copy(update={"test_sets": (tested,)})
+    drawn = change_of("top-1", compare(told, make_results(old)))
     assert drawn.why == f"photo by photo, {photos:,} photos of {photos // 10:,} objects"
     assert drawn.ci95 is not None and alone.ci95 is not None
     assert drawn.ci95[1] - drawn.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])
     damaged = tested.model_copy(update={"photo_objects": "AAAA"})
     with pytest.raises(DamagedError, match="min 3, tflite-int8 on litert"):
-        compare(told.model_copy(update={"test_sets": (damaged,)}), results_of(old))
+        compare(told.model_copy(update={"test_sets": (damaged,)}), make_results(old))

@@ -6,15 +6,13 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
-from tiny_run import finish_run
+from tiny_run import CONTRACT, write_tiny_run
 
 from artefact_id.main import main
 from benchmarks.evaluation.acquisition import (
@@ -33,15 +31,11 @@ from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.paper_baselines import PAPER_MODELS
 from benchmarks.results.scores import GradedAnswers, macro_scores, measure, object_intervals
 from mobile_assets.errors import InputError
-from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
-from train.model import build_model
-from train.readers import read_register
-from train.run import Run, RunMetrics, Split, SplitPhoto, load_model
+from train.run import Run, SplitName, load_model
 
-CONTRACT = Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 OBLONG = Preprocessing(
     height=72, width=56, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255), network_colour="BGR"
 )
@@ -230,54 +224,22 @@ def write_run(
     *,
     seed: int = 0,
     contract: Preprocessing = CONTRACT,
-    sides: tuple[str, str] = ("test", "val"),
+    sides: tuple[SplitName, SplitName] = ("test", "val"),
     val_top1: float = 0.5,
     skip: str = "",
 ) -> Run:
-    """A tiny network, its last layer fitted by least squares; the first two photos held out."""
-    register = read_register(root)
-    photos = tuple(p for p in register.photos if p.object_id != skip)
-    labels = replace(register, photos=photos).label_map()
-    torch.manual_seed(seed)
-    model = build_model("test_efficientnet", "linear", objects=len(labels), preprocessing=contract)
-    taken: dict[str, int] = {}
-    entries = []
-    for photo in photos:
-        view = taken.setdefault(photo.object_id, 0)
-        taken[photo.object_id] += 1
-        entries.append(
-            SplitPhoto(
-                path=photo.path,
-                object_id=photo.object_id,
-                sha256=sha256_file(root / photo.path),
-                split=sides[view] if view < 2 else "train",  # type: ignore[arg-type]
-            )
-        )
-    split = Split(strategy="stratified", seed=seed, min_photos=3, photos=tuple(entries))
-    training = split.of("train")
-    pixels = np.stack([load(root / photo.path, contract) for photo in training])
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    truth = torch.tensor([labels.object_ids.index(photo.object_id) for photo in training])
-    with torch.no_grad():
-        for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-            norm.momentum = None  # type: ignore[assignment]
-        model.train()(images)
-        hidden = model.eval().features(images).double()
-        wanted = torch.nn.functional.one_hot(truth, len(labels)).double() * 4
-        ridge = hidden.T @ hidden + 10 * torch.eye(hidden.shape[1], dtype=torch.float64)
-        model.head.weight.copy_(torch.linalg.solve(ridge, hidden.T @ wanted).T)  # type: ignore
-        model.head.bias.zero_()  # type: ignore[union-attr, operator]
-    folder.mkdir(parents=True)
-    save_file(model.state_dict(), folder / "model.safetensors")
-    RunMetrics(
-        best_epoch=1,
-        best_stage="head",
+    """A fitted tiny network; the first two photos of each object are held out."""
+    return write_tiny_run(
+        root,
+        folder,
+        side=lambda _photo, number: sides[number] if number < 2 else "train",
+        contract=contract,
+        seed=seed,
+        without=skip,
+        scale=4,
+        ridge=10,
         val_top1=val_top1,
-        val_photos=6,
-        seconds=1.0,
-        train_photos_per_second=None,
-    ).write(folder / "metrics.json")
-    return finish_run(folder, labels, split, preprocessing=contract, head="linear")
+    )
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from patterns import CONTRACT, draw_photos, with_weights, write_run
+from result_rows import make_results
 from safetensors.torch import load_file, save_file
 from tiny_run import finish_run
 
@@ -27,7 +28,7 @@ from benchmarks.measure.evaluation_set import held_out
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.results.row_fields import Drift, LatencyRatio
-from benchmarks.results.schema import Results, Row, Settings
+from benchmarks.results.schema import Results, Row
 from export import ExportOptions, export_bundle
 from export.bundle.ship_limits import DEFAULT_GATES, Gates, Rule, read_gates
 from export.tflite.convert import activation_ranges, to_int8
@@ -38,16 +39,6 @@ from mobile_assets.labels import LabelMap
 from train.run import Run
 
 QUICK = BenchmarkOptions(measure_speed=False, bootstrap=500, preprocessing=0)
-SETTINGS = Settings(
-    latency_runs=50,
-    warmup=10,
-    threads=(1,),
-    measure_speed=True,
-    bootstrap=500,
-    seed=0,
-    limit=None,
-    command="test",
-)
 WHOLE = Row(
     register="patterns",
     min_photos=3,
@@ -83,22 +74,12 @@ INT8 = FLOAT32.model_copy(
 )
 
 
-def results_of(*rows: Row, speed: bool = True) -> Results:
-    return Results(
-        created="2026-01-01T00:00:00+00:00",
-        host={"system": "Linux"},
-        versions={},
-        settings=SETTINGS.model_copy(update={"measure_speed": speed}),
-        rows=rows,
-    )
-
-
 def rule(**limits: object) -> Rule:
     return Rule.model_validate({"name": "r", "variants": ("tflite-int8",)} | limits)
 
 
 def held(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> GateVerdict:
-    return judge(results_of(*rows), Gates(rules=rules))
+    return judge(make_results(*rows), Gates(rules=rules))
 
 
 def failures(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> list[str]:
@@ -204,7 +185,7 @@ def test_no_interval_is_told() -> None:
 
 
 def test_speed_that_was_left_out_is_told() -> None:
-    untimed = results_of(FLOAT32, with_values(INT8, latency_ratio=None), speed=False)
+    untimed = make_results(FLOAT32, with_values(INT8, latency_ratio=None), speed=False)
     (outcome,) = judge(untimed, Gates(rules=(rule(max_latency_ratio=0.6),))).failed
     assert outcome.measured == "speed was not measured: leave out --no-speed, or the limit"
 
@@ -373,7 +354,7 @@ def test_junit_holds_every_outcome() -> None:
     later = with_values(INT8, min_photos=5)
     asked = rule(max_drop_points=0.1, max_bytes=2000)
     coreml = rule(variants=("coreml-*",), require_measured=False, require=False, min_top1=0.5)
-    results = results_of(INT8, package, later)
+    results = make_results(INT8, package, later)
     judgement = judge(results, Gates(rules=(asked, coreml)))
     suites = check_junit(junit_xml(judgement, results))
     assert [suite.get("name") for suite in suites] == ["min3", "min5"]
@@ -389,7 +370,7 @@ def test_junit_holds_every_outcome() -> None:
 
 def test_junit_can_hold_any_text() -> None:
     odd = with_values(INT8, status="check-failed", note="\x00 ]]> \x1b[0m \ud800 é")
-    results = results_of(odd)
+    results = make_results(odd)
     (suite,) = check_junit(junit_xml(judge(results, Gates(rules=(rule(max_bytes=1),))), results))
     failure = suite.find("testcase/failure")
     assert failure.get("message") == "\ufffd ]]> \ufffd[0m \ufffd é"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
@@ -25,13 +24,9 @@ from benchmarks.measure.cpu_contention import SHORTEST_SECONDS, CpuContention, b
 from benchmarks.measure.latency import LatencyPlan, measure_target, ratios_of, typical_start
 from benchmarks.measure.memory import settled_memory
 from benchmarks.measure.probe import (
-    FIRST_ANSWERS,
-    LIBRARIES,
-    READY,
     LatencyReply,
     ProbeRequest,
     StartReply,
-    interleave,
     measure_latency,
     measure_start,
     noise_photo,
@@ -46,7 +41,7 @@ from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.results.row_fields import Placement
 from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from benchmarks.runtimes import Pixels, Probabilities, Session, runtime_names, runtimes
+from benchmarks.runtimes import Pixels, Probabilities, Session
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import decode
 
@@ -250,16 +245,6 @@ def test_what_was_freed_is_not_at_rest_but_in_the_peak(case: BenchmarkCase) -> N
     assert found.memory_bytes.value > size * 0.9
 
 
-def test_a_start_asks_until_the_runtime_is_warm(case: BenchmarkCase) -> None:
-    asked: list[int] = []
-    opening = opener(case.bundle, request_of(case, FLOAT32))
-    found = measure_start(
-        lambda: lambda: Tampered(opening(), lambda: asked.append(1)), noise_photo(case.bundle)
-    )
-    assert len(asked) == FIRST_ANSWERS
-    assert found.placement is not None
-
-
 def test_the_start_with_the_median_memory_is_kept_whole(case: BenchmarkCase) -> None:
     one = start_with(case, runtime=0, model=0)
     starts = [
@@ -348,20 +333,6 @@ def test_orders_favour_nobody(count: int) -> None:
     assert rows[: 2 * count] == rows[2 * count :]
 
 
-def test_a_turn_is_one_timed_answer(case: BenchmarkCase) -> None:
-    replies = io.StringIO()
-    asked: list[int] = []
-    with opened(case) as session:
-        counting = Tampered(session, lambda: asked.append(1))
-        photo = noise_photo(case.bundle)
-        interleave(counting, photo, warmup=3, lines=["go", "go"], replies=replies)
-    first, *times = replies.getvalue().splitlines()
-    assert first == READY
-    assert len(times) == 2
-    assert all(float(taken) > 0 for taken in times)
-    assert len(asked) == 3 + 2 * 2
-
-
 def test_processes_take_turns(case: BenchmarkCase) -> None:
     requests = {s: request_of(case, s, kind="turns") for s in (FLOAT32, INT8)}
     turns = run_interleaved(requests, 5)
@@ -402,10 +373,3 @@ def test_ratios_are_of_the_same_round() -> None:
     ratio = ratios_of({FLOAT32: base, INT8: [time / 2 for time in base]}, FLOAT32)
     assert list(ratio) == [INT8]
     assert (ratio[INT8].median, ratio[INT8].p10, ratio[INT8].p90) == (0.5, 0.5, 0.5)
-
-
-def test_what_is_timed_here_says_what_it_imports() -> None:
-    assert {"torch", "litert"} <= set(LIBRARIES)
-    known = {"torch", *runtime_names(), "coreml"}
-    assert set(LIBRARIES) <= known
-    assert all(runtime.timed for runtime in runtimes("litert"))
