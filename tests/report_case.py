@@ -26,6 +26,7 @@ from benchmarks.results.row_fields import (
 from benchmarks.results.schema import GateOutcome, PreprocessingCost, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import Bundle
+from mobile_assets.decision import DecisionThresholds
 from mobile_assets.labels import LabelMap
 from train.temperature import Temperature
 
@@ -60,7 +61,9 @@ def make_case(root: Path) -> BenchmarkCase:
         scale=None,
     )
     info = run.info.model_copy(update={"register_name": "squares", "backbone": "none"})
-    bundle = Bundle(root, describe_bundle(labels, CONTRACT), labels)
+    decision = DecisionThresholds(match=0.6, reject=0.2, validation_photos=10)
+    described = describe_bundle(labels, CONTRACT).model_copy(update={"decision": decision})
+    bundle = Bundle(root, described, labels)
     return BenchmarkCase(bundle, replace(run, info=info), root, *held_out(run, root))
 
 
