@@ -137,13 +137,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def print_results(results: Results, report: Path, *, json: bool = False) -> None:
-    """Prints the table of results and where the report lies.
-
-    Args:
-        results: What was measured.
-        report: The report's folder.
-        json: Print `results.json` instead of the table.
-    """
+    """Prints the table of results and where the report lies."""
     from artefact_id.terminal import messages, output
     from benchmarks.report.parity_table import results_table
     from benchmarks.report.slowdowns import pace_sentence

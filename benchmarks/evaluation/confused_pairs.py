@@ -27,10 +27,6 @@ class Pair:
     """Two objects that are taken for each other.
 
     Attributes:
-        right: The object in the photos.
-        answered: The object that was answered.
-        count: So many photos.
-        photo: One of them.
         right_photo: A training photo of the right object; None where there is none.
         answered_photo: A training photo of the answered one.
     """

@@ -22,13 +22,7 @@ _WIDTH = 120
 
 
 def print_evaluation(evaluation: Evaluation, out: Path | None, *, json: bool) -> None:
-    """Prints the tables, or `evaluation.json`.
-
-    Args:
-        evaluation: What was found.
-        out: Where the files lie; None if none were written.
-        json: Print JSON instead of tables.
-    """
+    """Prints the tables, or `evaluation.json`."""
     remarks = Console(stderr=True, highlight=False)
     if json:
         sys.stdout.write(evaluation.text)

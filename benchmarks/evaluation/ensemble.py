@@ -20,8 +20,6 @@ class Ensemble:
     """Runs over the same register, with names of their own.
 
     Attributes:
-        runs: At least one.
-        names: What tables call them, all different.
         val_top1: Their top-1 on validation photos; None where they had none.
         root: Folder that the register's paths are relative to.
     """
@@ -60,10 +58,6 @@ class PhotoSelection:
 
 def read_ensemble(folders: Sequence[Path], photos: Path) -> Ensemble:
     """Reads the runs and checks that they know the same objects by the same numbers.
-
-    Args:
-        folders: The runs.
-        photos: The register, a folder or a manifest.
 
     Raises:
         InputError: A folder is no run, a run is given twice, or they are of different registers.
@@ -104,11 +98,6 @@ def choose_photos(
     ensemble: Ensemble, further: Path | None, layout: Layout = "auto"
 ) -> PhotoSelection:
     """The photos that every member may be judged on.
-
-    Args:
-        ensemble: The runs.
-        further: More test photos of the same objects, named as in the register.
-        layout: How the folders of `further` are meant.
 
     Raises:
         InputError: No test photo is left.

@@ -45,11 +45,7 @@ class EvaluateOptions:
 
     Attributes:
         resamples: Draws of objects for the intervals.
-        seed: Seed of the draws and of the figures.
         latency_runs: Timed rounds of one photo; 0 to leave speed out.
-        figures: Whether to draw them.
-        layout: How the folders of further test photos are meant.
-        force: Replace an output that is there.
     """
 
     resamples: int = 1000

@@ -20,11 +20,6 @@ def draw_figures(
 ) -> tuple[str, ...]:
     """Draws every figure that the findings can fill.
 
-    Args:
-        findings: The evaluation with its answers.
-        folder: Where the PNG files go; made if it is not there.
-        progress: Called with a label, the figures done and their number.
-
     Returns:
         Names of the files that were written, in the order of the page.
     """

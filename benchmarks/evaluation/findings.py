@@ -18,10 +18,6 @@ class Findings:
     """An evaluation with the answers behind it, for figures.
 
     Attributes:
-        evaluation: The document.
-        ensemble: The runs.
-        networks: Their networks, loaded.
-        test: Answers to the test photos.
         means: `[objects, features]` mean features of training photos.
     """
 

@@ -68,7 +68,6 @@ class Predictions:
     """All answers to a list of photos.
 
     Attributes:
-        photos: The photos that could be decoded, in order.
         unreadable: The others, with the reason.
         answers: By member's name; of more than one member also the ensemble's.
         own: By the same names, `[photos]` float32, probability of the right object.

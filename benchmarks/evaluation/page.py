@@ -66,13 +66,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
 
 
 def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> str:
-    """The content of `index.html`, pictures inside.
-
-    Args:
-        evaluation: The numbers.
-        findings: What they were computed from, for pictures.
-        figures: Folder of the figures that `evaluation.figures` names.
-    """
+    """The content of `index.html`, pictures inside."""
     again = evaluation.photograph_again[:AGAIN]
     return (
         template_environment()

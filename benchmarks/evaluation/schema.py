@@ -20,8 +20,6 @@ class Accuracy(Record):
 
     Attributes:
         value: The share; null of no photos.
-        right: Photos that it counts.
-        photos: Of so many.
         ci95: Wilson's interval, as if photos were independent.
         ci95_objects: Bootstrap over objects, whose photos are alike; null without resamples.
     """
@@ -45,8 +43,6 @@ class Scores(Record):
 
     Attributes:
         model: Name of the run, or `ensemble`.
-        collection: Null for all photos.
-        objects: Objects of the register, of the collection.
         objects_shown: Of them, with a test photo and a training photo.
         photos: Test photos of objects seen in training: what the scores are over.
         unseen_photos: Further ones of objects without a training photo.
@@ -88,11 +84,8 @@ class PhotoGroup(Record):
     """Accuracy on the objects with `first` to `last` photos.
 
     Attributes:
-        model: Name of the run, or `ensemble`.
         basis: Whether photos in the register or training photos are counted.
-        first: Least photos.
         last: Most photos; null for no limit.
-        objects: Objects shown.
     """
 
     model: str
@@ -114,8 +107,6 @@ class Comparison(Record):
     """Top-1 of one model minus another's on the same photos, in percentage points.
 
     Attributes:
-        model: The one.
-        against: The other.
         points: The difference; above 0 the first is better.
         ci95_objects: Paired bootstrap over objects.
         ci95: Paired bootstrap over photos.
@@ -136,11 +127,8 @@ class Member(Record):
     """One run.
 
     Attributes:
-        name: What tables call it.
-        input: Height and width in pixels.
         network_colour: Order of the channels that the network reads.
         parameters: Numbers in the network, head included.
-        head_parameters: Of them in the head.
         val_top1: Top-1 on its validation photos at training.
         latency_ms: Median milliseconds of one photo in torch; null where not measured.
     """
@@ -169,7 +157,6 @@ class Tested(Record):
         photos: Answered photos, of objects seen in training or not.
         objects_shown: Different objects in them.
         unseen_photos: Photos of objects without a training photo.
-        left_out: Photos that were not measured on, and why.
         sha256: Hash of the list of answered photos.
     """
 
@@ -206,10 +193,8 @@ class Confusion(Record):
     """An object that another is taken for, or looks like.
 
     Attributes:
-        object_id: The other object.
         by: `answers`: mean probability that it got on held-out photos; `look`: cosine of the mean
             features of the training photos.
-        value: That number.
     """
 
     object_id: str
@@ -221,8 +206,6 @@ class Outlook(Record):
     """One object: how well it is recognised and what more photos of it would bring.
 
     Attributes:
-        photos: In the register.
-        training_photos: Of them used for training.
         held_out: Validation and test photos that were answered, `right` of them rightly.
         expected: Estimated top-1 on new photos, with its 95 % interval.
         own_probability: Mean probability of the right object on the held-out photos.

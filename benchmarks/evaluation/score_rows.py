@@ -39,16 +39,7 @@ def score_row(
     seed: int,
     collection: str | None = None,
 ) -> Scores:
-    """A row of Table 3, or of Table 4 with a collection.
-
-    Args:
-        model: Name of the model.
-        answers: Its answers to at least one photo.
-        objects: Objects of the register, or of the collection.
-        resamples: Draws of objects for the intervals; 0 for none.
-        seed: Seed of the draws.
-        collection: Null for all photos.
-    """
+    """A row of Table 3, or of Table 4 with a collection."""
     values = measure(answers)
     intervals: Mapping[str, Interval | None] = object_intervals(
         answers, resamples=resamples, seed=seed

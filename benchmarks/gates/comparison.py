@@ -17,13 +17,7 @@ AGAINST_FILE = "against.md"
 
 
 class ResultsOrigin(Record):
-    """Where a set of results came from.
-
-    Attributes:
-        created: When it was measured.
-        host: The machine.
-        versions: Of the toolkit and the libraries.
-    """
+    """Where a set of results came from."""
 
     created: str
     host: dict[str, str]
@@ -53,13 +47,10 @@ class RowComparison(Record):
     """One row and what became of it.
 
     Attributes:
-        subject: What it is about, now.
         old_head: The head before, where it was another one; null otherwise.
         same_file: Whether it is the very same file, so that differences are of the measuring.
-        status: How the row came about before and now.
         latency_ms: Median before and now, for information: it is the machine's as much as the
             model's, so it is not judged.
-        changes: Its quantities.
     """
 
     subject: RowKey
@@ -74,9 +65,6 @@ class ResultsComparison(Document):
     """A comparison of two sets of results.
 
     Attributes:
-        old: The earlier results.
-        new: The later ones.
-        rows: What stands in both.
         appeared: What stands in the later ones only.
         vanished: What stands in the earlier ones only.
         ambiguous: What stands in one of them more than once, and is not compared.

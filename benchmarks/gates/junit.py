@@ -26,10 +26,6 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit_xml(judgement: GateVerdict, results: Results) -> bytes:
     """One suite per threshold, one case per requirement that was judged or excused.
 
-    Args:
-        judgement: What came of holding the gates.
-        results: What they were held against: its date and machine stand in the file.
-
     Returns:
         The file's content, UTF-8.
     """
@@ -68,14 +64,7 @@ def junit_bytes(suites: Iterable[TestSuite]) -> bytes:
 def make_suite(
     name: str, cases: Iterable[TestCase], *, created: str, properties: Mapping[str, str]
 ) -> TestSuite:
-    """A suite of cases.
-
-    Args:
-        name: The suite's name.
-        cases: Its cases.
-        created: When, ISO 8601 in UTC.
-        properties: Facts that stand beside the cases.
-    """
+    """A suite of cases."""
     suite = TestSuite(clean(name))
     suite.package = "artefact-id"
     # The schema knows no time zone; what stands before it is UTC.
@@ -89,13 +78,7 @@ def make_suite(
 
 
 def make_case(classname: str, name: str, result: Failure | Skipped | None = None) -> TestCase:
-    """A case, passed without a result.
-
-    Args:
-        classname: What was checked.
-        name: What was asked of it.
-        result: Why it failed or was skipped.
-    """
+    """A case, passed without a result."""
     case = TestCase(clean(name), clean(classname), 0)
     if result is not None:
         case.result = [result]

@@ -36,7 +36,6 @@ class Observation:
     """What a row says on one quantity.
 
     Attributes:
-        value: The quantity; None where it was not measured.
         words: The value in words, or why there is none.
         bounds: Its 95 % interval, or its spread; None where there is none.
     """
@@ -73,13 +72,7 @@ class RowLimit:
         return f"{words}, {self.interval}" if judge == "interval" and self.interval else words
 
     def holds(self, bound: float, judge: Judge, held: RowInResults) -> tuple[str, bool]:
-        """What was found, in words, and whether the requirement holds.
-
-        Args:
-            bound: The limit.
-            judge: Whether value or interval must keep it.
-            held: The row.
-        """
+        """What was found, in words, and whether the requirement holds."""
         observed = self.read(held)
         if observed.value is None:
             return observed.words, False
@@ -258,12 +251,12 @@ OF_ANSWERS = (
 """The limits on how a variant answers, which can be read from its row alone."""
 
 
-def keeps_answers(row: Row) -> bool:
-    """Whether a row keeps every ship limit of `OF_ANSWERS` that the project sets for it."""
-    return all(
-        LIMITS[name].holds(bound, rule.judge, RowInResults(row))[1]
+def unkept_of_answers(row: Row) -> frozenset[str]:
+    """Names of the limits of `OF_ANSWERS` that the project sets for a row and it does not keep."""
+    return frozenset(
+        name
         for rule in default_gates().rules
         if rule.matches(row.variant, row.runtime, row.min_photos)
         for name, bound in rule.limits()
-        if name in OF_ANSWERS
+        if name in OF_ANSWERS and not LIMITS[name].holds(bound, rule.judge, RowInResults(row))[1]
     )

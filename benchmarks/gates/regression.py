@@ -35,10 +35,7 @@ class QuantityChange(Record):
     """One quantity of one variant, before and now.
 
     Attributes:
-        quantity: What was measured.
-        unit: Unit of the values.
         old: Value before; null where it was not measured.
-        new: Value now.
         difference: New less old.
         ci95: 95 % interval of the difference; null where there is none.
         verdict: What that means.
@@ -57,16 +54,7 @@ class QuantityChange(Record):
 
 @dataclass(frozen=True)
 class RowPair:
-    """The same variant before and now.
-
-    Attributes:
-        old: Its row before.
-        new: Its row now.
-        old_results: The results that `old` stands in.
-        new_results: Those of `new`.
-        old_reference: The full-precision row of the same case before; None if there is none.
-        new_reference: The same now.
-    """
+    """The same variant before and now."""
 
     old: Row
     new: Row

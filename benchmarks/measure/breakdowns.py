@@ -24,13 +24,7 @@ def short_path(path: str) -> str:
 def photo_bins(
     measured: Measurement, photos: Sequence[TestPhoto], answers: Answers
 ) -> tuple[PhotoBin, ...]:
-    """Accuracy by how many photos the register holds of the object.
-
-    Args:
-        measured: The case.
-        photos: The photos answered.
-        answers: Answers to them.
-    """
+    """Accuracy by how many photos the register holds of the object."""
     labels = measured.case.run.labels
     counts = [labels[photo.object_index].photos for photo in photos]
     return tuple(
@@ -40,12 +34,7 @@ def photo_bins(
 
 
 def collection_bins(photos: Sequence[TestPhoto], answers: Answers) -> tuple[CollectionBin, ...]:
-    """Accuracy by collection; empty where the register has none or one.
-
-    Args:
-        photos: The photos answered.
-        answers: Answers to them.
-    """
+    """Accuracy by collection; empty where the register has none or one."""
     names = [photo.collection for photo in photos]
     if len(set(names)) < 2:
         return ()

@@ -27,11 +27,6 @@ def make_camera_photo(source: Path, target: Path, *, seed: int = 0) -> None:
     The noise grows with the light, as photons do, and is of one size over neighbouring pixels, as
     it is after a camera has filled in the colours that its sensor did not see.
 
-    Args:
-        source: A real photo.
-        target: The JPEG to write.
-        seed: Of the noise.
-
     Raises:
         PhotoError: The source cannot be decoded.
     """

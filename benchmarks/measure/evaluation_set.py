@@ -29,10 +29,6 @@ CHUNK = 64
 def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     """The photos that the run's split holds out for testing, checked against their hashes.
 
-    Args:
-        run: The run.
-        photos_root: The register that the run was trained on.
-
     Returns:
         The photos in the register's order, and those that are missing or have changed.
 

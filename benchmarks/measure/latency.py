@@ -31,9 +31,6 @@ class LatencyMeasurement:
     """What the probes of one subject found.
 
     Attributes:
-        start: Cold load and memory of fresh processes.
-        warm: Times at the first number of threads.
-        more: Latency at the others.
         ratio: Against the baseline, in turns; None for the baseline itself, or without one.
     """
 
@@ -49,7 +46,6 @@ class LatencyPlan:
 
     Attributes:
         runs: Timed runs, and rounds of turns.
-        warmup: Runs before them.
         threads: Numbers of threads; at the first one everything is measured, at the others latency.
         starts: Fresh processes whose median is the cold load.
     """
@@ -64,10 +60,6 @@ def measure_latencies(
     measured: Measurement, plan: LatencyPlan
 ) -> dict[BenchmarkTarget, LatencyMeasurement]:
     """Measures the reference and every subject whose times mean something.
-
-    Args:
-        measured: The case with its readable photos.
-        plan: Runs, warm-up and threads.
 
     Returns:
         By subject, the reference among them.
@@ -96,12 +88,7 @@ def timed_targets(measured: Measurement) -> tuple[BenchmarkTarget, ...]:
 
 
 def measure_target(request: ProbeRequest, plan: LatencyPlan) -> LatencyMeasurement:
-    """Measures one subject in `plan.starts` processes, and in one per number of threads.
-
-    Args:
-        request: Of kind `latency`, at the plan's first number of threads.
-        plan: What else to measure.
-    """
+    """Measures one subject in `plan.starts` processes, and in one per number of threads."""
     bare = request.model_copy(update={"photos": (), "camera": None})
     start = bare.model_copy(update={"kind": "start"})
     return LatencyMeasurement(

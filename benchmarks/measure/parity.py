@@ -217,16 +217,7 @@ class _Collector:
         drawn: Mapping[BenchmarkTarget, NDArray[np.bool_]],
         before: int,
     ) -> None:
-        """Asks everything about one chunk.
-
-        Args:
-            asking: The opened models, the reference first.
-            pixels: `[N, H, W, 3]` the chunk's photos.
-            truth: `[N]` their right objects.
-            positions: `[N]` their positions among all photos given.
-            drawn: By subject, which of all photos given it is asked.
-            before: Number of readable photos in earlier chunks.
-        """
+        """Asks everything about one chunk."""
         reference = asking[0].ask(pixels)
         for session in asking:
             chosen = np.flatnonzero(drawn[session.subject][positions])

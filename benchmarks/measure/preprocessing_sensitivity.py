@@ -217,15 +217,7 @@ def input_costs(
     bootstrap: int,
     progress: Progress | None = None,
 ) -> tuple[PreprocessingCost, ...]:
-    """What each phone's own way of resampling costs, and each usual mistake.
-
-    Args:
-        measured: The case; photos of objects without a training photo are left out.
-        photos: How many test photos to draw; 0 for none.
-        seed: Of the draw and of the intervals.
-        bootstrap: Resamples for the intervals of the drop.
-        progress: Called with a label, the photos done and their number.
-    """
+    """What each phone's own way of resampling costs, and each usual mistake."""
     case, info = measured.case, measured.case.run.info
     chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
     if not chosen:

@@ -52,14 +52,9 @@ class ProbeRequest(Record):
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
-        bundle: The bundle's folder.
         variant: Name of the variant; of the reference's for `torch`.
         runtime: Name of the runtime, a key of `LIBRARIES`.
         unit: What it computes on, where it has a choice.
-        run: The run's folder, for the reference.
-        threads: Threads for the runtime.
-        runs: Timed runs, for `latency`.
-        warmup: Runs before them.
         photos: Real photos for the end-to-end time; none to leave it out.
         camera: A photo as a phone's camera makes it, for the time from there; None to leave it out.
     """
@@ -121,12 +116,7 @@ def noise_photo(bundle: Bundle) -> Pixels:
 
 
 def measure_start(prepare: Callable[[], Opener], photo: Pixels) -> StartReply:
-    """From a process without the runtime to a model that has answered.
-
-    Args:
-        prepare: Imports the runtime and gives a function that opens the model.
-        photo: What to ask.
-    """
+    """From a process without the runtime to a model that has answered."""
     watch = MemoryWatch()
     opening = prepare()
     watch.runtime_imported()

@@ -137,10 +137,6 @@ def run_interleaved(
     Every subject has a process of its own, which waits while it is another's turn. A slow moment
     of the machine so falls on all alike.
 
-    Args:
-        requests: Of kind `turns`.
-        rounds: How many rounds.
-
     Returns:
         Milliseconds by subject, one per round.
 

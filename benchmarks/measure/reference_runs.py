@@ -28,9 +28,6 @@ def reference_row(run: Run, case: BenchmarkCase) -> Row:
     Args:
         run: Trained on the same threshold data set and split as the case's own run.
         case: Where the photos come from.
-
-    Returns:
-        A row marked as a reference point, with the training time.
     """
     photos, _ = exclude_training_photos(case.test_photos, run)
     unreadable: list[Skipped] = []

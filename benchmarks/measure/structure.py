@@ -19,7 +19,6 @@ class StructureCheck:
 
     Attributes:
         status: `converted-only`, or `check-failed` where the file is not what the bundle says.
-        note: A sentence for the reader.
         runtime: What would execute it.
     """
 

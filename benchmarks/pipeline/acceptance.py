@@ -23,13 +23,7 @@ from mobile_assets.files import check_output
 
 @dataclass(frozen=True)
 class AcceptanceCriteria:
-    """What is asked, read and checked before anything is measured.
-
-    Attributes:
-        gates: What the results must keep; None to ask nothing.
-        junit: Where to write the outcomes for a build server; None for nowhere.
-        old: Earlier results to compare with; None for none.
-    """
+    """What is asked, read and checked before anything is measured."""
 
     gates: Gates | None = None
     junit: Path | None = None
@@ -38,11 +32,6 @@ class AcceptanceCriteria:
     @classmethod
     def read(cls, gate: Path | None, junit: Path | None, against: Path | None) -> Self:
         """Reads the files that the user named.
-
-        Args:
-            gate: Gates file; None to hold no gate.
-            junit: File to write; it is replaced.
-            against: Earlier `results.json`, or its folder.
 
         Raises:
             InputError: A file cannot be used, or JUnit is asked for without a gate.
@@ -64,12 +53,7 @@ class AcceptanceCriteria:
         )
 
     def judge(self, results: Results, *, report: Path | None) -> AcceptanceOutcome:
-        """Compares and judges, and writes the files that were asked for.
-
-        Args:
-            results: What was measured.
-            report: Folder for the page of the comparison; None to write none.
-        """
+        """Compares and judges, and writes the files that were asked for."""
         comparison = None if self.old is None else compare(results, self.old)
         verdict = None if self.gates is None else judge(results, self.gates)
         if comparison is not None and report is not None:
@@ -82,12 +66,7 @@ class AcceptanceCriteria:
 
 @dataclass(frozen=True)
 class AcceptanceOutcome:
-    """What came of it.
-
-    Attributes:
-        comparison: With the earlier results; None if there were none.
-        verdict: Of the gates; None if none were asked.
-    """
+    """What came of it."""
 
     comparison: ResultsComparison | None
     verdict: GateVerdict | None

@@ -52,10 +52,8 @@ class BenchmarkOptions:
     Attributes:
         runtimes: Names of the runtimes; None for the default ones that this machine has.
         latency_runs: Timed runs per variant, after the warm-up.
-        warmup: Untimed runs before them.
         threads: Threads for the runtimes; the first is the one that tables show.
         starts: Fresh processes whose median is the cold load.
-        measure_speed: False to measure accuracy only.
         speed_above: False to measure speed at the lowest threshold only: networks of more
             thresholds differ in their last layer alone.
         bootstrap: Resamples for the interval of the accuracy drop; 0 for none.
@@ -65,7 +63,6 @@ class BenchmarkOptions:
         limit: Measure on so many test photos, drawn at random; None for all.
         gates: What the results must keep; the outcomes stand in them. None to ask nothing.
         notes: What the reader of the report should know of how it was made, a sentence each.
-        force: Replace an output folder that is already there.
     """
 
     runtimes: tuple[str, ...] | None = None
@@ -301,18 +298,6 @@ def benchmark_bundles(
     cache: Path | None = None,
 ) -> Results:
     """Measures bundles on held-out photos, or on further photos of the same objects.
-
-    Args:
-        folders: The bundles.
-        photos: The register that their runs were trained on.
-        out: Folder of the report.
-        options: How to measure.
-        progress: Called with a label, the steps done and their number.
-        test_photos: Further photos; tested beside the held-out ones, if there are any.
-        run: Folder of the run, where it is not at the place that the bundle names.
-        layout: How folders of photos are meant.
-        references: Runs that are measured in torch only and shown as reference points.
-        cache: Folder of prepared photos; None for the user's cache folder.
 
     Raises:
         InputError: Something given cannot be used.

@@ -48,11 +48,7 @@ class Callbacks:
         return call
 
     def reporter(self, name: str = "") -> Reporter:
-        """What `train_run` reports to.
-
-        Args:
-            name: Of the run, put before every report; empty where there is only one.
-        """
+        """What `train_run` reports to."""
         prefix = f"{name}: " if name else ""
 
         def moment(progress: TrainingProgress) -> None:

@@ -27,11 +27,9 @@ class DemoScale:
     """How much the demo does.
 
     Attributes:
-        objects: Number of objects.
         extra_views: Studio views per object that are tested and never trained on.
         field_views: Views per object in field scenes; rendered for trying out, not tested.
         input_size: Side of the network's input in pixels; None for the backbone's own.
-        epochs: Passes over all weights; None for the recipe's own.
         variants_above: What is exported above the lowest threshold; None for everything.
         calibration_photos: Most training photos that weights are rounded on.
         benchmark: How thoroughly bundles are measured.
@@ -61,12 +59,10 @@ QUICK = DemoScale(
         latency_runs=20, warmup=5, threads=(1, 2), starts=1, speed_above=False, preprocessing=40
     ),
     notes=(
-        "This is the quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights "
-        "rounded on 48 photos. `artefact-id demo --full` leaves nothing out.",
-        "Above the lowest threshold only tflite-float32, tflite-int8, coreml-float16 and "
-        "coreml-w8a8 were exported and measured.",
-        "Speed and memory were measured at the lowest threshold only, in 20 timed runs: the "
-        "networks of the other thresholds differ in their last layer alone.",
+        "The quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights rounded "
+        "on 48 photos. `artefact-id demo --full` leaves nothing out.",
+        "Speed is that of the lowest threshold: the networks of the others differ in their last "
+        "layer alone.",
     ),
 )
 """Minutes on a laptop."""
@@ -100,11 +96,7 @@ _VARIANT_SECONDS = {
 
 
 def stage_seconds(variants_above: tuple[str, ...] | None) -> dict[str, float]:
-    """Seconds of processor time of each stage of the quick demo; the full one's are as shared out.
-
-    Args:
-        variants_above: What is exported above the lowest threshold; None for everything.
-    """
+    """Seconds of processor time per stage of the quick demo; the full one shares them alike."""
     seconds: dict[str, float] = {"rendering photos": 70}
     for minimum, training in zip(THRESHOLDS, (30, 25, 20, 18), strict=True):
         lowest = minimum == THRESHOLDS[0]
@@ -125,11 +117,7 @@ class DemoOptions:
 
     Attributes:
         full: Everything, as for a register of one's own, instead of the quick demo.
-        objects: Number of objects; None for the scale's own.
         seed: Of the objects, the photos, the split and the training.
-        extra_views: Test views per object; None for the scale's own.
-        field_views: Field views per object; None for the scale's own.
-        only_photos: Render and stop.
         force: Replace a finished demo; pictures already rendered are kept, and a demo of the same
             options that was broken off goes on.
     """
@@ -149,7 +137,6 @@ class DemoResult:
 
     Attributes:
         results: What was measured; None if only photos were asked for.
-        report: Folder of the report.
         bundle: The bundle of the lowest threshold.
         photo: A photo to try it with, which no training saw.
     """
@@ -164,11 +151,6 @@ def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None
     """Renders the register and sweeps the four thresholds, two side by side.
 
     Called again after it was broken off, it keeps what is finished.
-
-    Args:
-        out: Folder of the demo: `photos` and `sweep` in it.
-        options: What was chosen.
-        callbacks: Where progress goes.
 
     Raises:
         InputError: `out` is there already, or an option is out of range.

@@ -19,10 +19,8 @@ class Component:
     """One part of the toolkit.
 
     Attributes:
-        name: What a person would call it.
         state: Whether it works here.
         versions: Versions of the packages that it needs, "-" for those that are missing.
-        can: What it can do on this machine.
         remedy: How to get what is missing; empty where nothing is.
     """
 

@@ -12,6 +12,7 @@ from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
 from benchmarks.pipeline.callbacks import Callbacks, Say
 from benchmarks.pipeline.worker_processes import Job, run_jobs
 from benchmarks.results.schema import Results
+from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
@@ -19,7 +20,7 @@ from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import register_root
 from train.recipes import Recipe, recipe_named
-from train.run import Run, RunMetrics, read_run
+from train.run import Run, read_run
 from train.trainer import train_run
 from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run
 
@@ -30,16 +31,12 @@ class SweepOptions:
 
     Attributes:
         train: How each model is trained; its threshold and cache are set by the sweep.
-        benchmark: How each bundle is measured.
-        thresholds: The threshold data sets.
         test_photos: Further photos of the same objects; None to test on held-out ones.
-        variants: Names of the variants to export; None for all.
         variants_above: Names of those that are exported above the lowest threshold, too; None for
             the same.
         calibration_photos: Most training photos that weights and activation ranges are rounded on.
         references: Further runs, measured in torch only: pairs of threshold and recipe.
         processes: How many thresholds are trained and exported side by side.
-        force: Replace a finished sweep.
     """
 
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -105,6 +102,7 @@ def run_sweep(
         layout=options.train.layout,
         options=replace(options.benchmark, force=True),
         progress=callbacks.progress,
+        cache=prepared.cache,
         references=[
             read_run(out / f"min{minimum}" / recipe)
             for minimum in options.thresholds
@@ -117,15 +115,7 @@ def run_sweep(
 def train_and_export(
     photos: Path, out: Path, minimum: int, options: SweepOptions, callbacks: Callbacks
 ) -> None:
-    """Makes the run, the bundle and the runs to compare with of one threshold.
-
-    Args:
-        photos: The register.
-        out: Folder of the sweep.
-        minimum: Least number of photos of an object.
-        options: Of the sweep; their training options have the cache and the split.
-        callbacks: Where progress goes.
-    """
+    """Makes the run, the bundle and the runs to compare with of one threshold."""
     folder = out / f"min{minimum}"
     chosen = replace(options.train, min_photos=minimum)
     run = _run(photos, folder / "run", chosen, callbacks)
@@ -137,6 +127,7 @@ def train_and_export(
         options.variants_above if above else options.variants,
         callbacks.say,
         calibration_photos=options.calibration_photos,
+        cache=options.train.cache,
     )
     for threshold, recipe in options.references:
         if threshold == minimum:
@@ -154,15 +145,7 @@ def _run(photos: Path, folder: Path, options: TrainOptions, callbacks: Callbacks
 def trained_run(
     photos: Path, folder: Path, options: TrainOptions, plan: TrainingPlan, reporter: Reporter
 ) -> Run:
-    """The run at `folder` if it is the one that would be trained, else a newly trained one.
-
-    Args:
-        photos: The register.
-        folder: Where the run belongs.
-        options: How it is trained.
-        plan: `plan_run` of these photos and options.
-        reporter: Where progress goes.
-    """
+    """The run at `folder` if it is the one that would be trained, else a newly trained one."""
     run = _finished_run(folder)
     if run is not None and (
         run.info.photo_list_sha256 == plan.split.sha256
@@ -175,7 +158,7 @@ def trained_run(
         reporter.said("trained before, kept")
         return run
     run = train_run(photos, folder, options, reporter, plan=plan)
-    metrics = RunMetrics.read(run.folder / "metrics.json")
+    metrics = run.require_metrics()
     reached = "" if metrics.val_top1 is None else f", validation top-1 {metrics.val_top1:.1%}"
     reporter.said(f"trained in {metrics.seconds:.0f} s{reached}")
     return run
@@ -201,7 +184,8 @@ def export_run(
     variants: tuple[str, ...] | None,
     say: Say,
     *,
-    calibration_photos: int = 128,
+    calibration_photos: int = CALIBRATION_PHOTOS,
+    cache: Path | None = None,
 ) -> None:
     """Exports a run, unless the bundle of just this run is already there.
 
@@ -212,6 +196,7 @@ def export_run(
         variants: Names of the variants; None for all.
         say: Called with a line for the person who waits.
         calibration_photos: Most training photos that are used to round weights.
+        cache: Folder of prepared photos; None for the user's cache folder.
     """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle
@@ -230,6 +215,7 @@ def export_run(
             variants=variants or VARIANTS,
             name=f"{run.info.register_name} min{run.info.min_photos}",
             calibration_photos=calibration_photos,
+            cache=cache,
             force=True,
         ),
         photos=register_root(photos),

@@ -15,7 +15,6 @@ class PaperComparison:
     """One of our rows and the paper's nearest.
 
     Attributes:
-        row: Ours.
         paper: The paper's row of the same threshold.
         differs: In what the two are not the same, each in a few words; empty where the register,
             the backbone, the recipe and the precision correspond.

@@ -23,7 +23,6 @@ class Measurement:
     """All answers to one case's test photos.
 
     Attributes:
-        case: What was measured.
         photos: The photos that could be decoded, in order.
         unreadable: Those that could not, and those found unusable before.
         in_training: Photos left out because training or validation had them.
@@ -69,7 +68,6 @@ class BenchmarkCase:
     """One bundle to measure.
 
     Attributes:
-        bundle: The bundle.
         run: The run that it was exported from: the full-precision reference.
         photos: Root of the register that the run was trained on, for pictures in the report.
         test_photos: What to measure on.
@@ -90,9 +88,7 @@ class TestPhoto:
     """A photo to measure on, with the right answer.
 
     Attributes:
-        path: Where the file lies.
         object_index: The object's class index in the run's label map.
-        object_id: The object in the photo.
         collection: Its collection, empty where there is none.
         seen: Whether the object has a training photo.
         sha256: Hash of the file's content; empty where not yet computed.

@@ -42,8 +42,6 @@ class PaperModel:
     """One model of the paper's Table 3.
 
     Attributes:
-        name: As in the table.
-        backbone: timm's name.
         features: Width of its pooled features.
         backbone_parameters: Without classifier.
     """

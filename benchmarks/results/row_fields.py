@@ -14,10 +14,7 @@ class Latency(Record):
     """Milliseconds from pixels in to probabilities out, of one photo.
 
     Attributes:
-        p50: Median.
-        p90: 90 % of the runs were as fast or faster.
         p99: 99 % of them; null in results of versions that did not measure it.
-        threads: Threads that the runtime was given.
         runs: How many runs were timed, after the warm-up.
     """
 
@@ -34,8 +31,6 @@ class LatencyRatio(Record):
     Attributes:
         median: Median of the rounds' ratios; below 1 is faster than float32.
         p10: 10 % quantile of the rounds' ratios.
-        p90: 90 % quantile.
-        rounds: Number of rounds.
     """
 
     median: float = Field(ge=0)
@@ -67,7 +62,6 @@ class Memory(Record):
     """What a model took of memory.
 
     Attributes:
-        value: Bytes.
         metric: In words, what was counted.
         detail: Runtime and model apart; null where the system or the tool does not tell.
     """
@@ -81,9 +75,6 @@ class ReliabilityBin(Record):
     """Photos whose first answer was given with a probability in one range.
 
     Attributes:
-        low: Lower end of the range, 0–1.
-        high: Upper end.
-        photos: How many photos.
         stated: Their mean probability.
         right: Share of them whose first answer is right.
     """
@@ -117,10 +108,6 @@ class Drift(Record):
 
     Of each photo the largest difference of any object's probability is taken; the largest over all
     photos is the row's `max_probability_drift`.
-
-    Attributes:
-        mean: Mean over the photos.
-        p99: 99 % quantile over the photos.
     """
 
     mean: float
@@ -140,8 +127,6 @@ class Device(Record):
     """The phone that a row was measured on.
 
     Attributes:
-        model: Maker and model.
-        android: Version of Android, and its API level.
         delegate_asked: What was asked to execute the graph.
         delegate_used: What did, as far as the runtime's own log tells.
         temperature_celsius: Of the battery, before and after; null where it does not tell.
@@ -158,7 +143,6 @@ class Placement(Record):
     """Which of the graph's operations an accelerator library took.
 
     Attributes:
-        delegate: Name of the library, such as XNNPACK.
         taken: Number of operations that it executes.
         total: Number of operations in the graph.
         left: Operations that it did not take, by kind.

@@ -214,11 +214,8 @@ class PreprocessingCost(Record):
     Attributes:
         variant: Variant that was asked, and by which runtime.
         family: `resampling` for a way that some phone goes, `mistake` for an error in an app.
-        name: Short name of the way.
         what: One sentence: what is done, and who does it so.
-        photos: Test photos asked.
         top1: Share right.
-        top1_ci95: Wilson interval.
         agreement: Share of photos with the answer that the toolkit's own way gives.
         drop_points: Top-1 lost against the toolkit's own way, in percentage points.
         drop_ci95: 95 % interval of it by a paired bootstrap, as in a row.
@@ -249,7 +246,6 @@ class FlippedAnswer(Record):
 
     Attributes:
         path: Last parts of the photo's path.
-        object_id: The object that it shows.
         reference: The reference's answer, with its probability.
         answer: The variant's; null where it gave no numbers.
     """
@@ -274,10 +270,7 @@ class GateOutcome(Record):
     """One requirement of a gate held against one row.
 
     Attributes:
-        min_photos: Threshold of the row.
-        variant: Variant of the row; with its runtime and unit.
         requirement: What was asked, in words, such as `agreement at least 98.5 %`.
-        measured: What was found, in words.
         passed: Whether it holds. What could not be measured does not pass.
     """
 

@@ -14,8 +14,6 @@ class BenchmarkTarget(NamedTuple):
     """A variant on a runtime: what one row of the results is about.
 
     Attributes:
-        variant: Name of the variant.
-        runtime: Name of the runtime.
         unit: What the runtime computes on; empty where it has no choice.
     """
 

@@ -59,11 +59,7 @@ class CoreMLSession(ClosingSession):
 
 @dataclass(frozen=True)
 class CoreMLRuntime:
-    """Opens the Core ML variants of a bundle on one compute unit.
-
-    Attributes:
-        unit: What Core ML may compute on; it need not use all of it.
-    """
+    """Opens the Core ML variants of a bundle on one compute unit."""
 
     unit: str
     name: str = "coreml"
@@ -132,11 +128,6 @@ RUNTIMES = tuple(CoreMLRuntime(unit) for unit in _UNITS)
 
 def in_order(package: Path, answer: object, labels: tuple[str, ...]) -> Probabilities:
     """A classifier's dictionary of probabilities in the bundle's class order, float32.
-
-    Args:
-        package: What answered, for the message.
-        answer: Probability by label, as Core ML gives it.
-        labels: The object ids in class order.
 
     Raises:
         DamagedError: Its labels are not the bundle's.

@@ -77,7 +77,6 @@ class Runtime(Protocol):
     """Something that executes variants of a format.
 
     Attributes:
-        name: The name that stands in the results.
         unit: What it computes on, where it can be asked for: Core ML's compute unit, the name of a
             phone; empty otherwise.
         format: The format of the variants that it executes.

@@ -60,11 +60,6 @@ class Worker:
     def __init__(self, launch: LaunchCommand, arguments: Sequence[str]) -> None:
         """Starts the process, and does not wait for it; `hello` does.
 
-        Args:
-            launch: How it is started.
-            arguments: What follows the command: the model's path and the number of threads, or
-                nothing.
-
         Raises:
             MissingDependencyError: The program cannot be started.
         """

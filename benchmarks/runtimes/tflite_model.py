@@ -26,8 +26,6 @@ class Tensor:
     """An input or output as an interpreter describes it.
 
     Attributes:
-        shape: Its shape, the batch first.
-        dtype: Name of its type, such as `float32`.
         scale: Of an integer tensor: `value = (integer - zero) * scale`.
         zero: The integer that stands for 0.
     """

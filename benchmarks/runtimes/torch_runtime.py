@@ -46,12 +46,7 @@ class TorchSession(ClosingSession):
 
 
 def open_reference(run: Run, *, threads: int | None = None) -> TorchSession:
-    """Opens the run's own model, from which every variant was made.
-
-    Args:
-        run: The run, read and checked.
-        threads: Threads for torch in this whole process; None leaves them as they are.
-    """
+    """Opens the run's own model, from which every variant was made."""
     if threads is not None:
         import torch
 

@@ -26,10 +26,6 @@ RECOGNISED = (
 def explain_answers(folder: Path, answers_file: Path) -> AppDiagnosis:
     """Names the first stage at which an app differs, and the mistake that it looks like.
 
-    Args:
-        folder: The bundle.
-        answers_file: The JSON that the app's test wrote (`AppAnswers`).
-
     Raises:
         InputError: The answers cannot be used, or the bundle holds no golden vectors of the
             variant.

@@ -21,10 +21,8 @@ class Check:
     """What one check found.
 
     Attributes:
-        name: What is checked.
         subject: The variant or auxiliary model that it is about; empty for the whole bundle.
         runtime: What executed the variant, with its compute unit; empty if nothing had to.
-        state: Whether it holds, or cannot be told on this machine or of this bundle.
         said: What was found, in a phrase.
     """
 
@@ -40,9 +38,7 @@ class Verification:
     """All checks of one bundle, in the order in which they were made.
 
     Attributes:
-        folder: The bundle.
         info: Its description; None if that is damaged.
-        checks: What was found.
     """
 
     folder: Path
@@ -75,7 +71,6 @@ class CheckedBundle:
     """A bundle whose description could be read, and what is known of its files.
 
     Attributes:
-        bundle: The bundle. Its label map need not fit.
         changed: Names of the variants and auxiliary models whose files are not those described:
             they are not opened, since a damaged file can bring a runtime down.
     """
@@ -92,15 +87,7 @@ def check_from_problems(
     subject: str = "",
     runtime: str = "",
 ) -> Check:
-    """A check that failed if there are problems.
-
-    Args:
-        name: What is checked.
-        problems: What is wrong, a phrase each.
-        good: What to say if nothing is.
-        subject: The variant.
-        runtime: What executed it.
-    """
+    """A check that failed if there are problems."""
     wrong = list(problems)
     if not wrong:
         return Check(name, subject, runtime, "ok", good)

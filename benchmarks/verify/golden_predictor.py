@@ -58,13 +58,7 @@ def opened_predictor(bundle: Bundle, variant: Variant) -> Iterator[Predict | Non
 
 
 def golden_plan(arguments: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
-    """The golden vectors of an export.
-
-    Args:
-        arguments: Of the command line: none for the drawn photos alone, a number of validation
-            photos, or photo files, in addition.
-        seed: Seed of the choice of validation photos.
-    """
+    """The golden vectors of an export."""
     if len(arguments) == 1 and arguments[0].lstrip("-").isdecimal():
         return GoldenPlan(predict, held_out=int(arguments[0]), seed=seed)
     return GoldenPlan(predict, chosen=tuple(Path(word) for word in arguments), seed=seed)

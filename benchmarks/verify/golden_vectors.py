@@ -35,7 +35,6 @@ class _Inputs:
     """What goes into the models.
 
     Attributes:
-        golden: The golden vectors.
         tensors: The golden tensors, `[photos, H, W, 3]`.
         own: What this machine makes of the photos, the same shape.
     """
@@ -47,10 +46,6 @@ class _Inputs:
 
 def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Check]:
     """All checks with golden vectors.
-
-    Args:
-        checked: The bundle.
-        chosen: Names of the runtimes.
 
     Raises:
         InputError: There is no runtime of such a name.

@@ -21,7 +21,6 @@ class ModelContents:
     """What was found in one model file.
 
     Attributes:
-        labels: The object ids inside, in class order.
         kind: What the format calls its declarations: `metadata` or `structure`.
         wrong: What differs from the bundle's description.
     """

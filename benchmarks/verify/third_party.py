@@ -69,13 +69,7 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
 
 
 def with_clients(verification: Verification, photos: Sequence[Path] = ()) -> Verification:
-    """A verification with the checks of `client_checks` after its own.
-
-    Args:
-        verification: Of `verify_bundle`. A bundle in which something failed is shown to no client,
-            since a damaged file can bring it down.
-        photos: As for `client_checks`.
-    """
+    """A verification with the checks of `client_checks` after its own."""
     if verification.failed:
         why = "the bundle is damaged or does not fit: see the checks that failed"
         return replace(
@@ -118,8 +112,6 @@ class _ClientTarget:
     """One variant, with what our runtime answers.
 
     Attributes:
-        bundle: Its bundle.
-        variant: The variant.
         error: Why our own runtime cannot open it; empty if it can.
         small: Our answers to pixels of the contract.
         as_mediapipe: Our answers to pixels resampled as MediaPipe does.

@@ -26,7 +26,6 @@ class Difference:
     """How far a client's answers are from ours.
 
     Attributes:
-        images: How many were asked.
         same: Of how many the best object is the same.
         largest: Largest difference of any probability; NaN if some were not answered.
         relative: The same as a share of the image's best probability, which is small where a
@@ -65,10 +64,6 @@ def difference(answers: Probabilities, expected: Probabilities) -> Difference:
 
 def label_problems(classification: Classification, labels: Sequence[str]) -> list[str]:
     """What differs between the categories that MediaPipe gave and the label map.
-
-    Args:
-        classification: MediaPipe's answers to one or more images.
-        labels: Object ids in class order.
 
     Returns:
         One phrase per problem: categories that are too few, double, not named, or misnamed.

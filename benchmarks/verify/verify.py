@@ -47,9 +47,6 @@ def verify_bundle(
         runtimes_named: Runtimes to execute it on besides those that are quick and always tried.
         progress: Told of each check when it is done.
 
-    Returns:
-        Every check with what it found.
-
     Raises:
         InputError: `folder` is no bundle, or there is no such runtime.
         MissingDependencyError: A runtime that was named is not here.

@@ -63,12 +63,10 @@ class PredictionFlip:
     """All changed answers of one variant, counted, and some of them shown.
 
     Attributes:
-        name: The variant in prose.
         photos: How many photos it was asked.
         count: To how many its first answer is not the reference's.
         lost: How many of them the reference has right and the variant wrong.
         won: The reverse.
-        flips: Those that are shown.
     """
 
     name: str
@@ -92,12 +90,7 @@ class ConfusedPair:
 def prediction_flips(
     main: ExampleSelector, targets: Sequence[BenchmarkTarget]
 ) -> list[PredictionFlip]:
-    """The changed answers of the main variant first, then of the others.
-
-    Args:
-        main: Chooses the examples of the variant that the report is about.
-        targets: What else was measured; the reference, which changes nothing, may be among them.
-    """
+    """The changed answers of the main variant first, then of the others."""
     others = [target for target in targets if target not in (main.target, REFERENCE)]
     return [
         main.prediction_flip(FLIPS),

@@ -29,13 +29,7 @@ class ModelFile:
 
 
 def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[ModelFile]:
-    """What was done to each variant and why, as the bundle tells; `main` first.
-
-    Args:
-        bundle: The bundle.
-        rows: Rows of its variants, for their marks.
-        main: Name of the variant that the report is about.
-    """
+    """What was done to each variant and why, as the bundle tells; `main` first."""
     marks = _marks(rows)
     return [
         ModelFile(variant.name, marks.get(variant.name, Markup()), _facts(variant), variant.notes)
@@ -56,7 +50,6 @@ class Accelerators:
     """The accelerators of one format, and how much of each file they take.
 
     Attributes:
-        format: Such as `TFLite`.
         table: A line per variant, a column per accelerator.
         refusals: What they do not take; None where all is taken.
         sources: (accelerator, what else is to be known and the document) of each.

@@ -34,12 +34,7 @@ EXAMPLES_SHOWN = 2
 
 
 def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
-    """The content of `report.html`: one file, no request to anywhere, readable without scripts.
-
-    Args:
-        results: All rows.
-        measurements: The answers behind them; pictures are of the threshold shown in detail.
-    """
+    """The content of `report.html`: one file, no request to anywhere, readable without scripts."""
     rows = sorted_rows(results)
     measurement = _shown_in_detail(rows, measurements)
     threshold = measurement.case.run.info.min_photos

@@ -46,11 +46,7 @@ _TERMS = (
 
 
 def variants_table(rows: Sequence[Row]) -> Table:
-    """All shares and intervals of every variant.
-
-    Args:
-        rows: All rows, by threshold.
-    """
+    """All shares and intervals of every variant."""
     return results_table(
         "Accuracy, agreement with full precision, size and latency of every variant",
         rows,

@@ -32,14 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
-
-    Attributes:
-        text: What it says; empty where it holds a chart.
-        notes: Smaller lines under it.
-        tone: Whether it is judged, and how.
-        chart: An `<svg>`.
-    """
+    """One cell."""
 
     text: str = ""
     notes: tuple[str, ...] = ()
@@ -52,8 +45,6 @@ class TableRow:
     """One row.
 
     Attributes:
-        name: What it is about.
-        cells: One per column after the first.
         mark: The variant's mark, an `<svg>`.
         notes: Smaller lines under the name.
         repeated: Whether the row above has the same name, which then stands there only.
@@ -71,11 +62,8 @@ class Table:
     """A table.
 
     Attributes:
-        caption: What it shows.
         columns: Its columns; the first holds the rows' names.
-        rows: Its rows.
         scale: Numbers of the scale that the charts of its chart column share, an `<svg>`.
-        terms: What the words in it mean.
     """
 
     caption: str

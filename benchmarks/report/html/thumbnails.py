@@ -24,11 +24,7 @@ _QUALITY = 72
 
 @dataclass
 class Thumbnails:
-    """Makes pictures of one case as `data:` addresses, each once.
-
-    Attributes:
-        case: The case whose photos are shown.
-    """
+    """Makes pictures of one case as `data:` addresses, each once."""
 
     case: BenchmarkCase
     _made: dict[tuple[Path, int], str | None] = field(default_factory=dict)

@@ -82,7 +82,6 @@ class Reply:
 
     Attributes:
         code: Exit code; of the program on the phone for a shell command.
-        text: Standard output; for a shell command with its errors in between.
         errors: What adb itself printed on standard error.
     """
 
@@ -145,10 +144,6 @@ def list_devices(adb: str) -> tuple[ListedDevice, ...]:
 def choose(adb: str, serial: str | None = None) -> Phone:
     """The phone to measure on: the one named, or the only usable one.
 
-    Args:
-        adb: The program.
-        serial: Serial number; `ANDROID_SERIAL` if none is given.
-
     Raises:
         InputError: There is none, several, or it is not usable; the message says what to do.
     """
@@ -188,11 +183,6 @@ class Phone:
 
         The exit code travels in the output: adb before Android 7 does not hand it on, and its
         absence shows that the connection broke off.
-
-        Args:
-            command: A command line for Android's `sh`.
-            seconds: Given up after so long.
-            check: Whether an exit code other than 0 is an error.
 
         Raises:
             PhoneError: The connection broke off, it took too long, or the command failed.

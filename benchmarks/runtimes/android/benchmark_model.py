@@ -114,7 +114,6 @@ class Log:
         peak_mb: The highest memory seen while running, where it was asked for.
         ignored: Options that the tool does not know, and went on without.
         taken: What delegates took, in the order in which they were applied.
-        refused: The delegate that could not be applied, which ends the tool.
         left: Operations that the interpreter executed itself, by kind; only with profiling.
     """
 

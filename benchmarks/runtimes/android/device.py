@@ -23,8 +23,6 @@ class DeviceInfo:
     """A phone's facts.
 
     Attributes:
-        name: Maker, model and the chip where Android tells it.
-        android: Version and API level.
         abis: Kinds of programs that it executes, the best first.
     """
 
@@ -35,12 +33,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class ThermalState:
-    """How warm the phone is.
-
-    Attributes:
-        celsius: The battery's temperature; None where it does not tell.
-        status: Android's thermal status in a word; None where it does not tell.
-    """
+    """How warm the phone is."""
 
     celsius: float | None
     status: str | None

@@ -51,14 +51,12 @@ class PhoneOptions:
     """How a phone is found and measured.
 
     Attributes:
-        adb: The adb program; found on the path if not given.
         serial: Which phone; `ANDROID_SERIAL` if not given.
         program: LiteRT's `benchmark_model` for Android; see `find_program`.
         runner: A program for Android that answers photos; see `answers`. Without it no accuracy.
         delegate: What is asked to execute the graph: XNNPACK on the processor, or the GPU.
         threads: Threads of the processor; the first gives `latency_ms`.
         runs: Fewest timed runs per number of threads.
-        warmup: Runs before the timed ones, in every process.
     """
 
     adb: str | None = None
@@ -89,11 +87,9 @@ class PhoneReply(Record):
 
     Attributes:
         latency_ms: At the first number of threads; null where the tool could not be held to it.
-        latency_more: At the other numbers of threads.
         memory_bytes: Growth of the tool's largest resident memory.
         placement: Operations that the first delegate took; null where the log does not tell.
         cold_load_ms: From opening the file to the first answer, right after it was pushed.
-        device: The phone, the delegate asked for and the one used, and the battery's warmth.
         note: What does not fit into the fields, in sentences.
     """
 
@@ -110,11 +106,6 @@ def measure_on_phone(
     bundle: Bundle, variant: Variant, options: PhoneOptions | None = None
 ) -> PhoneReply:
     """Measures a variant on a phone; whatever was put there is removed, also after an error.
-
-    Args:
-        bundle: The bundle.
-        variant: One of its TFLite variants.
-        options: How; the defaults if not given.
 
     Raises:
         InputError: The variant is no TFLite file, no phone can be chosen, or the program does not

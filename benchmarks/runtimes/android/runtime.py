@@ -29,7 +29,6 @@ class AndroidRuntime:
     the tool on the phone.
 
     Attributes:
-        unit: The delegate that is asked for.
         options: How the phone is found and measured; its delegate is the unit's.
     """
 
@@ -58,11 +57,6 @@ class AndroidRuntime:
 
     def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> AndroidSession:
         """Sends a variant and the runner to the phone; see `answers` for the runner.
-
-        Args:
-            bundle: The bundle.
-            variant: One of its TFLite variants.
-            threads: Not used: how many threads a runner uses is its own matter.
 
         Raises:
             InputError: The variant is not a TFLite file, or no phone can be chosen.

@@ -93,14 +93,6 @@ def pip_command() -> list[str]:
 def download_debian(work: Path, mirror: str, progress: Progress) -> list[Path]:
     """Downloads QEMU for this machine, and Python with all that it needs for Arm.
 
-    Args:
-        work: An empty folder for the packages and for apt's own state.
-        mirror: Address of a Debian mirror.
-        progress: Told how many megabytes are there.
-
-    Returns:
-        The packages' files.
-
     Raises:
         InputError: Something cannot be downloaded.
     """

@@ -39,8 +39,6 @@ class Arm64Setup(Document):
         litert: Version of ai-edge-litert, the key by which an older set-up is known.
         versions: What a worker told when it was tried: interpreter, Python, numpy, machine.
         packages: Debian's packages and their versions.
-        bytes: Size on disk.
-        seconds: How long the set-up took.
     """
 
     created: str

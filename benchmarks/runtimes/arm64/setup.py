@@ -50,9 +50,6 @@ def set_up_arm64(
         force: Make it anew in any case.
         progress: Told what is going on.
 
-    Returns:
-        What the set-up holds.
-
     Raises:
         MissingDependencyError: apt, dpkg, pip or Debian's keys are missing, this is no Linux, or
             the set-up does not run when tried.

@@ -40,9 +40,6 @@ class Constants:
     def find(self, variable: Any) -> Any | None:
         """The value of a variable of coremltools' as it holds it, unpacked; None if computed.
 
-        Args:
-            variable: A `coremltools.converters.mil.mil.Var`.
-
         Returns:
             A numpy array or scalar, or a string.
         """

@@ -24,7 +24,6 @@ class Operation:
     """How an operation is computed.
 
     Attributes:
-        compute: Called with the operation's inputs by name.
         exact: Whether its results are always among its inputs' values or bounds, so that float16
             stays float16 and needs no rounding.
     """

@@ -20,7 +20,6 @@ class Step:
 
     Attributes:
         name: What the program calls its result.
-        operation: How it is computed.
         constants: Inputs that never change, by MIL's name of the input.
         sources: Names of the results that are its other inputs, by MIL's name of the input; a
             tuple where the input is a list of tensors. A constant in such a list is a tensor.
@@ -53,11 +52,9 @@ class Program:
     """The program of a classifier, or of a model that answers with arrays.
 
     Attributes:
-        image: Name of its image input.
         size: Height and width of the image in pixels.
         swapped: Whether the image's channels are blue, green, red.
         labels: The classifier's labels in class order; none of a model that answers with arrays.
-        steps: Its operations in order.
         results: Names of its answers: a classifier has one, the probabilities.
         peak: Most values that one of its operations reads and writes, per photo.
     """

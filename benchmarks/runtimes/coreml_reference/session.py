@@ -39,10 +39,6 @@ class CoreMLReferenceSession(ClosingSession):
     def __init__(self, package: Path, *, threads: int = 1) -> None:
         """Reads the package and unpacks its weights.
 
-        Args:
-            package: A `.mlpackage` folder.
-            threads: Threads that torch is given while photos are executed.
-
         Raises:
             InputError: Its program has an operation that the reference does not know.
             DamagedError: It cannot be read, or is no image classifier.
@@ -75,11 +71,6 @@ class CoreMLReferenceSession(ClosingSession):
 
 def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str, NDArray[Any]]:
     """Executes a package that answers with arrays; a reference, never Core ML itself.
-
-    Args:
-        package: A `.mlpackage` folder.
-        photos: `[N, H, W, 3]` uint8 RGB 0–255, N at least 1.
-        threads: Threads that torch is given meanwhile.
 
     Returns:
         `[N, values]` of each output by its name.
@@ -166,12 +157,6 @@ def check_contract(
     bundle: Bundle, package: Path, size: tuple[int, int], labels: tuple[str, ...]
 ) -> None:
     """Checks that a package is of the bundle's contract.
-
-    Args:
-        bundle: The bundle.
-        package: The package, for the message.
-        size: Height and width of the photos that it takes.
-        labels: The labels inside, in class order.
 
     Raises:
         DamagedError: It takes photos of another size or answers with other labels.

@@ -30,7 +30,6 @@ class Classification:
 
     Attributes:
         error: Why it could not be opened or executed, in MediaPipe's words; empty if it could.
-        names: Name of each category by its index.
         indices: `[images, categories]` int32, in the order of the answers.
         scores: `[images, categories]` float32, in the same order.
         shortlist: `[images, at most SHORTLIST]` int32, of a classifier asked for so many.

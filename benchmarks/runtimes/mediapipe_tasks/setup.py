@@ -46,8 +46,6 @@ class MediapipeSetup(Document):
         created: When, ISO 8601 in UTC.
         mediapipe: Version of MediaPipe, the key by which an older set-up is known.
         versions: What the client told when it was tried: MediaPipe, numpy, Python.
-        bytes: Size on disk.
-        seconds: How long the set-up took.
     """
 
     created: str
@@ -93,13 +91,6 @@ def set_up_mediapipe(
     *, force: bool = False, progress: Callable[[str, int, int], None] | None = None
 ) -> MediapipeSetup:
     """Makes the environment in the user's cache; what is there and complete stays as it is.
-
-    Args:
-        force: Make it anew in any case.
-        progress: Told what is done, how far it is, and how far it will go.
-
-    Returns:
-        What the set-up holds.
 
     Raises:
         InputError: MediaPipe cannot be installed, or the disk is too full.
