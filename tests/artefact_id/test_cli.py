@@ -214,9 +214,6 @@ def test_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
 
 
-# --- wrong input: exit code 2, one message, no traceback ------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

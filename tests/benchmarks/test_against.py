@@ -96,9 +96,6 @@ def wrong_at(*places: int) -> NDArray[np.bool_]:
 RIGHT_PLACES = np.flatnonzero(RIGHT)
 
 
-# --- right answers in bits ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("photos", [0, 1, 7, 8, 9, 64, 1001])
 def test_bits_come_back(photos: int) -> None:
     right = np.random.default_rng(photos).random(photos) < 0.5
@@ -120,9 +117,6 @@ def test_bits_that_do_not_fit_are_refused() -> None:
 def test_damaged_bits_name_the_row() -> None:
     with pytest.raises(DamagedError, match="min 3, tflite-int8 on litert"):
         against(row(right_bits="AAAA"), row())
-
-
-# --- noise ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("photos", [60, 400, 5000])
@@ -165,9 +159,6 @@ def test_the_noise_of_a_calibration_error_falls_with_the_photos() -> None:
     assert calibration_deviation(of(100)) == pytest.approx(100 * (0.21 / 100) ** 0.5, rel=0.05)
     assert calibration_deviation(of(10_000)) < calibration_deviation(of(100)) / 5
     assert calibration_deviation(Calibration(bins=())) == 0
-
-
-# --- verdicts -------------------------------------------------------------------------------------
 
 
 def test_equal_results_do_not_differ() -> None:
@@ -316,9 +307,6 @@ def test_what_is_measured_on_one_side_only() -> None:
     assert change_of("latency ratio", against(row(), timed)).why == "not measured now"
 
 
-# --- which rows -----------------------------------------------------------------------------------
-
-
 def test_rows_that_appeared_and_vanished() -> None:
     found = compare(
         make_results(row(), row("tflite-float16")),
@@ -358,9 +346,6 @@ def test_a_row_that_is_no_longer_measured_is_told() -> None:
     assert any("measured before, check-failed now" in remark for remark in remarks(found))
 
 
-# --- told -----------------------------------------------------------------------------------------
-
-
 def test_the_page_holds_what_moved_and_how_sure_it_is() -> None:
     found = against(row(right=worse_right(), bytes=500_000), row(), row("torch-float32"))
     page = against_markdown(found)
@@ -395,9 +380,6 @@ def test_the_command_informs_and_does_not_fail(
     assert main([*words, "--gate"]) == 1
     with pytest.raises(InputError, match="is not there"):
         read_results(tmp_path / "nowhere")
-
-
-# --- files of earlier versions --------------------------------------------------------------------
 
 
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:

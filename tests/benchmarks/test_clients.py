@@ -59,9 +59,6 @@ def without_labels(content: bytes) -> bytes:
     return content[: content.index(b"PK\x03\x04")]
 
 
-# --- MediaPipe ------------------------------------------------------------------------------------
-
-
 @needs_mediapipe
 def test_mediapipe_gives_the_labels_and_scores_of_our_runtime(bundle: Bundle) -> None:
     checks = client_checks(bundle)
@@ -185,8 +182,6 @@ def test_a_setup_that_pip_cannot_make_leaves_nothing(
     assert main(["setup", "mediapipe", "--mirror", "https://HOST/debian"]) == 2
 
 
-# --- comparing ------------------------------------------------------------------------------------
-
 LABELS = ("a", "b", "c", "d", "e", "f")
 
 
@@ -238,9 +233,6 @@ def test_a_difference_counts_objects_and_relates_to_the_best_score() -> None:
         difference(expected[:1], expected)
 
 
-# --- CompiledModel --------------------------------------------------------------------------------
-
-
 def ours(bundle: Bundle, variant: str) -> Probabilities:
     with runtimes("litert")[0].open(bundle, bundle.info.variant(variant)) as session:
         return session.predict(PHOTOS)
@@ -263,9 +255,6 @@ def test_compiled_model_refuses_what_is_not_its_own(bundle: Bundle, changed: Bun
     spoil(changed, VARIANTS[0], lambda content: content[: len(content) // 3])
     with pytest.raises(DamagedError, match="export the bundle again"):
         open_compiled(changed, changed.info.variant(VARIANTS[0]))
-
-
-# --- verify ---------------------------------------------------------------------------------------
 
 
 def test_a_bundle_that_failed_is_shown_to_nobody(bundle: Bundle) -> None:

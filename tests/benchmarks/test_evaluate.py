@@ -35,15 +35,6 @@ OBLONG = Preprocessing(
 QUICK = EvaluateOptions(resamples=60, latency_runs=1, figures=False)
 
 
-# --- scores ---------------------------------------------------------------------------------------
-
-
-# --- objects to photograph again ------------------------------------------------------------------
-
-
-# --- runs -----------------------------------------------------------------------------------------
-
-
 def write_run(
     root: Path,
     folder: Path,
@@ -188,9 +179,6 @@ def test_parameters_of_the_papers_models_are_those_of_timm() -> None:
     # The hidden layer and 4,332 classes: about 11.5 million numbers.
     head = PAPER_MODELS[0].parameters(3) - PAPER_MODELS[0].backbone_parameters
     assert head == 2 * 1280 + 1281 * 2048 + 2049 * 4332
-
-
-# --- command --------------------------------------------------------------------------------------
 
 
 def command(work: Path, photos: Path, *more: str) -> int:

@@ -69,9 +69,6 @@ def with_values(row: Row, **values: object) -> Row:
     return row.model_copy(update=values)
 
 
-# --- each limit -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("limit", "kept", "broken"),
     [
@@ -134,9 +131,6 @@ def test_the_words_tell_value_interval_and_photos() -> None:
     (outcome,) = held(rule(min_agreement=0.99, judge="interval")).failed
     assert outcome.requirement == "agreement at least 99 %, its whole 95 % interval"
     assert "985 of 1,000" in outcome.measured
-
-
-# --- what could not be measured -------------------------------------------------------------------
 
 
 def test_what_was_not_measured_does_not_pass() -> None:
@@ -241,9 +235,6 @@ def test_rules_choose_rows_and_all_that_match_must_hold() -> None:
     assert held(loose, loose).outcomes == held(loose).outcomes
 
 
-# --- the file -------------------------------------------------------------------------------------
-
-
 def gates_file(folder: Path, **keys: object) -> Path:
     content = {"schema_version": 1, "rules": [{"name": "r", "variants": ["*"], **keys}]}
     path = folder / "gates.json"
@@ -292,8 +283,6 @@ def test_a_file_is_read_as_it_is_meant(tmp_path: Path) -> None:
     assert (found.max_drop_points, found.min_photos, found.require) == (1, (3, 4), True)
     assert read_gates().rules[0].require
 
-
-# --- JUnit ----------------------------------------------------------------------------------------
 
 SUITE = {"name", "timestamp", "hostname", "tests", "failures", "errors", "time", "package", "id"}
 
@@ -353,9 +342,3 @@ def test_junit_can_hold_any_text() -> None:
     (suite,) = check_junit(junit_xml(judge(results, Gates(rules=(rule(max_bytes=1),))), results))
     failure = suite.find("testcase/failure")
     assert failure.get("message") == "\ufffd ]]> \ufffd[0m \ufffd é"
-
-
-# --- on real models -------------------------------------------------------------------------------
-
-
-# --- the command line -----------------------------------------------------------------------------

@@ -24,14 +24,6 @@ from mobile_assets.input_pipeline import InputPipeline, Values
 from mobile_assets.photos import decode
 from train.run import Run
 
-# --- against the real things ----------------------------------------------------------------------
-
-
-# --- mistakes -------------------------------------------------------------------------------------
-
-
-# --- the measure ----------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[TestPhoto, ...]:
@@ -157,9 +149,6 @@ def test_drawing_takes_some_in_their_order(photos: tuple[TestPhoto, ...]) -> Non
     assert sample_photos(photos, 20, seed=1) == photos
 
 
-# --- looking up -----------------------------------------------------------------------------------
-
-
 def known(**shares: float) -> list[PreprocessingCost]:
     return [
         PreprocessingCost(
@@ -192,9 +181,6 @@ def test_the_table_begins_with_the_dearest() -> None:
     lines = preprocessing_table(known(own=0.9, grey=0.55, bgr=0.62)).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| grey", "| bgr", "| own"]
     assert "| grey | 55.0 % | 49–61 % | 35.0 |" in lines[2]
-
-
-# --- sessions that are given floats ---------------------------------------------------------------
 
 
 def batch_of(side: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -69,9 +69,6 @@ def agreement(ours: Probabilities, theirs: Probabilities) -> float:
     return float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
 
 
-# --- the protocol, with this machine's own interpreter --------------------------------------------
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_worker_answers_bit_for_bit_as_in_this_process(bundle: Bundle, variant: str) -> None:
     inside = expected(bundle, variant)
@@ -138,9 +135,6 @@ def test_messages_are_read_as_they_were_written() -> None:
     assert read_message(stream) is None
     with pytest.raises(ValueError, match="INFO: hel"):
         read_message(io.BytesIO(b"INFO: hello, world"))
-
-
-# --- what goes wrong ------------------------------------------------------------------------------
 
 
 def test_a_worker_that_dies_is_reported_with_its_last_line(bundle: Bundle) -> None:
@@ -259,9 +253,6 @@ def alive(process: int) -> bool:
     return words[0] != "Z"
 
 
-# --- TensorFlow -----------------------------------------------------------------------------------
-
-
 def test_tensorflow_answers_as_litert(bundle: Bundle) -> None:
     runtime = runtimes("tensorflow")[0]
     if (missing := runtime.missing()) is not None:
@@ -287,9 +278,6 @@ def test_a_python_without_tensorflow_says_so(
     assert runtime.missing() is None  # nothing is imported to find out
     with pytest.raises(MissingDependencyError, match="No module named 'tensorflow'"):
         runtime.open(bundle, bundle.info.variants[0])
-
-
-# --- the Arm build --------------------------------------------------------------------------------
 
 
 def test_the_arm_build_answers_as_this_machines(bundle: Bundle) -> None:

@@ -188,9 +188,6 @@ def test_shrinking_is_antialiased(tmp_path: Path) -> None:
     assert pixels.max() < 155
 
 
-# --- what museums and phones really have ----------------------------------------------------------
-
-
 def tiff(values: np.ndarray, photometric: int) -> bytes:
     """An uncompressed little-endian TIFF of whole numbers, as a scanner writes it."""
     channels = values.shape[2] if values.ndim == 3 else 1

@@ -51,9 +51,6 @@ SIZES = {
 }
 
 
-# --- names, sizes, parameters ---------------------------------------------------------------------
-
-
 def test_table_3_and_lite_are_all_there_and_timm_has_weights_for_each() -> None:
     import timm
 
@@ -121,9 +118,6 @@ def test_parameters_are_counted(name: str) -> None:
     assert sum(p.numel() for p in body.parameters()) == BACKBONES[name].parameters
 
 
-# --- builds, learns, is saved and loaded ----------------------------------------------------------
-
-
 def learn_a_step(name: str, head: str, folder: Path) -> None:
     """Builds, trains one step, saves and loads; outputs must be equal, and weights have moved."""
     contract = preprocessing_of(name, 96)
@@ -180,9 +174,3 @@ def test_a_run_by_the_short_name(register_folder: Path, tmp_path: Path) -> None:
     package = read_tensors(package_file("efficientnet-lite0"))
     # The probe leaves the backbone as ImageNet left it.
     assert torch.equal(model.backbone.conv_stem.weight, package["_conv_stem.weight"])
-
-
-# --- weights files --------------------------------------------------------------------------------
-
-
-# --- timm's hub -----------------------------------------------------------------------------------

@@ -46,9 +46,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DemoRegister:
     return generate_demo_register(tmp_path_factory.mktemp("demo") / "one", SPEC, workers=1)
 
 
-# --- the plan ---------------------------------------------------------------------
-
-
 def test_full_size_has_exactly_the_papers_counts() -> None:
     plans = plan_register(DemoSpec(objects=4332))
     assert sum(plan.photos for plan in plans) == 24502
@@ -95,9 +92,6 @@ def test_impossible_specifications_are_refused(values: dict[str, int]) -> None:
         DemoSpec(**values)
 
 
-# --- objects ----------------------------------------------------------------------
-
-
 def test_sisters_are_near_but_not_the_same() -> None:
     """Sisters share their material and differ in the surface, strangers in both."""
     plans = plan_register(DemoSpec(objects=120))
@@ -133,9 +127,6 @@ def test_surfaces_are_sound(family: str) -> None:
         assert surface.faces.min() >= 0
         assert surface.faces.max() < len(surface.positions)
         assert 0 <= surface.skin.albedo.min() <= surface.skin.albedo.max() <= 1
-
-
-# --- pictures ---------------------------------------------------------------------
 
 
 def test_what_is_written(made: DemoRegister) -> None:

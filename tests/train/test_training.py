@@ -29,12 +29,6 @@ LITE0 = "tf_efficientnet_lite0"
 CONTRACT = Preprocessing(height=224, width=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-# --- weights --------------------------------------------------------------------------------------
-
-
-# --- model, loss, augmentation --------------------------------------------------------------------
-
-
 def test_paper_head_is_the_papers() -> None:
     model = build_model(LITE0, "paper", objects=10, preprocessing=CONTRACT)
     kinds = [type(layer) for layer in model.head]
@@ -67,9 +61,6 @@ def test_class_weights_are_the_papers() -> None:
     truth = torch.tensor([0] * 2 + [1] * 4 + [2] * 8)
     # 14/2, 14/4, 14/8, divided by the largest
     assert torch.allclose(class_weights(truth, 3), torch.tensor([1.0, 0.5, 0.25]))
-
-
-# --- the loop -------------------------------------------------------------------------------------
 
 
 def tiny(recipe: Recipe, *, seed: int = 0, bfloat16: bool = False) -> Trainer:
@@ -294,6 +285,3 @@ def test_faster_depthwise_gradients_are_as_exact(
 def test_batches_are_channels_last_without_a_copy() -> None:
     images = to_images(np.zeros((2, 8, 8, 3), np.uint8), choose_compute("cpu"))
     assert images.is_contiguous(memory_format=torch.channels_last)
-
-
-# --- the run folder -------------------------------------------------------------------------------
