@@ -23,6 +23,7 @@ from patterns import (
 from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tampering import replaced
 
 from benchmarks.measure.cases import locate_run
 from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
@@ -35,7 +36,7 @@ from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.results.schema import Results, Row
 from benchmarks.runtimes.litert_runtime import open_litert
 from export import ExportOptions, export_bundle
-from mobile_assets.bundle import Bundle, BundleInfo, Variant, read_bundle
+from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
@@ -68,36 +69,15 @@ def row_of(results: Results, variant: str) -> Row:
     return next(row for row in results.rows if row.variant == variant)
 
 
-def altered(
-    bundle: Bundle,
-    folder: Path,
-    content: bytes,
-    labels: LabelMap | None = None,
-    add: tuple[Variant, ...] = (),
-) -> Bundle:
-    """A bundle that is whole by its hashes, with another float32 file and perhaps other labels."""
-    shutil.copytree(bundle.folder, folder)
-    variant = bundle.info.variant("tflite-float32")
-    (folder / variant.file).write_bytes(content)
-    changed = variant.model_copy(update={"bytes": len(content), "sha256": sha256_bytes(content)})
-    (labels or bundle.labels).write(folder)
-    info = bundle.info.model_copy(
-        update={
-            "variants": (changed, *add),
-            "labels_sha256": sha256_file(folder / "labels.json"),
-        }
-    )
-    BundleInfo.model_validate(info.model_dump()).write(folder / "bundle.json")
+def altered(bundle: Bundle, folder: Path, content: bytes, labels: LabelMap | None = None) -> Bundle:
+    """A bundle of another float32 file alone, perhaps with other labels."""
+    made = replaced(bundle, folder, {"tflite-float32": content}, labels)
+    made.info.model_copy(update={"variants": made.info.variants[:1]}).write(folder / "bundle.json")
     return read_bundle(folder)
 
 
 def content_of(bundle: Bundle) -> bytes:
     return bundle.path(bundle.info.variant("tflite-float32")).read_bytes()
-
-
-def without_labels(content: bytes) -> bytes:
-    """The file less the ZIP archive at its end."""
-    return content[: content.index(b"PK\x03\x04")]
 
 
 def with_head(bundle: Bundle, run: Run, value: float) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import object_picture
 from many_objects import tiny_bundle
+from tampering import without_labels
 
 from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
@@ -52,11 +53,6 @@ def states(checks: tuple[Check, ...], variant: str) -> dict[str, str]:
 def spoil(bundle: Bundle, variant: str, change: Callable[[bytes], bytes]) -> None:
     path = bundle.path(bundle.info.variant(variant))
     path.write_bytes(change(path.read_bytes()))
-
-
-def without_labels(content: bytes) -> bytes:
-    """The file without the archive that is appended to it."""
-    return content[: content.index(b"PK\x03\x04")]
 
 
 @needs_mediapipe

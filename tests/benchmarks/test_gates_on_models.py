@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from patterns import CONTRACT, draw_photos, with_weights, write_run
 from safetensors.torch import load_file, save_file
+from tampering import replaced
 from tiny_run import finish_run
 
 from artefact_id.main import main
@@ -27,8 +27,7 @@ from benchmarks.results.schema import Results, Row
 from export import ExportOptions, export_bundle
 from export.bundle.ship_limits import DEFAULT_GATES, Gates, Rule, read_gates
 from export.tflite.convert import activation_ranges, to_int8
-from mobile_assets.bundle import Bundle, read_bundle
-from mobile_assets.files import sha256_bytes, sha256_file
+from mobile_assets.bundle import Bundle
 from mobile_assets.labels import LabelMap
 from train.run import Run
 
@@ -71,26 +70,6 @@ def good(case: BenchmarkCase, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def content_of(bundle: Bundle, variant: str) -> bytes:
     return bundle.path(bundle.info.variant(variant)).read_bytes()
-
-
-def replaced(
-    bundle: Bundle, folder: Path, files: Mapping[str, bytes], labels: LabelMap | None = None
-) -> Bundle:
-    """A bundle with other files or labels, whole by all its hashes."""
-    shutil.copytree(bundle.folder, folder)
-    variants = []
-    for variant in bundle.info.variants:
-        content = files.get(variant.name, content_of(bundle, variant.name))
-        (folder / variant.file).write_bytes(content)
-        update = {"bytes": len(content), "sha256": sha256_bytes(content)}
-        variants.append(variant.model_copy(update=update))
-    (labels or bundle.labels).write(folder)
-    changed = {
-        "variants": tuple(variants),
-        "labels_sha256": sha256_file(folder / "labels.json"),
-    }
-    bundle.info.model_copy(update=changed).write(folder / "bundle.json")
-    return read_bundle(folder)
 
 
 def relabelled(content: bytes, labels: LabelMap) -> bytes:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,8 +191,3 @@ def test_details_hold_measured_numbers(fitted_bundle: Bundle) -> None:
     for variant in fitted_bundle.info.variants:
         assert variant.file in details
     assert {"README.md", "DETAILS.md"} <= fitted_bundle.info.files.keys()
-
-
-def test_options_keep_the_order() -> None:
-    options = replace(ExportOptions(), variants=("tflite-int8", "tflite-float32", "tflite-int8"))
-    assert options.checked_variants() == ("tflite-float32", "tflite-int8")

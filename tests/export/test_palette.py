@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from telling import (
     CONTRACT,
     LABELS,
     OBJECTS,
     WORDS,
     Pixels,
+    answers,
     photos,
     restless_network,
+    scores,
     telling_network,
 )
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
-from export.bundle.ship_limits import default_gates
 from export.coreml.convert import save_package
 from export.coreml.palettisation import ScaledPalette, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
@@ -74,18 +74,6 @@ def package(material: BuildContext, tmp_path_factory: pytest.TempPathFactory) ->
     """What an export writes for `coreml-palette6`."""
     folder = tmp_path_factory.mktemp("palette")
     return folder / EXPORTERS["coreml-palette6"].export(material, folder).file
-
-
-def answers(package: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """What the reference makes of the package."""
-    with CoreMLReferenceSession(package) as session:
-        return session.predict(pixels)
-
-
-def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
-    """Logits but for each photo's constant."""
-    logs = torch.from_numpy(probabilities).log()
-    return logs - logs.mean(1, keepdim=True)
 
 
 def decibels(found: nn.Module, wanted: nn.Module, pixels: Pixels) -> float:
@@ -330,12 +318,6 @@ def test_others_than_six_bits_are_made_on_request() -> None:
     assert chosen.checked_variants() == ("tflite-int8", "coreml-palette8", "coreml-palette4")
     with pytest.raises(InputError, match="coreml-palette8, coreml-palette4"):
         ExportOptions(variants=("coreml-palette5",)).checked_variants()
-
-
-def test_limits_are_those_of_integer_variants() -> None:
-    for bits in (4, 6, 8):
-        limits = default_gates().limits(f"coreml-palette{bits}")
-        assert (limits.max_drop_points, limits.min_agreement) == (0.5, 0.985)
 
 
 def test_network_that_cannot_be_followed_is_refused() -> None:

@@ -284,23 +284,6 @@ def test_a_network_that_cannot_be_followed_is_left_as_it_is(calibration: NDArray
     assert trace(FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Twice())) is None
 
 
-def test_equal_vectors_are_stored_once(files: dict[str, bytes]) -> None:
-    from ai_edge_litert import schema_py_generated as schema
-
-    graph = schema.Model.GetRootAs(files["full"], 0).Subgraphs(0)
-    places: dict[int, set[int]] = {}
-    for index in range(graph.TensorsLength()):
-        parameters = graph.Tensors(index).Quantization()
-        if parameters is None or not parameters.ZeroPointLength():
-            continue
-        assert parameters.ZeroPointLength() == parameters.ScaleLength()
-        if parameters.ZeroPointLength() > 1:
-            assert not parameters.ZeroPointAsNumpy().any()
-            at = parameters._tab.Vector(parameters._tab.Offset(10))
-            places.setdefault(parameters.ZeroPointLength(), set()).add(at)
-    assert len(places) >= 4 and all(len(found) == 1 for found in places.values())
-
-
 def test_names_are_short_and_unlike(files: dict[str, bytes]) -> None:
     for content in files.values():
         tensors = flatbuffer.read_model(content).subgraphs[0].tensors

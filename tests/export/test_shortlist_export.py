@@ -12,6 +12,7 @@ import pytest
 import torch
 from many_objects import tiny_run
 from numpy.typing import NDArray
+from tampering import relist
 from torch import Tensor, nn
 
 from artefact_id.main import main
@@ -28,9 +29,8 @@ from export.variants import auxiliary as exported
 from export.variants import topk
 from export.variants.build_context import BuildContext
 from export.variants.operations import operations
-from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo, hash_files
+from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import sha256_path, size_of
 from mobile_assets.log_suppression import quiet
 from mobile_assets.shortlist import MOST, Shortlist
 
@@ -159,20 +159,6 @@ def folder(made: Exported, tmp_path: Path) -> Path:
     copy = tmp_path / "bundle"
     shutil.copytree(made.bundle.folder, copy)
     return copy
-
-
-def relist(folder: Path, **changes: object) -> None:
-    """Makes sizes and hashes fit again, so that only the deeper checks can see the change."""
-    info = BundleInfo.read(folder / "bundle.json")
-    fitting = [
-        one.model_copy(
-            update={"bytes": size_of(folder / one.file), "sha256": sha256_path(folder / one.file)}
-        )
-        for one in info.companions
-    ]
-    info.model_copy(update={"companions": tuple(fitting)} | changes).model_copy(
-        update={"files": hash_files(folder)}
-    ).write(folder / "bundle.json")
 
 
 def failed(folder: Path) -> dict[tuple[str, str], str]:

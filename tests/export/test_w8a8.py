@@ -7,8 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from telling import CONTRACT, LABELS, WORDS, Pixels, photos, restless_network, telling_network
+from telling import (
+    CONTRACT,
+    LABELS,
+    WORDS,
+    answers,
+    photos,
+    restless_network,
+    scores,
+    telling_network,
+)
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -57,18 +65,6 @@ def saved(twin: nn.Module, folder: Path) -> Path:
     model = convert_coreml(twin, CONTRACT, LABELS, description=WORDS, user_defined={}, ios=17)
     save_package(int8_weights(model), path)
     return path
-
-
-def answers(package: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """What the reference makes of the package."""
-    with CoreMLReferenceSession(package) as session:
-        return session.predict(pixels)
-
-
-def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
-    """Logits but for each photo's constant."""
-    logs = torch.from_numpy(probabilities).log()
-    return logs - logs.mean(1, keepdim=True)
 
 
 def test_answers_as_the_network(package: Path, network: FoldedNetwork, twin: nn.Module) -> None:
