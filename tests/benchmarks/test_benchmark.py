@@ -20,13 +20,11 @@ from patterns import (
     VIEWS,
     with_weights,
 )
-from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tampering import replaced
 
-from benchmarks.measure.cases import locate_run
-from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
+from benchmarks.measure.evaluation_set import exclude_training_photos
 from benchmarks.measure.result_rows import reference_point
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.report.csv_tables import CSV_COLUMNS, csv_table
@@ -40,7 +38,6 @@ from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
-from train.readers import read_register
 from train.run import Run
 
 HEAD = "head.weight"
@@ -291,60 +288,6 @@ def test_training_photos_are_left_out_whatever_their_names(
     found = run_benchmark([mixed], tmp_path / "out", options=QUICK)
     assert found.rows[0].photos == len(case.test_photos)
     assert len(found.test_sets[0].in_training) == 2
-
-
-def test_held_out_photos_are_those_of_the_split(case: BenchmarkCase) -> None:
-    photos, skipped = held_out(case.run, case.photos)
-    assert not skipped
-    assert [p.path for p in photos] == [case.photos / p.path for p in case.run.split.of("test")]
-    assert all(case.run.labels[p.object_index].object_id == p.object_id for p in photos)
-
-
-def test_held_out_photos_that_changed_are_told(case: BenchmarkCase, tmp_path: Path) -> None:
-    copy = tmp_path / "photos"
-    shutil.copytree(case.photos, copy)
-    first, second = case.run.split.of("test")[:2]
-    (copy / first.path).unlink()
-    Image.new("RGB", (8, 8)).save(copy / second.path)
-    photos, skipped = held_out(case.run, copy)
-    assert len(photos) == OBJECTS * 6 - 2
-    assert [(s.path, s.reason) for s in skipped] == [
-        (first.path, "there is no such file"),
-        (second.path, "the file has changed since training"),
-    ]
-    with pytest.raises(InputError, match="--photos"):
-        held_out(case.run, tmp_path / "elsewhere")
-
-
-def test_a_run_without_test_photos_asks_for_some(case: BenchmarkCase) -> None:
-    kept = tuple(p for p in case.run.split.photos if p.split != "test")
-    bare = replace(case.run, split=case.run.split.model_copy(update={"photos": kept}))
-    with pytest.raises(InputError, match="--test-photos"):
-        held_out(bare, case.photos)
-
-
-def test_a_second_folder_of_photos(case: BenchmarkCase, tmp_path: Path) -> None:
-    for name in ("OBJ-3", "UNKNOWN"):
-        (tmp_path / name).mkdir()
-        Image.new("RGB", (20, 20), "teal").save(tmp_path / name / "new.png")
-    photos, skipped = from_register(read_register(tmp_path), case.run)
-    assert [(p.object_id, p.object_index, p.collection) for p in photos] == [("OBJ-3", 3, "north")]
-    assert [s.reason for s in skipped] == ["UNKNOWN is not an object of the model"]
-    shutil.rmtree(tmp_path / "OBJ-3")
-    with pytest.raises(InputError, match="object ids"):
-        from_register(read_register(tmp_path), case.run)
-
-
-def test_the_run_is_found_and_must_be_the_right_one(case: BenchmarkCase, tmp_path: Path) -> None:
-    assert locate_run(case.bundle, None).folder.resolve() == case.run.folder.resolve()
-    other = with_weights(case.run, tmp_path / "other", "swap channels")
-    with pytest.raises(InputError, match="is not the run"):
-        locate_run(case.bundle, other.folder)
-    with pytest.raises(InputError, match=r"run\.json"):
-        locate_run(case.bundle, tmp_path)
-    shutil.copytree(case.bundle.folder, tmp_path / "moved" / "bundle")
-    with pytest.raises(InputError, match="--run"):
-        locate_run(read_bundle(tmp_path / "moved" / "bundle"), None)
 
 
 def test_the_output_appears_whole_or_not_at_all(case: BenchmarkCase, tmp_path: Path) -> None:
