@@ -14,6 +14,15 @@ def make_settings(**changes: object) -> Settings:
     return Settings.model_validate(values | changes)
 
 
+def make_row(**values: object) -> Row:
+    """A row of 1,000 photos that full integer answered, and what else is given."""
+    usual: dict[str, object] = {
+        "register": "patterns", "min_photos": 3, "backbone": "tiny", "head": "linear", "seed": 0,
+        "variant": "tflite-int8", "runtime": "litert", "photos": 1000,
+    }  # fmt: skip
+    return Row.model_validate(usual | values)
+
+
 def make_results(*rows: Row, speed: bool = True, threads: int = 1, **host: str) -> Results:
     """Rows as results of one machine."""
     return Results(

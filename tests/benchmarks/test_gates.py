@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from result_rows import make_results
+from result_rows import make_results, make_row
 
 from benchmarks.gates.junit import junit_xml
 from benchmarks.gates.limits import LIMITS
@@ -18,15 +18,9 @@ from benchmarks.results.schema import Row
 from export.bundle.ship_limits import Gates, Rule, read_gates
 from mobile_assets.errors import CheckFailedError, InputError
 
-WHOLE = Row(
-    register="patterns",
-    min_photos=3,
-    backbone="tiny",
-    head="linear",
-    seed=0,
+WHOLE = make_row(
     variant="torch-float32",
     runtime="torch",
-    photos=1000,
     top1=0.9,
     agreement=1.0,
     drop_points=0.0,
@@ -151,28 +145,36 @@ def test_what_was_not_measured_does_not_pass() -> None:
     assert len(failures(rule(**every), rows=(WHOLE, FLOAT32, bare))) == len(LIMITS)
 
 
-def test_no_interval_is_told() -> None:
-    bare = with_values(INT8, drop_ci95=None)
-    (found,) = failures(rule(max_drop_points=5, judge="interval"), rows=(bare,))
-    assert "no interval" in found
+UNSURE = with_values(INT8, drop_ci95=None)
+ELSEWHERE = with_values(FLOAT32, min_photos=4)
+GIVEN = with_values(INT8, status="given", runtime="given", agreement=None)
+WRONG = with_values(INT8, variant="coreml-int8", status="check-failed", note="No package.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "words"),
+    [
+        (rule(max_drop_points=5, judge="interval"), (UNSURE,), "no interval"),
+        (rule(max_size_ratio=0.5), (INT8,), "no tflite-float32"),
+        (rule(max_size_ratio=0.5), (INT8, ELSEWHERE), "no tflite-float32"),
+        (
+            rule(max_calibration_error_rise=1), (WHOLE, with_values(INT8, photos=200)),
+            "measured on 200 photos, the reference on 1,000",
+        ),
+        (rule(min_agreement=0.9), (INT8, WRONG), "No package."),
+        (rule(min_agreement=0.9), (GIVEN,), "0 variants"),  # rows of a caller are passed over
+    ],
+)  # fmt: skip
+def test_why_nothing_could_be_judged_is_told(
+    asked: Rule, rows: tuple[Row, ...], words: str
+) -> None:
+    assert words in failures(asked, rows=rows)[0]
 
 
 def test_speed_that_was_left_out_is_told() -> None:
     untimed = make_results(FLOAT32, with_values(INT8, latency_ratio=None), speed=False)
     (outcome,) = judge(untimed, Gates(rules=(rule(max_latency_ratio=0.6),))).failed
     assert outcome.measured == "speed was not measured: leave out --no-speed, or the limit"
-
-
-def test_a_size_ratio_needs_the_float32_file_of_the_same_bundle() -> None:
-    assert "no tflite-float32" in failures(rule(max_size_ratio=0.5), rows=(INT8,))[0]
-    elsewhere = with_values(FLOAT32, min_photos=4)
-    assert "no tflite-float32" in failures(rule(max_size_ratio=0.5), rows=(INT8, elsewhere))[0]
-
-
-def test_a_calibration_error_over_other_photos_is_no_comparison() -> None:
-    part = with_values(INT8, photos=200)
-    (found,) = failures(rule(max_calibration_error_rise=1), rows=(WHOLE, part))
-    assert found == "measured on 200 photos, the reference on 1,000"
 
 
 def test_rows_that_were_only_converted() -> None:
@@ -193,18 +195,6 @@ def test_rows_that_were_only_converted() -> None:
     assert [outcome.measured for outcome in found.outcomes] == ["1,080 bytes", "1 variant"]
     assert [excused.requirement for excused in found.excused] == ["agreement at least 90 %"]
     assert len(failures(rule(variants=("coreml-*",), max_bytes=9), rows=(package,))) == 2
-
-
-def test_a_row_of_wrong_structure_fails_every_gate() -> None:
-    wrong = with_values(INT8, variant="coreml-int8", status="check-failed", note="No package.")
-    found = failures(rule(min_agreement=0.9), rows=(INT8, wrong))
-    assert found == ["No package."]
-
-
-def test_rows_given_by_a_caller_are_passed_over() -> None:
-    given = with_values(INT8, status="given", runtime="given", agreement=None)
-    assert failures(rule(min_agreement=0.9), rows=(INT8, given)) == []
-    assert "0 variants" in failures(rule(min_agreement=0.9), rows=(given,))
 
 
 def test_nothing_measured_is_never_green() -> None:

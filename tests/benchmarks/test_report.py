@@ -15,13 +15,13 @@ from report_case import (
     measured_with,
     results_of,
 )
+from result_rows import make_row
 
 from benchmarks.report.html import render_report
 from benchmarks.report.html.examples import FLIPS, ExampleSelector
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.results.classification import reduce_answers
 from benchmarks.results.measurement import BenchmarkCase, Skipped
-from benchmarks.results.schema import Row
 from mobile_assets.decision import DecisionThresholds
 
 
@@ -105,22 +105,10 @@ def test_left_out_photos_and_given_rows_are_told(case: BenchmarkCase) -> None:
         unreadable=(Skipped("a/b/broken.jpg", "the file is empty (0 bytes)"),),
         in_training=(Skipped("copy.jpg", "the same file as a training photo"),),
     )
-    point = Row.model_validate(
-        {
-            "register": "squares",
-            "min_photos": 3,
-            "backbone": "none",
-            "head": "linear",
-            "seed": 0,
-            "variant": "floor",
-            "runtime": "given",
-            "status": "given",
-            "note": "From elsewhere.",
-            "photos": 36,
-            "top1": 0.5,
-            "top1_ci95": (0.4, 0.6),
-        }
-    )
+    point = make_row(
+        register="squares", variant="floor", runtime="given", status="given",
+        note="From elsewhere.", photos=36, top1=0.5, top1_ci95=(0.4, 0.6),
+    )  # fmt: skip
     text = render_report(results_of(measured, extra=(point,)), [measured])
     assert "2 test photos left out" in text
     assert "broken.jpg" in text

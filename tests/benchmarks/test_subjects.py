@@ -7,7 +7,6 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -208,19 +207,6 @@ def test_a_runtime_that_is_not_here_is_refused_with_a_remedy() -> None:
         pytest.skip("Core ML is here")
     with pytest.raises(InputError, match=r"coreml cannot be used here: .*Measure on a Mac"):
         BenchmarkOptions(runtimes=("coreml",))
-
-
-def test_every_runtime_says_what_it_is() -> None:
-    from benchmarks.runtimes import runtime_names
-
-    formats: set[Literal["tflite", "coreml"]] = set()
-    for name in runtime_names():
-        for runtime in runtimes(name):
-            assert runtime.name == name
-            formats.add(runtime.format)
-            lacking = runtime.missing()
-            assert lacking is None or len(lacking) > 20
-    assert formats == {"tflite", "coreml"}
 
 
 def test_a_number_is_traced_to_its_mistake(case: BenchmarkCase, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from result_rows import make_results
+from result_rows import make_results, make_row
 
 from benchmarks.gates.rules import judge as judge_results
 from benchmarks.report.html.verdict import make_verdict, needs_attention
@@ -44,14 +44,6 @@ def changed_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 def row(**values: object) -> Row:
     common = {
-        "register": "patterns",
-        "min_photos": 3,
-        "backbone": "tiny",
-        "head": "linear",
-        "seed": 0,
-        "variant": "tflite-int8",
-        "runtime": "litert",
-        "photos": PHOTOS,
         "top1": 0.9,
         "agreement": 1 - CHANGED / PHOTOS,
         "drop_points": 0.1,
@@ -61,7 +53,7 @@ def row(**values: object) -> Row:
         "bytes": 1000,
         "latency_ratio": LatencyRatio(median=0.5, p10=0.45, p90=0.55, rounds=50),
     }
-    return Row.model_validate(common | values)
+    return make_row(**(common | values))
 
 
 FLOAT32 = {

@@ -128,14 +128,21 @@ def test_no_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
-)
-def test_a_flipped_bit_is_refused(folder: Path, file: str) -> None:
+FILES = ("models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt")
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "missing", "additional"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_is_refused(folder: Path, file: str, damage: str) -> None:
     path = folder / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    if damage == "flipped bit":
+        path.write_bytes(content)
+    elif damage == "missing":
+        path.unlink()
+    else:
+        (folder / "models/m.mlpackage/Data/extra").write_bytes(b"x")
     with pytest.raises(DamagedError):
         read_bundle(folder)
 
@@ -145,21 +152,6 @@ def test_files_can_be_left_unchecked(folder: Path) -> None:
     with pytest.raises(DamagedError, match="SHA-256"):
         read_bundle(folder)
     assert read_bundle(folder, check_files=False).labels == LABELS
-
-
-@pytest.mark.parametrize(
-    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
-)
-def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
-    (folder / file).unlink()
-    with pytest.raises(DamagedError):
-        read_bundle(folder)
-
-
-def test_an_additional_file_in_a_package_is_refused(folder: Path) -> None:
-    (folder / "models/m.mlpackage/Data/extra").write_bytes(b"x")
-    with pytest.raises(DamagedError):
-        read_bundle(folder)
 
 
 def test_swapped_labels_are_refused(folder: Path) -> None:

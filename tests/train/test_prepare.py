@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 from conftest import object_picture, picture
-from PIL import Image
 
 from mobile_assets.errors import InputError
 from mobile_assets.photos import load
@@ -262,22 +261,3 @@ def test_an_interrupt_ends_the_pool_at_once(photos: Path) -> None:
             raise KeyboardInterrupt
     assert not psutil.wait_procs(children, timeout=5)[1]
     assert time.monotonic() - started < 60  # 33,000 photos were asked for
-
-
-def test_reduced_decoding_is_near_the_exact_one(tmp_path: Path) -> None:
-    cells = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    large = Image.fromarray(cells).resize((1600, 1200), Image.Resampling.BICUBIC)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    large.save(tmp_path / "photo.jpg", quality=92, exif=exif)
-    exact = load(tmp_path / "photo.jpg", CONTRACT).astype(int)
-    with DecoderPool(1) as pool:
-        ((facts, pixels),) = pool.examine([request(tmp_path / "photo.jpg")])
-    assert facts.turned
-    assert facts.size == (1600, 1200)
-    assert 0 < np.abs(pixels - exact).max() <= 6
-    # A careless eighth, with fewer pixels than the input asks for twice, would be seen.
-    with Image.open(tmp_path / "photo.jpg") as opened:
-        opened.draft(None, (16, 16))
-        coarse = opened.resize((16, 16)).resize((32, 32)).transpose(Image.Transpose.ROTATE_270)
-    assert np.abs(np.asarray(coarse) - exact).max() > 20

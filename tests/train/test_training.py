@@ -37,17 +37,6 @@ def test_paper_head_is_the_papers() -> None:
     assert model.head[3].p == 0.5
 
 
-@pytest.mark.parametrize("backbone", ["mobilenetv3_small_050", "test_vit", "test_resnet"])
-def test_heads_fit_backbones_of_other_kinds(backbone: str) -> None:
-    import timm
-
-    size = timm.get_pretrained_cfg(backbone).input_size[1]
-    contract = CONTRACT.model_copy(update={"height": size, "width": size})
-    model = build_model(backbone, "paper", objects=5, preprocessing=contract).eval()
-    with torch.inference_mode():
-        assert model(torch.zeros(1, 3, size, size)).shape == (1, 5)
-
-
 def test_normalisation_is_inside_the_network() -> None:
     contract = CONTRACT.model_copy(update={"mean": (0.485, 0.456, 0.406), "std": (0.2, 0.3, 0.4)})
     model = build_model("test_efficientnet", "linear", objects=2, preprocessing=contract)
