@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from conftest import object_picture
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
 from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork, fold_network
 from mobile_assets.labels import LabelMap
@@ -51,6 +53,18 @@ def telling_network() -> FoldedNetwork:
         rows = head.embedding(model.features(images)).reshape(OBJECTS, 3, -1).mean(1)
         head[2].weight.copy_(rows - rows.mean(0))
     return fold_network(model, CONTRACT)
+
+
+def answers(package: Path, pixels: Pixels) -> NDArray[np.float32]:
+    """What the reference makes of a Core ML package."""
+    with CoreMLReferenceSession(package) as session:
+        return session.predict(pixels)
+
+
+def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
+    """Logits but for each photo's constant."""
+    logs = torch.from_numpy(probabilities).log()
+    return logs - logs.mean(1, keepdim=True)
 
 
 class Restless(nn.Module):

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from mobile_assets.bundle import BundleInfo, Source, Variant
+from mobile_assets.decision import DecisionThresholds
 from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.photos import load
@@ -181,3 +183,31 @@ def write_tiny_run(
     if val_top1 is not None:
         write_metrics(folder, val_top1=val_top1, val_photos=len(split.of("val")))
     return finish_run(folder, labels, split, preprocessing=contract, head=head)
+
+
+def describe_bundle(
+    labels: LabelMap, preprocessing: Preprocessing, variants: tuple[Variant, ...] = ()
+) -> BundleInfo:
+    """The description of a bundle that no export has written."""
+    source = Source(
+        run="../run",
+        model_sha256="0" * 64,
+        backbone="b",
+        head="linear",
+        recipe="r",
+        seed=0,
+        min_photos=3,
+        photo_list_sha256="1" * 64,
+    )
+    return BundleInfo(
+        name="described",
+        created="2026-01-01T00:00:00+00:00",
+        objects=len(labels),
+        labels_sha256=labels.sha256,
+        preprocessing=preprocessing,
+        decision=DecisionThresholds(match=0.8, reject=0.2, validation_photos=9),
+        variants=variants,
+        source=source,
+        calibration=None,
+        versions={"python": "3.11"},
+    )

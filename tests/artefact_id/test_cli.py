@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import object_picture
+from conftest import object_picture, tiny_weights
 
 from artefact_id.main import main
 from mobile_assets.bundle import read_bundle
@@ -22,24 +22,11 @@ BACKBONE = "test_efficientnet"
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of a tiny network, given as a file as one does without a network connection."""
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(timm.create_model(BACKBONE, pretrained=False, num_classes=0).state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def training(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def training(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options of a training that takes seconds."""
     cache = tmp_path_factory.mktemp("cache")
     return [
-        "--backbone", BACKBONE, "--weights", str(weights), "--input-size", "64",
+        "--backbone", BACKBONE, "--weights", str(tiny_weights(cache)), "--input-size", "64",
         "--epochs", "1", "--cache", str(cache),
     ]  # fmt: skip
 
@@ -212,9 +199,6 @@ def test_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
         assert parts["export to Core ML"]["state"] == "limited"
     assert all(part["remedy"] for part in parts.values() if part["state"] != "ready")
     assert main(["doctor"]) == 0
-
-
-# --- wrong input: exit code 2, one message, no traceback ------------------------------------------
 
 
 @pytest.mark.parametrize(

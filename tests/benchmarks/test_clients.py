@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import object_picture
 from many_objects import tiny_bundle
+from tampering import without_labels
 
 from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
@@ -52,14 +53,6 @@ def states(checks: tuple[Check, ...], variant: str) -> dict[str, str]:
 def spoil(bundle: Bundle, variant: str, change: Callable[[bytes], bytes]) -> None:
     path = bundle.path(bundle.info.variant(variant))
     path.write_bytes(change(path.read_bytes()))
-
-
-def without_labels(content: bytes) -> bytes:
-    """The file without the archive that is appended to it."""
-    return content[: content.index(b"PK\x03\x04")]
-
-
-# --- MediaPipe ------------------------------------------------------------------------------------
 
 
 @needs_mediapipe
@@ -185,8 +178,6 @@ def test_a_setup_that_pip_cannot_make_leaves_nothing(
     assert main(["setup", "mediapipe", "--mirror", "https://HOST/debian"]) == 2
 
 
-# --- comparing ------------------------------------------------------------------------------------
-
 LABELS = ("a", "b", "c", "d", "e", "f")
 
 
@@ -238,9 +229,6 @@ def test_a_difference_counts_objects_and_relates_to_the_best_score() -> None:
         difference(expected[:1], expected)
 
 
-# --- CompiledModel --------------------------------------------------------------------------------
-
-
 def ours(bundle: Bundle, variant: str) -> Probabilities:
     with runtimes("litert")[0].open(bundle, bundle.info.variant(variant)) as session:
         return session.predict(PHOTOS)
@@ -263,9 +251,6 @@ def test_compiled_model_refuses_what_is_not_its_own(bundle: Bundle, changed: Bun
     spoil(changed, VARIANTS[0], lambda content: content[: len(content) // 3])
     with pytest.raises(DamagedError, match="export the bundle again"):
         open_compiled(changed, changed.info.variant(VARIANTS[0]))
-
-
-# --- verify ---------------------------------------------------------------------------------------
 
 
 def test_a_bundle_that_failed_is_shown_to_nobody(bundle: Bundle) -> None:

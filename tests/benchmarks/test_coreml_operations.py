@@ -288,109 +288,90 @@ class TestFloat16:
         assert (found == exact.astype(np.float16)).mean() > 0.99
 
 
-class TestCompressed:
-    """Constants are unpacked as the format's documentation says."""
+def typed(values: list[list[int]], kind: str) -> Array:
+    """Numbers of a type that numpy does not have."""
+    from coremltools.converters.mil.mil import types
 
-    def found(self, tmp_path: Path, constant: Callable[[], Any], opset: Any) -> Array:
-        """The constant's values as a program sees them: added to x, which is taken off again."""
-        package = saved(
-            tmp_path,
-            lambda x: mb.add(x=constant(), y=mb.mul(x=mb.reduce_sum(x=x), y=F(0))),
-            opset=opset,
-        )
-        return answers(package, PHOTOS)[1]
+    return np.array(values).astype(types.nptype_from_builtin(types.string_to_builtin(kind)))
 
-    def test_affine(self, tmp_path: Path) -> None:
-        data = np.array([[-128, 0, 127], [5, 6, 7]], np.int8)
-        scale, zero = np.array([0.5, 0.25], F), np.array([3, -1], np.int8)
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_affine_dequantize(
-                quantized_data=data, zero_point=zero, scale=scale, axis=np.int32(0)
-            ),
-            ct.target.iOS16,
-        )
-        assert found.tolist() == [-65.5, -1.5, 62.0, 1.5, 1.75, 2.0]
 
-    def test_look_up_table(self, tmp_path: Path) -> None:
-        # Two bits each, the least significant first: 0, 3, 2, 1 and 3.
-        indices = np.array([0b01_10_11_00, 0b11], np.uint8)
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_lut_to_dense(
-                indices=indices, lut=np.array([1, -2, 4, 8], F), shape=np.array([5], np.uint32)
-            ),
-            ct.target.iOS16,
-        )
-        assert found.tolist() == [1, 8, 4, -2, 8]
+IOS16, IOS18 = ct.target.iOS16, ct.target.iOS18
+# Constants that are stored small, and their values as the format's documentation says.
+COMPRESSED: dict[str, tuple[Any, Callable[[], Any], list[float]]] = {
+    "affine": (
+        IOS16,
+        lambda: mb.constexpr_affine_dequantize(
+            quantized_data=np.array([[-128, 0, 127], [5, 6, 7]], np.int8),
+            zero_point=np.array([3, -1], np.int8),
+            scale=np.array([0.5, 0.25], F),
+            axis=np.int32(0),
+        ),
+        [-65.5, -1.5, 62.0, 1.5, 1.75, 2.0],
+    ),
+    "look-up table": (  # two bits each, the least significant first: 0, 3, 2, 1 and 3
+        IOS16,
+        lambda: mb.constexpr_lut_to_dense(
+            indices=np.array([0b01_10_11_00, 0b11], np.uint8),
+            lut=np.array([1, -2, 4, 8], F),
+            shape=np.array([5], np.uint32),
+        ),
+        [1, 8, 4, -2, 8],
+    ),
+    "sparse": (
+        IOS16,
+        lambda: mb.constexpr_sparse_to_dense(
+            nonzero_data=np.array([3, 5], F),
+            mask=np.array([0b01100], np.uint8),
+            shape=np.array([5], np.uint32),
+        ),
+        [0, 0, 3, 5, 0],
+    ),
+    "cast": (
+        IOS16,
+        lambda: mb.constexpr_cast(source_val=np.array([0.1, 2], np.float16), output_dtype="fp32"),
+        [float(np.float16(0.1)), 2],
+    ),
+    "blocks": (
+        IOS18,
+        lambda: mb.constexpr_blockwise_shift_scale(
+            data=np.array([[1, 2, 3, -4]], np.int8),
+            scale=np.array([[0.5, 10]], F),
+            offset=np.array([[1, -1]], np.int8),
+        ),
+        [0, 0.5, 40, -30],
+    ),
+    "blocks without offset": (
+        IOS18,
+        lambda: mb.constexpr_blockwise_shift_scale(
+            data=np.array([[1, -2]], np.int8), scale=np.array([[0.5]], F)
+        ),
+        [0.5, -1],
+    ),
+    "look-up tables of groups": (  # one for the first three rows, another for the others
+        IOS18,
+        lambda: mb.constexpr_lut_to_dense(
+            indices=typed([[2, 3], [3, 0], [1, 0], [3, 0], [2, 1], [0, 3]], "uint2"),
+            lut=np.array([1, 5, 9, 13, 2, 10, 18, 26], F).reshape(2, 1, 4, 1),
+        ),
+        [9, 13, 13, 1, 5, 1, 26, 2, 18, 10, 2, 26],
+    ),
+    "sparse with a shaped mask": (
+        IOS18,
+        lambda: mb.constexpr_sparse_to_dense(
+            nonzero_data=np.array([3, 5], F), mask=typed([[0, 1], [1, 0]], "uint1")
+        ),
+        [0, 3, 5, 0],
+    ),
+}
 
-    def test_sparse(self, tmp_path: Path) -> None:
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_sparse_to_dense(
-                nonzero_data=np.array([3, 5], F),
-                mask=np.array([0b01100], np.uint8),
-                shape=np.array([5], np.uint32),
-            ),
-            ct.target.iOS16,
-        )
-        assert found.tolist() == [0, 0, 3, 5, 0]
 
-    def test_cast(self, tmp_path: Path) -> None:
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_cast(
-                source_val=np.array([0.1, 2], np.float16), output_dtype="fp32"
-            ),
-            ct.target.iOS16,
-        )
-        assert found.tolist() == [float(np.float16(0.1)), 2]
-
-    def test_blocks(self, tmp_path: Path) -> None:
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_blockwise_shift_scale(
-                data=np.array([[1, 2, 3, -4]], np.int8),
-                scale=np.array([[0.5, 10]], F),
-                offset=np.array([[1, -1]], np.int8),
-            ),
-            ct.target.iOS18,
-        )
-        assert found.tolist() == [0, 0.5, 40, -30]
-
-    def test_blocks_without_offset(self, tmp_path: Path) -> None:
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_blockwise_shift_scale(
-                data=np.array([[1, -2]], np.int8), scale=np.array([[0.5]], F)
-            ),
-            ct.target.iOS18,
-        )
-        assert found.tolist() == [0.5, -1]
-
-    def test_look_up_tables_of_groups(self, tmp_path: Path) -> None:
-        # One table for the first three rows, another for the others.
-        from coremltools.converters.mil.mil import types
-
-        two_bits = types.nptype_from_builtin(types.string_to_builtin("uint2"))
-        indices = np.array([[2, 3], [3, 0], [1, 0], [3, 0], [2, 1], [0, 3]]).astype(two_bits)
-        tables = np.array([1, 5, 9, 13, 2, 10, 18, 26], F).reshape(2, 1, 4, 1)
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_lut_to_dense(indices=indices, lut=tables),
-            ct.target.iOS18,
-        )
-        assert found.tolist() == [9, 13, 13, 1, 5, 1, 26, 2, 18, 10, 2, 26]
-
-    def test_sparse_with_a_shaped_mask(self, tmp_path: Path) -> None:
-        from coremltools.converters.mil.mil import types
-
-        one_bit = types.nptype_from_builtin(types.string_to_builtin("uint1"))
-        found = self.found(
-            tmp_path,
-            lambda: mb.constexpr_sparse_to_dense(
-                nonzero_data=np.array([3, 5], F), mask=np.array([[0, 1], [1, 0]]).astype(one_bit)
-            ),
-            ct.target.iOS18,
-        )
-        assert found.tolist() == [0, 3, 5, 0]
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_compressed_constants_are_unpacked(name: str, tmp_path: Path) -> None:
+    opset, constant, expected = COMPRESSED[name]
+    # The constant's values as a program sees them: added to x, which is taken off again.
+    package = saved(
+        tmp_path,
+        lambda x: mb.add(x=constant(), y=mb.mul(x=mb.reduce_sum(x=x), y=F(0))),
+        opset=opset,
+    )
+    assert answers(package, PHOTOS)[1].tolist() == expected

@@ -20,13 +20,13 @@ from coreml_packages import (
     save,
     saved,
 )
+from tiny_run import describe_bundle
 
 from benchmarks.runtimes import runtimes, runtimes_for
 from benchmarks.runtimes.coreml_reference import CoreMLReferenceSession, session
 from benchmarks.runtimes.coreml_reference.loader import load_package
 from benchmarks.runtimes.coreml_runtime import in_order
-from mobile_assets.bundle import Bundle, BundleInfo, Source, TensorInfo, Variant
-from mobile_assets.decision import DecisionThresholds
+from mobile_assets.bundle import Bundle, TensorInfo, Variant
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 from mobile_assets.files import sha256_path, size_of
 from mobile_assets.labels import LabelMap
@@ -262,30 +262,8 @@ def bundle_of(package: Path, *, labels: LabelMap = LABELS, side: int = 64) -> Bu
         inputs=(TensorInfo(name="image", dtype="image", shape=(1, side, side, 3)),),
         outputs=(TensorInfo(name="probabilities", dtype="float32", shape=(1, len(labels))),),
     )
-    source = Source(
-        run="run",
-        model_sha256="0" * 64,
-        backbone="test_efficientnet",
-        head="linear",
-        recipe="none",
-        seed=0,
-        min_photos=3,
-        photo_list_sha256="0" * 64,
-    )
-    info = BundleInfo(
-        name="five shabtis",
-        created="2026-01-01T00:00:00+00:00",
-        objects=len(labels),
-        labels_sha256=labels.sha256,
-        preprocessing=Preprocessing(
-            height=side, width=side, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
-        ),
-        decision=DecisionThresholds(match=0.5, reject=0.1, validation_photos=0),
-        variants=(variant,),
-        source=source,
-        calibration=None,
-        versions={},
-    )
+    contract = Preprocessing(height=side, width=side, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    info = describe_bundle(labels, contract, (variant,))
     return Bundle(package.parent, info, labels)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_evaluate import CONTRACT, write_run
+from test_evaluate import write_run
+from tiny_run import CONTRACT
 
 from benchmarks.evaluation.confused_pairs import draw_pairs, find_pairs
 from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
@@ -126,7 +127,6 @@ def test_saliency_and_pairs_are_drawn(found: Findings, tmp_path: Path) -> None:
     for pair in find_pairs(found):
         assert pair.right != pair.answered
         assert pair.photo.parent.name == pair.right
-        assert pair.answered_photo is not None
         assert pair.answered_photo.parent.name == pair.answered
 
 

@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import shutil
-import zipfile
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import numpy as np
 import pytest
-from patterns import CONTRACT, draw_photos, with_weights, write_run
-from safetensors.torch import load_file, save_file
-from tiny_run import finish_run
+from result_rows import make_results, make_row
 
-from artefact_id.main import main
-from benchmarks.gates.comparison import ResultsComparison
 from benchmarks.gates.junit import junit_xml
 from benchmarks.gates.limits import LIMITS
 from benchmarks.gates.rules import GateVerdict, judge
-from benchmarks.measure.evaluation_set import held_out
-from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
-from benchmarks.results.measurement import BenchmarkCase
 from benchmarks.results.row_fields import Drift, LatencyRatio
-from benchmarks.results.schema import Results, Row, Settings
-from export import ExportOptions, export_bundle
-from export.bundle.ship_limits import DEFAULT_GATES, Gates, Rule, read_gates
-from export.tflite.convert import activation_ranges, to_int8
-from mobile_assets.bundle import Bundle, read_bundle
+from benchmarks.results.schema import Row
+from export.bundle.ship_limits import Gates, Rule, read_gates
 from mobile_assets.errors import CheckFailedError, InputError
-from mobile_assets.files import sha256_bytes, sha256_file
-from mobile_assets.labels import LabelMap
-from train.run import Run
 
-QUICK = BenchmarkOptions(measure_speed=False, bootstrap=500, preprocessing=0)
-SETTINGS = Settings(
-    latency_runs=50,
-    warmup=10,
-    threads=(1,),
-    measure_speed=True,
-    bootstrap=500,
-    seed=0,
-    limit=None,
-    command="test",
-)
-WHOLE = Row(
-    register="patterns",
-    min_photos=3,
-    backbone="tiny",
-    head="linear",
-    seed=0,
+WHOLE = make_row(
     variant="torch-float32",
     runtime="torch",
-    photos=1000,
     top1=0.9,
     agreement=1.0,
     drop_points=0.0,
@@ -83,22 +47,12 @@ INT8 = FLOAT32.model_copy(
 )
 
 
-def results_of(*rows: Row, speed: bool = True) -> Results:
-    return Results(
-        created="2026-01-01T00:00:00+00:00",
-        host={"system": "Linux"},
-        versions={},
-        settings=SETTINGS.model_copy(update={"measure_speed": speed}),
-        rows=rows,
-    )
-
-
 def rule(**limits: object) -> Rule:
     return Rule.model_validate({"name": "r", "variants": ("tflite-int8",)} | limits)
 
 
 def held(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> GateVerdict:
-    return judge(results_of(*rows), Gates(rules=rules))
+    return judge(make_results(*rows), Gates(rules=rules))
 
 
 def failures(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> list[str]:
@@ -107,9 +61,6 @@ def failures(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> li
 
 def with_values(row: Row, **values: object) -> Row:
     return row.model_copy(update=values)
-
-
-# --- each limit -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,9 +127,6 @@ def test_the_words_tell_value_interval_and_photos() -> None:
     assert "985 of 1,000" in outcome.measured
 
 
-# --- what could not be measured -------------------------------------------------------------------
-
-
 def test_what_was_not_measured_does_not_pass() -> None:
     bare = with_values(
         INT8,
@@ -197,28 +145,36 @@ def test_what_was_not_measured_does_not_pass() -> None:
     assert len(failures(rule(**every), rows=(WHOLE, FLOAT32, bare))) == len(LIMITS)
 
 
-def test_no_interval_is_told() -> None:
-    bare = with_values(INT8, drop_ci95=None)
-    (found,) = failures(rule(max_drop_points=5, judge="interval"), rows=(bare,))
-    assert "no interval" in found
+UNSURE = with_values(INT8, drop_ci95=None)
+ELSEWHERE = with_values(FLOAT32, min_photos=4)
+GIVEN = with_values(INT8, status="given", runtime="given", agreement=None)
+WRONG = with_values(INT8, variant="coreml-int8", status="check-failed", note="No package.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "words"),
+    [
+        (rule(max_drop_points=5, judge="interval"), (UNSURE,), "no interval"),
+        (rule(max_size_ratio=0.5), (INT8,), "no tflite-float32"),
+        (rule(max_size_ratio=0.5), (INT8, ELSEWHERE), "no tflite-float32"),
+        (
+            rule(max_calibration_error_rise=1), (WHOLE, with_values(INT8, photos=200)),
+            "measured on 200 photos, the reference on 1,000",
+        ),
+        (rule(min_agreement=0.9), (INT8, WRONG), "No package."),
+        (rule(min_agreement=0.9), (GIVEN,), "0 variants"),  # rows of a caller are passed over
+    ],
+)  # fmt: skip
+def test_why_nothing_could_be_judged_is_told(
+    asked: Rule, rows: tuple[Row, ...], words: str
+) -> None:
+    assert words in failures(asked, rows=rows)[0]
 
 
 def test_speed_that_was_left_out_is_told() -> None:
-    untimed = results_of(FLOAT32, with_values(INT8, latency_ratio=None), speed=False)
+    untimed = make_results(FLOAT32, with_values(INT8, latency_ratio=None), speed=False)
     (outcome,) = judge(untimed, Gates(rules=(rule(max_latency_ratio=0.6),))).failed
     assert outcome.measured == "speed was not measured: leave out --no-speed, or the limit"
-
-
-def test_a_size_ratio_needs_the_float32_file_of_the_same_bundle() -> None:
-    assert "no tflite-float32" in failures(rule(max_size_ratio=0.5), rows=(INT8,))[0]
-    elsewhere = with_values(FLOAT32, min_photos=4)
-    assert "no tflite-float32" in failures(rule(max_size_ratio=0.5), rows=(INT8, elsewhere))[0]
-
-
-def test_a_calibration_error_over_other_photos_is_no_comparison() -> None:
-    part = with_values(INT8, photos=200)
-    (found,) = failures(rule(max_calibration_error_rise=1), rows=(WHOLE, part))
-    assert found == "measured on 200 photos, the reference on 1,000"
 
 
 def test_rows_that_were_only_converted() -> None:
@@ -239,18 +195,6 @@ def test_rows_that_were_only_converted() -> None:
     assert [outcome.measured for outcome in found.outcomes] == ["1,080 bytes", "1 variant"]
     assert [excused.requirement for excused in found.excused] == ["agreement at least 90 %"]
     assert len(failures(rule(variants=("coreml-*",), max_bytes=9), rows=(package,))) == 2
-
-
-def test_a_row_of_wrong_structure_fails_every_gate() -> None:
-    wrong = with_values(INT8, variant="coreml-int8", status="check-failed", note="No package.")
-    found = failures(rule(min_agreement=0.9), rows=(INT8, wrong))
-    assert found == ["No package."]
-
-
-def test_rows_given_by_a_caller_are_passed_over() -> None:
-    given = with_values(INT8, status="given", runtime="given", agreement=None)
-    assert failures(rule(min_agreement=0.9), rows=(INT8, given)) == []
-    assert "0 variants" in failures(rule(min_agreement=0.9), rows=(given,))
 
 
 def test_nothing_measured_is_never_green() -> None:
@@ -279,9 +223,6 @@ def test_rules_choose_rows_and_all_that_match_must_hold() -> None:
     assert failures(rule(runtimes=("tensorflow",), max_drop_points=0.1, require=False), loose) == []
     assert failures(rule(min_photos=(4,), max_drop_points=0.1, require=False), loose) == []
     assert held(loose, loose).outcomes == held(loose).outcomes
-
-
-# --- the file -------------------------------------------------------------------------------------
 
 
 def gates_file(folder: Path, **keys: object) -> Path:
@@ -333,8 +274,6 @@ def test_a_file_is_read_as_it_is_meant(tmp_path: Path) -> None:
     assert read_gates().rules[0].require
 
 
-# --- JUnit ----------------------------------------------------------------------------------------
-
 SUITE = {"name", "timestamp", "hostname", "tests", "failures", "errors", "time", "package", "id"}
 
 
@@ -373,17 +312,15 @@ def test_junit_holds_every_outcome() -> None:
     later = with_values(INT8, min_photos=5)
     asked = rule(max_drop_points=0.1, max_bytes=2000)
     coreml = rule(variants=("coreml-*",), require_measured=False, require=False, min_top1=0.5)
-    results = results_of(INT8, package, later)
+    results = make_results(INT8, package, later)
     judgement = judge(results, Gates(rules=(asked, coreml)))
     suites = check_junit(junit_xml(judgement, results))
     assert [suite.get("name") for suite in suites] == ["min3", "min5"]
     cases = {(c.get("classname"), c.get("name")): c for c in suites[0].findall("testcase")}
     failure = cases["tflite-int8.litert", "accuracy drop at most 0.1 points"].find("failure")
-    assert failure is not None
     assert "0.40 points" in failure.get("message", "")
     assert cases["tflite-int8.litert", "size at most 2,000 bytes"].find("failure") is None
     skipped = cases["coreml-int8.coreml.cpu", "top-1 at least 50 %"].find("skipped")
-    assert skipped is not None
     assert skipped.get("message") == "not executed here: <&>"
     total = len(judgement.outcomes) + len(judgement.excused)
     assert sum(int(suite.get("tests", "")) for suite in suites) == total
@@ -391,216 +328,7 @@ def test_junit_holds_every_outcome() -> None:
 
 def test_junit_can_hold_any_text() -> None:
     odd = with_values(INT8, status="check-failed", note="\x00 ]]> \x1b[0m \ud800 é")
-    results = results_of(odd)
+    results = make_results(odd)
     (suite,) = check_junit(junit_xml(judge(results, Gates(rules=(rule(max_bytes=1),))), results))
     failure = suite.find("testcase/failure")
-    assert failure is not None
     assert failure.get("message") == "\ufffd ]]> \ufffd[0m \ufffd é"
-
-
-# --- on real models -------------------------------------------------------------------------------
-
-
-def tiny_gates() -> Gates:
-    """The default gates, fitted to a network this small.
-
-    Its graph and metadata weigh as much as its weights, its probabilities drift a quarter as far as
-    those of a phone's network, and speed is not measured here.
-    """
-    fitted = {"max_size_ratio": 0.5, "max_mean_drift": 0.01}
-    rules = (
-        r.model_copy(update={key: value for key, value in fitted.items() if getattr(r, key)})
-        for r in read_gates().rules
-        if r.max_latency_ratio is None
-    )
-    return Gates(rules=tuple(rules))
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
-    root = tmp_path_factory.mktemp("register")
-    draw_photos(root, views=17, noise=15, collections=False)  # five to train on, eleven to test
-    run = write_run(root, tmp_path_factory.mktemp("work") / "run")
-    options = ExportOptions(variants=("tflite-float32", "tflite-int8"), calibration_photos=50)
-    bundle = export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
-    photos, skipped = held_out(run, root)
-    return BenchmarkCase(bundle, run, root, photos, skipped)
-
-
-@pytest.fixture(scope="module")
-def good(case: BenchmarkCase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of the whole model."""
-    folder = tmp_path_factory.mktemp("good") / "report"
-    run_benchmark([case], folder, options=replace(QUICK, gates=tiny_gates()))
-    return folder
-
-
-def content_of(bundle: Bundle, variant: str) -> bytes:
-    return bundle.path(bundle.info.variant(variant)).read_bytes()
-
-
-def replaced(
-    bundle: Bundle, folder: Path, files: Mapping[str, bytes], labels: LabelMap | None = None
-) -> Bundle:
-    """A bundle with other files or labels, whole by all its hashes."""
-    shutil.copytree(bundle.folder, folder)
-    variants = []
-    for variant in bundle.info.variants:
-        content = files.get(variant.name, content_of(bundle, variant.name))
-        (folder / variant.file).write_bytes(content)
-        update = {"bytes": len(content), "sha256": sha256_bytes(content)}
-        variants.append(variant.model_copy(update=update))
-    (labels or bundle.labels).write(folder)
-    changed = {
-        "variants": tuple(variants),
-        "labels_sha256": sha256_file(folder / "labels.json"),
-    }
-    bundle.info.model_copy(update=changed).write(folder / "bundle.json")
-    return read_bundle(folder)
-
-
-def relabelled(content: bytes, labels: LabelMap) -> bytes:
-    """A TFLite file with other labels in the archive at its end."""
-    start = content.index(b"PK\x03\x04")
-    archive = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(content)) as old,
-        zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as new,
-    ):
-        for name in old.namelist():
-            new.writestr(name, labels.text if name == "labels.txt" else old.read(name))
-    return content[:start] + archive.getvalue()
-
-
-def judged(case: BenchmarkCase, bundle: Bundle, out: Path) -> tuple[Results, set[str]]:
-    """The results of a bundle, and the variants that a gate stops."""
-    found = run_benchmark(
-        [replace(case, bundle=bundle)], out, options=replace(QUICK, gates=tiny_gates())
-    )
-    stopped = {outcome.variant for outcome in found.gates if not outcome.passed}
-    assert {outcome.variant for outcome in judge(found, tiny_gates()).failed} == stopped
-    return Results.read(out / "results.json"), stopped
-
-
-def row_of(results: Results, variant: str) -> Row:
-    return next(row for row in results.rows if row.variant == variant)
-
-
-def test_a_whole_model_passes(good: Path) -> None:
-    found = Results.read(good / "results.json")
-    whole = row_of(found, "torch-float32")
-    assert (whole.top1 or 0) > 0.9, "a model that knows nothing proves nothing"
-    asked = {outcome.requirement for outcome in found.gates}
-    assert {"accuracy drop at most 0.5 points", "agreement at least 98.5 %"} <= asked
-    assert [outcome for outcome in found.gates if not outcome.passed] == []
-
-
-def test_shifted_labels_are_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
-    entries = [(x.object_id, x.collection, x.title, x.photos) for x in case.bundle.labels.labels]
-    shifted = LabelMap.of([*entries[1:], entries[0]])
-    # Everywhere alike, as a mistake in the register's order would make them: no hash is wrong.
-    files = {
-        variant.name: relabelled(content_of(case.bundle, variant.name), shifted)
-        for variant in case.bundle.info.variants
-    }
-    bundle = replaced(case.bundle, tmp_path / "bundle", files, shifted)
-    results, stopped = judged(case, bundle, tmp_path / "out")
-    assert row_of(results, "tflite-int8").agreement == 0
-    assert stopped == {"tflite-float32", "tflite-int8"}
-
-
-def exported(run: Run, case: BenchmarkCase, folder: Path) -> bytes:
-    options = ExportOptions(variants=("tflite-float32",))
-    bundle = export_bundle(run, folder, options=options, photos=case.photos)
-    return content_of(bundle, "tflite-float32")
-
-
-def test_swapped_channels_are_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
-    swapped = with_weights(case.run, tmp_path / "run", "swap channels")
-    content = exported(swapped, case, tmp_path / "exported")
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-float32": content})
-    results, stopped = judged(case, bundle, tmp_path / "out")
-    assert (row_of(results, "tflite-float32").drop_points or 0) > 20
-    assert stopped == {"tflite-float32"}
-
-
-def test_a_layer_of_zeros_is_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(case.run.folder, folder)
-    tensors = load_file(folder / "model.safetensors")
-    tensors["backbone.blocks.4.0.conv_pw.weight"].zero_()
-    save_file(tensors, folder / "model.safetensors")
-    labels, split = case.run.labels, case.run.split
-    zeroed = finish_run(folder, labels, split, preprocessing=CONTRACT, head="linear")
-    content = exported(zeroed, case, tmp_path / "exported")
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-float32": content})
-    _, stopped = judged(case, bundle, tmp_path / "out")
-    assert stopped == {"tflite-float32"}
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 256), (100, 156)], ids=["noise", "grey noise"])
-def test_calibration_with_noise_is_stopped(
-    low: int, high: int, case: BenchmarkCase, tmp_path: Path
-) -> None:
-    float32 = content_of(case.bundle, "tflite-float32")
-    plain = float32[: float32.index(b"PK\x03\x04")]
-    shape = (50, CONTRACT.height, CONTRACT.width, 3)
-    noise = np.random.default_rng(0).integers(low, high, shape, dtype=np.uint8)
-    content = to_int8(plain, activation_ranges(plain, noise))
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-int8": content})
-    _, stopped = judged(case, bundle, tmp_path / "out")
-    assert stopped == {"tflite-int8"}
-
-
-# --- the command line -----------------------------------------------------------------------------
-
-
-def test_the_command_judges_results_again(
-    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    gates, junit = tmp_path / "gates.json", tmp_path / "junit.xml"
-    tiny_gates().write(gates)
-    words = ["gate", str(good), "--gate", str(gates), "--junit", str(junit)]
-    assert main(words) == 0
-    assert check_junit(junit.read_bytes())[0].get("failures") == "0"
-    gates_file(tmp_path, min_photos_measured=111)
-    assert main(words) == 1
-    assert "measured on at least 111 photos: 110 photos" in capsys.readouterr().err
-    assert check_junit(junit.read_bytes())[0].get("failures") == "3"
-    assert main(["gate", str(good / "results.json"), "--json"]) == 1  # the default: no speed
-    printed = json.loads(capsys.readouterr().out)
-    assert {outcome["passed"] for outcome in printed["gates"]} == {True, False}
-
-
-def test_a_benchmark_that_fails_its_gate_still_reports(
-    case: BenchmarkCase, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, junit = tmp_path / "out", tmp_path / "junit.xml"
-    words = ["benchmark", case.bundle.folder, "--photos", case.photos, "--out", out]
-    words += ["--no-speed", "--preprocessing", "0", "--against", good, "--junit", junit, "--gate"]
-    assert main([str(word) for word in words]) == 1
-    told = capsys.readouterr()
-    assert "tflite-int8 on litert: latency at most 0.6 of tflite-float32's: speed was" in told.err
-    assert "0 better, 0 worse" in told.out
-    assert {"report.html", "against.md", "against.json"} < {path.name for path in out.iterdir()}
-    assert [o for o in Results.read(out / "results.json").gates if not o.passed]
-    assert check_junit(junit.read_bytes())[0].get("failures") == "2"
-    changes = ResultsComparison.read(out / "against.json").rows[1].changes
-    assert changes[0].why == "photo by photo, 110 photos of 10 objects"
-
-
-def test_mistakes_are_told_before_anything_is_measured(
-    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def told(*words: object) -> str:
-        assert main([str(word) for word in words]) == 2
-        return capsys.readouterr().err
-
-    nowhere = tmp_path / "nowhere"
-    benchmark = ("benchmark", nowhere, "--photos", nowhere, "--out", tmp_path / "out")
-    assert "cannot be read" in told(*benchmark, "--gate", nowhere)
-    assert "add --gate" in told(*benchmark, "--junit", tmp_path / "j.xml")
-    assert "is a folder" in told(*benchmark, "--gate", DEFAULT_GATES, "--junit", tmp_path)
-    assert "is not there" in told(*benchmark, "--against", nowhere)
-    assert "is not there" in told("gate", nowhere)
-    assert "add --gate" in told("gate", good, "--against", good, "--junit", tmp_path / "j.xml")

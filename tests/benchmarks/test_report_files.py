@@ -8,7 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_report import make_case, measured_with, results_of
+from report_case import (
+    make_case,
+    measured_with,
+    results_of,
+)
 
 from artefact_id.benchmark import print_results
 from benchmarks.report.csv_tables import csv_table
@@ -117,15 +121,16 @@ def test_accelerators_are_counted_as_in_the_model_card(golden_bundle: Bundle) ->
             assert cell.text == nothing or str(view.taken) in cell.text
             assert (cell.text == nothing) == (not view.taken)
     assert cells["tflite-float32"]["Edge TPU"].text == "none"
-    assert tflite.refusals is not None
     refused = {(row.name, row.cells[0].text) for row in tflite.refusals.rows}
     assert ("tflite-float32", "Edge TPU") in refused
     # No list of operations is published, so that nothing is known to be taken or refused.
     assert [row.cells[0].text for row in coreml.table.rows] == ["unknown"]
 
 
-def test_the_page_has_both_sections(results: Results, golden_bundle: Bundle) -> None:
-    measured = measured_with(make_case(golden_bundle.folder.parent), [3], [3])
+def test_the_page_has_both_sections(
+    results: Results, golden_bundle: Bundle, tmp_path: Path
+) -> None:
+    measured = measured_with(make_case(tmp_path / "squares"), [3], [3])
     case = replace(measured.case, bundle=golden_bundle)
     text = render_report(with_ratio(results, 1.23, 1.1, 1.4), [replace(measured, case=case)])
     assert "What was done to each file, and why" in text

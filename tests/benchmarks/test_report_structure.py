@@ -9,8 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from test_report import INT8, make_case, measured_with, results_of
-from test_report_sections import full, on
+from report_case import (
+    INT8,
+    full,
+    make_case,
+    measured_with,
+    on,
+    results_of,
+)
 
 from benchmarks.report.html import page, render_report
 from benchmarks.report.html.verdict import detailed_threshold, main_target, make_verdict
@@ -155,6 +161,9 @@ def test_headings_are_in_order(report: Element) -> None:
 def test_every_cell_says_its_column_and_every_row_its_name(report: Element) -> None:
     tables = list(report.all("table"))
     assert tables
+    assert all(image.attributes["alt"] for image in report.all("img"))
+    for svg in report.all("svg"):
+        assert svg.attributes.get("aria-hidden") == "true" or svg.attributes.get("aria-label")
     for table in tables:
         titles = [head for head in table.all("th") if head.attributes["scope"] == "col"]
         (body,) = table.all("tbody")

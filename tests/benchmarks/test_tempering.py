@@ -29,7 +29,6 @@ def test_the_temperature_undoes_what_was_done(sharpness: float) -> None:
         probabilities, truth = answers(sharpness, seed=part)
         fit.add(probabilities, truth)
     found = fit.result()
-    assert found is not None
     assert found.photos == 2 * PHOTOS
     assert found.value == pytest.approx(sharpness, rel=0.05)
 
@@ -38,7 +37,6 @@ def test_a_temperature_found_elsewhere_mends_the_error() -> None:
     fit = TemperatureFit()
     fit.add(*answers(2.0, seed=0))
     temperature = fit.result()
-    assert temperature is not None
     probabilities, truth = answers(2.0, seed=1)
     right = probabilities.argmax(axis=1) == truth
     found = calibration_of(
@@ -47,10 +45,7 @@ def test_a_temperature_found_elsewhere_mends_the_error() -> None:
         temperature=temperature,
         tempered=tempered_confidence(probabilities, temperature.value),
     )
-    assert found is not None
-    assert found.error_with_temperature is not None
     error = expected_calibration_error(probabilities.max(axis=1), right)
-    assert error is not None
     assert error > 0.1
     assert found.error_with_temperature < error / 4
 
@@ -70,7 +65,6 @@ def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
         return float((norm - scaled[np.arange(PHOTOS), truth]).mean())
 
     best = minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
-    assert found is not None
     assert found.value == pytest.approx(best, rel=0.003)
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
+from tampering import relist
 
 from artefact_id.main import main
 from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE
@@ -21,9 +22,9 @@ from benchmarks.verify import Verification, verify_bundle
 from benchmarks.verify.golden_vectors import _sum_problems
 from export.tflite import flatbuffer
 from export.tflite.metadata import METADATA_NAME
-from mobile_assets.bundle import Bundle, BundleInfo, hash_files
+from mobile_assets.bundle import Bundle, BundleInfo
 from mobile_assets.errors import InputError, MissingDependencyError
-from mobile_assets.files import json_text, sha256_file, sha256_path, size_of
+from mobile_assets.files import json_text
 
 FLOAT32, FLOAT16, INT8 = "tflite-float32", "tflite-float16", "tflite-int8"
 COREML = "coreml-float16"
@@ -40,26 +41,6 @@ def folder(golden_bundle: Bundle, tmp_path: Path) -> Path:
 
 def file(folder: Path, variant: str) -> Path:
     return folder / BundleInfo.read(folder / "bundle.json").variant(variant).file
-
-
-def relist(folder: Path, **changes: object) -> None:
-    """Makes every size and hash fit again, so that only the deeper checks can see the change."""
-    info = BundleInfo.read(folder / "bundle.json")
-    variants = tuple(
-        variant.model_copy(
-            update={
-                "bytes": size_of(folder / variant.file),
-                "sha256": sha256_path(folder / variant.file),
-            }
-        )
-        for variant in info.variants
-    )
-    update = {
-        "variants": variants,
-        "files": hash_files(folder),
-        "labels_sha256": sha256_file(folder / "labels.json"),
-    }
-    info.model_copy(update=update | changes).write(folder / "bundle.json")
 
 
 def failed(folder: Path) -> set[tuple[str, str]]:

@@ -38,6 +38,7 @@ VARIANTS = ("tflite-float32", "tflite-int8")
 
 # Stands at the start of a worker that misbehaves: the real one, with one thing changed.
 REAL = f"import runpy, sys; sys.argv[0] = {str(SCRIPT)!r}; "
+PATCH = f"{REAL}import os, time; from ai_edge_litert import interpreter as i;"
 RUN = f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
 
 
@@ -69,9 +70,6 @@ def agreement(ours: Probabilities, theirs: Probabilities) -> float:
     return float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
 
 
-# --- the protocol, with this machine's own interpreter --------------------------------------------
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_worker_answers_bit_for_bit_as_in_this_process(bundle: Bundle, variant: str) -> None:
     inside = expected(bundle, variant)
@@ -92,8 +90,7 @@ def test_a_batch_far_larger_than_a_pipe_does_not_deadlock(bundle: Bundle) -> Non
 
 def test_another_order_of_classes_is_seen(bundle: Bundle) -> None:
     turned = (
-        REAL,
-        "from ai_edge_litert import interpreter as i, interpreter;",
+        PATCH,
         "old = i.Interpreter.get_tensor;",
         "i.Interpreter.get_tensor = lambda self, t: old(self, t)[:, ::-1];",
         RUN,
@@ -106,8 +103,7 @@ def test_another_order_of_classes_is_seen(bundle: Bundle) -> None:
 
 def test_what_libraries_print_does_not_disturb(bundle: Bundle) -> None:
     noisy = (
-        REAL,
-        "import os; from ai_edge_litert import interpreter as i;",
+        PATCH,
         "old = i.Interpreter.invoke;",
         "i.Interpreter.invoke = lambda self: (print('chatter', flush=True),",
         "os.write(1, b'more'), old(self))[2];",
@@ -140,13 +136,9 @@ def test_messages_are_read_as_they_were_written() -> None:
         read_message(io.BytesIO(b"INFO: hello, world"))
 
 
-# --- what goes wrong ------------------------------------------------------------------------------
-
-
 def test_a_worker_that_dies_is_reported_with_its_last_line(bundle: Bundle) -> None:
     dying = (
-        REAL,
-        "import os; from ai_edge_litert import interpreter as i;",
+        PATCH,
         "i.Interpreter.invoke = lambda self: (os.write(2, b'illegal instruction at 7\\n'),",
         "os._exit(3));",
         RUN,
@@ -160,8 +152,7 @@ def test_a_worker_that_dies_is_reported_with_its_last_line(bundle: Bundle) -> No
 
 def test_a_worker_that_hangs_is_ended(bundle: Bundle) -> None:
     hanging = (
-        REAL,
-        "import time; from ai_edge_litert import interpreter as i;",
+        PATCH,
         "i.Interpreter.invoke = lambda self: time.sleep(600);",
         RUN,
     )
@@ -176,8 +167,7 @@ def test_a_worker_that_hangs_is_ended(bundle: Bundle) -> None:
 
 def test_an_error_inside_the_interpreter_is_told(bundle: Bundle) -> None:
     failing = (
-        REAL,
-        "from ai_edge_litert import interpreter as i;",
+        PATCH,
         "i.Interpreter.invoke = lambda self: 1 // 0;",
         RUN,
     )
@@ -259,9 +249,6 @@ def alive(process: int) -> bool:
     return words[0] != "Z"
 
 
-# --- TensorFlow -----------------------------------------------------------------------------------
-
-
 def test_tensorflow_answers_as_litert(bundle: Bundle) -> None:
     runtime = runtimes("tensorflow")[0]
     if (missing := runtime.missing()) is not None:
@@ -287,9 +274,6 @@ def test_a_python_without_tensorflow_says_so(
     assert runtime.missing() is None  # nothing is imported to find out
     with pytest.raises(MissingDependencyError, match="No module named 'tensorflow'"):
         runtime.open(bundle, bundle.info.variants[0])
-
-
-# --- the Arm build --------------------------------------------------------------------------------
 
 
 def test_the_arm_build_answers_as_this_machines(bundle: Bundle) -> None:

@@ -11,9 +11,7 @@ from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.labels import LabelMap
-from train.run import (
-    Run,
-)
+from train.run import Run
 
 pytest_plugins = ("fitted_export",)
 

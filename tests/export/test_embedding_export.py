@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from tampering import relist
 from tiny_run import finish_run
 from torch import Tensor, nn
 
@@ -26,9 +27,8 @@ from export.network.fold import fold_network
 from export.tflite.convert import interpreter, run_tflite
 from export.variants import embedding as exported
 from export.variants.operations import operations
-from mobile_assets.bundle import Bundle, BundleInfo, hash_files, read_bundle
+from mobile_assets.bundle import Bundle, BundleInfo, read_bundle
 from mobile_assets.errors import CheckFailedError, DamagedError
-from mobile_assets.files import sha256_path, size_of
 from train.heads import COSINE_SCALE, EmbeddingHead
 from train.model import build_model
 from train.run import Run, load_model
@@ -167,14 +167,7 @@ def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_
             exact_rows=True,
         )
         save_package(model, copy / coreml.file)
-        fitting = coreml.model_copy(
-            update={
-                "bytes": size_of(copy / coreml.file),
-                "sha256": sha256_path(copy / coreml.file),
-            }
-        )
-        changes = {"companions": (info.companions[0], fitting), "files": hash_files(copy)}
-        info.model_copy(update=changes).write(copy / "bundle.json")
+        relist(copy)
         (failed,) = verify_bundle(copy).failed
         assert (failed.name, failed.subject) == ("answers", "coreml-embedding")
         assert said in failed.said
@@ -228,11 +221,12 @@ def test_other_heads_are_refused(
 
 
 def test_nothing_is_asked_for_and_nothing_written(
-    run: Run, register_folder: Path, tmp_path: Path
+    run: Run, register_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = ExportOptions(variants=("tflite-float32",))
     plain = export_bundle(run, tmp_path / "plain", options=options, photos=register_folder)
     assert plain.info.companions == ()
+    assert capfd.readouterr() == ("", "")  # converters are chatty
     assert [path.name for path in (plain.folder / "models").iterdir()] == [
         "artefact-id.float32.tflite"
     ]

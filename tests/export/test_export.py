@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,7 @@ from mobile_assets.decision import choose_thresholds
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes
 from mobile_assets.photos import load
-from train.run import (
-    Run,
-    load_model,
-)
+from train.run import Run, load_model
 
 pytest_plugins = ("fitted_export",)
 
@@ -115,27 +111,6 @@ def test_decision_thresholds_come_from_validation(
     assert found.reject == pytest.approx(wanted.reject, abs=1e-4)
 
 
-@pytest.mark.slow
-def test_the_same_run_gives_the_same_bytes_without_chatter(
-    fitted_bundle: Bundle,
-    fitted_run: Run,
-    fitted_root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    options = ExportOptions(name="tiny-bundle", calibration_photos=24)
-    again = export_bundle(
-        fitted_run, fitted_run.folder.parent / "bundle2", options=options, photos=fitted_root
-    )
-    assert capfd.readouterr() == ("", "")
-    assert again.info == fitted_bundle.info
-    for file in sorted(fitted_bundle.folder.rglob("*")):
-        if file.is_file():
-            twin = again.folder / file.relative_to(fitted_bundle.folder)
-            assert twin.read_bytes() == file.read_bytes(), file
-
-
 def test_an_existing_bundle_is_not_overwritten(
     fitted_bundle: Bundle, fitted_run: Run, fitted_root: Path
 ) -> None:
@@ -216,8 +191,3 @@ def test_details_hold_measured_numbers(fitted_bundle: Bundle) -> None:
     for variant in fitted_bundle.info.variants:
         assert variant.file in details
     assert {"README.md", "DETAILS.md"} <= fitted_bundle.info.files.keys()
-
-
-def test_options_keep_the_order() -> None:
-    options = replace(ExportOptions(), variants=("tflite-int8", "tflite-float32", "tflite-int8"))
-    assert options.checked_variants() == ("tflite-float32", "tflite-int8")

@@ -13,10 +13,7 @@ from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.log_suppression import quiet
 from train.model import build_model
-from train.run import (
-    Run,
-    load_model,
-)
+from train.run import Run, load_model
 
 pytest_plugins = ("fitted_export",)
 

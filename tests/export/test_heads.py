@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from export.coreml.convert import convert_coreml, save_package
-from export.coreml.structure import read_structure
-from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork, fold_network
 from export.tflite.convert import (
     activation_ranges,
@@ -21,7 +16,6 @@ from export.tflite.convert import (
     to_int8,
 )
 from mobile_assets.errors import InputError
-from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from train.heads import COSINE_SCALE, EmbeddingHead, embedding_size, make_head
 from train.model import ArtefactModel, build_model
@@ -121,13 +115,3 @@ def test_integer_form_keeps_the_lengths_in_float(float32: bytes) -> None:
         if operation["op_name"] == "FULLY_CONNECTED"
     ]
     assert weights == [np.int8, np.int8]
-
-
-def test_core_ml_takes_it_too(network: FoldedNetwork, tmp_path: Path) -> None:
-    labels = LabelMap.of([(f"O{n}", "", "", 3) for n in range(OBJECTS)])
-    package = tmp_path / "model.mlpackage"
-    described = ModelDescription(name="x", description="y", version="1", author="z", licence="MIT")
-    save_package(
-        convert_coreml(network, CONTRACT, labels, description=described, user_defined={}), package
-    )
-    assert read_structure(package).labels == labels.object_ids

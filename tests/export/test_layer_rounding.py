@@ -121,7 +121,6 @@ def test_equalising_changes_no_answer_and_evens_channels(
     network: FoldedNetwork, calibration: NDArray[np.uint8]
 ) -> None:
     graph = trace(network)
-    assert graph is not None
     before = _spread(graph, calibration)
     assert equalise(graph, calibration) == 1  # the tensors that the blocks' sums join
     after = _spread(graph, calibration)
@@ -162,7 +161,6 @@ def test_equalising_leaves_alone_what_it_does_not_know(calibration: NDArray[np.u
     torch.manual_seed(0)
     plain = FoldedNetwork(torch.zeros(1, 3, 1, 1), (0, 0, 0, 0), Shuffled()).requires_grad_(False)
     graph = trace(plain)
-    assert graph is not None
     equalise(graph, calibration)
     photos = to_torch(calibration)
     torch.testing.assert_close(graph.module(photos), plain(photos))

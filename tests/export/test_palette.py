@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from telling import (
     CONTRACT,
     LABELS,
     OBJECTS,
     WORDS,
     Pixels,
+    answers,
     photos,
     restless_network,
+    scores,
     telling_network,
 )
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
-from export.bundle.ship_limits import default_gates
 from export.coreml.convert import save_package
 from export.coreml.palettisation import ScaledPalette, convert_palettised
 from export.coreml.structure import FLOAT16_LAYERS, check_coreml, read_structure
@@ -76,18 +76,6 @@ def package(material: BuildContext, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / EXPORTERS["coreml-palette6"].export(material, folder).file
 
 
-def answers(package: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """What the reference makes of the package."""
-    with CoreMLReferenceSession(package) as session:
-        return session.predict(pixels)
-
-
-def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
-    """Logits but for each photo's constant."""
-    logs = torch.from_numpy(probabilities).log()
-    return logs - logs.mean(1, keepdim=True)
-
-
 def decibels(found: nn.Module, wanted: nn.Module, pixels: Pixels) -> float:
     """Signal-to-noise ratio of a network's logits."""
     pair = scores(run_photos(wanted, pixels)), scores(run_photos(found, pixels))
@@ -121,7 +109,6 @@ def check(package: Path, weights: str = "palette6") -> None:
 def test_weights_take_few_values(palettised: dict[int, PalettisedNetwork]) -> None:
     for bits, found in palettised.items():
         graph = trace(found.network)
-        assert graph is not None
         layers = graph.layers()
         assert set(layers) == set(found.palettes) | found.kept
         for name, palette in found.palettes.items():
@@ -142,7 +129,6 @@ def test_layers_that_do_most_damage_stay_in_float16(
     palettised: dict[int, PalettisedNetwork], network: FoldedNetwork
 ) -> None:
     graph = trace(network)
-    assert graph is not None
     sizes = {name: layer.weight.numel() for name, layer in graph.layers().items()}
     found = palettised[6]
     chosen = {n for n in found.kept if not palette_is_no_smaller(graph.layers()[n], 6)}
@@ -188,7 +174,6 @@ def test_scales_keep_biases_within_float16() -> None:
     inputs = torch.rand(64, 8)
     moments.add(layer, inputs, layer(inputs), seed=0)
     found = palettiser(6)(layer, moments)
-    assert found.bias is not None
     scaled = ScaledPalette(nn.Linear(8, 4), found.palette)
     assert float((found.bias / scaled.scale).abs().max()) < 2**13
     assert float(found.weight[0].abs().max()) < 1e-3
@@ -202,7 +187,6 @@ def test_package_holds_the_very_palettes(
 ) -> None:
     found = palettised[6]
     graph = trace(found.network)
-    assert graph is not None
     with CoreMLReferenceSession(package) as session:
         steps = session.program.steps
     layers = [step for step in steps if "weight" in step.constants]
@@ -240,7 +224,6 @@ def test_package_is_a_small_classifier_for_ios_16(package: Path, network: Folded
     assert Model_pb2.Model.FromString(file.read_bytes()).specificationVersion == 7  # iOS 16
     (weights,) = package.rglob("weight.bin")
     graph = trace(network)
-    assert graph is not None
     count = sum(layer.weight.numel() for layer in graph.layers().values())
     assert size_of(weights) < 4 * count * 0.26  # this network has many scales and few weights
     with pytest.raises(CheckFailedError, match="weights is"):
@@ -335,12 +318,6 @@ def test_others_than_six_bits_are_made_on_request() -> None:
     assert chosen.checked_variants() == ("tflite-int8", "coreml-palette8", "coreml-palette4")
     with pytest.raises(InputError, match="coreml-palette8, coreml-palette4"):
         ExportOptions(variants=("coreml-palette5",)).checked_variants()
-
-
-def test_limits_are_those_of_integer_variants() -> None:
-    for bits in (4, 6, 8):
-        limits = default_gates().limits(f"coreml-palette{bits}")
-        assert (limits.max_drop_points, limits.min_agreement) == (0.5, 0.985)
 
 
 def test_network_that_cannot_be_followed_is_refused() -> None:

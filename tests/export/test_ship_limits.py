@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from result_rows import make_results, make_row
 
 from benchmarks.gates.rules import judge as judge_results
 from benchmarks.report.html.verdict import make_verdict, needs_attention
 from benchmarks.results.row_fields import Drift, LatencyRatio
-from benchmarks.results.schema import Results, Row, Settings
+from benchmarks.results.schema import Row
 from export.bundle import ship_limits
 from export.bundle.recommend import judge
 from export.bundle.ship_limits import DEFAULT_GATES, Gates, default_gates, read_gates
@@ -43,14 +44,6 @@ def changed_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 def row(**values: object) -> Row:
     common = {
-        "register": "patterns",
-        "min_photos": 3,
-        "backbone": "tiny",
-        "head": "linear",
-        "seed": 0,
-        "variant": "tflite-int8",
-        "runtime": "litert",
-        "photos": PHOTOS,
         "top1": 0.9,
         "agreement": 1 - CHANGED / PHOTOS,
         "drop_points": 0.1,
@@ -60,7 +53,7 @@ def row(**values: object) -> Row:
         "bytes": 1000,
         "latency_ratio": LatencyRatio(median=0.5, p10=0.45, p90=0.55, rounds=50),
     }
-    return Row.model_validate(common | values)
+    return make_row(**(common | values))
 
 
 FLOAT32 = {
@@ -71,20 +64,6 @@ FLOAT32 = {
     "bytes": 4000,
     "latency_ratio": None,
 }
-
-
-def results(*rows: Row) -> Results:
-    settings = Settings(
-        latency_runs=50,
-        warmup=10,
-        threads=(1,),
-        measure_speed=True,
-        bootstrap=500,
-        seed=0,
-        limit=None,
-        command="test",
-    )
-    return Results(created="2026-01-01", host={}, versions={}, settings=settings, rows=rows)
 
 
 def recommended(bundle: Bundle) -> bool:
@@ -100,7 +79,7 @@ def recommended(bundle: Bundle) -> bool:
 
 
 def test_the_three_agree_by_the_file(golden_bundle: Bundle) -> None:
-    measured = results(row(**FLOAT32), row())
+    measured = make_results(row(**FLOAT32), row())
     judge_results(measured, read_gates()).check()
     assert not needs_attention(row())
     assert make_verdict(measured).mood == "good"
@@ -109,7 +88,7 @@ def test_the_three_agree_by_the_file(golden_bundle: Bundle) -> None:
 
 @pytest.mark.usefixtures("changed_limit")
 def test_a_changed_limit_changes_all_three(golden_bundle: Bundle) -> None:
-    measured = results(row(**FLOAT32), row())
+    measured = make_results(row(**FLOAT32), row())
     with pytest.raises(CheckFailedError, match="agreement at least 99 %"):
         judge_results(measured, read_gates()).check()
     assert needs_attention(row())
@@ -119,17 +98,17 @@ def test_a_changed_limit_changes_all_three(golden_bundle: Bundle) -> None:
 
 def test_a_report_without_a_gate_tells_what_else_a_gate_would_stop() -> None:
     slow = row(latency_ratio=LatencyRatio(median=0.9, p10=0.8, p90=1.0, rounds=50))
-    verdict = make_verdict(results(row(**FLOAT32), slow))
+    verdict = make_verdict(make_results(row(**FLOAT32), slow))
     assert verdict.mood == "good", "its colour is about the answers"
     assert any("latency at most 0.6" in caveat for caveat in verdict.caveats)
     few = [row(**FLOAT32, photos=99), row(photos=99)]
-    assert any("at least 100 photos" in said for said in make_verdict(results(*few)).caveats)
+    assert any("at least 100 photos" in said for said in make_verdict(make_results(*few)).caveats)
 
 
 def test_what_answers_show_needs_attention() -> None:
     strayed = row(drift=Drift(mean=0.04, p99=0.1))
     assert needs_attention(strayed)
-    (detail,) = make_verdict(results(row(**FLOAT32), strayed)).details
+    (detail,) = make_verdict(make_results(row(**FLOAT32), strayed)).details
     assert detail.endswith("drop 0.1 points, probabilities 0.040 off on average.")
     assert needs_attention(row(invalid_answers=1))
     assert needs_attention(row(drop_points=0.6))

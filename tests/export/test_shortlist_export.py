@@ -12,6 +12,7 @@ import pytest
 import torch
 from many_objects import tiny_run
 from numpy.typing import NDArray
+from tampering import relist
 from torch import Tensor, nn
 
 from artefact_id.main import main
@@ -26,12 +27,10 @@ from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
 from export.variants import topk
-from export.variants.auxiliary_writer import write_auxiliary_models
 from export.variants.build_context import BuildContext
 from export.variants.operations import operations
-from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo, hash_files
+from mobile_assets.bundle import AuxiliaryModel, Bundle, BundleInfo
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import sha256_path, size_of
 from mobile_assets.log_suppression import quiet
 from mobile_assets.shortlist import MOST, Shortlist
 
@@ -151,13 +150,6 @@ def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
         assert Shortlist(*found).indices.tolist() == expected.indices.tolist()
 
 
-@pytest.mark.slow
-def test_the_same_network_makes_the_same_bytes(made: Exported, tmp_path: Path) -> None:
-    options = ExportOptions(variants=("tflite-float16", "coreml-float16"), shortlist=TOP)
-    again = write_auxiliary_models(options, made.material, tmp_path, lambda _said: None)
-    assert again == made.bundle.info.companions
-
-
 # Verification
 
 
@@ -167,20 +159,6 @@ def folder(made: Exported, tmp_path: Path) -> Path:
     copy = tmp_path / "bundle"
     shutil.copytree(made.bundle.folder, copy)
     return copy
-
-
-def relist(folder: Path, **changes: object) -> None:
-    """Makes sizes and hashes fit again, so that only the deeper checks can see the change."""
-    info = BundleInfo.read(folder / "bundle.json")
-    fitting = [
-        one.model_copy(
-            update={"bytes": size_of(folder / one.file), "sha256": sha256_path(folder / one.file)}
-        )
-        for one in info.companions
-    ]
-    info.model_copy(update={"companions": tuple(fitting)} | changes).model_copy(
-        update={"files": hash_files(folder)}
-    ).write(folder / "bundle.json")
 
 
 def failed(folder: Path) -> dict[tuple[str, str], str]:

@@ -15,12 +15,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from tampering import relist
 
 from artefact_id.main import main
 from export.bundle.signing import PASSWORD_VARIABLE, Signer, check_signature, read_public_key
-from mobile_assets.bundle import Bundle, BundleInfo, hash_files
+from mobile_assets.bundle import Bundle
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import sha256_file
 
 PEM = serialization.Encoding.PEM
 
@@ -62,12 +62,6 @@ def refused(folder: Path, public: Path) -> bool:
     except (CheckFailedError, DamagedError):
         return True
     return False
-
-
-def relist(folder: Path, **changes: object) -> None:
-    """What a forger does: makes `bundle.json` fit the changed files again."""
-    info = BundleInfo.read(folder / "bundle.json")
-    info.model_copy(update={"files": hash_files(folder), **changes}).write(folder / "bundle.json")
 
 
 def test_a_signed_bundle_is_accepted(folder: Path, keys: tuple[Path, Path]) -> None:
@@ -138,7 +132,7 @@ def test_swapped_labels_are_refused_however_well_forged(
     labels[1]["object_id"], labels[2]["object_id"] = labels[2]["object_id"], labels[1]["object_id"]
     path.write_text(json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
     (folder / "labels.txt").write_text("".join(f"{label['object_id']}\n" for label in labels))
-    relist(folder, labels_sha256=sha256_file(path))
+    relist(folder)
     assert refused(folder, keys[1])
     # Signed anew by the forger, it is whole, and still not by the key that is trusted.
     forger, _ = write_keys(tmp_path, "forger")

@@ -8,21 +8,17 @@ from fitted_export import OBJECTS, content
 from numpy.typing import NDArray
 
 from export import ExportOptions, export_bundle
-from export.network.description import ModelDescription
 from export.network.fold import FoldedNetwork
 from export.tflite import flatbuffer
 from export.tflite.activation_functions import ActivationGraph
 from export.tflite.convert import activation_ranges, run_tflite, to_int8
 from export.tflite.graph import operator_names
-from export.tflite.metadata import embed, read_metadata
+from export.tflite.metadata import read_metadata
 from export.variants.parity_check import Tolerance, check_probabilities
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import CheckFailedError, DamagedError
-from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from train.run import (
-    Run,
-)
+from train.run import Run
 
 pytest_plugins = ("fitted_export",)
 
@@ -155,14 +151,6 @@ def test_metadata_and_labels_are_inside(fitted_bundle: Bundle) -> None:
         assert (image.minimum, image.maximum) == ((0.0,) * 3, (255.0,) * 3)
         assert out.name == "probabilities" and out.files == (("labels.txt", 2),)
         assert found.model.name == "tiny-bundle" and found.min_parser_version == "1.0.0"
-
-
-def test_metadata_of_thousands_of_objects(fitted_bundle: Bundle) -> None:
-    labels = LabelMap.of([(f"EG{n // 7}.{n} é", "", "", 1) for n in range(4332)])
-    words = ModelDescription("n", "d", "v", "a", "l")
-    made = embed(content(fitted_bundle, "tflite-float32"), labels, words)
-    assert read_metadata(made).labels == labels.object_ids
-    assert embed(content(fitted_bundle, "tflite-float32"), labels, words) == made
 
 
 def test_missing_metadata_is_noticed(fitted_bundle: Bundle) -> None:

@@ -7,8 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from telling import CONTRACT, LABELS, WORDS, Pixels, photos, restless_network, telling_network
+from telling import (
+    CONTRACT,
+    LABELS,
+    WORDS,
+    answers,
+    photos,
+    restless_network,
+    scores,
+    telling_network,
+)
 from torch import nn
 
 from benchmarks.runtimes.coreml_reference.session import CoreMLReferenceSession
@@ -59,18 +67,6 @@ def saved(twin: nn.Module, folder: Path) -> Path:
     return path
 
 
-def answers(package: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """What the reference makes of the package."""
-    with CoreMLReferenceSession(package) as session:
-        return session.predict(pixels)
-
-
-def scores(probabilities: NDArray[np.float32]) -> torch.Tensor:
-    """Logits but for each photo's constant."""
-    logs = torch.from_numpy(probabilities).log()
-    return logs - logs.mean(1, keepdim=True)
-
-
 def test_answers_as_the_network(package: Path, network: FoldedNetwork, twin: nn.Module) -> None:
     pixels = photos(4, first=3)
     found, wanted = answers(package, pixels), network.probabilities(pixels)
@@ -103,7 +99,6 @@ def test_package_declares_a_classifier_for_ios_17(package: Path) -> None:
 
 def test_weights_stay_on_their_steps(package: Path, quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
-    assert graph is not None
     with CoreMLReferenceSession(package) as session:
         stored = [
             step.constants["weight"] for step in session.program.steps if "weight" in step.constants
@@ -122,7 +117,6 @@ def test_every_activation_between_the_layers_is_rounded(
     package: Path, quantised: FoldedNetwork
 ) -> None:
     graph = trace(quantised)
-    assert graph is not None
     # What a SiLU or sigmoid reads is none of its own in Core ML.
     chosen = {node for node in int8_nodes(graph) if graph.activation(node) is None}
     assert read_structure(package).operations.count("quantize") == len(chosen) > 10
@@ -144,7 +138,6 @@ def test_photo_keeps_all_of_its_bits(package: Path) -> None:
 
 def test_ranges_cover_all_photos_and_zero(quantised: FoldedNetwork) -> None:
     graph = trace(quantised)
-    assert graph is not None
     many, few = activation_ranges(graph, photos(3)), activation_ranges(graph, photos(3)[:1])
     assert set(many) == {node.name for node in int8_nodes(graph)}
     assert all(low <= 0 <= high for low, high in many.values())

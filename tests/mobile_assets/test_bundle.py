@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_run import CONTRACT, describe_bundle
 
 from mobile_assets.bundle import (
     Bundle,
     BundleInfo,
     Calibration,
-    Source,
     TensorInfo,
     Variant,
     read_bundle,
 )
-from mobile_assets.decision import DecisionThresholds
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_path, size_of
 from mobile_assets.labels import LabelMap
-from mobile_assets.preprocessing import Preprocessing
 
 LABELS = LabelMap.of([(f"EG.{n}", "Egyptian", f"Shabti {n}", 4) for n in range(5)])
 
@@ -53,30 +51,13 @@ def folder(tmp_path: Path) -> Path:
     (package / "model.mlmodel").write_bytes(b"program")
     (package / "weight.bin").write_bytes(b"weights")
     LABELS.write(folder)
-    BundleInfo(
-        name="five shabtis",
-        created="2026-01-01T00:00:00+00:00",
-        objects=5,
-        labels_sha256=LABELS.sha256,
-        preprocessing=Preprocessing(height=64, width=64, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        decision=DecisionThresholds(match=0.8, reject=0.2, validation_photos=9),
-        variants=(
-            variant(folder, "tflite-float32", "models/m.tflite"),
-            variant(folder, "coreml-float16", "models/m.mlpackage"),
-        ),
-        source=Source(
-            run="../run",
-            model_sha256="0" * 64,
-            backbone="b",
-            head="linear",
-            recipe="r",
-            seed=0,
-            min_photos=3,
-            photo_list_sha256="1" * 64,
-        ),
-        calibration=Calibration(photos=("a.jpg",), seed=0, sha256="2" * 64),
-        versions={"python": "3.11"},
-    ).write(folder / "bundle.json")
+    variants = (
+        variant(folder, "tflite-float32", "models/m.tflite"),
+        variant(folder, "coreml-float16", "models/m.mlpackage"),
+    )
+    info = describe_bundle(LABELS, CONTRACT, variants)
+    calibration = Calibration(photos=("a.jpg",), seed=0, sha256="2" * 64)
+    info.model_copy(update={"calibration": calibration}).write(folder / "bundle.json")
     return folder
 
 
@@ -147,14 +128,21 @@ def test_no_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
-)
-def test_a_flipped_bit_is_refused(folder: Path, file: str) -> None:
+FILES = ("models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt")
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "missing", "additional"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_is_refused(folder: Path, file: str, damage: str) -> None:
     path = folder / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    if damage == "flipped bit":
+        path.write_bytes(content)
+    elif damage == "missing":
+        path.unlink()
+    else:
+        (folder / "models/m.mlpackage/Data/extra").write_bytes(b"x")
     with pytest.raises(DamagedError):
         read_bundle(folder)
 
@@ -164,21 +152,6 @@ def test_files_can_be_left_unchecked(folder: Path) -> None:
     with pytest.raises(DamagedError, match="SHA-256"):
         read_bundle(folder)
     assert read_bundle(folder, check_files=False).labels == LABELS
-
-
-@pytest.mark.parametrize(
-    "file", ["models/m.tflite", "models/m.mlpackage/Data/weight.bin", "labels.json", "labels.txt"]
-)
-def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
-    (folder / file).unlink()
-    with pytest.raises(DamagedError):
-        read_bundle(folder)
-
-
-def test_an_additional_file_in_a_package_is_refused(folder: Path) -> None:
-    (folder / "models/m.mlpackage/Data/extra").write_bytes(b"x")
-    with pytest.raises(DamagedError):
-        read_bundle(folder)
 
 
 def test_swapped_labels_are_refused(folder: Path) -> None:

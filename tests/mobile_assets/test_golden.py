@@ -64,10 +64,6 @@ def test_the_photos_that_phones_get_wrong_are_there(golden: GoldenVectors) -> No
     assert golden.info.left_out == {}
 
 
-def test_the_model_card_tells_of_them(golden_bundle: Bundle) -> None:
-    assert "## Testing an app" in (golden_bundle.folder / "README.md").read_text()
-
-
 def test_raw_files_are_read_without_a_library(golden_bundle: Bundle) -> None:
     folder = golden_bundle.folder / "golden"
     info = json.loads((folder / "golden.json").read_text())

@@ -182,20 +182,6 @@ def test_resampling_of_phones_is_recognised(app: App) -> None:
         assert any(f"({name})" in description for description in nearest(difference))
 
 
-def test_crop_and_frame_are_recognised(app: App) -> None:
-    upright = Image.fromarray(app.decoded("orientation-1"))
-    side = min(upright.size)
-    left = (upright.width - side) // 2
-    cropped = upright.crop((left, 0, left + side, side)).resize((64, 64), Image.Resampling.BILINEAR)
-    difference = app.differs("orientation-1", resized=np.asarray(cropped))
-    assert difference.stage == "resizing" and "(centre-crop)" in difference.likely
-    framed = Image.new("RGB", (64, 64))
-    height = round(64 * upright.height / upright.width)
-    framed.paste(upright.resize((64, height), Image.Resampling.BILINEAR), (0, (64 - height) // 2))
-    difference = app.differs("orientation-1", resized=np.asarray(framed))
-    assert difference.stage == "resizing" and "(letterbox-black)" in difference.likely
-
-
 def test_normalisation_of_the_graph_is_recognised_when_done_twice(app: App) -> None:
     contract = app.bundle.info.preprocessing  # mean 0.5, deviation 0.25: -2 to 2
     tensor = (app.tensor("grey") / np.float32(255) - contract.mean[0]) / contract.std[0]
@@ -253,28 +239,6 @@ def test_another_models_answer_is_recognised(app: App) -> None:
 def test_another_photos_answer_is_recognised(app: App) -> None:
     difference = app.differs("grey", probabilities=app.answer("enlargement"))
     assert difference.stage == "network" and "another photo" in difference.likely
-
-
-@pytest.mark.parametrize("variant", ["tflite-float32", "tflite-int8"])
-def test_a_mistake_in_the_input_is_recognised_by_the_answer_alone(app: App, variant: str) -> None:
-    contract = app.bundle.info.preprocessing
-    with open_litert(app.bundle, variant) as session:
-        diagnosis = GoldenDiagnosis(
-            app.bundle, app.golden, variant, predict=lambda values: session.predict(values[None])[0]
-        )
-        recognised = 0
-        for name in ("bgr", "upside-down", "grey", "minus-one-to-one"):
-            (pipeline,) = (p for p in INTEGRATION_ERRORS if p.name == name)
-            values = pipeline(Image.fromarray(app.decoded("orientation-1")), contract)
-            taken = as_bytes(values) if variant == "tflite-int8" else values
-            answer = session.predict(taken[None])[0]  # type: ignore[arg-type]
-            difference = diagnosis.first_difference(
-                "orientation-1", AppOutputs(probabilities=answer)
-            )
-            if difference is not None:
-                assert difference.stage == "network"
-                recognised += f"({name})" in difference.likely
-        assert recognised >= 3
 
 
 def test_wrong_label_lists_are_recognised(app: App, golden: GoldenVectors) -> None:

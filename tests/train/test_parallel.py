@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_weights
 
 from train.run import read_run
 
@@ -25,14 +26,8 @@ pytestmark = pytest.mark.slow  # every test starts torchrun, or trains in two pr
 @pytest.fixture(scope="module")
 def train(tmp_path_factory: pytest.TempPathFactory, register_folder: Path) -> Any:
     """Trains a tiny network in one or two processes; gives the exit code and what was said."""
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
     base = tmp_path_factory.mktemp("parallel")
-    torch.manual_seed(0)
-    network = timm.create_model("test_efficientnet", pretrained=False, num_classes=0)
-    save_file(network.state_dict(), base / "tiny.safetensors")
+    weights = str(tiny_weights(base))
 
     def run(
         out: Path, *words: str, processes: int, plan: list[list[Any]]
@@ -41,7 +36,7 @@ def train(tmp_path_factory: pytest.TempPathFactory, register_folder: Path) -> An
         command = [
             *([*TORCHRUN, PROGRAM] if processes == 2 else [sys.executable, PROGRAM]),
             *(str(out.parent / "plan.json"), "train", str(register_folder), "--out", str(out)),
-            *("--backbone", "test_efficientnet", "--weights", str(base / "tiny.safetensors")),
+            *("--backbone", "test_efficientnet", "--weights", weights),
             *("--input-size", "32", "--no-test", "--device", "cpu", "--head", "paper"),
             *("--cache", str(base / "cache"), *words),
         ]

@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 from conftest import object_picture, picture
-from PIL import Image
 
 from mobile_assets.errors import InputError
 from mobile_assets.photos import load
@@ -78,13 +77,6 @@ def test_only_new_and_changed_photos_are_decoded(
     assert same(again, prepare(read_register(photos), CONTRACT, tmp_path / "clean"))
     # The cache that was replaced is gone, and nothing of the work is left.
     assert len([p for p in cache.iterdir() if p.is_dir()]) == 1
-
-
-def test_pixels_are_those_of_the_contract(photos: Path, tmp_path: Path) -> None:
-    register = read_register(photos)
-    prepared = prepare(register, CONTRACT, tmp_path / "cache")
-    for photo in register.photos[::5]:
-        assert np.array_equal(prepared.take([photo.path])[0], load(register.path(photo), CONTRACT))
 
 
 def test_rows_are_read_from_disk_like_an_array(photos: Path, tmp_path: Path) -> None:
@@ -243,14 +235,6 @@ def test_a_cache_that_cannot_be_written_is_said(photos: Path, tmp_path: Path) ->
         prepare(read_register(photos), CONTRACT, tmp_path / "file" / "cache")
 
 
-def test_the_same_picture_under_two_objects_is_named(photos: Path, tmp_path: Path) -> None:
-    shutil.copy(photos / "Oriental/OBJ-0/000.png", photos / "Egyptian/OBJ-1/copy.png")
-    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
-    reasons = [p.reason for p in prepared.register.problems if p.kind == "duplicate"]
-    assert any("OBJ-0/000.png" in reason and "OBJ-1" in reason for reason in reasons)
-    assert {p.object_id for g in prepared.shared for p in g} >= {"OBJ-0", "OBJ-1"}
-
-
 def test_pool_keeps_order_and_leaves_no_process(tmp_path: Path) -> None:
     for number in range(70):
         object_picture(number, 0).save(tmp_path / f"{number}.png")
@@ -277,23 +261,3 @@ def test_an_interrupt_ends_the_pool_at_once(photos: Path) -> None:
             raise KeyboardInterrupt
     assert not psutil.wait_procs(children, timeout=5)[1]
     assert time.monotonic() - started < 60  # 33,000 photos were asked for
-
-
-def test_reduced_decoding_is_near_the_exact_one(tmp_path: Path) -> None:
-    cells = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    large = Image.fromarray(cells).resize((1600, 1200), Image.Resampling.BICUBIC)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    large.save(tmp_path / "photo.jpg", quality=92, exif=exif)
-    exact = load(tmp_path / "photo.jpg", CONTRACT).astype(int)
-    with DecoderPool(1) as pool:
-        ((facts, pixels),) = pool.examine([request(tmp_path / "photo.jpg")])
-    assert facts.turned
-    assert facts.size == (1600, 1200)
-    assert pixels is not None
-    assert 0 < np.abs(pixels - exact).max() <= 6
-    # A careless eighth, with fewer pixels than the input asks for twice, would be seen.
-    with Image.open(tmp_path / "photo.jpg") as opened:
-        opened.draft(None, (16, 16))
-        coarse = opened.resize((16, 16)).resize((32, 32)).transpose(Image.Transpose.ROTATE_270)
-    assert np.abs(np.asarray(coarse) - exact).max() > 20

@@ -62,9 +62,6 @@ def synthetic(counts: dict[str, int]) -> Register:
     return Register(Path(), photos)
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 def test_collection_layout(register_folder: Path) -> None:
     register = read_register(register_folder)
     assert register.object_ids == tuple(f"OBJ-{n}" for n in range(6))
@@ -174,9 +171,6 @@ def test_names_of_all_scripts_and_lengths(tmp_path: Path) -> None:
     assert all(register.path(photo).is_file() for photo in register.photos)
 
 
-# --- inspection -----------------------------------------------------------------------------------
-
-
 def test_inspection_counts_and_lists(register_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "photos"
     shutil.copytree(register_folder, root)
@@ -217,9 +211,6 @@ def test_inspection_finds_the_same_picture_in_other_files(tmp_path: Path) -> Non
     assert len(reasons) == 2
     assert found.kinds["colours stored as CMYK"] == found.kinds["turned by EXIF"] == 1
     assert found.kinds["under 224 pixels"] == 2
-
-
-# --- thresholds and splits ------------------------------------------------------------------------
 
 
 def test_threshold_data_sets(register_folder: Path) -> None:
@@ -335,24 +326,6 @@ def test_manifest_split_is_obeyed(tmp_path: Path) -> None:
     assert sorted(sides[f"a/{i}.jpg"] for i in (4, 5)) == ["train", "val"]
     with pytest.raises(InputError, match="split column"):
         split_of(synthetic({"a": 3, "b": 3}), strategy="manifest")
-
-
-# --- the cache of prepared photos -----------------------------------------------------------------
-
-
-def test_cache_is_reused_and_rebuilt(register_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "photos"
-    shutil.copytree(register_folder, root)
-    cache = tmp_path / "cache"
-    calls: list[tuple[int, int]] = []
-    first = prepare(read_register(root), CONTRACT, cache)
-    again = prepare(read_register(root), CONTRACT, cache, progress=lambda *c: calls.append(c))
-    assert calls == [(33, 33)]  # nothing decoded again
-    assert np.array_equal(first.pixels, again.pixels)
-    picture(99, 64, 64).save(root / "Oriental/OBJ-0/000.png")
-    changed = prepare(read_register(root), CONTRACT, cache)
-    row = changed.rows["Oriental/OBJ-0/000.png"]
-    assert not np.array_equal(changed.pixels[row], first.pixels[row])
 
 
 def test_damaged_cache_is_rebuilt(register_folder: Path, tmp_path: Path) -> None:

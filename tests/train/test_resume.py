@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_weights
 
 from mobile_assets.files import sha256_file
 from train.run import RunMetrics
@@ -40,28 +41,14 @@ INTERRUPTIONS = [
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import timm
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    network = timm.create_model("test_efficientnet", pretrained=False, num_classes=0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(network.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("broken-off")
 
 
 @pytest.fixture(scope="module")
-def broken_off(
-    folder: Path, weights: Path, register_folder: Path
-) -> dict[str, list[dict[str, Any]]]:
+def broken_off(folder: Path, register_folder: Path) -> dict[str, list[dict[str, Any]]]:
     """What each process of each plan answered; the runs are in `folder`, by the plan's name."""
+    weights = tiny_weights(folder)
     plans = {"whole": [[]], "kills": KILLS, "interruptions": INTERRUPTIONS}
     started = {}
     for name, plan in plans.items():

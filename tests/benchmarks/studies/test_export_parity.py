@@ -66,7 +66,6 @@ def test_seeds_are_put_together_photo_by_photo() -> None:
     )  # fmt: skip
     assert int8.agreement.value == pytest.approx(96.0)
     assert int8.drop.value == pytest.approx(100 * 7 / 1500)
-    assert int8.drop.bounds is not None
     assert int8.drop.bounds[0] < 0 < int8.drop.bounds[1]
     assert int8.size == pytest.approx(0.25)
 
@@ -118,7 +117,6 @@ def test_a_small_trial_end_to_end(tmp_path: Path) -> None:
     results = Results.read(seed / "parity" / "results.json")
     assert made.rows == tuple(rows_of(results, seed))
     for counts in made.rows:
-        assert counts.by_object is not None
         flips = (sum(counts.by_object.lost), sum(counts.by_object.won))
         assert flips == (counts.lost, counts.won)
     assert len(made.commands) == 5

@@ -147,9 +147,6 @@ def test_published_rows_are_of_every_perturbation() -> None:
     assert PUBLISHED.perturbations == (CLEAN, *BY_NAME)
 
 
-# --- a small measurement --------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs, further photos of their objects, masks of these and a folder of grounds."""

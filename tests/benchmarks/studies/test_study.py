@@ -127,8 +127,6 @@ def test_drop_of_an_exported_form_draws_whole_objects_where_they_are_known() -> 
     assert (sum(flips.tested), sum(flips.lost), sum(flips.won)) == (600, 30, 30)
     whole, single = (points_lost(30, 30, 600, [known]) for known in (flips, None))
     assert whole.value == single.value == 0
-    assert whole.bounds is not None
-    assert single.bounds is not None
     # Two objects of 20 change: a standard deviation of 100·√2/20 points, 7.1; over photos 1.3.
     assert whole.bounds[1] - whole.bounds[0] > 3 * (single.bounds[1] - single.bounds[0])
 
