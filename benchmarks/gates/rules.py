@@ -16,7 +16,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class WaivedRequirement:
-    """A requirement that a row was not held against, since the rule allows it not to be executed."""
+    """A requirement that a row was not held against, as the rule lets it be unexecuted."""
 
     row: Row
     requirement: str
