@@ -23,10 +23,10 @@ demo: $(VENV)/demo-installed
 	$(BIN)/artefact-id demo --out demo --force
 
 test: $(VENV)/dev-installed
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: $(VENV)/dev-installed
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: $(VENV)/dev-installed
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import add_out, command, photo_root, register_heif
 from artefact_id.sign import KEYS_HELP, read_signer
+from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ def add_export(commands: Any) -> None:
         "and for Core ML, the smallest that is good enough",
     )
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
-    parser.add_argument("--calibration-photos", type=int, default=128, help="default: 128")
+    parser.add_argument(
+        "--calibration-photos",
+        type=int,
+        default=CALIBRATION_PHOTOS,
+        help=f"default: {CALIBRATION_PHOTOS}",
+    )
     parser.add_argument(
         "--calibration",
         choices=("photos", "noise"),

@@ -24,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ LINE_SECONDS = 30.0
 
 PIPE_WIDTH = 120
 """A pipe has no width of its own: wide enough for a table with few columns folded."""
+
+BAR_WIDTH = 12
+"""In characters."""
 
 STAGES = {
     "features": "computing features",
@@ -128,11 +132,12 @@ class Terminal:
         return Callbacks(self.say, self.progress, self.training, self.overall)
 
     def say(self, text: str) -> None:
-        """Prints one line."""
+        """Prints one line; `NAME: …` ends the work that is shown as `NAME: …`."""
         with self._lock:
-            console = self._console if self._bars is None else self._bars.console
-            console.print(text, markup=False, soft_wrap=True)
-            self._spoke = time.monotonic()
+            name, colon, _ = text.partition(": ")
+            for what in [what for what in self._work if colon and what.startswith(name + colon)]:
+                self._end(what)
+            self._print(text)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Moves the bar named `what`; a bar appears at its first call."""
@@ -167,18 +172,37 @@ class Terminal:
                 self._draw(what, work)
             if done >= total and not work.announced:
                 work.announced = True
-                self.say(f"{what}: {total:,} in {time.monotonic() - work.began:.0f} s")
+                self._print(f"{what}: {total:,} in {time.monotonic() - work.began:.0f} s")
+
+    def _print(self, line: str) -> None:
+        console = self._console if self._bars is None else self._bars.console
+        console.print(line, markup=False, soft_wrap=True)
+        self._spoke = time.monotonic()
+
+    def _end(self, what: str) -> None:
+        """Takes work away that is done, or that nothing is heard of any more."""
+        work = self._work[what]
+        if not work.announced:
+            del self._work[what]
+        if self._bars is not None and work.bar is not None:
+            self._bars.remove_task(work.bar)
+            work.bar = None
 
     def _draw(self, what: str, work: _Work) -> None:
         if self._bars is None:
             self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeLeftColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(BAR_WIDTH),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeElapsedColumn(table_column=Column(no_wrap=True)),
+                TimeLeftColumn(table_column=Column(no_wrap=True)),
+                # What there is no room for in a narrow terminal is cut here and nowhere else.
+                TextColumn(
+                    "{task.fields[note]}",
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+                ),
                 console=self._console,
+                expand=True,
             )
             self._bars.start()
         if work.bar is None:
@@ -196,7 +220,7 @@ class Terminal:
         while not self._stop.wait(min(1.0, self._every / 4)):
             with self._lock:
                 if time.monotonic() - self._spoke >= self._every and (line := self._line()):
-                    self.say(line)
+                    self._print(line)
 
     def _line(self) -> str:
         """Everything that is under way, and the time left of the whole."""

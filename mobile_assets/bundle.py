@@ -13,7 +13,7 @@ from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from mobile_assets.schema import Document, Record
+from mobile_assets.schema import Document, Record, without_key
 
 BUNDLE_FILE = "bundle.json"
 SIGNATURE_FILE = "signature.json"
@@ -96,8 +96,6 @@ class Source(Record):
         seed: Training seed.
         min_photos: The threshold data set: objects with at least so many photos.
         photo_list_sha256: Hash of the list of photos that the run was trained on.
-        quantised_sha256: Hash of the run's fine-tuned 8-bit weights, of which variants with 8-bit
-            activations were made; None where there were none.
         temperature: What the run's logits are divided by inside every variant, before the softmax.
     """
 
@@ -109,8 +107,13 @@ class Source(Record):
     seed: int
     min_photos: int = Field(ge=1)
     photo_list_sha256: str
-    quantised_sha256: str | None = None
     temperature: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_quantised_sha256(cls, value: Any) -> Any:
+        """Earlier releases wrote `quantised_sha256`, of a second network: it is not read."""
+        return without_key(value, "quantised_sha256")
 
 
 class Calibration(Record):
@@ -185,7 +188,7 @@ class BundleInfo(Document):
         """Bundles of before there were several companions have one record, of a TFLite file."""
         if not (isinstance(value, dict) and "embedding" in value):
             return value
-        kept = {key: entry for key, entry in value.items() if key != "embedding"}
+        kept = without_key(value, "embedding")
         old = value["embedding"]
         if old is not None:
             one = {"kind": "embedding", "format": "tflite"} | old if isinstance(old, dict) else old

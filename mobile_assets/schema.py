@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,6 +19,11 @@ class Record(BaseModel):
     """An immutable record that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def without_key(value: Any, key: str) -> Any:
+    """A JSON object without a key that is no longer written; anything else as it is."""
+    return {k: v for k, v in value.items() if k != key} if isinstance(value, dict) else value
 
 
 R = TypeVar("R", bound=Record)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 pillow_heif.register_heif_opener()
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Nothing that a test prepares goes into the user's own cache.
+os.environ["ARTEFACT_ID_CACHE"] = tempfile.mkdtemp(prefix="artefact-id-tests-")
+atexit.register(shutil.rmtree, os.environ["ARTEFACT_ID_CACHE"], ignore_errors=True)
 # Networks this small gain nothing from threads, and lose much on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -16,7 +16,7 @@ FLOORS = (
     ("train",),
     ("export.network", "export.golden"),
     ("export.quantise",),
-    ("export.tflite", "export.coreml", "export.qat"),
+    ("export.tflite", "export.coreml"),
     ("export.variants",),
     ("export.bundle",),
     ("export",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,21 @@ def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Ten
     if recipe.augmentation is None:
         return images
     return augment(images, recipe.augmentation, generator)
+
+
+def shuffled_batches(photos: int, batch: int, seed: int) -> Iterator[Tensor]:
+    """Rows of each batch of an epoch; a last batch of one is left out for batch norm.
+
+    Args:
+        photos: How many there are.
+        batch: How many a batch has.
+        seed: Of the order, and of torch's global generator, from which dropout draws.
+    """
+    torch.manual_seed(seed)
+    order = torch.randperm(photos, generator=torch.Generator().manual_seed(seed))
+    for rows in torch.split(order, batch):
+        if len(rows) > 1 or len(order) == 1:
+            yield rows
 
 
 def predict_batches(

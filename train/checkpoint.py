@@ -126,10 +126,6 @@ class Checkpoint:
         self._saved = state.place()
         return state
 
-    def load(self) -> TrainingState | None:
-        """The stored state, or None where there is none of this training or it is damaged."""
-        return self.parse(self.read())
-
     @contextmanager
     def kept_if_disk_is_full(self, out: Path) -> Iterator[None]:
         """Explains why a run cannot be written, when its training is done.

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.batches import Photos, augmented, class_weights, predict_batches, seed_for, to_images
+from train.batches import (
+    Photos,
+    augmented,
+    class_weights,
+    predict_batches,
+    seed_for,
+    shuffled_batches,
+    to_images,
+)
 from train.checkpoint import Checkpoint
 from train.device import Compute
 from train.features import FeatureStore, cached_features
-from train.freezing import early_parameters
+from train.freezing import early_parameters, train_mode
 from train.model import ArtefactModel
 from train.parallel import SingleProcess
 from train.progress import OnProgress, StageTimer
 from train.recipes import Recipe
 from train.run import EpochRecord
 from train.schedule import (
+    Stage,
     first_settled_epoch,
     head_optimiser,
     is_validated,
@@ -43,25 +52,6 @@ from train.training_state import tensors_of as copied
 
 EpochCallback = Callable[[EpochRecord, int], None]
 """Called after each epoch with its record and the number of epochs of the stage."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a recipe: what a step computes, and how it is validated.
-
-    Attributes:
-        name: `head` or `all`.
-        epochs: How many it has.
-        optimiser: Of the weights that it trains.
-        logits: Rows, the epoch and the augmentation's generator → logits of a training step.
-        validate: Logits of the validation photos; None if there are none.
-    """
-
-    name: str
-    epochs: int
-    optimiser: torch.optim.Optimizer
-    logits: Callable[[Tensor, int, torch.Generator], Tensor]
-    validate: Callable[[], Tensor | None]
 
 
 class Trainer:
@@ -107,7 +97,8 @@ class Trainer:
         self.seed = seed
         self.best = BestWeights()
         self.history: list[EpochRecord] = []
-        self.weights = class_weights(train.truth, self._objects()).to(compute.device)
+        last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
+        self.weights = class_weights(train.truth, last.out_features).to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
         self.checkpoint = checkpoint
@@ -125,12 +116,6 @@ class Trainer:
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
         )
         self._start_clocks(None)
-
-    def _objects(self) -> int:
-        last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
-        return last.out_features
-
-    # --- the stages -----------------------------------------------------------------------------
 
     def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains the head, then all weights, and returns the best checkpoint.
@@ -167,8 +152,7 @@ class Trainer:
             self.best.weights = copied(self.model)
 
         def logits(rows: Tensor, epoch: int, _: torch.Generator) -> Tensor:
-            found: Tensor = self.model.head(train[epoch % len(train)][rows])
-            return found
+            return self.model.head(train[epoch % len(train)][rows])  # type: ignore[no-any-return]
 
         def validate() -> Tensor | None:
             self.model.head.eval()
@@ -201,11 +185,8 @@ class Trainer:
         )
 
     def _fit_all(self, resume: TrainingState | None) -> None:
+        """Trains all weights on photos."""
         self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
-        self._fit(self.all_weights(), resume)
-
-    def all_weights(self) -> Stage:
-        """The stage that trains all weights on photos."""
 
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
             images = augmented(self._images(rows), self.recipe, generator)
@@ -225,7 +206,7 @@ class Trainer:
             )
 
         optimiser = optimiser_of(self.model, self.recipe)
-        return Stage("all", self.recipe.epochs, optimiser, logits, validate)
+        self._fit(Stage("all", self.recipe.epochs, optimiser, logits, validate), resume)
 
     def _images(self, rows: Tensor) -> Tensor:
         return to_images(self.train.pixels[rows.numpy()], self.compute)
@@ -289,10 +270,11 @@ class Trainer:
         """One pass over all training photos, or the rest of one; returns its sums."""
         started = time.perf_counter()
         done = midway or EpochProgress(epoch)
-        self._train_mode(stage)
+        train_mode(self.model, self.recipe, head_only=stage.name == "head")
         self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
         truth = self.train.truth.to(self.compute.device)
-        batches = list(self._batches(stage.name, epoch))
+        seed = seed_for(self.seed, stage.name, epoch)
+        batches = list(shuffled_batches(len(self.train), self.recipe.batch, seed))
         if done.random_state:
             restore_random_state(done.random_state, self.compute.device, self._generator)
         total, count = done.loss, done.photos
@@ -317,25 +299,6 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         stage.optimiser.step()
         return loss.item()
-
-    def _train_mode(self, stage: Stage) -> None:
-        if stage.name == "head":
-            self.model.head.train()
-            return
-        self.model.train()
-        if self.recipe.freeze_statistics:
-            for module in self.model.backbone.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-
-    def _batches(self, stage: str, epoch: int) -> Iterator[Tensor]:
-        """Rows of each batch, shuffled anew; a last batch of one is left out for batch norm."""
-        seed = seed_for(self.seed, stage, epoch)
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
-        for rows in torch.split(order, self.recipe.batch):
-            if len(rows) > 1 or len(order) == 1:
-                yield rows
 
     # --- what is kept and told ------------------------------------------------------------------
 
@@ -405,7 +368,10 @@ class Trainer:
         trained: float,
         seconds: float,
     ) -> None:
-        top1, val_loss = (math.nan, math.nan) if logits is None else self._measure(logits)
+        top1 = val_loss = math.nan
+        if logits is not None:
+            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
+            val_loss = functional.cross_entropy(logits, self.val.truth).item()
         record = EpochRecord.model_construct(
             stage=stage.name,
             epoch=epoch,
@@ -420,11 +386,6 @@ class Trainer:
         self._offer(record)
         if self.on_epoch is not None:
             self.on_epoch(record, stage.epochs)
-
-    def _measure(self, logits: Tensor) -> tuple[float, float]:
-        """Share of the validation photos with the right answer, and their loss."""
-        top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-        return top1, functional.cross_entropy(logits, self.val.truth).item()
 
     def _offer(self, record: EpochRecord) -> None:
         """Lets validation choose, of all weights among the epochs that have settled."""

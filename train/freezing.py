@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from train.model import ArtefactModel
+from train.recipes import Recipe
+
 
 def early_parameters(backbone: nn.Module, share: float) -> list[nn.Parameter]:
     """Parameters of the first layer groups of a timm backbone.
@@ -28,3 +31,15 @@ def early_parameters(backbone: nn.Module, share: float) -> list[nn.Parameter]:
     early = sorted(groups)[: int(share * len(groups))]
     named = dict(backbone.named_parameters())
     return [named[name] for group in early for name in groups[group]]
+
+
+def train_mode(model: ArtefactModel, recipe: Recipe, *, head_only: bool) -> None:
+    """Puts the layers that are trained into training mode; batch statistics as the recipe says."""
+    if head_only:
+        model.head.train()
+        return
+    model.train()
+    if recipe.freeze_statistics:
+        for module in model.backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()

@@ -7,24 +7,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
-from mobile_assets.schema import Document, Record
+from mobile_assets.schema import Document, Record, without_key
 
 if TYPE_CHECKING:
     from train.model import ArtefactModel
 
 MODEL_FILE = "model.safetensors"
 METRICS_FILE = "metrics.json"
-QUANTISED_FILE = "quantised.safetensors"
 SplitName = Literal["train", "val", "test"]
 
 
@@ -97,44 +96,12 @@ class TemperatureInfo(Record):
     photos: int = Field(ge=1)
 
 
-class QuantisedInfo(Record):
-    """What quantisation-aware fine-tuning put beside a run's network.
-
-    Attributes:
-        sha256: Hash of `quantised.safetensors`, the 8-bit weights.
-        source: The run that it began with, relative to this one, as it was then.
-        settings: Of the fine-tuning.
-        epoch: Whose weights were taken; 0 for those of rounding alone.
-        photos: How many photos that were not learned from the next four are of.
-        copies: How many of these are altered copies of others.
-        agreement_before: Share of photos that have the float network's answer with weights and
-            activations rounded after training.
-        agreement: The same after fine-tuning.
-        divergence_before: Mean divergence of these answers from the float network's, in nats.
-        divergence: The same after fine-tuning.
-        seconds: Time that it took.
-    """
-
-    sha256: str
-    source: str
-    settings: dict[str, float | int | str | bool | None]
-    epoch: int
-    photos: int
-    copies: int
-    agreement_before: float
-    agreement: float
-    divergence_before: float
-    divergence: float
-    seconds: float
-
-
 class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
-        quantised: What there is of 8-bit weights beside the network; None in most runs.
     """
 
     name: str
@@ -156,7 +123,12 @@ class RunInfo(Document):
     versions: dict[str, str]
     host: dict[str, str]
     temperature: TemperatureInfo | None = None
-    quantised: QuantisedInfo | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_quantised(cls, value: Any) -> Any:
+        """Earlier releases wrote `quantised`, of a second network in 8 bits: it is not read."""
+        return without_key(value, "quantised")
 
 
 class EpochRecord(Record):
@@ -271,19 +243,7 @@ def read_run(folder: Path) -> Run:
             f"{model} is missing or is not the one that run.json describes. "
             "The run is incomplete or damaged: train it again."
         )
-    _check_quantised(folder, info)
     return Run(folder, info, labels, split)
-
-
-def _check_quantised(folder: Path, info: RunInfo) -> None:
-    file = folder / QUANTISED_FILE
-    if info.quantised is None:
-        return
-    if not file.is_file() or sha256_file(file) != info.quantised.sha256:
-        raise DamagedError(
-            f"{file} is missing or is not the one that run.json describes. "
-            "The run is incomplete or damaged: fine-tune it again."
-        )
 
 
 def load_model(run: Run) -> ArtefactModel:

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from train.model import ArtefactModel
 from train.recipes import Recipe
 from train.run import EpochRecord
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe: what a step computes, and how it is validated.
+
+    Attributes:
+        name: `head` or `all`.
+        epochs: How many it has.
+        optimiser: Of the weights that it trains.
+        logits: Rows, the epoch and the augmentation's generator → logits of a training step.
+        validate: Logits of the validation photos; None if there are none.
+    """
+
+    name: str
+    epochs: int
+    optimiser: torch.optim.Optimizer
+    logits: Callable[[Tensor, int, torch.Generator], Tensor]
+    validate: Callable[[], Tensor | None]
 
 
 def head_optimiser(model: ArtefactModel, recipe: Recipe) -> torch.optim.Optimizer:

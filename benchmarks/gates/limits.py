@@ -251,12 +251,12 @@ OF_ANSWERS = (
 """The limits on how a variant answers, which can be read from its row alone."""
 
 
-def keeps_answers(row: Row) -> bool:
-    """Whether a row keeps every ship limit of `OF_ANSWERS` that the project sets for it."""
-    return all(
-        LIMITS[name].holds(bound, rule.judge, RowInResults(row))[1]
+def unkept_of_answers(row: Row) -> frozenset[str]:
+    """Names of the limits of `OF_ANSWERS` that the project sets for a row and it does not keep."""
+    return frozenset(
+        name
         for rule in default_gates().rules
         if rule.matches(row.variant, row.runtime, row.min_photos)
         for name, bound in rule.limits()
-        if name in OF_ANSWERS
+        if name in OF_ANSWERS and not LIMITS[name].holds(bound, rule.judge, RowInResults(row))[1]
     )

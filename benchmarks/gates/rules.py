@@ -94,8 +94,8 @@ def judge(results: Results, gates: Gates) -> GateVerdict:
 def unkept_beside_answers(results: Results) -> tuple[GateOutcome, ...]:
     """What measured variants do not keep of the project's ship limits on size, speed and photos.
 
-    Nothing is required to have been measured, and limits on answers are left out: `keeps_answers`
-    judges those row by row.
+    Nothing is required to have been measured, and limits on answers are left out: those are judged
+    row by row, by `unkept_of_answers`.
     """
     without = dict.fromkeys(OF_ANSWERS) | {"require": False}
     rules = [rule.model_copy(update=without) for rule in default_gates().rules]

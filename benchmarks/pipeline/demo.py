@@ -59,12 +59,10 @@ QUICK = DemoScale(
         latency_runs=20, warmup=5, threads=(1, 2), starts=1, speed_above=False, preprocessing=40
     ),
     notes=(
-        "This is the quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights "
-        "rounded on 48 photos. `artefact-id demo --full` leaves nothing out.",
-        "Above the lowest threshold only tflite-float32, tflite-int8, coreml-float16 and "
-        "coreml-w8a8 were exported and measured.",
-        "Speed and memory were measured at the lowest threshold only, in 20 timed runs: the "
-        "networks of the other thresholds differ in their last layer alone.",
+        "The quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights rounded "
+        "on 48 photos. `artefact-id demo --full` leaves nothing out.",
+        "Speed is that of the lowest threshold: the networks of the others differ in their last "
+        "layer alone.",
     ),
 )
 """Minutes on a laptop."""

@@ -12,6 +12,7 @@ from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
 from benchmarks.pipeline.callbacks import Callbacks, Say
 from benchmarks.pipeline.worker_processes import Job, run_jobs
 from benchmarks.results.schema import Results
+from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
@@ -19,7 +20,7 @@ from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import register_root
 from train.recipes import Recipe, recipe_named
-from train.run import Run, RunMetrics, read_run
+from train.run import Run, read_run
 from train.trainer import train_run
 from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run
 
@@ -101,6 +102,7 @@ def run_sweep(
         layout=options.train.layout,
         options=replace(options.benchmark, force=True),
         progress=callbacks.progress,
+        cache=prepared.cache,
         references=[
             read_run(out / f"min{minimum}" / recipe)
             for minimum in options.thresholds
@@ -125,6 +127,7 @@ def train_and_export(
         options.variants_above if above else options.variants,
         callbacks.say,
         calibration_photos=options.calibration_photos,
+        cache=options.train.cache,
     )
     for threshold, recipe in options.references:
         if threshold == minimum:
@@ -155,7 +158,7 @@ def trained_run(
         reporter.said("trained before, kept")
         return run
     run = train_run(photos, folder, options, reporter, plan=plan)
-    metrics = RunMetrics.read(run.folder / "metrics.json")
+    metrics = run.require_metrics()
     reached = "" if metrics.val_top1 is None else f", validation top-1 {metrics.val_top1:.1%}"
     reporter.said(f"trained in {metrics.seconds:.0f} s{reached}")
     return run
@@ -181,9 +184,20 @@ def export_run(
     variants: tuple[str, ...] | None,
     say: Say,
     *,
-    calibration_photos: int = 128,
+    calibration_photos: int = CALIBRATION_PHOTOS,
+    cache: Path | None = None,
 ) -> None:
-    """Exports a run, unless the bundle of just this run is already there."""
+    """Exports a run, unless the bundle of just this run is already there.
+
+    Args:
+        run: The run.
+        photos: The register, for calibration.
+        folder: The bundle's folder.
+        variants: Names of the variants; None for all.
+        say: Called with a line for the person who waits.
+        calibration_photos: Most training photos that are used to round weights.
+        cache: Folder of prepared photos; None for the user's cache folder.
+    """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle
 
@@ -201,6 +215,7 @@ def export_run(
             variants=variants or VARIANTS,
             name=f"{run.info.register_name} min{run.info.min_photos}",
             calibration_photos=calibration_photos,
+            cache=cache,
             force=True,
         ),
         photos=register_root(photos),

@@ -32,6 +32,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 POLL_SECONDS = 0.2
 """How long Ctrl-C may wait until it is passed on."""
 
+END_SECONDS = 10.0
+"""How long a process that has no job left may take to end by itself."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -80,6 +83,8 @@ def run_jobs(jobs: Sequence[Job], callbacks: Callbacks, *, processes: int) -> li
     finally:
         for worker in workers:
             worker.pipe.close()
+            if worker.job is None:  # ends by itself, and frees what libraries hold
+                worker.process.join(END_SECONDS)
             worker.process.kill()
             worker.process.join()
 
@@ -116,7 +121,7 @@ def _collect(jobs: Sequence[Job], workers: Sequence[_Worker], callbacks: Callbac
                 for worker in busy:
                     os.kill(worker.process.pid or 0, signal.SIGINT)
             for pipe in wait([worker.pipe for worker in busy], POLL_SECONDS):
-                worker = next(one for one in busy if one.pipe is pipe)
+                worker = next(worker for worker in busy if worker.pipe is pipe)
                 kind, value = _receive(worker)
                 if kind == "call":
                     name, arguments = value

@@ -23,6 +23,7 @@ def omissions(results: Results) -> tuple[Omission, ...]:
         *_photos(results),
         *_speed(results),
         *_input_costs(results),
+        *(("Scale", note) for note in results.settings.notes),
     )
 
 

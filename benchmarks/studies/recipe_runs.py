@@ -29,7 +29,7 @@ from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
 from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
-from train.run import Run, RunMetrics
+from train.run import Run
 from train.training_plan import TrainOptions, plan_run
 
 RECIPES = (FIELD.name, PROBE.name, PAPER.name)
@@ -148,7 +148,7 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
             shown.extend(photo.object_id for photo in good)
     rank = join_answers(parts).rank
     objects = tuple(sorted(set(shown)))
-    metrics = RunMetrics.read(run.folder / "metrics.json")
+    metrics = run.require_metrics()
     return RunScore(
         setting=setting,
         seed=run.info.seed,

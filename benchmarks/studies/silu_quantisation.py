@@ -33,7 +33,7 @@ from benchmarks.studies.timed_command import run_timed
 from mobile_assets.bundle import Bundle, Variant, read_bundle
 from mobile_assets.files import size_of
 from mobile_assets.schema import Record
-from train.run import Run, RunMetrics, read_run
+from train.run import Run, read_run
 
 if TYPE_CHECKING:
     from benchmarks.results.measurement import TestPhoto
@@ -185,7 +185,7 @@ class SiluQuantisationStudy(Study):
             val=run.info.photos.val,
             photos=photos,
             calibration=len(calibration.photos) if calibration else 0,
-            val_top1=RunMetrics.read(run.folder / "metrics.json").val_top1 or 0.0,
+            val_top1=run.require_metrics().val_top1 or 0.0,
             stages=stages,
             gates=gate_spread(run, validation_photos(run, root, limit=run.info.photos.val)),
             forms=forms,
@@ -207,7 +207,7 @@ def trained(out: Path, manifest: Path) -> tuple[Run, tuple[TrainingStage, ...]]:
             run_timed(words, out / f"run{number}.json")
         run = read_run(folder)
         weights = folder / "model.safetensors"
-        seconds = RunMetrics.read(folder / "metrics.json").cpu_seconds or 0.0
+        seconds = run.require_metrics().cpu_seconds or 0.0
         stages.append(TrainingStage(side=side, epochs=epochs, minutes=round(seconds / 60, 1)))
     return run, tuple(stages)
 

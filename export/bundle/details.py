@@ -6,7 +6,6 @@ from collections import Counter
 
 from export.bundle.auxiliary_card import auxiliary_notes, auxiliary_usage
 from mobile_assets.bundle import BundleInfo, Calibration, Variant
-from mobile_assets.errors import DamagedError
 from train.run import Run, RunMetrics
 
 
@@ -27,7 +26,7 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
         f"{info.created}; `{run.info.backbone}` with head `{run.info.head}`.",
         _files(info),
         auxiliary_usage(info),
-        _training(info, run, _metrics(run)),
+        _training(info, run, run.metrics),
         _calibration(info.calibration) if info.calibration else "",
         f"## Accelerators\n\n{delegates}",
     ]
@@ -86,20 +85,6 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         f"{calibrated}\n\n"
         f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
     )
-
-
-def _metrics(run: Run) -> RunMetrics | None:
-    """What training measured, or None if the run does not say."""
-    path = run.folder / "metrics.json"
-    if not path.is_file():
-        return None
-    try:
-        return RunMetrics.read(path)
-    except DamagedError:
-        raise DamagedError(
-            f"{path} is damaged. Delete it to export without a measured accuracy in the model "
-            "card, or train the run again."
-        ) from None
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -105,9 +105,8 @@ def gather(
     from export.network.fold import fold_network
 
     golden_photos = None if golden is None else golden.choose(run, photos)
-    validation = _validation(run, photos, say)
+    validation = _validation(run, options, photos, say)
     calibration, record = _calibration(run, options, photos, say)
-    index = {object_id: i for i, object_id in enumerate(run.labels.object_ids)}
     say("Folding the network.")
     network = fold_network(load_model(run), run.info.preprocessing)
     if validation.photos:
@@ -120,21 +119,23 @@ def gather(
     return ExportInputs(
         context=_context(run, options, network, calibration, probe, expected),
         validation=validation.pixels,
-        truth=np.array([index[photo.object_id] for photo in validation.photos], dtype=np.int64),
+        truth=run.class_indices(validation.photos),
         answers=answers,
         calibration=record,
         golden=golden_photos,
     )
 
 
-def _validation(run: Run, photos: Path | None, say: Callable[[str], None]) -> LoadedPhotos:
+def _validation(
+    run: Run, options: ExportOptions, photos: Path | None, say: Callable[[str], None]
+) -> LoadedPhotos:
     if photos is None:
         say("Without --photos there are no decision thresholds: every answer is a shortlist.")
         contract = run.info.preprocessing
         none = np.empty((0, contract.height, contract.width, 3), dtype=np.uint8)
         return LoadedPhotos((), none, 0)
     say("Reading photos for the decision thresholds.")
-    return validation_photos(run, photos, say=say)
+    return validation_photos(run, photos, say=say, cache=options.cache)
 
 
 def _calibration(
@@ -149,7 +150,9 @@ def _calibration(
     else:
         assert photos is not None, "check_request asks for photos"
         say("Reading photos for calibration.")
-        loaded, record = calibration_photos(run, photos, wanted=wanted, seed=seed, say=say)
+        loaded, record = calibration_photos(
+            run, photos, wanted=wanted, seed=seed, say=say, cache=options.cache
+        )
     return loaded.pixels, record
 
 
@@ -177,7 +180,6 @@ def _context(
     probe: NDArray[np.uint8],
     expected: NDArray[np.float32],
 ) -> BuildContext:
-    from export.qat.run_files import read_quantised
     from export.variants.build_context import BuildContext
 
     name = options.name or run.info.name
@@ -203,5 +205,4 @@ def _context(
         calibration=calibration,
         probe=probe,
         expected=expected,
-        learned=read_quantised(run, network),
     )

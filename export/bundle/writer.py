@@ -122,7 +122,6 @@ def _source(run: Run, out: Path) -> Source:
         seed=info.seed,
         min_photos=info.min_photos,
         photo_list_sha256=info.photo_list_sha256,
-        quantised_sha256=info.quantised.sha256 if info.quantised else None,
         temperature=info.temperature.value if info.temperature else 1.0,
     )
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from export.network.fold import FoldedNetwork, batches
 from export.network.graph import Graph, Node, trace_or_refuse
@@ -30,7 +30,6 @@ class QuantizeDequantize(nn.Module):
     def __init__(self, span: Range) -> None:
         """Takes scale and zero point from the smallest and the largest value."""
         super().__init__()
-        self.span = span
         self.scale, self.zero_point = scale_and_zero_point(span)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -62,9 +61,17 @@ def fake_quantised_network(network: FoldedNetwork, photos: NDArray[np.uint8]) ->
     # What a SiLU or sigmoid reads is not rounded: Core ML has each as one operation, which a
     # compiler takes together with the layer before it.
     inside = {node.name for node in graph.nodes if graph.activation(node) is not None}
-    return insert_fake_quantisation(
-        graph, {name: span for name, span in ranges.items() if name not in inside}
-    )
+    for node in graph.nodes:
+        if node.name not in ranges or node.name in inside:
+            continue
+        name = f"eight_bits_{node.name}"
+        graph.module.add_submodule(name, QuantizeDequantize(ranges[node.name]))
+        with graph.module.graph.inserting_after(node):
+            rounded = graph.module.graph.call_module(name)
+        node.replace_all_uses_with(rounded)
+        rounded.args = (node,)
+    graph.module.recompile()
+    return graph.module.eval()
 
 
 def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
@@ -102,18 +109,3 @@ def int8_nodes(graph: Graph) -> set[Node]:
     nodes = graph.nodes
     first = next(i for i, node in enumerate(nodes) if graph.layer(node) is not None)
     return graph.int8_nodes() & set(nodes[first:])
-
-
-def insert_fake_quantisation(graph: Graph, ranges: Ranges) -> fx.GraphModule:
-    """The network with its nodes' outputs rounded to 8 bits; `graph` is changed."""
-    for node in graph.nodes:
-        if node.name not in ranges:
-            continue
-        name = f"eight_bits_{node.name}"
-        graph.module.add_submodule(name, QuantizeDequantize(ranges[node.name]))
-        with graph.module.graph.inserting_after(node):
-            rounded = graph.module.graph.call_module(name)
-        node.replace_all_uses_with(rounded)
-        rounded.args = (node,)
-    graph.module.recompile()
-    return graph.module.eval()

@@ -35,7 +35,6 @@ class BuildContext:
         calibration: `[N, H, W, 3]` uint8 photos for activation ranges; None without integers.
         probe: `[N, H, W, 3]` uint8 photos on which every file is compared with the network.
         expected: The network's probabilities `[N, objects]` of `probe`.
-        learned: The network with 8-bit weights that were fine-tuned, if they were.
     """
 
     network: FoldedNetwork
@@ -46,7 +45,6 @@ class BuildContext:
     calibration: NDArray[np.uint8] | None
     probe: NDArray[np.uint8]
     expected: NDArray[np.float32]
-    learned: QuantisedNetwork | None = None
     _palettised: dict[int, PalettisedNetwork] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -59,7 +57,7 @@ class BuildContext:
     @cached_property
     def integer(self) -> QuantisedNetwork:
         """The network for 8-bit weights and activations."""
-        return self.learned or quantise(self.network, self.calibration_photos, activations=True)
+        return quantise(self.network, self.calibration_photos, activations=True)
 
     @cached_property
     def integer_weights(self) -> QuantisedNetwork:

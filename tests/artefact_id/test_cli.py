@@ -76,6 +76,7 @@ def test_bundle_has_all_variants_and_is_whole(work: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_benchmark_writes_results_and_report(work: Path, register_folder: Path) -> None:
     out = work / "report"
     words = ["benchmark", str(work / "bundle"), "--photos", str(register_folder)]
@@ -147,6 +148,7 @@ def test_unreadable_photo_among_good_ones(
     assert second["candidates"]
 
 
+@pytest.mark.slow
 def test_sweep_goes_on_where_it_was_broken_off(
     register_folder: Path, training: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,7 @@ def members(session: int) -> list[str]:
     """Processes of a session that are still there, those in groups of their own too."""
     listed = subprocess.run(["ps", "-o", "pid=,args=", "-s", str(session)], capture_output=True,
                             text=True, check=False)  # fmt: skip
-    return listed.stdout.splitlines()
+    return [line for line in listed.stdout.splitlines() if "<defunct>" not in line]
 
 
 @pytest.mark.slow

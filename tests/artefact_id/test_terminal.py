@@ -46,6 +46,20 @@ def test_a_log_stays_quiet_while_lines_come(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.splitlines() == ["decoding photos: 3 in 0 s"]
 
 
+def test_work_that_a_later_line_ends_is_not_shown_any_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Terminal(every=0.3) as terminal:
+        terminal.training("min3", moment(30))
+        terminal.training("min4", moment(60))
+        terminal.say("min3: trained in 9 s")
+        time.sleep(0.8)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "min3: trained in 9 s"
+    assert "min4: training all weights: 60%" in lines[1]
+    assert "min3" not in lines[1]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

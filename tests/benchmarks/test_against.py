@@ -154,6 +154,7 @@ def test_as_many_changed_photos_as_an_exact_test_asks_for(photos: int) -> None:
         assert (paired_change_interval(gained, np.arange(len(gained)))[1] < 0) == exact, lost
 
 
+@pytest.mark.slow
 def test_a_paired_interval_covers_the_difference() -> None:
     # Between two models of equal accuracy, one comparison in twenty may err.
     generator = np.random.default_rng(0)

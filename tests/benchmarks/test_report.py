@@ -138,7 +138,7 @@ def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int])
         asked={REFERENCE: np.arange(photos), INT8: np.arange(photos)},
         drift={
             REFERENCE: np.zeros(photos, np.float32),
-            INT8: np.full(photos, 0.1, np.float32),
+            INT8: np.full(photos, 0.01, np.float32),
         },
         temperatures={INT8: Temperature(1.5, 20)},
         tempered={INT8: np.full(photos, 0.6, np.float32)},

@@ -570,7 +570,7 @@ def test_csv_files_hold_the_new_columns(measured: Measurement) -> None:
     rows = list(csv.DictReader(io.StringIO(files["results.csv"])))
     fast = next(row for row in rows if row["latency_p50_ms"])
     assert (fast["latency_p99_ms"], fast["model_private_bytes"]) == ("21.5", "6500000")
-    assert float(fast["drift_mean"]) == pytest.approx(0.1)
+    assert float(fast["drift_mean"]) == pytest.approx(0.01)
     assert fast["calibration_error_with_temperature"]
     assert {row["unit"] for row in rows} == {"", "gpu"}
     assert [row["threads"] for row in csv.DictReader(io.StringIO(files["latency.csv"]))] == [

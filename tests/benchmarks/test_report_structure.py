@@ -250,7 +250,9 @@ def test_all_that_was_left_out_is_said(measured: Measurement) -> None:
     results = results.model_copy(
         update={
             "rows": (reference, int8, slow, unrun),
-            "settings": results.settings.model_copy(update={"limit": 36, "measure_speed": False}),
+            "settings": results.settings.model_copy(
+                update={"limit": 36, "measure_speed": False, "notes": ("A quick demo.",)}
+            ),
             "test_sets": (test_set.model_copy(update={"unreadable": (skipped,)}),),
         }
     )
@@ -263,6 +265,7 @@ def test_all_that_was_left_out_is_said(measured: Measurement) -> None:
         "20 of 36 at ≥ 3 photos.",
         "Speed: Latency and memory were not measured.",
         "Ways of making the input: Not compared.",
+        "Scale: A quick demo.",
     ]
 
 

@@ -145,6 +145,7 @@ def test_an_existing_bundle_is_not_overwritten(
     assert (fitted_bundle.folder / "bundle.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_leaves_nothing(
     fitted_run: Run, fitted_root: Path, tmp_path: Path
 ) -> None:

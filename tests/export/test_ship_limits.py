@@ -127,7 +127,10 @@ def test_a_report_without_a_gate_tells_what_else_a_gate_would_stop() -> None:
 
 
 def test_what_answers_show_needs_attention() -> None:
-    assert needs_attention(row(drift=Drift(mean=0.04, p99=0.1)))
+    strayed = row(drift=Drift(mean=0.04, p99=0.1))
+    assert needs_attention(strayed)
+    (detail,) = make_verdict(results(row(**FLOAT32), strayed)).details
+    assert detail.endswith("drop 0.1 points, probabilities 0.040 off on average.")
     assert needs_attention(row(invalid_answers=1))
     assert needs_attention(row(drop_points=0.6))
     assert needs_attention(row(**{**FLOAT32, "max_probability_drift": 0.01}))

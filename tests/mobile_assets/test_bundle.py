@@ -128,6 +128,18 @@ def test_a_description_of_before_there_were_several_companions_is_read(folder: P
         read_bundle(folder)
 
 
+@pytest.mark.parametrize("sha256", [None, "3" * 64])
+def test_a_description_with_the_hash_of_a_second_network_is_read(
+    folder: Path, sha256: str | None
+) -> None:
+    info = read_bundle(folder).info
+    edit(folder, lambda value: value["source"].update(quantised_sha256=sha256))
+    assert read_bundle(folder).info == info
+    edit(folder, lambda value: value["source"].update(quantized_sha256=sha256))
+    with pytest.raises(DamagedError, match="Extra inputs"):
+        read_bundle(folder)
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a folder"):
         read_bundle(tmp_path / "nowhere")

@@ -463,6 +463,7 @@ def ask_hub(port: int, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_weights_come_from_the_hub_and_then_from_its_cache(
     hub: tuple[ThreadingHTTPServer, nn.Module], tmp_path: Path
 ) -> None:

@@ -19,6 +19,9 @@ PROGRAM = str(Path(__file__).parents[1] / "broken_off.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 
 
+pytestmark = pytest.mark.slow  # every test starts torchrun, or trains in two processes
+
+
 @pytest.fixture(scope="module")
 def train(tmp_path_factory: pytest.TempPathFactory, register_folder: Path) -> Any:
     """Trains a tiny network in one or two processes; gives the exit code and what was said."""

@@ -548,6 +548,21 @@ def test_damaged_runs_are_refused(
         read_run(copy)
 
 
+@pytest.mark.parametrize("quantised", [None, {"sha256": "0" * 64, "source": "../run", "epoch": 4}])
+def test_a_run_with_a_second_network_in_8_bits_is_read_as_its_float_network(
+    run: Run, tmp_path: Path, quantised: object
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run.folder, copy)
+    (copy / "quantised.safetensors").write_bytes(b"weights")
+    value = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(value | {"quantised": quantised}))
+    assert read_run(copy).info == run.info
+    (copy / "run.json").write_text(json.dumps(value | {"quantized": quantised}))
+    with pytest.raises(DamagedError, match="Extra inputs"):
+        read_run(copy)
+
+
 def test_changed_weights_are_refused(run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run.folder, copy)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.gates.limits import keeps_answers
+from benchmarks.gates.limits import unkept_of_answers
 from benchmarks.gates.rules import unkept_beside_answers
 from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent, signless
 from benchmarks.report.runtime_names import runtime_name, short_name
@@ -50,7 +50,7 @@ def needs_attention(row: Row) -> bool:
         return True
     if row.status != "measured" or row.variant == REFERENCE_VARIANT:
         return False
-    return row.drop_points is None or row.agreement is None or not keeps_answers(row)
+    return row.drop_points is None or row.agreement is None or bool(unkept_of_answers(row))
 
 
 def _is_broken(row: Row) -> bool:
@@ -272,6 +272,8 @@ def _row_details(failing: Sequence[Row]) -> list[str]:
         parts = [f"agreement {percent(row.agreement)}"]
         if row.drop_points is not None:
             parts.append(f"drop {signless(row.drop_points)} points")
+        if row.drift and unkept_of_answers(row) & {"max_mean_drift", "max_probability_drift"}:
+            parts.append(f"probabilities {row.drift.mean:.3f} off on average")
         if row.invalid_answers:
             parts.append(f"{row.invalid_answers} answers that are not numbers")
         sentences.append(f"{what}: {', '.join(parts)}.")

@@ -1,1 +1,0 @@
-"""Quantisation-aware fine-tuning of a run for its integer variants."""
