@@ -16,7 +16,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class WaivedRequirement:
-    """A requirement that was not held against a row, since its rule allows the row not to be run."""
+    """A requirement that a row was not held against, as the rule lets it be unexecuted."""
 
     row: Row
     requirement: str
