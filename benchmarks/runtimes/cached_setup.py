@@ -62,13 +62,8 @@ def make_once(
 ) -> S:
     """The set-up that is there and usable, else a new one, by one process at a time.
 
-    Args:
-        folder: Of the set-up.
-        model: Describes it.
-        make: Fills an empty folder, tries what it holds, and returns fields of the description.
-        usable: Whether a complete set-up serves this release.
-        megabytes: What is in use while it is made.
-        force: Make it anew in any case.
+    `make` fills an empty folder, tries what it holds, and returns the fields of `model` that are
+    not of every set-up. Meanwhile so many megabytes are in use.
 
     Raises:
         InputError: The disk is too full.
