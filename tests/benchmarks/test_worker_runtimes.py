@@ -15,7 +15,6 @@ import pytest
 from conftest import object_picture
 from many_objects import tiny_bundle
 
-from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.arm64.runtime import LITERT_VERSION, Arm64Setup
 from benchmarks.runtimes.arm64.setup import check_disk, mirror_address
@@ -353,11 +352,3 @@ def test_a_setup_needs_room_and_an_address(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="debian-mirror is no address"):
         mirror_address("debian-mirror")
     assert mirror_address("https://mirror.example/debian") == "https://mirror.example/debian"
-
-
-def test_setup_explains_what_it_downloads(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["setup", "--help"])
-    assert ended.value.code == 0
-    text = capsys.readouterr().out
-    assert all(word in text for word in ("140 MB", "215 MB", "XDG_CACHE_HOME", "QEMU"))
