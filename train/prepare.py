@@ -60,12 +60,16 @@ class Prepared:
         return np.array([self.rows[path] for path in paths], dtype=np.int64)
 
 
-def default_cache() -> Path:
-    """Where prepared photos are kept unless another folder is named, by option or variable."""
-    if named := os.environ.get("ARTEFACT_ID_CACHE"):
-        return Path(named)
+def cache_home() -> Path:
+    """The toolkit's folder among the user's caches."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "artefact-id"
+
+
+def default_cache() -> Path:
+    """Where prepared photos are kept unless another folder is named, by option or variable."""
+    named = os.environ.get("ARTEFACT_ID_CACHE")
+    return Path(named) if named else cache_home()
 
 
 def cache_folder(root: Path, contract: Preprocessing, cache: Path) -> Path:

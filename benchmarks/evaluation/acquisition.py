@@ -138,13 +138,6 @@ def outlooks(
     held-out photos: the mean of a beta distribution whose prior counts as `curve.prior_photos`
     photos. Objects that are expected equally good stand by the probability that the right answer
     got, the lowest first.
-
-    Args:
-        labels: The objects.
-        training_photos: `[objects]`.
-        evidence: What was seen of them.
-        curve: Fitted on it.
-        nearest: Confusions by class index.
     """
     rows = []
     for label in labels.labels:

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from benchmarks.evaluation import tables
 from benchmarks.evaluation.schema import Evaluation
-from benchmarks.report.formatting import percent
 
 LISTED = 8
 """Objects to photograph again that are printed; the files have all."""
@@ -64,16 +63,7 @@ def _tables(evaluation: Evaluation, console: Console) -> None:
         console,
         "The paper's quantities",
         ("run", "paper_precision", "paper_recall", "paper_f1"),
-        [
-            (
-                row.model,
-                *(
-                    percent(score.value)
-                    for score in (row.paper_precision, row.paper_recall, row.paper_f1)
-                ),
-            )
-            for row in evaluation.rows
-        ],
+        [(row.model, *tables.paper_cells(row)) for row in evaluation.rows],
     )
     _print(
         console,

@@ -237,16 +237,14 @@ def _training_counts(ensemble: Ensemble) -> NDArray[np.int64]:
     return np.array([counts[name] for name in ensemble.labels.object_ids], dtype=np.int64)
 
 
+_FROM_RUN = ("backbone", "head", "recipe", "seed", "weights", "model_sha256")
+
+
 def _member(ensemble: Ensemble, position: int, network: Network, times: dict[str, float]) -> Member:
     run = ensemble.runs[position]
     info = run.info
     return Member(
         name=network.name,
-        backbone=info.backbone,
-        head=info.head,
-        recipe=info.recipe,
-        seed=info.seed,
-        weights=info.weights,
         split=run.split.strategy,
         split_seed=run.split.seed,
         input=network.size,
@@ -255,7 +253,7 @@ def _member(ensemble: Ensemble, position: int, network: Network, times: dict[str
         head_parameters=sum(p.numel() for p in network.model.head.parameters()),
         val_top1=ensemble.val_top1[position],
         latency_ms=times.get(network.name),
-        model_sha256=info.model_sha256,
+        **{name: getattr(info, name) for name in _FROM_RUN},
     )
 
 

@@ -113,13 +113,6 @@ def answer_photos(
 
     A photo is decoded once, and squashed once for each input size among the networks. Memory does
     not grow with photos times objects: of each photo the best objects are kept.
-
-    Args:
-        networks: The members.
-        photos: What to answer.
-        objects: Number of classes.
-        lead: Place of the network whose features are kept.
-        progress: Called with the photos done and their number.
     """
     names = [network.name for network in networks]
     names += [ENSEMBLE] if len(networks) > 1 else []

@@ -16,7 +16,7 @@ from benchmarks.evaluation.confused_pairs import training_photo
 from benchmarks.evaluation.schema import Evaluation, Outlook, Scores
 from benchmarks.report.formatting import percent
 from benchmarks.report.html.contents import Contents, template_environment
-from benchmarks.report.html.table import Cell, Column, Table, TableRow
+from benchmarks.report.html.table import Cell, Column, Table, TableRow, plain_table
 from benchmarks.report.html.thumbnails import THUMBNAIL, encoded
 
 if TYPE_CHECKING:
@@ -24,45 +24,6 @@ if TYPE_CHECKING:
 
 AGAIN = 24
 """Objects to photograph again that the page shows with pictures."""
-
-CAPTIONS: dict[str, tuple[str, str]] = {
-    "accuracy-by-photos.png": (
-        "Accuracy by photos per object",
-        "Objects with so many photos in the register (left) and in training (right). Lines: 95 % "
-        "intervals; n: test photos.",
-    ),
-    "accuracy-by-parameters.png": (
-        "Accuracy by parameters",
-        "The paper's models for orientation only: they were tested on other photos.",
-    ),
-    "accuracy-by-latency.png": (
-        "Accuracy by latency",
-        "One photo in torch on this computer, median of rounds in which the runs took turns. A "
-        "phone's time is measured by the benchmark of a bundle.",
-    ),
-    "features-pca.png": ("Features by PCA", "The two directions in which photos differ most."),
-    "features-tsne.png": (
-        "Features by t-SNE",
-        "Neighbours stay neighbours; distances between groups mean nothing.",
-    ),
-    "features-umap.png": (
-        "Features by UMAP",
-        "Another view of the same neighbours; as random as t-SNE.",
-    ),
-    "saliency-right.png": (
-        "Where it looks when right",
-        "Photo and, below, the pixels that move the answer most, bright.",
-    ),
-    "saliency-wrong.png": (
-        "Where it looks when wrong",
-        "The same for wrong answers, towards the answer that was given.",
-    ),
-    "confused-pairs.png": (
-        "Which objects it mixes up",
-        "A test photo, the object it shows, and the object that was answered.",
-    ),
-}
-"""Heading and sentence of each figure."""
 
 
 def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> str:
@@ -81,39 +42,36 @@ def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> st
             paper_words=tables.PAPER_WORDS,
             curve_words=tables.curve_words(evaluation),
             comparison=tables.comparison_words(evaluation) if evaluation.comparisons else "",
-            runs=_scores("Accuracy of every run", "Run", evaluation.rows),
+            runs=_scores("Accuracy of every run", evaluation.rows),
             collections=_scores(
-                f"Accuracy of {evaluation.main} by collection", "Collection", evaluation.collections
+                f"Accuracy of {evaluation.main} by collection",
+                evaluation.collections,
+                by_collection=True,
             ),
             paper=_paper_table(evaluation),
             photograph_again=_photograph_again(again, findings),
             photograph_again_shown=len(again),
-            figures=[
-                (*CAPTIONS[name], _inside(figures / name), _shape(name))
-                for name in evaluation.figures
-            ],
+            figures=[(name, _inside(figures / name)) for name in evaluation.figures],
         )
     )
 
 
-def _scores(caption: str, first: str, rows: Sequence[Scores]) -> Table:
+def _scores(caption: str, rows: Sequence[Scores], *, by_collection: bool = False) -> Table:
     titles = _capitalised(tables.SCORE_COLUMNS[2:])
-    by_collection = first == "Collection"
-    if by_collection:
-        titles.insert(0, "Objects")
-    return Table(
+    return plain_table(
         caption,
-        tuple(Column(title) for title in (first, *titles)),
-        tuple(
-            TableRow(
-                row.collection or "no collection" if by_collection else row.model,
-                (
-                    *((Cell(str(row.objects)),) if by_collection else ()),
-                    *(_cell(text) for text in tables.score_cells(row)[2:]),
+        ("Collection", "Objects", *titles) if by_collection else ("Run", *titles),
+        [
+            (
+                *(
+                    (row.collection or "no collection", str(row.objects))
+                    if by_collection
+                    else (row.model,)
                 ),
+                *map(_cell, tables.score_cells(row)[2:]),
             )
             for row in rows
-        ),
+        ],
     )
 
 
@@ -124,20 +82,10 @@ def _cell(text: str) -> Cell:
 
 
 def _paper_table(evaluation: Evaluation) -> Table:
-    titles = ("Precision (paper)", "Recall (paper)", "F1 (paper)")
-    return Table(
+    return plain_table(
         "Precision, recall and F1 as the paper computes them",
-        tuple(Column(title) for title in ("Run", *titles)),
-        tuple(
-            TableRow(
-                row.model,
-                tuple(
-                    Cell(percent(share.value))
-                    for share in (row.paper_precision, row.paper_recall, row.paper_f1)
-                ),
-            )
-            for row in evaluation.rows
-        ),
+        ("Run", "Precision (paper)", "Recall (paper)", "F1 (paper)"),
+        [(row.model, *tables.paper_cells(row)) for row in evaluation.rows],
     )
 
 
@@ -205,12 +153,6 @@ def _without_pictured(cells: Sequence[str]) -> list[str]:
 def _thumbnail(findings: Findings, object_id: str) -> str | None:
     path = training_photo(findings, object_id)
     return None if path is None else encoded(path, THUMBNAIL)
-
-
-def _shape(name: str) -> str:
-    """How much room a figure takes: all of the width, half of it, or a tall column."""
-    wide = ("accuracy-by-photos.png", "saliency-right.png", "saliency-wrong.png")
-    return "wide" if name in wide else "tall" if name == "confused-pairs.png" else ""
 
 
 def _inside(path: Path) -> str:

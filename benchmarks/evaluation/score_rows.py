@@ -128,16 +128,7 @@ def photo_groups(
     resamples: int,
     seed: int,
 ) -> list[PhotoGroup]:
-    """Accuracy by photos per object: one group per number, ten and more together.
-
-    Args:
-        answered: Answers to the test photos; those of unseen objects are left out.
-        model: Whose.
-        counts: `[objects]` photos of each object.
-        basis: What `counts` counts.
-        resamples: Draws of objects for the intervals.
-        seed: Seed of the draws.
-    """
+    """Accuracy by photos per object: one group per number, ten and more together."""
     answers = graded(answered, model)
     answers = answers.select(answers.seen)
     group = np.minimum(counts[answers.truth], MANY_PHOTOS)

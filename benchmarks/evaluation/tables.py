@@ -8,24 +8,16 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Accuracy, Evaluation, Outlook, PhotoGroup, Scores
-from benchmarks.report.formatting import MISSING, percent, points
+from benchmarks.report.formatting import MISSING, markdown_rows, percent, points
+from benchmarks.report.html.contents import markdown_document
+from benchmarks.results.scores import PAPER_SCORES, SEEN_SCORES
 from mobile_assets.labels import LabelMap
 
 SHORT_LIST = 20
 """Objects to photograph again that Markdown and the terminal list; the CSV has all."""
 
-_ACCURACIES = ("top1", "top3", "top5", "top10", "top1_with_unseen")
-_ESTIMATES = (
-    "precision",
-    "recall",
-    "f1",
-    "weighted_precision",
-    "weighted_recall",
-    "weighted_f1",
-    "paper_precision",
-    "paper_recall",
-    "paper_f1",
-)
+_ACCURACIES = (*SEEN_SCORES[:4], "top1_with_unseen")
+_ESTIMATES = (*SEEN_SCORES[4:], *PAPER_SCORES[1:])
 
 SCORE_COLUMNS = (
     "model",
@@ -55,6 +47,12 @@ def score_cells(row: Scores, *, interval: bool = True) -> tuple[str, ...]:
         percent(row.recall.value),
         percent(row.f1.value),
     )
+
+
+def paper_cells(row: Scores) -> list[str]:
+    """The paper's own precision, recall and F1."""
+    scores = (row.paper_precision, row.paper_recall, row.paper_f1)
+    return [percent(score.value) for score in scores]
 
 
 def with_interval(accuracy: Accuracy) -> str:
@@ -223,63 +221,19 @@ def outlook_cells(outlook: Outlook) -> tuple[str, ...]:
 
 def markdown(evaluation: Evaluation) -> str:
     """`evaluation.md`: the tables in words."""
-    tested, main = evaluation.tested, evaluation.main
-    unseen = (
-        f" A further {tested.unseen_photos} photos are of objects without a training photo; "
-        "they are counted apart."
-        if tested.unseen_photos
-        else ""
+    again = evaluation.photograph_again[:SHORT_LIST]
+    return markdown_document(
+        "evaluation/evaluation.md.j2",
+        evaluation=evaluation,
+        tested=evaluation.tested,
+        paper_cells=paper_cells,
+        interval=with_interval,
+        scores=lambda rows: markdown_rows(SCORE_COLUMNS, map(score_cells, rows)),
+        again=markdown_rows(OUTLOOK_COLUMNS, map(outlook_cells, again)),
+        paper_words=PAPER_WORDS,
+        comparison=comparison_words(evaluation),
+        curve_words=curve_words(evaluation),
     )
-    parts = [
-        f"# Evaluation of {main}\n",
-        f"{tested.photos - tested.unseen_photos} test photos of the {evaluation.objects} objects "
-        f"of {evaluation.register_name}; {len(tested.left_out)} were left out.{unseen} Brackets "
-        "are 95 % intervals: the wider of Wilson's and a bootstrap over objects. P, R and F1 are "
-        "means over objects.\n",
-        _markdown(SCORE_COLUMNS, [score_cells(row) for row in evaluation.rows]),
-        "## By collection\n",
-        _markdown(SCORE_COLUMNS, [score_cells(row) for row in evaluation.collections]),
-        "## By photos per object\n",
-        _markdown(
-            ("model", "counted in", "photos", "objects", "test photos", "top-1"),
-            [
-                (
-                    g.model,
-                    g.basis,
-                    g.label,
-                    str(g.objects),
-                    str(g.top1.photos),
-                    with_interval(g.top1),
-                )
-                for g in evaluation.by_photos
-            ],
-        ),
-        "## The paper's quantities\n",
-        PAPER_WORDS + "\n",
-        _markdown(
-            ("model", "precision (paper)", "recall (paper)", "F1 (paper)"),
-            [
-                (
-                    row.model,
-                    percent(row.paper_precision.value),
-                    percent(row.paper_recall.value),
-                    percent(row.paper_f1.value),
-                )
-                for row in evaluation.rows
-            ],
-        ),
-    ]
-    if evaluation.comparisons:
-        parts += ["## Paired comparison\n", comparison_words(evaluation) + "\n"]
-    parts += [
-        "## Which objects to photograph again\n",
-        curve_words(evaluation) + "\n",
-        _markdown(
-            OUTLOOK_COLUMNS,
-            [outlook_cells(outlook) for outlook in evaluation.photograph_again[:SHORT_LIST]],
-        ),
-    ]
-    return "\n".join(parts)
 
 
 PAPER_WORDS = (
@@ -333,14 +287,6 @@ def curve_words(evaluation: Evaluation) -> str:
             "more photos, would be needed to tell."
         )
     return words
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    rule = "|" + "---|" * len(columns)
-    return "\n".join([line(columns), rule, *(line(row) for row in rows), ""])
 
 
 def _csv(lines: Iterable[dict[str, object]]) -> str:

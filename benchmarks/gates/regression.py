@@ -36,7 +36,6 @@ class QuantityChange(Record):
 
     Attributes:
         old: Value before; null where it was not measured.
-        difference: New less old.
         ci95: 95 % interval of the difference; null where there is none.
         verdict: What that means.
         why: How the verdict was reached, or why there is none.

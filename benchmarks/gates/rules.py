@@ -16,7 +16,7 @@ ANY = "*"
 
 @dataclass(frozen=True)
 class WaivedRequirement:
-    """A requirement that a row was not held against, since the rule allows it not to be executed."""
+    """A requirement that was not held against a row, since its rule allows the row not to be run."""
 
     row: Row
     requirement: str

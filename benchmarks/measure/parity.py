@@ -70,15 +70,7 @@ def measure_answers(
 ) -> Measurement:
     """Decodes each photo once and gives the same pixels to the reference and all variants.
 
-    Args:
-        case: Bundle and run.
-        photos: The test photos that are new to the model.
-        in_training: Those left out, to be handed on.
-        chosen: What to ask beside the reference; None for all that the default runtimes execute.
-        validation: Photos to fit temperatures on; never test photos.
-        seed: Of the draw of photos for runtimes that are asked only some.
-        reference: The reference, if it is open already; None to open it for this alone.
-        progress: Called with a label, the photos done and their number.
+    Temperatures are fitted on `validation`, never on test photos.
     """
     if chosen is None:
         chosen = runnable_candidates(case.bundle)

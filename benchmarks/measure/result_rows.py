@@ -53,16 +53,7 @@ def case_rows(
     bootstrap: int,
     seed: int,
 ) -> list[Row]:
-    """One row for the reference and one per variant and runtime, in the bundle's order.
-
-    Args:
-        measured: The answers.
-        speeds: By subject; empty where speed was not measured.
-        checks: What is to be said of each variant that was not executed.
-        phones: By subject, what a phone said of its speed; there may be no answers with it.
-        bootstrap: Resamples for the interval of the drop.
-        seed: Seed of the resampling.
-    """
+    """One row for the reference and one per variant and runtime, in the bundle's order."""
     phones = phones or {}
     common = _common(measured)
     reference = {
@@ -107,30 +98,15 @@ def case_rows(
 def reference_point(
     run: Run, *, name: str, photos: int, top1: float, note: str, **shares: float
 ) -> Row:
-    """A row given by the caller: another method's accuracy to compare with, marked as such.
-
-    Args:
-        run: The run whose register and threshold it belongs to.
-        name: What it is, such as `linear probe`; stands in the column of variants.
-        photos: Number of test photos that it was measured on.
-        top1: Share right, 0–1.
-        note: Where the number comes from.
-        **shares: Further shares by their field names, such as `top5`.
-    """
-    info = run.info
+    """A row given by the caller: another method's accuracy to compare with, marked as such."""
     interval = wilson_interval(round(top1 * photos), photos)
     return Row.model_validate(
         {
-            "register": info.register_name,
-            "min_photos": info.min_photos,
-            "backbone": info.backbone,
-            "head": info.head,
-            "seed": info.seed,
+            **_identity(run),
             "variant": name,
             "runtime": "given",
             "status": "given",
             "note": note,
-            "objects": info.objects,
             "photos": photos,
             "top1": top1,
             "top1_ci95": interval,
@@ -237,16 +213,17 @@ def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
     return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
 
 
+def _identity(run: Run) -> dict[str, object]:
+    """The fields that say which network a row is about."""
+    names = ("min_photos", "backbone", "head", "seed", "objects")
+    return {"register": run.info.register_name, **{n: getattr(run.info, n) for n in names}}
+
+
 def _common(measured: Measurement) -> dict[str, object]:
-    info, metrics = measured.case.run.info, measured.case.run.metrics
+    run, metrics = measured.case.run, measured.case.run.metrics
     return {
-        "register": info.register_name,
-        "min_photos": info.min_photos,
-        "backbone": info.backbone,
-        "head": info.head,
-        "seed": info.seed,
-        "objects": info.objects,
-        "recipe": info.recipe,
+        **_identity(run),
+        "recipe": run.info.recipe,
         "train_seconds": metrics.seconds if metrics else None,
     }
 

@@ -267,21 +267,9 @@ def _input_costs(
 
 def _settings(options: BenchmarkOptions) -> Settings:
     command = " ".join([Path(sys.argv[0]).name, *(shown_word(word) for word in sys.argv[1:])])
-    return Settings(
-        latency_runs=options.latency_runs,
-        warmup=options.warmup,
-        threads=options.threads,
-        starts=options.starts,
-        measure_speed=options.measure_speed,
-        bootstrap=options.bootstrap,
-        resampled="objects",
-        seed=options.seed,
-        limit=options.limit,
-        command=command,
-        runtimes=options.runtimes or DEFAULT,
-        preprocessing=options.preprocessing,
-        notes=options.notes,
-    )
+    shared = {k: v for k, v in vars(options).items() if k in Settings.model_fields}
+    shared["runtimes"] = options.runtimes or DEFAULT
+    return Settings(**shared, resampled="objects", command=command)
 
 
 def benchmark_bundles(

@@ -27,7 +27,6 @@ class Callbacks:
     """The functions that a job of several parts calls; each may be left out.
 
     Attributes:
-        say: Called with a line for the person who waits.
         progress: Called with what is being done, the steps done and their number.
         training: Called with a run's name and how far its training is.
         overall: Called with the share of the whole job that is done, 0 to 1, and the seconds that

@@ -52,9 +52,6 @@ def identify(
             `tflite-int8`.
         top: Length of the shortlist.
 
-    Returns:
-        One result per photo, in the order given.
-
     Raises:
         InputError: `folder` is no bundle, has no such variant, or no photo could be read.
         DamagedError: The bundle is damaged.

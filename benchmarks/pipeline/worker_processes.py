@@ -63,11 +63,6 @@ def run_jobs(jobs: Sequence[Job], callbacks: Callbacks, *, processes: int) -> li
 
     With one process everything runs in this one.
 
-    Args:
-        jobs: What to call.
-        callbacks: Called in this process, whichever process reports.
-        processes: How many work side by side; they share the processors evenly.
-
     Returns:
         What the functions returned, in the order of the jobs.
 

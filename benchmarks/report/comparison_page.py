@@ -14,7 +14,8 @@ from benchmarks.gates.comparison import (
     notable,
 )
 from benchmarks.gates.regression import QuantityChange, Verdict
-from benchmarks.report.formatting import MISSING, milliseconds
+from benchmarks.report.formatting import MISSING, markdown_rows, milliseconds
+from benchmarks.report.html.contents import markdown_document
 from mobile_assets.files import write_text
 
 if TYPE_CHECKING:
@@ -184,32 +185,25 @@ def _name(row: RowComparison) -> str:
 
 def against_markdown(against: ResultsComparison) -> str:
     """The comparison as a Markdown document: what moved first, then everything."""
-    lines = ["# Against earlier results", "", summary(against), ""]
-    for verdict in ("worse", "better"):
-        changes = notable(against, verdict)
-        if changes:
-            lines += [f"## {verdict.capitalize()}", ""]
-            lines += [f"- {sentence(row, change)}" for row, change in changes] + [""]
-    lines += ["## All", ""]
     titles = ("min. photos", "variant", "runtime", *COLUMNS, "latency, not judged")
-    lines.append("| " + " | ".join(titles) + " |")
-    lines.append("| ---: | :--- | :--- | " + " | ".join(["---:"] * (len(COLUMNS) + 1)) + " |")
-    for row in against.rows:
-        subject = row.subject
-        runtime = f"{subject.runtime} {subject.unit}".strip()
-        times = " → ".join(milliseconds(value) for value in row.latency_ms)
-        cells = [*(_cell(row, title)[0] for title in COLUMNS), times]
-        lines.append(
-            f"| {subject.min_photos} | {subject.variant} | {runtime} | {' | '.join(cells)} |"
-        )
-    lines += ["", LEGEND, ""]
-    lines += [f"- {remark}" for remark in remarks(against)]
-    lines += ["", f"Before: {_origin(against.old)}. Now: {_origin(against.new)}.", ""]
-    return "\n".join(lines)
+    rule = ("---:", ":---", ":---", *["---:"] * (len(COLUMNS) + 1))
+    return markdown_document(
+        "report/against.md.j2",
+        against=against,
+        summary=summary(against),
+        moved=lambda verdict: [sentence(*pair) for pair in notable(against, verdict)],
+        table=markdown_rows(titles, map(_cells, against.rows), rule),
+        legend=LEGEND,
+        remarks=remarks(against),
+    )
 
 
-def _origin(origin: ResultsOrigin) -> str:
-    return f"{origin.created} on {origin.host.get('processor', 'an unknown machine')}"
+def _cells(row: RowComparison) -> list[str]:
+    subject = row.subject
+    runtime = f"{subject.runtime} {subject.unit}".strip()
+    times = " → ".join(milliseconds(value) for value in row.latency_ms)
+    quantities = (_cell(row, title)[0] for title in COLUMNS)
+    return [str(subject.min_photos), subject.variant, runtime, *quantities, times]
 
 
 def write_against(path: Path, against: ResultsComparison) -> None:

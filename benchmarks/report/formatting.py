@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from benchmarks.results.row_fields import Bounds, Placement
 from benchmarks.results.schema import Row
 
@@ -84,3 +86,13 @@ def operations_left(placement: Placement) -> str:
     """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
     kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
     return ", ".join(kinds) or "none"
+
+
+def markdown_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()
+) -> str:
+    """A table in Markdown; `rule` has each column's `---`."""
+    # A bar in words from outside would end its cell.
+    lines = [columns, rule or ["---"] * len(columns), *rows]
+    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.formatting import percent
+from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
-from benchmarks.report.html.table import Cell, Column, Table, TableRow
+from benchmarks.report.html.table import Cell, Table, plain_table
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import markdown_table, sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
-from benchmarks.results.row_fields import Bounds
+from benchmarks.results.row_fields import CollectionBin, PhotoBin
 from benchmarks.results.schema import FlippedAnswer, Results, Row
 
 MOST_FLIPPED = 50
@@ -49,20 +49,13 @@ def _section(title: str, table: Table) -> str:
         [_text(Cell(row.name, row.notes)), *(_text(row.cells[i]) for i in columns)]
         for row in table.rows
     ]
-    text = [f"## {title}", "", _line(titles), "|" + " --- |" * len(titles)]
-    return "\n".join([*text, *map(_line, lines)])
+    return f"## {title}\n\n{markdown_rows(titles, lines)}"
 
 
 def _text(cell: Cell) -> str:
     """A cell with its notes in brackets; bold where it needs attention."""
     text = f"**{cell.text}**" if cell.tone == "attention" else cell.text
     return f"{text} ({', '.join(cell.notes)})" if cell.notes else text
-
-
-def _line(cells: Sequence[str]) -> str:
-    """A line of a table; a bar in words from outside would end its cell."""
-    escaped = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return "| " + " | ".join(escaped) + " |"
 
 
 def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:
@@ -88,66 +81,48 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table 
 
 
 def _by_collection(rows: Sequence[Row]) -> Table:
-    return _breakdown(
-        "Collection",
-        [
-            (row, b.collection, b.photos, b.top1, b.top1_ci95)
-            for row in rows
-            for b in row.by_collection
-        ],
-    )
+    bins = [(row, b.collection, b) for row in rows for b in row.by_collection]
+    return _breakdown("Collection", bins)
 
 
 def _by_photos(rows: Sequence[Row]) -> Table:
-    return _breakdown(
-        "Photos of the object",
-        [
-            (row, str(b.photos_per_object), b.photos, b.top1, b.top1_ci95)
-            for row in rows
-            for b in row.by_photos
-        ],
-    )
+    bins = [(row, str(b.photos_per_object), b) for row in rows for b in row.by_photos]
+    return _breakdown("Photos of the object", bins)
 
 
-def _breakdown(title: str, parts: Sequence[tuple[Row, str, int, float, Bounds]]) -> Table:
+def _breakdown(title: str, bins: Sequence[tuple[Row, str, CollectionBin | PhotoBin]]) -> Table:
     """Top-1 on some of each row's photos."""
-    return Table(
+    return plain_table(
         title,
-        tuple(map(Column, ("Variant", "Photos", title, "Test photos", "Top-1"))),
-        tuple(
-            TableRow(
+        ("Variant", "Photos", title, "Test photos", "Top-1"),
+        [
+            (
                 row.variant,
-                (
-                    Cell(f"≥ {row.min_photos}"),
-                    Cell(name),
-                    Cell(str(photos)),
-                    Cell(percent(top1), (f"{100 * low:.1f}–{100 * high:.1f}",)),
-                ),
+                f"≥ {row.min_photos}",
+                name,
+                str(bin_.photos),
+                Cell(percent(bin_.top1), ("–".join(f"{100 * b:.1f}" for b in bin_.top1_ci95),)),
             )
-            for row, name, photos, top1, (low, high) in parts
-        ),
+            for row, name, bin_ in bins
+        ],
     )
 
 
 def _changed_answers(flips: Sequence[FlippedAnswer]) -> Table:
-    titles = ("Variant", "Photos", "Photo", "Object", "Full precision", "Variant's answer")
-    return Table(
+    return plain_table(
         "Changed answers",
-        tuple(map(Column, titles)),
-        tuple(
-            TableRow(
-                flip.variant,
-                (
-                    Cell(f"≥ {flip.min_photos}"),
-                    Cell(flip.path),
-                    Cell(flip.object_id),
-                    _answer(flip.reference),
-                    _answer(flip.answer),
-                ),
-                notes=(runtime_name(flip.runtime, flip.unit),),
+        ("Variant", "Photos", "Photo", "Object", "Full precision", "Variant's answer"),
+        [
+            (
+                Cell(flip.variant, (runtime_name(flip.runtime, flip.unit),)),
+                f"≥ {flip.min_photos}",
+                flip.path,
+                flip.object_id,
+                _answer(flip.reference),
+                _answer(flip.answer),
             )
             for flip in flips
-        ),
+        ],
     )
 
 

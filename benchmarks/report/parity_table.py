@@ -8,11 +8,13 @@ from benchmarks.report.formatting import (
     MISSING,
     drop_cell,
     interval_cell,
+    markdown_rows,
     megabytes,
     milliseconds,
     percent,
     points_lost,
 )
+from benchmarks.report.html.contents import markdown_document
 from benchmarks.report.runtime_names import several_runtimes, short_runtime
 from benchmarks.results.schema import REFERENCE_RUNTIME, Results, Row
 
@@ -146,31 +148,12 @@ def runtime_footnotes(results: Results) -> list[str]:
 
 def markdown_table(results: Results) -> str:
     """The results as a Markdown document: the table, what was left out, what was used."""
-    lines = ["# Benchmark", ""]
-    lines.append("| " + " | ".join(COLUMNS) + " |")
-    rule = ["---:", ":---", *["---:"] * (len(COLUMNS) - _TEXT_COLUMNS)]
-    lines.append("| " + " | ".join(rule) + " |")
     runtimes = named_runtimes(results)
-    lines += [
-        "| " + " | ".join(cells(row, runtime=runtimes.get(_target(row), ""))) + " |"
-        for row in sorted_rows(results)
-    ]
-    lines += ["", *(f"{note}  " for note in footnotes(results)), ""]
-    for test_set in results.test_sets:
-        lines.append(
-            f"- {test_set.register_name}, at least {test_set.min_photos} photos: measured on "
-            f"{test_set.photos} photos of {test_set.objects_shown} objects; "
-            f"{len(test_set.unreadable)} unusable, {len(test_set.in_training)} left out because "
-            "training had them."
-        )
-    host = results.host
-    lines += [
-        "",
-        f"Measured {results.created} on {host.get('processor', 'unknown')} "
-        f"({host.get('cpus', '?')} CPUs, {host.get('system', '')}). Latency: median of "
-        f"{results.settings.latency_runs} runs on {results.settings.threads[0]} thread(s).",
-        "",
-        "Versions: " + ", ".join(f"{k} {v}" for k, v in results.versions.items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
+    rows = [cells(row, runtime=runtimes.get(_target(row), "")) for row in sorted_rows(results)]
+    rule = ["---:", ":---", *["---:"] * (len(COLUMNS) - _TEXT_COLUMNS)]
+    return markdown_document(
+        "report/results.md.j2",
+        results=results,
+        table=markdown_rows(COLUMNS, rows, rule),
+        footnotes=footnotes(results),
+    )

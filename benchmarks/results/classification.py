@@ -106,10 +106,6 @@ def agreement(top: Indices, reference: Indices) -> float | None:
 def wilson_interval(right: int, photos: int) -> Interval | None:
     """95 % score interval of a share by `wilson_bounds`, as if photos were independent.
 
-    Args:
-        right: Number of successes.
-        photos: Number of trials.
-
     Returns:
         Lower and upper bound, 0–1, or None without photos.
     """

@@ -11,11 +11,7 @@ from mobile_assets.errors import DamagedError
 
 
 def pack(right: NDArray[np.bool_]) -> str:
-    """One bit per photo, eight to a byte with the first photo highest, as base64.
-
-    Args:
-        right: `[photos]` whether the first answer is the right object.
-    """
+    """One bit per photo, eight to a byte with the first photo highest, as base64."""
     return base64.b64encode(np.packbits(right).tobytes()).decode("ascii")
 
 

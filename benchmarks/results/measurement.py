@@ -23,7 +23,6 @@ class Measurement:
     """All answers to one case's test photos.
 
     Attributes:
-        photos: The photos that could be decoded, in order.
         unreadable: Those that could not, and those found unusable before.
         in_training: Photos left out because training or validation had them.
         answers: By subject; `REFERENCE` is the reference. Class indices are the run's.
@@ -89,7 +88,6 @@ class TestPhoto:
 
     Attributes:
         object_index: The object's class index in the run's label map.
-        collection: Its collection, empty where there is none.
         seen: Whether the object has a training photo.
         sha256: Hash of the file's content; empty where not yet computed.
     """

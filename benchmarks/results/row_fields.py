@@ -94,7 +94,6 @@ class Calibration(Record):
         temperature: What the logarithms of the variant's probabilities would be divided by;
             fitted on validation photos; null without validation photos.
         error_with_temperature: The expected calibration error on the test photos after that.
-        validation_photos: Number of photos that the temperature was fitted on.
     """
 
     bins: tuple[ReliabilityBin, ...]
@@ -143,8 +142,6 @@ class Placement(Record):
     """Which of the graph's operations an accelerator library took.
 
     Attributes:
-        taken: Number of operations that it executes.
-        total: Number of operations in the graph.
         left: Operations that it did not take, by kind.
         partitions: Into how many pieces the graph was cut; each costs a hand-over.
     """

@@ -43,13 +43,9 @@ class Row(Record):
     """One variant on one runtime. Shares are 0–1; a value that is undefined or unknown is null.
 
     Attributes:
-        register_name: Name of the register; the key is `register` in the file.
         min_photos: The threshold data set: objects with at least so many photos.
-        unit: What the runtime computes on where it can be asked for, such as a Core ML compute
-            unit; empty otherwise.
         status: Whether this was measured here; see `Status`.
         note: A sentence for the reader where the status needs one.
-        objects: Number of classes.
         photos: Test photos that the shares are over: readable, of objects seen in training.
         unseen_photos: Further test photos of objects without a training photo (paper split).
         top1_with_unseen: Top-1 when those count as well.
@@ -61,7 +57,6 @@ class Row(Record):
         drop_ci95: 95 % interval of it by a paired bootstrap: whole objects with their photos are
             drawn (in results whose settings say `resampled: photos`, single photos).
         right_to_wrong: Photos that the reference had right and this one wrong.
-        wrong_to_right: The reverse.
         max_probability_drift: Largest difference of any probability from the reference's, 0–1.
         invalid_answers: Photos answered with a value that is not a finite number.
         drift: Mean and 99 % quantile of the photos' largest differences.
@@ -246,7 +241,6 @@ class FlippedAnswer(Record):
 
     Attributes:
         path: Last parts of the photo's path.
-        reference: The reference's answer, with its probability.
         answer: The variant's; null where it gave no numbers.
     """
 

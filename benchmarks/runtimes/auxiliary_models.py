@@ -52,12 +52,6 @@ def run_auxiliary(
 ) -> Arrays:
     """What an auxiliary model answers.
 
-    Args:
-        bundle: The bundle.
-        model: One of its auxiliary models.
-        photos: `[N, H, W, 3]` uint8, N at least 1.
-        executor: One of `executors`.
-
     Raises:
         DamagedError: It cannot be opened, or its answers are not of the shapes that the bundle
             says.

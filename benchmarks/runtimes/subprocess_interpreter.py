@@ -42,7 +42,6 @@ class LaunchCommand:
     Attributes:
         name: What it is, for messages, such as `TensorFlow's TFLite interpreter`.
         command: Words before the model's path and the number of threads.
-        environment: All variables of its environment.
         remedy: What to do when its packages are not there.
         seconds: Longest time that opening a file or answering one message may take.
     """

@@ -23,8 +23,6 @@ class BundleStudy(Study):
     """Rows about one bundle.
 
     Attributes:
-        photos: Number of photos answered in each round.
-        threads: Of the runtimes.
         busy_share: Share of the processors that other work took meanwhile, 0–1; null if unknown.
     """
 

@@ -60,7 +60,6 @@ class DomainShiftStudy(Study):
     """Recipes from studio to phone.
 
     Attributes:
-        backbone: Of all runs.
         half: The phone photos that were asked about.
         runs: How each run answered; `setting` is one of `PHONE_PHOTOS`.
     """
@@ -191,11 +190,6 @@ def photos_asked(source: Source) -> list[Copy]:
 
 def training_photos(source: Source, extra: int, seed: int) -> list[Copy]:
     """What one setting trains on.
-
-    Args:
-        source: All photos.
-        extra: Phone photos of each object, from the development half.
-        seed: Decides which. Fewer are among more: those of +2 are among those of +4.
 
     Raises:
         InputError: An object has too few phone photos.

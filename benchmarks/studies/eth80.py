@@ -84,8 +84,6 @@ class Eth80Study(Study):
     """Recipes on few photos per object.
 
     Attributes:
-        backbone: Of all runs.
-        draws: One for each seed.
         runs: How each run answered; `setting` is the threshold.
     """
 
@@ -106,13 +104,7 @@ class Eth80Study(Study):
         return error_ratio(ours, theirs)
 
     def seconds(self, threshold: int, recipe: str, clock: str) -> list[float] | None:
-        """Training times of the seeds; None where one is unknown.
-
-        Args:
-            threshold: The threshold data set.
-            recipe: Name of the recipe.
-            clock: One of `CLOCKS`.
-        """
+        """Training times of the seeds; None where one is unknown."""
         times = [getattr(row, clock) for row in rows_of(self.runs, str(threshold), recipe)]
         return None if None in times else times
 
@@ -185,10 +177,6 @@ def photo_count(generator: np.random.Generator) -> int:
 
 def draw_photos(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:
     """Draws each object's photos as in Table 2a.
-
-    Args:
-        photos: All views, sorted.
-        seed: Seed of the numbers and of the views.
 
     Returns:
         The register's photos and the views left over.

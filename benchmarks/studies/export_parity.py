@@ -71,12 +71,10 @@ class VariantCounts(Record):
     """One variant on one runtime, for one seed and threshold.
 
     Attributes:
-        right: Photos answered right.
         same: Photos with the network's first answer.
         lost: Photos that only the network has right.
         won: Photos that only this has right.
         mean_drift: Mean over photos of the largest difference of a probability, 0–1.
-        bytes: Size of the file or package.
         latency_ratio: Median, 10 % and 90 % quantile of the time by float32's, where measured.
         by_object: Lost and won by object; null in rows of before it was kept.
     """
@@ -102,7 +100,6 @@ class CommandCost(Record):
 
     Attributes:
         what: Seed and threshold that it worked on.
-        finished: When, in ISO 8601.
     """
 
     kind: Kind
@@ -118,7 +115,6 @@ class PooledVariant:
     """One variant on one runtime at one threshold, over all seeds.
 
     Attributes:
-        threshold: The threshold data set.
         rows: One per seed.
         size: Its bytes by the float32 TFLite file's, largest of the seeds.
     """

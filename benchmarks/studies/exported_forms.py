@@ -17,8 +17,6 @@ class ObjectFlips(Record):
     """Photos that only one of the network and its exported form has right, by object.
 
     Attributes:
-        objects: Object ids.
-        tested: Photos of each.
         lost: Photos that only the network has right.
         won: Photos that only the exported form has right.
     """

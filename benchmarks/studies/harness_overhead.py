@@ -64,11 +64,7 @@ class HarnessOverheadStudy(BundleStudy):
     rounds: tuple[Round, ...]
 
     def ratio(self, clock: str) -> Estimate:
-        """Median of the rounds' ratios, with 10 % and 90 % of them.
-
-        Args:
-            clock: `wall` or `cpu`.
-        """
+        """Median of the rounds' ratios, with 10 % and 90 % of them."""
         return spread([getattr(r.harness, clock) / getattr(r.bare, clock) for r in self.rounds])
 
     def milliseconds(self, way: str, clock: str) -> float:

@@ -38,12 +38,9 @@ class HeadCost(Record):
     """One head.
 
     Attributes:
-        head: Its name.
         weights: Its parameters.
         float32_bytes: Size of the float32 TFLite file.
-        int8_bytes: Size of the full-integer one.
         float32_ms: Latency in each round.
-        int8_ms: Likewise.
     """
 
     head: str

@@ -70,14 +70,7 @@ TURNED = "turned by 90°"
 
 
 class ViewAnswers(Record):
-    """Answers about one set of photos.
-
-    Attributes:
-        photos: What they are.
-        objects: Object ids.
-        tested: Photos of each.
-        right: How many of them were answered right.
-    """
+    """Answers about one set of photos."""
 
     photos: str
     objects: Names
@@ -90,15 +83,11 @@ class AblationResult(Document):
 
     Attributes:
         variant: What differs from the default recipe.
-        task: What it was trained on.
         seed: Of the draw of photos and of the training.
-        settings: The recipe's.
-        backbone: Its name.
         input_size: Height of its input in pixels.
         train_photos: Photos trained on; none validated.
         head_weights: Parameters of the head.
         cpu_seconds: Processor time of training.
-        asked: The answers.
     """
 
     variant: str

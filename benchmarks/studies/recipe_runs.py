@@ -42,10 +42,7 @@ class TrainingJob:
 
     Attributes:
         setting: What to call the photos that it is trained on, such as a threshold.
-        folder: Where the run belongs.
-        photos: The register.
         test_photos: Photos to ask the run about.
-        options: How it is trained.
     """
 
     setting: str
@@ -61,18 +58,11 @@ class RunScore(Document):
     Attributes:
         setting: Which photos it was trained on, such as a threshold.
         seed: Of the draw of photos and of the training.
-        recipe: How it was trained.
-        model_sha256: Of the weights.
-        photos_sha256: Of the list of test photos.
-        train_photos: Photos trained on.
         val_photos: Photos that chose the checkpoint.
         seconds: How long training took.
         cpu_seconds: Its processor time, where known.
         objects: Object ids that test photos show.
-        tested: Test photos of each.
         top1: How many of them had the right object first.
-        top3: How many had it among the first three.
-        top5: How many had it among the first five.
     """
 
     setting: str
@@ -99,12 +89,7 @@ class RunScore(Document):
 
 
 def copy_register(files: Iterable[tuple[Path, str]], target: Path) -> None:
-    """Copies photos to a register, unless it is there.
-
-    Args:
-        files: Each photo with its path in the register.
-        target: The register's folder.
-    """
+    """Copies photos to a register, unless it is there."""
     if target.is_dir():
         return
     with new_folder(target, force=False, what="register") as folder:
@@ -115,11 +100,7 @@ def copy_register(files: Iterable[tuple[Path, str]], target: Path) -> None:
 
 
 def train_jobs(jobs: Sequence[TrainingJob], terminal: Terminal) -> list[Run]:
-    """Trains the runs that are not there yet, each from where it was broken off.
-
-    Returns:
-        The runs, in the order of the jobs.
-    """
+    """Trains the runs that are not there yet, each from where it was broken off."""
     runs: list[Run] = []
     for job in jobs:
         name = f"seed {job.options.seed} {job.setting} {job.options.recipe}"

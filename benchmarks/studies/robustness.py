@@ -61,15 +61,7 @@ LARGEST_RATIO = 0.5
 
 
 class PhotoSet(Record):
-    """One set of test photos.
-
-    Attributes:
-        seed: Its number, in the order given.
-        photos_sha256: Hash of the list of photos.
-        models_sha256: Of the weights, by recipe.
-        objects: Ids of the objects shown.
-        tested: Photos of each.
-    """
+    """One set of test photos."""
 
     seed: int
     photos_sha256: str
@@ -122,12 +114,7 @@ class RobustnessStudy(Study):
         return Estimate(100 * (clean.share - changed.share), interval(drawn))
 
     def drops(self, recipe: str, *, relative: bool) -> tuple[Floats, Floats]:
-        """All drops, 0–1: `[perturbations]` measured and `[perturbations, DRAWS]` drawn.
-
-        Args:
-            recipe: Name of the recipe.
-            relative: As shares of the recipe's own accuracy.
-        """
+        """All drops, 0–1: `[perturbations]` measured and `[perturbations, DRAWS]` drawn."""
         clean = self.tally(recipe)
         changed = [self.tally(recipe, name) for name in self.perturbations[1:]]
         share, shares = np.array(clean.share), drawn_shares(clean)
@@ -198,13 +185,7 @@ class RobustnessStudy(Study):
 
 @dataclass(frozen=True)
 class Contest:
-    """The runs that are shown one folder of test photos.
-
-    Attributes:
-        photos: The folder.
-        runs: By recipe.
-        chosen: The test photos.
-    """
+    """The runs that are shown one folder of test photos."""
 
     photos: Path
     runs: Mapping[str, Run]
@@ -297,12 +278,7 @@ def _contest(photos: Path, runs: Mapping[str, Run], limit: int) -> Contest:
 
 
 def spread_photos(photos: Sequence[TestPhoto], limit: int) -> tuple[TestPhoto, ...]:
-    """Some of the photos, from each object about the same number, by the hashes of their content.
-
-    Args:
-        photos: With hashes.
-        limit: How many at most.
-    """
+    """Some of the photos, about as many from each object, by the hashes of their content."""
     by_object: dict[str, list[TestPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: photo.sha256):
         by_object[photo.object_id].append(photo)

@@ -38,8 +38,6 @@ class Stage(Document):
 
     Attributes:
         register_name: `large` or `small`.
-        stage: One of `STAGES`.
-        photos: Photos of the register.
         seconds: Wall time of the work, without the start of the process and its imports, which
             would hide in the small register what the large one costs more.
         cpu_seconds: Processor time of the process and its children.

@@ -15,11 +15,7 @@ from train.training_plan import DEFAULT_BACKBONE, TrainOptions, preprocessing_of
 
 
 def main(stage: str, photos: Path, out: Path, seed: int) -> float:
-    """Runs `inspect`, `prepare` or `train` from its beginning, whatever was broken off before.
-
-    Returns:
-        Seconds of the work; imports do not count.
-    """
+    """Runs `inspect`, `prepare` or `train` from its beginning, whatever was broken off before."""
     cache = out / f"cache-{photos.name}"
     run = out / f"run-{photos.name}"
     if stage == "inspect":

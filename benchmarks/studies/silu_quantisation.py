@@ -68,8 +68,6 @@ class FormCounts(Record):
     """One form of the network.
 
     Attributes:
-        name: The variant.
-        right: Photos answered right.
         same: Photos with the network's first answer.
         lost: Photos that only the network has right.
         won: Photos that only this has right.
@@ -92,7 +90,6 @@ class GateSpread(Record):
     """How much the squeeze-and-excite gates differ between photos.
 
     Attributes:
-        channels: Number of gates.
         mean: Of all gates and photos.
         deviations: Median, 10 % and 90 % quantile over channels of the standard deviation.
     """
@@ -107,7 +104,6 @@ class TrainingStage(Record):
 
     Attributes:
         side: Of the square input in pixels.
-        epochs: Passes over all weights.
         minutes: Of processor time.
     """
 
@@ -226,12 +222,7 @@ def exported(out: Path, run: Run, photos: Path) -> Bundle:
 
 
 def naive_int8(float32: bytes, photos: Pixels) -> bytes:
-    """What ai-edge-quantizer's plain static recipe makes of a float32 file.
-
-    Args:
-        float32: The TFLite file.
-        photos: `[N, H, W, 3]` uint8 calibration photos.
-    """
+    """What ai-edge-quantizer's plain static recipe makes of a float32 file."""
     from ai_edge_quantizer import quantizer, recipe
 
     from mobile_assets.log_suppression import quiet

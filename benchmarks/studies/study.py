@@ -46,8 +46,6 @@ class Study(Document):
     Attributes:
         NAME: Name of the module, of the published files and of the template.
         created: When it was measured, ISO 8601.
-        host: What it was measured on.
-        versions: Of the libraries.
     """
 
     NAME: ClassVar[str]

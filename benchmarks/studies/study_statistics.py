@@ -39,13 +39,7 @@ Names = Annotated[
 def count_by_object(
     objects: Sequence[str], shown: Sequence[str], chosen: Iterable[Any]
 ) -> tuple[int, ...]:
-    """How many of each object's photos are chosen.
-
-    Args:
-        objects: Object ids, in the order of the counts.
-        shown: `[photos]` the object that each photo shows.
-        chosen: `[photos]` whether it counts.
-    """
+    """How many of each object's photos are chosen."""
     counts = dict.fromkeys(objects, 0)
     for object_id, counted in zip(shown, chosen, strict=True):
         counts[object_id] += bool(counted)
@@ -63,9 +57,7 @@ class Target:
     """A number that was set beforehand, and what was measured.
 
     Attributes:
-        what: What is compared.
         bound: The number set.
-        measured: What was measured.
         at_least: True where at least `bound` is wanted, False where at most.
     """
 

@@ -43,15 +43,7 @@ def collections(objects: int) -> list[str]:
 
 
 def generate(folder: Path, objects: int, seed: int, *, size: tuple[int, int], every: int) -> None:
-    """Writes `folder/<collection>/<object>/<view>.jpg`, unless it is there already.
-
-    Args:
-        folder: Where to.
-        objects: How many objects.
-        seed: Of everything.
-        size: Width and height of a photo in pixels.
-        every: Every so many photos is one of 12 megapixels; 0 for none.
-    """
+    """Writes `folder/<collection>/<object>/<view>.jpg`, unless it is there already."""
     if folder.is_dir():
         return
     order = np.random.default_rng(seed).permutation(objects)

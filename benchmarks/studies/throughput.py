@@ -47,7 +47,6 @@ class Rate(Record):
 
     Attributes:
         seconds: What all photos took, in each round.
-        same: Photos with the network's first answer.
         drift: Largest difference of a probability from the network's, 0–1.
     """
 

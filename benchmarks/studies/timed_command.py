@@ -28,10 +28,6 @@ class TimedCommand(Document):
 def run_timed(words: Sequence[str], mark: Path) -> None:
     """Runs a command of the toolkit and writes down what it took.
 
-    Args:
-        words: The words after `artefact-id`.
-        mark: Where to write it.
-
     Raises:
         DamagedError: The command failed; its own message went to standard error.
     """

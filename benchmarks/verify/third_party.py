@@ -49,9 +49,6 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
         photos: What to show them; training or validation photos. Pictures are drawn if there are
             none.
 
-    Returns:
-        One check per client, variant and kind of image.
-
     Raises:
         PhotoError: A photo cannot be decoded.
     """

@@ -63,11 +63,7 @@ def difference(answers: Probabilities, expected: Probabilities) -> Difference:
 
 
 def label_problems(classification: Classification, labels: Sequence[str]) -> list[str]:
-    """What differs between the categories that MediaPipe gave and the label map.
-
-    Returns:
-        One phrase per problem: categories that are too few, double, not named, or misnamed.
-    """
+    """What differs between the categories that MediaPipe gave and the label map."""
     expected = set(range(len(labels)))
     for indices in classification.indices:
         if len(indices) != len(labels):

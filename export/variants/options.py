@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from mobile_assets.errors import InputError
-from mobile_assets.shortlist import MOST
 
 VARIANTS: tuple[str, ...] = (
     "tflite-float32",
@@ -90,6 +89,8 @@ class ExportOptions:
         Raises:
             InputError: It would name no object, or so many that it is not short.
         """
+        from mobile_assets.shortlist import MOST  # numpy; `--help` does without
+
         if self.shortlist is not None and not 1 <= self.shortlist <= MOST:
             raise InputError(
                 f"--shortlist {self.shortlist}: give a number from 1 to {MOST}, as many objects as "

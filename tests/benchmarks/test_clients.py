@@ -15,6 +15,7 @@ from tampering import without_labels
 
 from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
+from benchmarks.runtimes.cached_setup import MARKER
 from benchmarks.runtimes.compiled_model import open_compiled
 from benchmarks.runtimes.mediapipe_tasks import setup
 from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification, classify
@@ -156,10 +157,10 @@ def test_a_setup_that_was_broken_off_is_none(
     (folder / "bin").mkdir(parents=True)
     assert setup.missing() is not None
     complete = setup.MediapipeSetup(created="", mediapipe="0.1", versions={}, bytes=1, seconds=1)
-    complete.write(folder / setup.MARKER)
+    complete.write(folder / MARKER)
     assert setup.missing() is not None
     replaced = complete.model_copy(update={"mediapipe": setup.MEDIAPIPE_VERSION})
-    replaced.write(folder / setup.MARKER)
+    replaced.write(folder / MARKER)
     assert setup.missing() is None
 
 

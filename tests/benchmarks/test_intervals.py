@@ -35,7 +35,7 @@ def test_bits_that_do_not_fit_are_refused() -> None:
             unpack(wrong, 16)
 
 
-@pytest.mark.parametrize("photos", [60, 400, 5000])
+@pytest.mark.parametrize("photos", [60, 400, pytest.param(5000, marks=pytest.mark.slow)])
 def test_as_many_changed_photos_as_an_exact_test_asks_for(photos: int) -> None:
     for lost in range(3, 10):
         gained = np.zeros(photos, dtype=np.int64)

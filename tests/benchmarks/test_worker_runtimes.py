@@ -17,7 +17,8 @@ from many_objects import tiny_bundle
 
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.arm64.runtime import LITERT_VERSION, Arm64Setup
-from benchmarks.runtimes.arm64.setup import check_disk, mirror_address
+from benchmarks.runtimes.arm64.setup import mirror_address
+from benchmarks.runtimes.cached_setup import check_disk
 from benchmarks.runtimes.subprocess_interpreter import (
     SCRIPT,
     LaunchCommand,

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from many_objects import tiny_bundle
 
 from benchmarks.runtimes.litert_runtime import open_litert
 from export.bundle.delegates import DelegateView, delegate_table, delegate_views, delegated, rules
@@ -17,12 +16,6 @@ from mobile_assets.bundle import Bundle
 VARIANTS = ("tflite-float16", "tflite-int8", "coreml-float16")
 
 
-@pytest.fixture(scope="module")
-def bundle(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("delegates")
-    return tiny_bundle(folder, register_folder, VARIANTS, head="embedding-128")
-
-
 def path(bundle: Bundle, variant: str) -> Path:
     return bundle.path(bundle.info.variant(variant))
 
@@ -31,32 +24,34 @@ def views(bundle: Bundle, variant: str) -> dict[str, DelegateView]:
     return {view.name.split(" (")[0]: view for view in delegate_views(path(bundle, variant))}
 
 
-def test_operations_are_those_of_the_file(bundle: Bundle) -> None:
+def test_operations_are_those_of_the_file(golden_bundle: Bundle) -> None:
     for variant in VARIANTS[:2]:
-        file = path(bundle, variant)
+        file = path(golden_bundle, variant)
         names = Counter(operation.name for operation in operations(file))
         assert names == operator_names(file.read_bytes())
-    labels = {operation.label for operation in operations(path(bundle, "tflite-int8"))}
+    labels = {operation.label for operation in operations(path(golden_bundle, "tflite-int8"))}
     assert {"QUANTIZE (int8 and uint8)", "CONV_2D (int8, weights int8)"} <= labels
     assert "FULLY_CONNECTED (float32, weights int8)" in labels
-    kinds = {op.name: op.types for op in operations(path(bundle, "coreml-float16"))}
+    kinds = {op.name: op.types for op in operations(path(golden_bundle, "coreml-float16"))}
     assert kinds["conv"] == ("float16",)
     assert kinds["softmax"] == ("float32",)
 
 
-def test_every_operation_is_taken_refused_or_unknown(bundle: Bundle) -> None:
+def test_every_operation_is_taken_refused_or_unknown(golden_bundle: Bundle) -> None:
     for variant in VARIANTS:
-        of = len(operations(path(bundle, variant)))
-        for view in views(bundle, variant).values():
+        of = len(operations(path(golden_bundle, variant)))
+        for view in views(golden_bundle, variant).values():
             assert view.total == of
             assert view.taken + sum(view.refused.values()) + sum(view.unknown.values()) == of
 
 
 @pytest.mark.parametrize("variant", VARIANTS[:2])
-def test_xnnpack_is_measured_as_the_runtime_measures_it(bundle: Bundle, variant: str) -> None:
-    with open_litert(bundle, variant) as session:
+def test_xnnpack_is_measured_as_the_runtime_measures_it(
+    golden_bundle: Bundle, variant: str
+) -> None:
+    with open_litert(golden_bundle, variant) as session:
         placement = session.placement()
-    view = views(bundle, variant)["CPU"]
+    view = views(golden_bundle, variant)["CPU"]
     assert (view.basis, view.taken, view.total) == ("measured", placement.taken, placement.total)
     assert sum(view.refused.values()) == sum(placement.left.values())
 
@@ -71,15 +66,15 @@ def test_what_lies_between_a_delegates_ends_is_taken() -> None:
     assert delegated([*graph, op("DELEGATE", [0], [3])]) == {0, 1, 2}
 
 
-def test_edge_tpu_stops_at_the_first_float(bundle: Bundle) -> None:
-    view = views(bundle, "tflite-int8")["Edge TPU"]
-    names = [operation.name for operation in operations(path(bundle, "tflite-int8"))]
+def test_edge_tpu_stops_at_the_first_float(golden_bundle: Bundle) -> None:
+    view = views(golden_bundle, "tflite-int8")["Edge TPU"]
+    names = [operation.name for operation in operations(path(golden_bundle, "tflite-int8"))]
     assert view.taken == names.index("DEQUANTIZE")
-    assert views(bundle, "tflite-float16")["Edge TPU"].taken == 0
+    assert views(golden_bundle, "tflite-float16")["Edge TPU"].taken == 0
 
 
-def test_the_neural_engine_is_refused_what_is_float32(bundle: Bundle) -> None:
-    found = views(bundle, "coreml-float16")
+def test_the_neural_engine_is_refused_what_is_float32(golden_bundle: Bundle) -> None:
+    found = views(golden_bundle, "coreml-float16")
     view = found["Apple Neural Engine"]
     assert view.basis == "assumed"
     assert view.taken == 0  # Apple says of no operation that it is taken
@@ -105,8 +100,8 @@ def test_rules_tell_sizes_types_and_what_nobody_says_apart() -> None:
     assert of["GPU"].judge(Operation("ZEROS_LIKE", ("float32",))) == "refused"
 
 
-def test_the_table_names_every_source(bundle: Bundle) -> None:
-    table = delegate_table([(name, delegate_views(path(bundle, name))) for name in VARIANTS])
+def test_the_table_names_every_source(golden_bundle: Bundle) -> None:
+    table = delegate_table([(name, delegate_views(path(golden_bundle, name))) for name in VARIANTS])
     for rule in rules():
         assert rule.source in table
     assert "| tflite-int8 | Edge TPU | documented |" in table

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, PrefixLoader
+from markupsafe import Markup
 
 
 @dataclass
@@ -40,14 +42,27 @@ def template_environment() -> Environment:
                 "evaluation": PackageLoader("benchmarks.evaluation", "."),
             }
         ),
-        autoescape=True,
+        autoescape=lambda name: not (name or "").endswith(".md.j2"),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["px"] = "{:.1f}".format
+    environment.filters["share"] = "{:.2f}%".format  # of a cell's width
     return environment
+
+
+def markdown_document(template: str, **values: Any) -> str:
+    """The text of a Markdown template, such as `report/results.md.j2`."""
+    return template_environment().get_template(template).render(**values) + "\n"
 
 
 def _unbroken(words: str) -> str:
     """Keeps numbers with their sign or unit on one line."""
     return re.sub(r"(?<=×) | (?=%|MP\b)", "\u00a0", words)
+
+
+def svg(macro: str, **values: Any) -> Markup:
+    """A drawing of `charts.html.j2`, without white space between its elements."""
+    module = template_environment().get_template("report/charts.html.j2").module
+    return Markup(re.sub(r">\n+<", "><", getattr(module, macro)(**values)))

@@ -22,9 +22,8 @@ from benchmarks.report.html.row_charts import (
 )
 from benchmarks.report.html.styles import filled_style
 from benchmarks.report.html.summary_tables import latency_cell
-from benchmarks.report.html.table import Cell, Column, Table, results_table
+from benchmarks.report.html.table import Cell, Column, Table, present, results_table
 from benchmarks.report.slowdowns import is_busy
-from benchmarks.results.row_fields import Latency, MemoryUse, Placement
 from benchmarks.results.schema import Row
 
 CHART = Column("Chart", kind="chart")
@@ -79,29 +78,24 @@ def threads_table(rows: Sequence[Row]) -> Table | None:
     ]
     if not lines:
         return None
-    slowest = [_latency(line).p99 or _latency(line).p90 for line in lines]
+    slowest = [present(line.latency_ms).p99 or present(line.latency_ms).p90 for line in lines]
     scale = Scale.over(slowest, zero=True)
     return results_table(
         "Median, 90 % and 99 % quantile of the latency by number of threads",
         lines,
         {
-            "Threads": lambda row: str(_latency(row).threads),
+            "Threads": lambda row: str(present(row.latency_ms).threads),
             CHART: lambda row: Cell(chart=draw_dots(scale, [_latency_dot(row)])),
             "Median": latency_cell,
-            "90 %": lambda row: milliseconds(_latency(row).p90),
-            "99 %": lambda row: milliseconds(_latency(row).p99),
+            "90 %": lambda row: milliseconds(present(row.latency_ms).p90),
+            "99 %": lambda row: milliseconds(present(row.latency_ms).p99),
         },
         scale=draw_scale(scale, " ms"),
     )
 
 
-def _latency(row: Row) -> Latency:
-    assert row.latency_ms is not None  # the table has rows with one only
-    return row.latency_ms
-
-
 def _latency_dot(row: Row) -> Dot:
-    latency = _latency(row)
+    latency = present(row.latency_ms)
     return Dot(filled_style(row), latency.p50, latency.p50, latency.p99 or latency.p90)
 
 
@@ -116,27 +110,22 @@ def memory_table(rows: Sequence[Row]) -> Table | None:
         known,
         {
             CHART: lambda row: Cell(chart=draw_segments(scale, _memory_bar(row))),
-            "Runtime": lambda row: megabytes(_memory(row).runtime_resident),
-            "Model": lambda row: megabytes(_memory(row).model_resident),
-            "Of it private": lambda row: megabytes(_memory(row).model_private),
-            "Peak of process": lambda row: megabytes(_memory(row).peak_resident),
+            "Runtime": lambda row: megabytes(present(row.memory).runtime_resident),
+            "Model": lambda row: megabytes(present(row.memory).model_resident),
+            "Of it private": lambda row: megabytes(present(row.memory).model_private),
+            "Peak of process": lambda row: megabytes(present(row.memory).peak_resident),
         },
         scale=draw_scale(scale, " MB"),
         terms=definitions("Resident, private memory"),
     )
 
 
-def _memory(row: Row) -> MemoryUse:
-    assert row.memory is not None  # the table has rows with it only
-    return row.memory
-
-
 def _memory_bar(row: Row) -> tuple[BarSegment, BarSegment]:
     """What the runtime takes, then what the model adds, in MB."""
-    runtime = _memory(row).runtime_resident / 1e6
+    runtime = present(row.memory).runtime_resident / 1e6
     return (
         BarSegment("runtime", 0.0, runtime),
-        BarSegment(filled_style(row), runtime, runtime + _memory(row).model_resident / 1e6),
+        BarSegment(filled_style(row), runtime, runtime + present(row.memory).model_resident / 1e6),
     )
 
 
@@ -154,15 +143,12 @@ def placement_table(rows: Sequence[Row]) -> Table | None:
         "Operations taken by an accelerator library, and those left",
         placed,
         {
-            Column("Library", kind="words"): lambda row: _placement(row).delegate,
-            "Operations": lambda row: f"{_placement(row).taken} of {_placement(row).total}",
-            "Pieces": lambda row: str(_placement(row).partitions),
-            Column("Left", kind="words"): lambda row: operations_left(_placement(row)),
+            Column("Library", kind="words"): lambda row: present(row.placement).delegate,
+            "Operations": lambda row: (
+                f"{present(row.placement).taken} of {present(row.placement).total}"
+            ),
+            "Pieces": lambda row: str(present(row.placement).partitions),
+            Column("Left", kind="words"): lambda row: operations_left(present(row.placement)),
         },
-        terms=definitions(*{"XNNPACK"} & {_placement(row).delegate for row in placed}),
+        terms=definitions(*{"XNNPACK"} & {present(row.placement).delegate for row in placed}),
     )
-
-
-def _placement(row: Row) -> Placement:
-    assert row.placement is not None  # the table has rows with one only
-    return row.placement

@@ -13,7 +13,7 @@ from benchmarks.report.html.contents import Contents, template_environment
 from benchmarks.report.html.examples import ExampleSelector, prediction_flips
 from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.reliability_diagram import reliability_of
-from benchmarks.report.html.styles import legend
+from benchmarks.report.html.styles import legend, swatch
 from benchmarks.report.html.verdict import (
     detailed_threshold,
     main_target,
@@ -55,6 +55,8 @@ def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
             threshold=threshold,
             several=len({row.min_photos for row in rows}) > 1,
             percent=percent,
+            swatch=swatch,
+            short_name=short_name,
             omissions=omissions(results),
             settings=summary_tables.settings_words(results),
             hashes=summary_tables.hashes(results),

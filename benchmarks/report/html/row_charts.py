@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from markupsafe import Markup
 
+from benchmarks.report.html.contents import svg
 from benchmarks.report.html.svg_chart import nice_ticks
-
-_HEIGHT = 26
-_MIDDLE = _HEIGHT / 2
-_OVER = 24
-"""How far a line of the scale goes on above and below its row, to meet that of the next."""
 
 _LEFT, _RIGHT = 3.0, 97.0
 
@@ -77,56 +72,14 @@ class Scale:
 
 def draw_dots(scale: Scale, dots: Sequence[Dot], *, line_at: float | None = None) -> Markup:
     """The marks of one row, the last on top; `line_at` stands out among the scale's lines."""
-    parts = _grid(scale, line_at)
-    for dot in dots:
-        at = f"{scale.at(dot.value):.2f}%"
-        kind = '<circle class="ring" r="6"' if dot.ring else '<circle r="4.8"'
-        parts.append(
-            f'<g class="mk s-{dot.style}"><line class="whisker" x1="{scale.at(dot.low):.2f}%" '
-            f'x2="{scale.at(dot.high):.2f}%" y1="{_MIDDLE}" y2="{_MIDDLE}"/>'
-            f'{kind} cx="{at}" cy="{_MIDDLE}"/></g>'
-        )
-    return _svg(parts)
+    return svg("lane", scale=scale, line_at=line_at, dots=dots, unit=None)
 
 
 def draw_segments(scale: Scale, segments: Sequence[BarSegment]) -> Markup:
     """A bar of several parts."""
-    parts = _grid(scale, 0.0)
-    for segment in segments:
-        left, right = scale.at(segment.low), scale.at(segment.high)
-        parts.append(
-            f'<g class="mk s-{segment.style}"><rect class="piece" x="{left:.2f}%" y="7" '
-            f'width="{max(0.0, right - left):.2f}%" height="{_HEIGHT - 14}"/></g>'
-        )
-    return _svg(parts)
+    return svg("lane", scale=scale, line_at=0, segments=segments, unit=None)
 
 
 def draw_scale(scale: Scale, unit: str) -> Markup:
     """The scale's numbers, to stand under the rows."""
-    parts = []
-    for tick in scale.ticks:
-        number = f"{tick:g}".replace("-", "−")
-        parts.append(
-            f'<text x="{scale.at(tick):.2f}%" y="16" text-anchor="middle">{number}'
-            f"{escape(unit)}</text>"
-        )
-    return _svg(parts)
-
-
-def _grid(scale: Scale, line_at: float | None) -> list[str]:
-    parts = []
-    for tick in scale.ticks:
-        x = f"{scale.at(tick):.2f}%"
-        kind = "axis" if line_at is not None and abs(tick - line_at) < 1e-9 else "grid"
-        parts.append(
-            f'<line class="{kind}" x1="{x}" x2="{x}" y1="{-_OVER}" y2="{_HEIGHT + _OVER}"/>'
-        )
-    return parts
-
-
-def _svg(parts: Sequence[str]) -> Markup:
-    return Markup(
-        f'<svg class="lane chart" height="{_HEIGHT}" aria-hidden="true">'
-        + "".join(parts)
-        + "</svg>"
-    )
+    return svg("lane", scale=scale, unit=unit)

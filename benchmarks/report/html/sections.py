@@ -10,7 +10,7 @@ from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.latency_memory import CHART
 from benchmarks.report.html.row_charts import Dot, Scale, draw_dots, draw_scale
 from benchmarks.report.html.styles import filled_style
-from benchmarks.report.html.table import Cell, Column, Table, TableRow
+from benchmarks.report.html.table import Cell, Column, Table, TableRow, plain_table
 from benchmarks.report.html.verdict import target_name
 from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
@@ -47,12 +47,7 @@ class Collections:
 
 
 def collections_of(rows: Sequence[Row], main: BenchmarkTarget) -> Collections | None:
-    """Of the reference and the main variant; None where there are not two collections.
-
-    Args:
-        rows: Rows of one threshold.
-        main: What the report is about.
-    """
+    """Of the reference and the main variant; None where there are not two collections."""
     main_row = next((row for row in rows if BenchmarkTarget.of(row) == main), None)
     if main_row is None or len(main_row.by_collection) < 2:
         return None
@@ -128,16 +123,10 @@ def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
         family: [c for c in ordered if c.family == family and c.drop_points is not None]
         for family in FAMILIES
     }
-    details = Table(
+    details = plain_table(
         "Each way of making the input, its accuracy and its agreement with the toolkit's own",
-        (Column("Way"), Column("Top-1"), Column("Agreement"), Column("What is done", (), "words")),
-        tuple(
-            TableRow(
-                cost.name,
-                (Cell(percent(cost.top1)), Cell(percent(cost.agreement)), Cell(cost.what)),
-            )
-            for cost in ordered
-        ),
+        ("Way", "Top-1", "Agreement", Column("What is done", kind="words")),
+        [(c.name, percent(c.top1), percent(c.agreement), c.what) for c in ordered],
         terms=definitions("Points lost by the input"),
     )
     return PreprocessingCosts(
@@ -176,27 +165,20 @@ def _cost_table(costs: Sequence[PreprocessingCost], title: str) -> Table:
 
 def gates_table(gates: Sequence[GateOutcome], caption: str) -> Table:
     """A line per requirement."""
-    return Table(
+    requirement, measured = Column("Requirement", kind="words"), Column("Measured", kind="words")
+    return plain_table(
         caption,
-        (
-            Column("Variant"),
-            Column("Photos"),
-            Column("Requirement", (), "words"),
-            Column("Measured", (), "words"),
-            Column("Holds"),
-        ),
-        tuple(
-            TableRow(
+        ("Variant", "Photos", requirement, measured, "Holds"),
+        [
+            (
                 target_name(BenchmarkTarget(gate.variant, gate.runtime, gate.unit)),
-                (
-                    Cell(f"≥ {gate.min_photos}"),
-                    Cell(gate.requirement),
-                    Cell(gate.measured),
-                    Cell("yes", (), "good") if gate.passed else Cell("no", (), "attention"),
-                ),
+                f"≥ {gate.min_photos}",
+                gate.requirement,
+                gate.measured,
+                Cell("yes", (), "good") if gate.passed else Cell("no", (), "attention"),
             )
             for gate in gates
-        ),
+        ],
         terms=definitions("Gate, requirement"),
     )
 
@@ -206,26 +188,19 @@ def paper_table(comparisons: Sequence[PaperComparison]) -> Table | None:
     reference = [pair for pair in comparisons if pair.row.variant == REFERENCE_VARIANT]
     if not reference:
         return None
-    return Table(
+    return plain_table(
         "The paper’s top-1 beside ours by threshold",
-        (
-            Column("Photos"),
-            Column("The paper"),
-            Column("Here"),
-            Column("What differs", (), "words"),
-        ),
-        tuple(
-            TableRow(
+        ("Photos", "The paper", "Here", Column("What differs", kind="words")),
+        [
+            (
                 f"≥ {pair.row.min_photos}",
-                (
-                    Cell(percent(pair.paper.top1), (pair.paper.model,)),
-                    Cell(
-                        percent(pair.row.top1),
-                        (pair.row.backbone.split(".")[0], interval_cell(pair.row)),
-                    ),
-                    Cell("; ".join(pair.differs) or "nothing: the two correspond"),
+                Cell(percent(pair.paper.top1), (pair.paper.model,)),
+                Cell(
+                    percent(pair.row.top1),
+                    (pair.row.backbone.split(".")[0], interval_cell(pair.row)),
                 ),
+                "; ".join(pair.differs) or "nothing: the two correspond",
             )
             for pair in reference
-        ),
+        ],
     )

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from benchmarks.report.html.svg_chart import HOLLOW, classes, mark
+from benchmarks.report.html.contents import svg
 from benchmarks.report.runtime_names import short_name
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
 
 PLAIN = ("reference", "float32", "float16", "int8-weights", "int8", "palette6", "given", "other")
 """Styles that the page's style sheet has a colour for."""
+
+HOLLOW = "coreml-"
+"""Styles that begin so are drawn as the style without it, hollow."""
 
 _SAME = {"w8a8": "int8"}  # Core ML's name of full integer
 
@@ -35,11 +38,7 @@ def filled_style(row: Row) -> str:
 
 def swatch(row: Row) -> Markup:
     """An `<svg>` of the row's mark, to stand before its name."""
-    style = style_of(row)
-    return Markup(
-        f'<svg class="swatch mk {classes(style)}" viewBox="0 0 18 18" aria-hidden="true">'
-        f"{mark(style, 9, 9)}</svg>"
-    )
+    return svg("swatch", style=style_of(row))
 
 
 def legend(rows: Sequence[Row]) -> list[tuple[Markup, str]]:

@@ -22,6 +22,7 @@ from benchmarks.report.html.table import (
     TableRow,
     Tone,
     grouped_by_variant,
+    present,
     results_table,
     variant_row,
 )
@@ -29,7 +30,6 @@ from benchmarks.report.html.verdict import needs_attention
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, several_runtimes
 from benchmarks.report.slowdowns import busy_notes
-from benchmarks.results.row_fields import Calibration
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from benchmarks.results.target import BenchmarkTarget
 
@@ -104,9 +104,6 @@ def latency_cell(row: Row) -> Cell:
 
 def threshold_matrix(rows: Sequence[Row]) -> Table | None:
     """Each variant on each runtime in a line, each threshold in a column.
-
-    Args:
-        rows: All rows, by threshold.
 
     Returns:
         The table; None where there is only one threshold.
@@ -212,17 +209,14 @@ def calibration_table(rows: Sequence[Row]) -> Table | None:
         calibrated,
         {
             "Calibration error": lambda row: percent(row.calibration_error),
-            "With temperature": lambda row: percent(_calibration(row).error_with_temperature),
-            "Temperature": lambda row: _hundredths(_calibration(row).temperature),
-            "Validation photos": lambda row: f"{_calibration(row).validation_photos:,}",
+            "With temperature": lambda row: percent(
+                present(row.calibration).error_with_temperature
+            ),
+            "Temperature": lambda row: _hundredths(present(row.calibration).temperature),
+            "Validation photos": lambda row: f"{present(row.calibration).validation_photos:,}",
         },
         terms=definitions("Calibration error", "Temperature"),
     )
-
-
-def _calibration(row: Row) -> Calibration:
-    assert row.calibration is not None  # the table has rows with one only
-    return row.calibration
 
 
 def _hundredths(value: float | None) -> str:

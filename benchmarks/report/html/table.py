@@ -5,10 +5,10 @@ On a narrow screen each row becomes a block in which every cell is preceded by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Literal, TypeVar
 
 from markupsafe import Markup
 
@@ -78,8 +78,38 @@ class Table:
         return any(column.kind == "chart" for column in self.columns)
 
 
+T = TypeVar("T")
+
+
+def present(value: T | None) -> T:
+    """A value that every row of the table has: it was made of rows with one only."""
+    assert value is not None
+    return value
+
+
 VARIANT = Column("Variant")
 Value = Callable[[Row], Cell | str]
+
+
+def plain_table(
+    caption: str,
+    columns: Sequence[Column | str],
+    rows: Iterable[Sequence[Cell | str]],
+    *,
+    terms: tuple[Definition, ...] = (),
+) -> Table:
+    """A table whose rows are their name, with its notes if it is a cell, and their cells."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    return Table(
+        caption,
+        tuple(column if isinstance(column, Column) else Column(column) for column in columns),
+        tuple(TableRow(name.text, tuple(cells), notes=name.notes) for name, *cells in lines),
+        terms=terms,
+    )
+
+
+def _cell(cell: Cell | str) -> Cell:
+    return cell if isinstance(cell, Cell) else Cell(cell)
 
 
 def results_table(
@@ -90,16 +120,7 @@ def results_table(
     scale: Markup = EMPTY,
     terms: tuple[Definition, ...] = (),
 ) -> Table:
-    """A table with a line for each row of the results.
-
-    Args:
-        caption: What it shows.
-        rows: Rows of the results, sorted by threshold; with more than one threshold among them,
-            each line says its own.
-        values: What stands under each title.
-        scale: Numbers of the scale that the charts share.
-        terms: What the words in it mean.
-    """
+    """A table with a line for each row of the results."""
     several = len({row.min_photos for row in rows}) > 1
     columns = [title if isinstance(title, Column) else Column(title) for title in values]
     threshold = [(Column("Photos"), lambda row: f"≥ {row.min_photos}")] if several else []
@@ -122,7 +143,7 @@ def variant_row(
     """A line on a row of the results, named after its variant."""
     return TableRow(
         row.variant,
-        tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells),
+        tuple(map(_cell, cells)),
         swatch(row),
         (note,) if note else (),
         repeated,

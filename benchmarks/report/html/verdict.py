@@ -31,8 +31,6 @@ class Verdict:
     """What is said first.
 
     Attributes:
-        mood: Colour of the sentence.
-        details: What failed, a sentence each.
         caveats: What the judgement does not cover.
         figures: (value, what it is) of the variant that the report is about.
     """

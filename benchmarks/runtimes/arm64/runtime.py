@@ -11,12 +11,10 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
+from benchmarks.runtimes.cached_setup import CachedSetup, cached_folder, read_marker
 from benchmarks.runtimes.subprocess_interpreter import SCRIPT, LaunchCommand, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, MissingDependencyError
-from mobile_assets.schema import Document
+from mobile_assets.errors import MissingDependencyError
 
 SETUP_COMMAND = "artefact-id setup litert-arm64"
 
@@ -27,26 +25,19 @@ PYTHON = "python3.13"
 """Python of Debian 13, whose packages make up the root."""
 
 _CPU = "cortex-a76"  # a phone's core since 2018; it has the integer dot product and float16
-MARKER = "complete.json"
 _MOST_PROCESSES = 8
 
 
-class Arm64Setup(Document):
-    """What a complete set-up holds; written last, so that a broken-off one has none.
+class Arm64Setup(CachedSetup):
+    """Debian's packages and LiteRT's wheels.
 
     Attributes:
-        created: When, ISO 8601 in UTC.
         litert: Version of ai-edge-litert, the key by which an older set-up is known.
-        versions: What a worker told when it was tried: interpreter, Python, numpy, machine.
         packages: Debian's packages and their versions.
     """
 
-    created: str
     litert: str
-    versions: dict[str, str]
     packages: dict[str, str]
-    bytes: int = Field(gt=0)
-    seconds: float = Field(ge=0)
 
 
 class LitertArm64Runtime:
@@ -95,17 +86,12 @@ class LitertArm64Runtime:
 
 def setup_folder() -> Path:
     """Where the set-up lies: in the user's cache."""
-    from train.prepare import default_cache
-
-    return default_cache().absolute() / "arm64"
+    return cached_folder("arm64")
 
 
 def read_setup() -> Arm64Setup | None:
     """The description of the complete set-up; None if there is none that this release can use."""
-    try:
-        return Arm64Setup.read(setup_folder() / MARKER)
-    except DamagedError:
-        return None
+    return read_marker(setup_folder(), Arm64Setup)
 
 
 def launch(folder: Path) -> LaunchCommand:

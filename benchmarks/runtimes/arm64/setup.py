@@ -6,13 +6,12 @@ is installed on this machine, and no privileges are needed.
 
 from __future__ import annotations
 
-import datetime
 import platform
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.runtimes.arm64.packages import (
     Progress,
@@ -25,16 +24,14 @@ from benchmarks.runtimes.arm64.packages import (
 )
 from benchmarks.runtimes.arm64.runtime import (
     LITERT_VERSION,
-    MARKER,
     SETUP_COMMAND,
     Arm64Setup,
     launch,
-    read_setup,
     setup_folder,
 )
+from benchmarks.runtimes.cached_setup import make_once
 from benchmarks.runtimes.subprocess_interpreter import ask_versions
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
-from mobile_assets.files import new_folder, size_of
 
 _WORKING_MB = 600
 """What is in use while the set-up is made; about 215 MB stay."""
@@ -55,36 +52,16 @@ def set_up_arm64(
             the set-up does not run when tried.
         InputError: No mirror is known, something cannot be downloaded, or the disk is too full.
     """
-    from filelock import FileLock
-
     _check_system()
-    folder = setup_folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        existing = read_setup()
-        if existing is not None and existing.litert == LITERT_VERSION and not force:
-            return existing
-        # Left by set-ups that were killed: with the lock held, nobody works in them.
-        for litter in folder.parent.glob(f".{folder.name}.*/"):
-            shutil.rmtree(litter, ignore_errors=True)
-        check_disk(folder.parent, _WORKING_MB)
-        source = mirror_address(mirror)
-        with new_folder(folder, force=True, what="set-up") as new:
-            return _make(new, source, progress or (lambda _what, _done, _total: None))
-
-
-def check_disk(folder: Path, megabytes: int) -> None:
-    """Refuses to begin what the disk has no room for.
-
-    Raises:
-        InputError: Less is free than needed.
-    """
-    free = shutil.disk_usage(folder).free // 1_000_000
-    if free < megabytes:
-        raise InputError(
-            f"The set-up needs {megabytes} MB in {folder}, and {free} MB are free. "
-            "Make room, or choose another disk by the variable XDG_CACHE_HOME."
-        )
+    report = progress or (lambda _what, _done, _total: None)
+    return make_once(
+        setup_folder(),
+        Arm64Setup,
+        lambda folder: _make(folder, mirror_address(mirror), report),
+        usable=lambda setup: setup.litert == LITERT_VERSION,
+        megabytes=_WORKING_MB,
+        force=force,
+    )
 
 
 def mirror_address(address: str | None) -> str:
@@ -137,8 +114,7 @@ def _check_system() -> None:
     pip_command()
 
 
-def _make(folder: Path, mirror: str, progress: Progress) -> Arm64Setup:
-    start = time.monotonic()
+def _make(folder: Path, mirror: str, progress: Progress) -> dict[str, Any]:
     # Everything that is needed only now lies in here, pip's own temporary files too.
     with tempfile.TemporaryDirectory(prefix="work.", dir=folder) as name:
         work = Path(name)
@@ -146,17 +122,13 @@ def _make(folder: Path, mirror: str, progress: Progress) -> Arm64Setup:
         unpack(packages, folder, progress)
         install_wheels(folder / "site", work, progress)
     progress("trying it", 0, 1)
-    setup = Arm64Setup(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        litert=LITERT_VERSION,
-        versions=_try(folder),
-        packages=dict(name_and_version(path) for path in packages),
-        bytes=size_of(folder),
-        seconds=round(time.monotonic() - start, 1),
-    )
-    setup.write(folder / MARKER)
+    versions = _try(folder)
     progress("trying it", 1, 1)
-    return setup
+    return {
+        "litert": LITERT_VERSION,
+        "versions": versions,
+        "packages": dict(name_and_version(path) for path in packages),
+    }
 
 
 def _try(folder: Path) -> dict[str, str]:

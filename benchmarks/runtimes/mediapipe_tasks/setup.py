@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
-
+from benchmarks.runtimes.cached_setup import CachedSetup, cached_folder, make_once, read_marker
 from benchmarks.runtimes.mediapipe_tasks import client_main
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
-from mobile_assets.files import new_folder, size_of
-from mobile_assets.schema import Document
+from mobile_assets.errors import InputError, MissingDependencyError
 
 MEDIAPIPE_VERSION = "1.2.2"
 """The release that the exported files are held against."""
 
 SETUP_COMMAND = "artefact-id setup mediapipe"
 SCRIPT = Path(client_main.__file__)
-MARKER = "complete.json"
 
 _WORKING_MB = 1000
 """What is in use while the set-up is made; about 520 MB stay."""
@@ -39,36 +33,25 @@ _ADVICE = (
 )
 
 
-class MediapipeSetup(Document):
-    """What a complete set-up holds; written last, so that a broken-off one has none.
+class MediapipeSetup(CachedSetup):
+    """MediaPipe and what it needs.
 
     Attributes:
-        created: When, ISO 8601 in UTC.
         mediapipe: Version of MediaPipe, the key by which an older set-up is known.
-        versions: What the client told when it was tried: MediaPipe, numpy, Python.
     """
 
-    created: str
     mediapipe: str
-    versions: dict[str, str]
-    bytes: int = Field(gt=0)
-    seconds: float = Field(ge=0)
 
 
 def setup_folder() -> Path:
     """Where the set-up lies: in the user's cache."""
-    from train.prepare import default_cache
-
-    return default_cache().absolute() / f"mediapipe-{MEDIAPIPE_VERSION}"
+    return cached_folder(f"mediapipe-{MEDIAPIPE_VERSION}")
 
 
 def read_setup() -> MediapipeSetup | None:
     """The description of the complete set-up; None if there is none that this release can use."""
-    try:
-        setup = MediapipeSetup.read(setup_folder() / MARKER)
-    except DamagedError:
-        return None
-    return setup if setup.mediapipe == MEDIAPIPE_VERSION else None
+    setup = read_marker(setup_folder(), MediapipeSetup)
+    return setup if setup and setup.mediapipe == MEDIAPIPE_VERSION else None
 
 
 def missing() -> str | None:
@@ -96,41 +79,24 @@ def set_up_mediapipe(
         InputError: MediaPipe cannot be installed, or the disk is too full.
         MissingDependencyError: There is no pip, or what was installed does not run.
     """
-    from filelock import FileLock
-
-    from benchmarks.runtimes.arm64.setup import check_disk
-
-    folder = setup_folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        existing = read_setup()
-        if existing is not None and not force:
-            return existing
-        # Left by set-ups that were killed: with the lock held, nobody works in them.
-        for litter in folder.parent.glob(f".{folder.name}.*/"):
-            shutil.rmtree(litter, ignore_errors=True)
-        check_disk(folder.parent, _WORKING_MB)
-        # Without a marker the folder is of nobody's use, so it is replaced unasked.
-        with new_folder(folder, force=True, what="set-up") as new:
-            return _make(new, progress or (lambda _what, _done, _total: None))
+    report = progress or (lambda _what, _done, _total: None)
+    return make_once(
+        setup_folder(),
+        MediapipeSetup,
+        lambda folder: _make(folder, report),
+        usable=lambda setup: setup.mediapipe == MEDIAPIPE_VERSION,
+        megabytes=_WORKING_MB,
+        force=force,
+    )
 
 
-def _make(folder: Path, progress: Callable[[str, int, int], None]) -> MediapipeSetup:
-    start = time.monotonic()
+def _make(folder: Path, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
     progress("installing MediaPipe", 0, 1)
     # Links, as the folder is renamed when it is complete; without pip, as ours installs into it.
     venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False).create(folder)
     _install(folder)
     progress("installing MediaPipe", 1, 1)
-    setup = MediapipeSetup(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        mediapipe=MEDIAPIPE_VERSION,
-        versions=_try(folder),
-        bytes=size_of(folder),
-        seconds=round(time.monotonic() - start, 1),
-    )
-    setup.write(folder / MARKER)
-    return setup
+    return {"mediapipe": MEDIAPIPE_VERSION, "versions": _try(folder)}
 
 
 def _install(folder: Path) -> None:
