@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -286,31 +285,7 @@ def test_interrupt_is_130_and_a_missing_part_names_its_extra(
     assert "No space left" in capsys.readouterr().err
 
 
-def test_help_of_train_names_the_default_backbone(capsys: pytest.CaptureFixture[str]) -> None:
-    from train.training_plan import DEFAULT_BACKBONE
-
-    with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    assert f"(default: {DEFAULT_BACKBONE})" in " ".join(capsys.readouterr().out.split())
-
-
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = process("inspect", str(tmp_path / "none"), "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
-
-
-def test_help_is_quick_beside_the_interpreters_own_start() -> None:
-    """Ratios within one run: `--help` costs less than a hundred starts of Python would by far."""
-
-    def seconds(*command: str) -> float:
-        times = []
-        for _ in range(5):
-            started = time.perf_counter()
-            subprocess.run([sys.executable, *command], capture_output=True, check=True)
-            times.append(time.perf_counter() - started)
-        return sorted(times)[2]
-
-    bare = seconds("-c", "import argparse")
-    assert seconds("-m", "artefact_id", "--help") < 5 * bare
-    assert seconds("-c", "import torch") > 5 * bare  # what the bound would catch

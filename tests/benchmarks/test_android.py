@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,20 +98,31 @@ def test_times_at_an_unknown_number_of_threads_are_not_reported(
     assert "--num_threads=1" in reply.note
 
 
-def test_without_its_statistics_nothing_is_reported(phone: Talk, bytes_bundle: Bundle) -> None:
-    log = (FILES / "cpu_steady.log").read_text()
-    lines = [line for line in log.splitlines() if "count=4" not in line]
-    phone.change("--num_runs=4", stdout="\n".join(lines) + "\n")
-    with pytest.raises(PhoneError, match="without its line of statistics"):
+STEADY, PAIRS = ((FILES / f"cpu_{name}.log").read_text() for name in ("steady", "pairs_1"))
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "words"),
+    [
+        (
+            "--num_runs=4", {"stdout": STEADY.replace("count=4", "")},
+            "without its line of statistics",
+        ),
+        ("n=0", {"stdout": PAIRS[: len(PAIRS) // 2]}, "called 2 times with two runs each"),
+        (
+            "--num_runs=4", {"stdout": "CANNOT LINK EXECUTABLE: libc++ not found\n", "exit": 1},
+            r"exit code 1.*built for Android",
+        ),
+    ],
+    ids=["no statistics", "fewer calls", "fails"],
+)  # fmt: skip
+def test_what_the_program_did_not_do_is_noticed(
+    phone: Talk, bytes_bundle: Bundle, part: str, changes: dict[str, Any], words: str
+) -> None:
+    phone.change(part, **changes)
+    with pytest.raises(PhoneError, match=words):
         measure(phone, bytes_bundle)
     assert phone.said[-1][-1] == REMOVED
-
-
-def test_fewer_calls_than_asked_are_noticed(phone: Talk, bytes_bundle: Bundle) -> None:
-    log = (FILES / "cpu_pairs_1.log").read_text()
-    phone.change("n=0", stdout=log[: len(log) // 2])
-    with pytest.raises(PhoneError, match="called 2 times with two runs each"):
-        measure(phone, bytes_bundle)
 
 
 def test_a_damaged_file_is_noticed_and_removed(phone: Talk, bytes_bundle: Bundle) -> None:
@@ -154,14 +166,6 @@ def test_a_phone_that_goes_away_in_the_middle(phone: Talk, bytes_bundle: Bundle)
         measure(phone, bytes_bundle)
     assert "did not finish a command" in str(caught.value)
     assert f"adb -s {SERIAL} shell rm -rf /data/local/tmp/artefact-id" in str(caught.value)
-
-
-def test_a_program_that_fails_on_the_phone(phone: Talk, bytes_bundle: Bundle) -> None:
-    said = "CANNOT LINK EXECUTABLE: library libc++_shared.so not found\n"
-    phone.change("--num_runs=4", stdout=said, exit=1)
-    with pytest.raises(PhoneError, match=r"exit code 1.*built for Android"):
-        measure(phone, bytes_bundle)
-    assert phone.said[-1][-1] == REMOVED
 
 
 def test_a_phone_that_does_not_answer(

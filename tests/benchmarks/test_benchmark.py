@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -324,29 +322,6 @@ def test_several_thresholds_give_one_table(case: BenchmarkCase, tmp_path: Path) 
 def test_options_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         BenchmarkOptions(**wrong)  # type: ignore[arg-type]
-
-
-def test_litert_needs_no_torch_and_no_training_code(case: BenchmarkCase) -> None:
-    script = f"""
-import sys
-from pathlib import Path
-from benchmarks.runtimes.litert_runtime import open_litert
-from mobile_assets.bundle import read_bundle
-from mobile_assets.photos import load
-bundle = read_bundle(Path({str(case.bundle.folder)!r}))
-photo = load(next(Path({str(case.photos)!r}).rglob("*.png")), bundle.info.preprocessing)
-with open_litert(bundle, "tflite-int8") as session:
-    assert abs(float(session.predict(photo[None]).sum()) - 1) < 0.02
-print(sorted({{"torch", "train", "export", "timm"}} & set(sys.modules)))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout.strip() == "[]"
 
 
 def test_files_that_do_not_fit_are_refused(case: BenchmarkCase, tmp_path: Path) -> None:

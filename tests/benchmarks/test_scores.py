@@ -12,7 +12,6 @@ from benchmarks.evaluation.acquisition import (
     outlooks,
 )
 from benchmarks.results.classification import wilson_interval
-from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.scores import GradedAnswers, macro_scores, measure, object_intervals
 from mobile_assets.labels import LabelMap
 
@@ -94,15 +93,6 @@ def test_intervals_over_objects_are_wider_where_photos_of_an_object_are_alike() 
     assert high - low > 2.5 * (photos[1] - photos[0])
     again = object_intervals(alike, resamples=400, seed=0)["top1"]
     assert again == (low, high)
-
-
-def test_a_paired_difference_over_objects() -> None:
-    ours, theirs = graded([0, 0, 1, 1], [0, 0, 1, 1]), graded([0, 0, 0, 0], [0, 0, 1, 1])
-    right, wrong = ours.rank == 0, theirs.rank == 0
-    truth = ours.truth
-    assert paired_drop_interval(right, right, truth, resamples=50, seed=0) == (0.0, 0.0)
-    bounds = paired_drop_interval(right, wrong, truth, resamples=400, seed=0)
-    assert bounds == (0.0, 100.0)  # either object may be drawn twice
 
 
 def evidence(held: list[int], right: list[int]) -> ObjectEvidence:

@@ -130,18 +130,6 @@ def test_collections_and_counts_add_up(case: BenchmarkCase) -> None:
         assert right / row.photos == pytest.approx(row.top1)
 
 
-def test_ways_of_making_the_input_stand_in_the_results(case: BenchmarkCase, tmp_path: Path) -> None:
-    options = replace(QUICK, preprocessing=30)
-    results = run_benchmark([case], tmp_path / "report", options=options)
-    found = {cost.name: cost for cost in results.preprocessing}
-    own, swapped = found["contract"], found["bgr"]
-    assert {cost.photos for cost in found.values()} == {30}
-    assert {(c.variant, c.runtime) for c in found.values()} == {("tflite-float32", "litert")}
-    assert (own.drop_points, own.agreement) == (0.0, 1.0)
-    assert swapped.drop_points > 20
-    assert (tmp_path / "report" / "preprocessing.csv").is_file()
-
-
 def test_a_phone_without_a_runner_gives_its_speed_alone(case: BenchmarkCase) -> None:
     from benchmarks.measure.android import with_answers
     from benchmarks.results.row_fields import Device, Latency

@@ -15,7 +15,6 @@ import pytest
 from conftest import object_picture
 from many_objects import tiny_bundle
 
-from artefact_id.main import main
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
 from benchmarks.runtimes.arm64.runtime import LITERT_VERSION, Arm64Setup
 from benchmarks.runtimes.arm64.setup import mirror_address
@@ -137,46 +136,29 @@ def test_messages_are_read_as_they_were_written() -> None:
         read_message(io.BytesIO(b"INFO: hello, world"))
 
 
-def test_a_worker_that_dies_is_reported_with_its_last_line(bundle: Bundle) -> None:
-    dying = (
-        PATCH,
-        "i.Interpreter.invoke = lambda self: (os.write(2, b'illegal instruction at 7\\n'),",
-        "os._exit(3));",
-        RUN,
-    )
-    with (
-        opened(bundle, launch(*dying), n=2) as session,
-        pytest.raises(DamagedError, match="exit status 3; last line: illegal instruction at 7"),
-    ):
-        session.predict(PHOTOS)
-
-
-def test_a_worker_that_hangs_is_ended(bundle: Bundle) -> None:
-    hanging = (
-        PATCH,
-        "i.Interpreter.invoke = lambda self: time.sleep(600);",
-        RUN,
-    )
+@pytest.mark.parametrize(
+    ("invoke", "seconds", "words"),
+    [
+        (
+            "(os.write(2, b'illegal instruction at 7\\n'), os._exit(3))", 60,
+            "exit status 3; last line: illegal instruction at 7",
+        ),
+        ("time.sleep(600)", 3, "did not answer within 3 s"),
+        ("1 // 0", 60, r"failed with .*float32\.tflite: .*by zero"),
+    ],
+    ids=["dies", "hangs", "errs"],
+)  # fmt: skip
+def test_a_worker_that_fails_is_ended_and_reported(
+    bundle: Bundle, invoke: str, seconds: float, words: str
+) -> None:
+    failing = (PATCH, f"i.Interpreter.invoke = lambda self: {invoke};", RUN)
     start = time.monotonic()
     with (
-        pytest.raises(DamagedError, match="did not answer within 3 s"),
-        opened(bundle, launch(*hanging, seconds=3)) as session,
+        pytest.raises(DamagedError, match=words),
+        opened(bundle, launch(*failing, seconds=seconds), n=2) as session,
     ):
         session.predict(PHOTOS)
-    assert time.monotonic() - start < 300  # not the ten minutes that it sleeps
-
-
-def test_an_error_inside_the_interpreter_is_told(bundle: Bundle) -> None:
-    failing = (
-        PATCH,
-        "i.Interpreter.invoke = lambda self: 1 // 0;",
-        RUN,
-    )
-    with (
-        opened(bundle, launch(*failing)) as session,
-        pytest.raises(DamagedError, match=r"failed with .*float32\.tflite: .*by zero"),
-    ):
-        session.predict(PHOTOS)
+    assert time.monotonic() - start < 300  # not the ten minutes that one of them sleeps
 
 
 def test_a_worker_that_prints_before_it_starts_is_named(bundle: Bundle) -> None:
@@ -354,11 +336,3 @@ def test_a_setup_needs_room_and_an_address(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="debian-mirror is no address"):
         mirror_address("debian-mirror")
     assert mirror_address("https://mirror.example/debian") == "https://mirror.example/debian"
-
-
-def test_setup_explains_what_it_downloads(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["setup", "--help"])
-    assert ended.value.code == 0
-    text = capsys.readouterr().out
-    assert all(word in text for word in ("140 MB", "215 MB", "XDG_CACHE_HOME", "QEMU"))

@@ -12,6 +12,7 @@ import pytest
 from conftest import picture
 from PIL import Image, ImageCms
 
+from export.golden.synthetic_photos import display_p3
 from mobile_assets import photos
 from mobile_assets.photos import PhotoError, decode, load
 from mobile_assets.preprocessing import Preprocessing
@@ -241,34 +242,6 @@ def test_first_page_of_a_tiff(tmp_path: Path) -> None:
     pages = [picture(seed) for seed in (3, 4)]
     pages[0].save(tmp_path / "photo.tif", save_all=True, append_images=pages[1:])
     assert np.array_equal(rgb(decode(tmp_path / "photo.tif")), rgb(pages[0]))
-
-
-def display_p3() -> bytes:
-    """A colour profile with the primaries of an iPhone's photos and a curve near theirs."""
-
-    def fixed(*values: float) -> bytes:
-        return b"".join(struct.pack(">i", round(v * 65536)) for v in values)
-
-    xyz = {
-        b"wtpt": (0.9642, 1.0, 0.8249), b"rXYZ": (0.5151, 0.2412, -0.0011),
-        b"gXYZ": (0.2920, 0.6922, 0.0419), b"bXYZ": (0.1571, 0.0666, 0.7841),
-    }  # fmt: skip
-    parts = {name: b"XYZ \0\0\0\0" + fixed(*values) for name, values in xyz.items()}
-    curve = b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(2.2 * 256), 0)
-    parts |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
-    parts[b"desc"] = b"desc\0\0\0\0" + struct.pack(">I", 3) + b"P3\0" + b"\0" * 79
-    parts[b"cprt"] = b"text\0\0\0\0none\0\0\0\0"
-    table, data = b"", b""
-    for name, part in parts.items():
-        place = 128 + 4 + 12 * len(parts) + len(data)
-        table += name + struct.pack(">II", place, len(part))
-        data += part + b"\0" * (-len(part) % 4)
-    body = struct.pack(">I", len(parts)) + table + data
-    head = struct.pack(
-        ">I4sI4s4s4s", 128 + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ "
-    )
-    head += b"\0" * 12 + b"acsp" + b"\0" * 28 + fixed(0.9642, 1.0, 0.8249)
-    return head.ljust(128, b"\0") + body
 
 
 @pytest.mark.parametrize("reduced", [False, True])
