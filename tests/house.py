@@ -58,8 +58,18 @@ def import_graph(root: Path = ROOT) -> dict[str, frozenset[str]]:
             name = name.rpartition(".")[0]
         return name or None
 
+    def executed(module: str, name: str) -> set[str]:
+        """What an import runs: the module, and the packages around it, their `__init__`, too."""
+        target = module_of(name)
+        if target is None:
+            return set()
+        parts = target.split(".")
+        packages = {".".join(parts[:size]) for size in range(1, len(parts))} & modules.keys()
+        return {target} | {package for package in packages if not module.startswith(package)}
+
     return {
-        module: frozenset(filter(None, map(module_of, imported_names(path)))) - {module}
+        module: frozenset().union(*(executed(module, name) for name in imported_names(path)))
+        - {module}
         for module, path in modules.items()
     }
 

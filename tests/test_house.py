@@ -153,6 +153,19 @@ def test_a_circle_is_seen_be_it_lazy_or_for_types(tmp_path: Path) -> None:
     assert circles(graph) == [["train.a", "train.b"]]
 
 
+def test_a_circle_through_a_package_is_seen(tmp_path: Path) -> None:
+    package = "from train.inner.b import x\n"
+    outer = "from train.inner.c import y\n"
+    graph = small_house(
+        tmp_path,
+        train__inner____init__=package,
+        train__inner__b="import train.a\n",
+        train__inner__c="y = 1\n",
+        train__a=outer,
+    )
+    assert circles(graph) == [["train.a", "train.inner", "train.inner.b"]]
+
+
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [

@@ -170,7 +170,7 @@ def write_results(
         InputError: `out` exists and `force` is false.
     """
     from benchmarks.report.csv_tables import csv_files
-    from benchmarks.report.html import render_report
+    from benchmarks.report.html.page import render_report
     from benchmarks.report.markdown import markdown_report
 
     with new_folder(out, force=force, what="benchmark") as folder:

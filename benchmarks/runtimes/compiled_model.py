@@ -80,6 +80,7 @@ def open_compiled(bundle: Bundle, variant: Variant) -> CompiledModelSession:
 def _compiled(path: Path) -> Any:
     try:
         from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         raise MissingDependencyError(
             "The installed ai-edge-litert has no CompiledModel. Install the pinned release: "
@@ -87,6 +88,8 @@ def _compiled(path: Path) -> Any:
         ) from None
     try:
         with quiet():
+            # The interpreter checks the FlatBuffer; CompiledModel reads a cut file beyond its end.
+            Interpreter(model_path=str(path))
             return CompiledModel.from_file(str(path))
     except (ValueError, RuntimeError) as error:
         raise DamagedError(

@@ -17,8 +17,8 @@ from report_case import (
 )
 from result_rows import make_row
 
-from benchmarks.report.html import render_report
 from benchmarks.report.html.examples import FLIPS, ExampleSelector
+from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.results.classification import reduce_answers
 from benchmarks.results.measurement import BenchmarkCase, Skipped

@@ -16,8 +16,8 @@ from report_case import (
 
 from artefact_id.benchmark import print_results
 from benchmarks.report.csv_tables import csv_table
-from benchmarks.report.html import render_report
 from benchmarks.report.html.model_files import accelerators_of, model_files
+from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.slowdowns import pace_sentence

@@ -18,7 +18,8 @@ from report_case import (
     results_of,
 )
 
-from benchmarks.report.html import page, render_report
+from benchmarks.report.html import page
+from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import detailed_threshold, main_target, make_verdict
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.omissions import omissions

@@ -12,7 +12,7 @@ from report_case import (
     results_of,
 )
 
-from benchmarks.report.html import render_report
+from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.target import BenchmarkTarget
