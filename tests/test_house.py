@@ -138,9 +138,9 @@ def test_no_file_is_long() -> None:
 
 
 def small_house(root: Path, **files: str) -> Graph:
-    """A house of a few files, `room__file="source"`."""
+    """A house of a few files, `room__file="source"`; INIT is a package's `__init__`."""
     for name, text in files.items():
-        path = root / f"{name.replace('__', '/')}.py"
+        path = root / f"{name.replace('__', '/').replace('INIT', '__init__')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return import_graph(root)
@@ -158,7 +158,7 @@ def test_a_circle_through_a_package_is_seen(tmp_path: Path) -> None:
     outer = "from train.inner.c import y\n"
     graph = small_house(
         tmp_path,
-        train__inner____init__=package,
+        train__inner__INIT=package,
         train__inner__b="import train.a\n",
         train__inner__c="y = 1\n",
         train__a=outer,
