@@ -60,7 +60,7 @@ QUICK = DemoScale(
     ),
     notes=(
         "The quick demo: 24 objects, pictures of 192 pixels, 6 passes of training, weights rounded "
-        "on 48 photos. `artefact-id demo --full` leaves nothing out.",
+        "on 48 photos. The command artefact-id demo --full leaves nothing out.",
         "Speed is that of the lowest threshold: the networks of the others differ in their last "
         "layer alone.",
     ),

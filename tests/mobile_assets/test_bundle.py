@@ -19,7 +19,7 @@ from mobile_assets.bundle import (
     read_bundle,
 )
 from mobile_assets.errors import DamagedError, InputError
-from mobile_assets.files import sha256_path, size_of
+from mobile_assets.files import sha256_path, size_of, write_text
 from mobile_assets.labels import LabelMap
 
 LABELS = LabelMap.of([(f"EG.{n}", "Egyptian", f"Shabti {n}", 4) for n in range(5)])
@@ -203,3 +203,13 @@ def test_a_truncated_description_is_refused(folder: Path) -> None:
     path.write_text(path.read_text()[:200])
     with pytest.raises(DamagedError, match="cannot be read"):
         read_bundle(folder)
+
+
+def test_a_file_is_replaced_and_never_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.json"
+    write_text(path, "old")
+    with path.open(encoding="utf-8") as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"  # whoever reads it has the whole old file
+    assert path.read_text(encoding="utf-8") == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle.json"]

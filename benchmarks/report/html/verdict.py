@@ -185,7 +185,7 @@ def _beside_answers(results: Results) -> tuple[str, ...]:
     return (
         f"{len(unkept)} requirement{plural} not hold that a model must keep to be shipped and that "
         f"is not about its answers, such as: {_gate_details(unkept[:1])[0]} "
-        "`artefact-id gate` lists all.",
+        "The command artefact-id gate lists all.",
     )
 
 
