@@ -49,7 +49,7 @@ class DemoScale:
 
 QUICK = DemoScale(
     objects=24,
-    extra_views=4,
+    extra_views=5,
     field_views=1,
     input_size=192,
     epochs=6,
