@@ -19,7 +19,6 @@ class Compute:
     Attributes:
         device: `cuda`, `mps` or `cpu`.
         bfloat16: Whether training steps run under bfloat16 autocast.
-        memory_format: Layout of image batches and convolution weights.
     """
 
     device: torch.device

@@ -26,7 +26,6 @@ class Executor:
     """What executes auxiliary models of a format on this machine.
 
     Attributes:
-        runtime: What executes the variants of that format in the same way.
         run: Answers photos `[N, H, W, 3]` uint8 with the file or package at a path.
     """
 

@@ -34,18 +34,14 @@ class Session(Protocol):
         """Frees the model; the session cannot be used afterwards."""
         ...
 
-    def __enter__(self) -> Self:
-        """The session itself."""
-        ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        ...
+    ) -> None: ...
 
 
 class ClosingSession:
@@ -60,7 +56,6 @@ class ClosingSession:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """The session itself."""
         return self
 
     def __exit__(
@@ -69,7 +64,6 @@ class ClosingSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the session."""
         self.close()
 
 
@@ -79,7 +73,6 @@ class Runtime(Protocol):
     Attributes:
         unit: What it computes on, where it can be asked for: Core ML's compute unit, the name of a
             phone; empty otherwise.
-        format: The format of the variants that it executes.
         timed: Whether its times say anything about a phone or this machine. An emulator's and a
             reference implementation's do not, and are never reported.
         limit: Most test photos that it is asked, because it is slow; None for all. A drawn part.

@@ -18,12 +18,10 @@ class Terminal:
     """Says how far work is; a context manager for the time that it takes."""
 
     def __init__(self) -> None:
-        """Says nothing yet."""
         self._spoke: dict[str, float] = {}
         self.callbacks = Callbacks(self.say, self.step, self._training)
 
     def __enter__(self) -> Self:
-        """Says nothing."""
         return self
 
     def __exit__(

@@ -60,7 +60,6 @@ class DomainShiftStudy(Study):
     """Recipes from studio to phone.
 
     Attributes:
-        half: The phone photos that were asked about.
         runs: How each run answered; `setting` is one of `PHONE_PHOTOS`.
     """
 
@@ -164,7 +163,6 @@ def half_of(names: Sequence[str], half: Half) -> tuple[str, ...]:
     photos of even number was not developed on those that are asked about in the end.
 
     Args:
-        names: File names of all phone photos of one object.
         half: Which half; of an odd number the development half has one more.
     """
     return tuple(sorted(names)[{"dev": 0, "test": 1}[half] :: 2])

@@ -96,11 +96,7 @@ class VariantCounts(Record):
 
 
 class CommandCost(Record):
-    """What a command took.
-
-    Attributes:
-        what: Seed and threshold that it worked on.
-    """
+    """What a command took."""
 
     kind: Kind
     backbone: str
@@ -115,7 +111,6 @@ class PooledVariant:
     """One variant on one runtime at one threshold, over all seeds.
 
     Attributes:
-        rows: One per seed.
         size: Its bytes by the float32 TFLite file's, largest of the seeds.
     """
 

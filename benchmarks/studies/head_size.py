@@ -38,9 +38,7 @@ class HeadCost(Record):
     """One head.
 
     Attributes:
-        weights: Its parameters.
         float32_bytes: Size of the float32 TFLite file.
-        float32_ms: Latency in each round.
     """
 
     head: str

@@ -83,11 +83,8 @@ class AblationResult(Document):
 
     Attributes:
         variant: What differs from the default recipe.
-        seed: Of the draw of photos and of the training.
         input_size: Height of its input in pixels.
         train_photos: Photos trained on; none validated.
-        head_weights: Parameters of the head.
-        cpu_seconds: Processor time of training.
     """
 
     variant: str
@@ -207,8 +204,6 @@ def grocery_task(root: Path, seed: int, *, alone: bool) -> Task:
 
     Args:
         root: With `studio/` and `photos/`.
-        seed: Decides how many phone photos, and which.
-        alone: Train on the studio picture alone.
     """
     source = read_source(root)
     generator = np.random.default_rng(seed)

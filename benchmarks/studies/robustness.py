@@ -237,10 +237,6 @@ class Backgrounds:
 def group_runs(pairs: Sequence[tuple[Path, Path]], limit: int) -> list[Contest]:
     """Groups runs by their test photos.
 
-    Args:
-        pairs: Of each run its folder and that of its test photos.
-        limit: How many photos to take of each folder.
-
     Raises:
         InputError: A run or photos cannot be used, or recipes cannot be compared.
     """

@@ -40,7 +40,6 @@ class Stage(Document):
         register_name: `large` or `small`.
         seconds: Wall time of the work, without the start of the process and its imports, which
             would hide in the small register what the large one costs more.
-        cpu_seconds: Processor time of the process and its children.
         peak_bytes: Peak of the summed resident memory of the process and all it started, sampled.
     """
 

@@ -90,7 +90,6 @@ class GateSpread(Record):
     """How much the squeeze-and-excite gates differ between photos.
 
     Attributes:
-        mean: Of all gates and photos.
         deviations: Median, 10 % and 90 % quantile over channels of the standard deviation.
     """
 
@@ -104,7 +103,6 @@ class TrainingStage(Record):
 
     Attributes:
         side: Of the square input in pixels.
-        minutes: Of processor time.
     """
 
     side: int

@@ -71,10 +71,8 @@ def write_start(out: Path, manifest: Path, *, seed: int = 0) -> None:
     """Writes weights of B0 that training can begin with.
 
     Args:
-        out: The safetensors file to write.
         manifest: The photos; the gates' scale and batch-norm statistics are taken on some of those
             for training.
-        seed: Of the gates' weights and of the choice of photos.
     """
     import timm
     import torch

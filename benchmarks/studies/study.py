@@ -44,7 +44,6 @@ class Study(Document):
     beside the study itself.
 
     Attributes:
-        NAME: Name of the module, of the published files and of the template.
         created: When it was measured, ISO 8601.
     """
 

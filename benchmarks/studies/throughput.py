@@ -46,7 +46,6 @@ class Rate(Record):
     """One variant on one runtime.
 
     Attributes:
-        seconds: What all photos took, in each round.
         drift: Largest difference of a probability from the network's, 0–1.
     """
 

@@ -60,7 +60,6 @@ def write_golden(photos: Sequence[GoldenPhotoFile], predict: Predict, bundle: Bu
 
     Args:
         photos: What `GoldenPlan.choose` gave.
-        predict: Executes a variant.
         bundle: The bundle, its description in memory only.
 
     Returns:

@@ -43,7 +43,6 @@ class FoldedNetwork(nn.Module):
     centre: Tensor
 
     def __init__(self, centre: Tensor, padding: Padding, body: nn.Module) -> None:
-        """Joins the parts; see the class's attributes."""
         super().__init__()
         self.register_buffer("centre", centre)
         self.padding = padding
@@ -77,7 +76,6 @@ class ChannelsLast(nn.Module):
     centre: Tensor
 
     def __init__(self, network: FoldedNetwork) -> None:
-        """Wraps the network without copying its weights."""
         super().__init__()
         centre = network.centre.permute(0, 2, 3, 1).contiguous()
         # One number where all channels have the same mean: a constant that broadcasts is cheaper.

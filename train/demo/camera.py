@@ -17,8 +17,6 @@ def develop(image: FloatArray, how: Development, rng: np.random.Generator) -> by
 
     Args:
         image: Linear RGB, float32 `[height, width, 3]`.
-        how: The camera's settings.
-        rng: Source of the grain.
 
     Returns:
         A JPEG file.

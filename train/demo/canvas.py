@@ -19,7 +19,6 @@ class Cell:
     """A rectangle of a canvas with its own unit coordinates (x right, y down)."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float]) -> None:
-        """Take `box` = (left, top, width, height) in pixels of the drawing."""
         self._draw = draw
         self._left, self._top, self.width, self.height = box
         self._unit = min(self.width, self.height)
@@ -72,7 +71,6 @@ class Canvas(Cell):
     """A whole drawing area, smoothed by oversampling."""
 
     def __init__(self, width: int, height: int) -> None:
-        """Make an empty canvas of `width` by `height` pixels."""
         self._image = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING))
         super().__init__(
             ImageDraw.Draw(self._image),
@@ -136,9 +134,6 @@ def noise(
     """Cloudy noise that joins seamlessly at the left and right.
 
     Args:
-        rng: Source of randomness.
-        height: Rows.
-        width: Columns.
         grains: Grains of the coarsest octave across the width.
         octaves: Octaves, each twice as fine and half as strong.
 

@@ -37,7 +37,6 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
     """Make an object of the register.
 
     Args:
-        seed: The register's seed.
         plan: Which object; its number of photos has no influence.
 
     Returns:
@@ -54,10 +53,6 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
 
 def build_stranger(seed: int, number: int) -> Model:
     """Make an object that is in no register, as clutter for field scenes.
-
-    Args:
-        seed: The register's seed.
-        number: Which of the strangers.
 
     Returns:
         A model of any family.

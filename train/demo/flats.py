@@ -40,9 +40,6 @@ class Metal:
     """A metal with its corrosion.
 
     Attributes:
-        name: As a label has it.
-        colour: Of the clean metal.
-        crust: Of what grows on it.
         roughness: As in `Skin`.
         metallic: As in `Skin`.
     """
@@ -66,9 +63,6 @@ class Coinage:
     """A kind of struck or cast disc.
 
     Attributes:
-        name: As a label has it.
-        metals: What it is made of.
-        obverse: Motifs of the front.
         reverse: Motifs of the back.
         legends: Words round the edge; empty for none.
         square_hole: Whether it was cast with a square hole and four signs.

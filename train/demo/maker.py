@@ -18,8 +18,6 @@ class Maker:
 
     Attributes:
         mould: What it shares with its sisters; every sister gets the same stream.
-        own: What is its own.
-        collection: Its collection's name.
         member: Its number among its sisters; 0 is as the mould has it.
     """
 
@@ -38,9 +36,7 @@ class Zone:
 
     Attributes:
         low: Lower edge as a share of the decorated height.
-        high: Upper edge.
         kind: Pattern, a key of `ORNAMENTS` or `FIGURES`, or "lines".
-        repeats: How often the pattern is repeated.
         paint: Index of its paint.
     """
 
@@ -98,11 +94,9 @@ def weather(
     """Age a surface in place: dirt in the hollows, stains, hairline cracks.
 
     Args:
-        rng: Source of randomness.
         albedo: float32 `[h, w, 3]`.
         height: float32 `[h, w]`, relief.
         amount: 0 for new to 1 for long buried.
-        soil: Colour of the dirt.
     """
     rows, columns = height.shape
     hollow = blur(height, columns / 90) - height

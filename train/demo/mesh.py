@@ -41,7 +41,6 @@ class Surface:
         normals: float32 `[vertices, 3]`, unit length, outwards.
         uv: float32 `[vertices, 2]`, 0 to 1.
         faces: int32 `[triangles, 3]`.
-        skin: The material.
     """
 
     positions: FloatArray
@@ -87,9 +86,6 @@ class Model:
     """An object as it can be photographed.
 
     Attributes:
-        surfaces: All its meshes, in one coordinate system.
-        poses: At least one pose.
-        title: What a museum's label would say.
         parameters: What tells it apart, for the description in `demo.json`.
     """
 
@@ -128,7 +124,6 @@ def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool
         points: float32 `[rows, columns, 3]`; columns run anticlockwise seen from
             outside with the rows going up, so that normals point outwards.
         uv: float32 `[rows, columns, 2]`.
-        skin: The material.
         closed: Whether the first and last columns are the same points.
 
     Returns:
@@ -166,7 +161,6 @@ def spline(knots: Sequence[tuple[float, float]], number: int) -> FloatArray:
 
     Args:
         knots: At least two (r, z) points; a doubled point makes a corner.
-        number: Points to return.
 
     Returns:
         float32 `[number, 2]`.
@@ -237,7 +231,6 @@ def tube(path: FloatArray, radii: FloatArray, skin: Skin, *, flat: float = 1.0) 
     Args:
         path: float32 `[rows, 3]`.
         radii: float32 `[rows]`.
-        skin: The material.
         flat: Thickness in the path's plane relative to that across it.
 
     Returns:
@@ -279,7 +272,6 @@ def pillow(
         skin: The material; the texture's left half is the front and its right half
             the back, both as seen by someone who looks at them.
         wobble: float32 `[k]` of factors on the radius round the outline.
-        number: Vertices along a side.
         dome: Extra height of the front's middle, in units of the thickness.
         hole: Half width of a square hole in the middle; 0 for none.
 

@@ -214,10 +214,7 @@ def band(kind: str, width: int, height: int, repeats: int, rng: np.random.Genera
 
     Args:
         kind: A key of `ORNAMENTS` or `FIGURES`, or "lines".
-        width: Columns.
-        height: Rows.
         repeats: How often the motif stands side by side ("lines": how many lines).
-        rng: Chooses the poses of figures.
 
     Returns:
         float32 `[height, width]`, 0 to 1, joining at left and right.

@@ -19,7 +19,6 @@ class Renderer:
     """Turns scenes into linear images, on one thread, always alike."""
 
     def __init__(self) -> None:
-        """Load the renderer; takes about a second the first time in a process."""
         import drjit
         import mitsuba
 
@@ -34,7 +33,6 @@ class Renderer:
         """Take a picture.
 
         Args:
-            scene: What to take.
             seed: Of the renderer's noise, 0 to 2**32 - 1.
 
         Returns:

@@ -34,9 +34,6 @@ class Ware:
     """A fabric with its paints and shine.
 
     Attributes:
-        name: As a label has it.
-        fabric: Colour of the body.
-        paints: Colours of the decoration.
         roughness: As in `Skin`.
         specular: As in `Skin`.
         relief: Height of the decoration; negative if it is cut in.
@@ -78,18 +75,7 @@ WARES: dict[str, tuple[Ware, ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Ranges of a vessel's proportions, in units of its height.
-
-    Attributes:
-        name: As a label has it.
-        foot: Radius of the foot.
-        belly: Largest radius.
-        middle: Height of the largest radius.
-        neck: Radius of the neck.
-        shoulder: Height where the neck begins.
-        lip: Radius of the mouth.
-        handles: Number of handles.
-    """
+    """Ranges of a vessel's proportions, in units of its height."""
 
     name: str
     foot: tuple[float, float]

@@ -13,7 +13,6 @@ class DeviceFolder:
     """`FOLDER` on the phone: empty at the beginning, removed at the end whatever happened."""
 
     def __init__(self, phone: Phone) -> None:
-        """Names the phone; the folder is made on entering."""
         self._phone = phone
 
     def __enter__(self) -> Self:

@@ -112,7 +112,6 @@ class AndroidSession(ClosingSession):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the session; an error in the block is told together with one of removing."""
         self._stack.__exit__(kind, error, trace)
 
     def _some(self, photos: Pixels) -> Probabilities:

@@ -90,7 +90,6 @@ class PhoneReply(Record):
         memory_bytes: Growth of the tool's largest resident memory.
         placement: Operations that the first delegate took; null where the log does not tell.
         cold_load_ms: From opening the file to the first answer, right after it was pushed.
-        note: What does not fit into the fields, in sentences.
     """
 
     latency_ms: Latency | None

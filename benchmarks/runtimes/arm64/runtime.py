@@ -33,7 +33,6 @@ class Arm64Setup(CachedSetup):
 
     Attributes:
         litert: Version of ai-edge-litert, the key by which an older set-up is known.
-        packages: Debian's packages and their versions.
     """
 
     litert: str

@@ -34,7 +34,6 @@ class Constants:
     """Unpacks constants, each once."""
 
     def __init__(self) -> None:
-        """Starts with nothing unpacked."""
         self._known: dict[int, Any] = {}
 
     def find(self, variable: Any) -> Any | None:
@@ -78,7 +77,6 @@ def _from_palette(lut: Any, packed: Any, shape: Any) -> Any:
     Args:
         lut: `[2 ** bits]`.
         packed: Indices one after the other, their lowest bit first, as bytes.
-        shape: Of the result.
     """
     bits = len(lut).bit_length() - 1
     count = int(np.prod(shape))

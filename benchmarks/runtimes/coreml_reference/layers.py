@@ -62,11 +62,8 @@ def padding(
     stride 1 only.
 
     Args:
-        pad_type: MIL's word for the kind of padding.
         pad: Before and after of each axis, for `custom`.
-        size: Input size per axis.
         kernel: Reach of the kernel per axis, dilation included.
-        strides: Stride per axis.
     """
     if pad_type == "valid":
         return [(0, 0)] * len(size)

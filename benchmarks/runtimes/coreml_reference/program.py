@@ -19,7 +19,6 @@ class Step:
     """One operation with everything that it is given.
 
     Attributes:
-        name: What the program calls its result.
         constants: Inputs that never change, by MIL's name of the input.
         sources: Names of the results that are its other inputs, by MIL's name of the input; a
             tuple where the input is a list of tensors. A constant in such a list is a tensor.
