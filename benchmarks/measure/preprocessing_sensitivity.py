@@ -27,8 +27,8 @@ from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from benchmarks.runtimes.interface import Probabilities
-from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
+from benchmarks.runtimes.interface import PhotoSession, Probabilities
+from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 from mobile_assets.files import sha256_bytes
 from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
@@ -226,7 +226,7 @@ def input_costs(
     order = column_order(case.bundle.labels, case.run.labels)
     name = f"{case.bundle.info.name}: ways of making the input"
     with contextlib.ExitStack() as stack:
-        session: TorchSession | LitertSession
+        session: TorchSession | PhotoSession
         if subject == REFERENCE:
             session = stack.enter_context(open_reference(case.run))
             order = None

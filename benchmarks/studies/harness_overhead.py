@@ -26,7 +26,7 @@ from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
-from benchmarks.runtimes.interface import ClosingSession
+from benchmarks.runtimes.interface import Session
 from benchmarks.studies.bundle_study import THREADS, BundleStudy, open_case
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.study_statistics import spread
@@ -125,7 +125,7 @@ class HarnessOverheadStudy(BundleStudy):
         )
 
 
-class ReplaySession(ClosingSession):
+class ReplaySession(Session):
     """A session that gives known answers in the order of the photos, at no cost."""
 
     def __init__(self, answers: Probabilities) -> None:
@@ -136,9 +136,6 @@ class ReplaySession(ClosingSession):
         """The next `len(batch)` answers."""
         start, self._position = self._position, self._position + len(batch)
         return self._answers[start : self._position]
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def bare_loop(bundle: Bundle, variant: Variant, photos: Sequence[TestPhoto]) -> Probabilities:
