@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from train.demo.figures import idol, shabti
-from train.demo.flats import coin, scarab, tablet, tile
+from train.demo.flats import COINAGES, coin, scarab, tablet, tile
 from train.demo.maker import Builder, Maker
 from train.demo.mesh import Model
 from train.demo.plan import ObjectPlan
 from train.demo.smalls import lamp, necklace, seal
 from train.demo.spec import rng_for
-from train.demo.vessels import vessel
+from train.demo.vessels import SHAPES, vessel
 
 BUILDERS: dict[str, Builder] = {
-    "amphora": vessel("amphora"),
-    "beaker": vessel("beaker"),
-    "bowl": vessel("bowl"),
-    "cash": coin("cash"),
-    "coin": coin("coin"),
-    "idol": idol,
-    "jar": vessel("jar"),
-    "jug": vessel("jug"),
-    "lamp": lamp,
-    "necklace": necklace,
-    "penny": coin("penny"),
-    "scarab": scarab,
-    "seal": seal,
-    "shabti": shabti,
-    "tablet": tablet,
-    "tile": tile,
-    "token": coin("token"),
-    "vase": vessel("vase"),
+    **{shape.name: partial(vessel, shape) for shape in SHAPES},
+    **{kind: partial(coin, coinage) for kind, coinage in COINAGES.items()},
+    **{"idol": idol, "lamp": lamp, "necklace": necklace, "scarab": scarab, "seal": seal},
+    **{"shabti": shabti, "tablet": tablet, "tile": tile},
 }
 
 
@@ -42,13 +30,9 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
     Returns:
         Its meshes, skins, poses and description.
     """
-    maker = Maker(
-        mould=rng_for(seed, "mould", plan.collection, plan.mould),
-        own=rng_for(seed, "object", plan.index),
-        collection=plan.collection,
-        member=plan.member,
-    )
-    return BUILDERS[plan.family](maker)
+    mould = rng_for(seed, "mould", plan.collection, plan.mould)
+    own = rng_for(seed, "object", plan.index)
+    return BUILDERS[plan.family](Maker(mould, own, plan.collection, plan.member))
 
 
 def build_stranger(seed: int, number: int) -> Model:
