@@ -114,8 +114,8 @@ class HarnessOverheadStudy(BundleStudy):
             bundle, run, arguments.photos, tuple(photos[index] for index in indices)
         )
         contention = CpuContention()
-        with Terminal() as terminal:
-            rounds = measure_rounds(case, variant, arguments.rounds, terminal.step)
+        terminal = Terminal()
+        rounds = measure_rounds(case, variant, arguments.rounds, terminal.step)
         return cls.measured_of(
             run,
             photos=len(indices),

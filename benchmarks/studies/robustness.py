@@ -40,7 +40,7 @@ from benchmarks.runtimes.interface import Pixels
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Picture, Scene, generator_of
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES, decode
@@ -79,7 +79,7 @@ class PerturbedAnswers(Record):
     right: Counts
 
 
-class RobustnessStudy(Study):
+class RobustnessStudy(MeasuredStudy):
     """Recipes on perturbed photos."""
 
     NAME: ClassVar[str] = "robustness"
@@ -176,9 +176,9 @@ class RobustnessStudy(Study):
         contests = group_runs(arguments.runs, arguments.limit)
         backgrounds = Backgrounds(arguments.masks, read_pictures(arguments.grounds))
         rows: list[PerturbedAnswers] = []
-        with Terminal() as terminal:
-            for number, contest in enumerate(contests):
-                rows += measure_contest(contest, backgrounds, number, terminal)
+        terminal = Terminal()
+        for number, contest in enumerate(contests):
+            rows += measure_contest(contest, backgrounds, number, terminal)
         groups = [contest.photo_set(number) for number, contest in enumerate(contests)]
         return cls.measured_now(groups=groups, rows=rows)
 

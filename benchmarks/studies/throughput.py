@@ -97,7 +97,8 @@ class ThroughputStudy(BundleStudy):
         chosen = sample_photos(photos, arguments.count, seed=0)
         chunks = decode_chunks(chosen, bundle.info.preprocessing, [])
         pixels = np.concatenate([part for _, part in chunks])
-        with Terminal() as terminal, contextlib.ExitStack() as stack:
+        terminal = Terminal()
+        with contextlib.ExitStack() as stack:
             contention = CpuContention()
             sessions = open_sessions(bundle, run, stack)
             rates = measure_rates(sessions, pixels, arguments.rounds, terminal)
