@@ -49,9 +49,6 @@ def train_run(
         out: The run folder to write; it appears whole or not at all.
         plan: `plan_run` of the same photos and options, where it is already made.
 
-    Returns:
-        The run, as read back from disk.
-
     Raises:
         InputError: The photos, an option or `out` cannot be used.
     """

@@ -123,9 +123,6 @@ def run_benchmark(
         extra_rows: Reference points from elsewhere, made by `rows.reference_point`.
         progress: Called with a label, the photos done and their number.
 
-    Returns:
-        What was written to `results.json`.
-
     Raises:
         InputError: There is nothing to measure, or `out` exists.
         DamagedError: A bundle does not fit its run, or a variant cannot be opened.

@@ -176,11 +176,7 @@ def photo_count(generator: np.random.Generator) -> int:
 
 
 def draw_photos(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:
-    """Draws each object's photos as in Table 2a.
-
-    Returns:
-        The register's photos and the views left over.
-    """
+    """Draws each object's photos as in Table 2a: the register's photos and the views left over."""
     generator = np.random.default_rng(seed)
     drawn: list[Photo] = []
     left: list[Photo] = []

@@ -139,11 +139,7 @@ class ReplaySession(Session):
 
 
 def bare_loop(bundle: Bundle, variant: Variant, photos: Sequence[TestPhoto]) -> Probabilities:
-    """What a first script would do with a float32 TFLite file.
-
-    Returns:
-        `[photos, objects]` probabilities.
-    """
+    """What a first script would do with a TFLite file: `[photos, objects]` probabilities."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet():

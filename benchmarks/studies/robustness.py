@@ -320,10 +320,7 @@ def measure_contest(
 def perturbed_versions(
     photo: TestPhoto, contest: Contest, backgrounds: Backgrounds, used: Sequence[Perturbation]
 ) -> Pixels:
-    """One photo as it is and under each perturbation.
-
-    Returns:
-        `[1 + perturbations, height, width, 3]` uint8 RGB.
+    """One photo as it is and perturbed, `[1 + perturbations, height, width, 3]` uint8 RGB.
 
     Raises:
         PhotoError: The photo or its mask cannot be decoded.

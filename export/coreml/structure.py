@@ -204,9 +204,6 @@ def check_coreml(
             `FLOAT16_LAYERS`, and no others, are float16.
         operations: How often operations must stand in the program, by their names.
 
-    Returns:
-        What the package declares.
-
     Raises:
         CheckFailedError: It differs from what is expected; the message names every difference.
         DamagedError: It cannot be read.

@@ -62,9 +62,6 @@ def write_golden(photos: Sequence[GoldenPhotoFile], predict: Predict, bundle: Bu
         photos: What `GoldenPlan.choose` gave.
         bundle: The bundle, its description in memory only.
 
-    Returns:
-        The content of `golden.json`.
-
     Raises:
         InputError: A photo cannot be read.
     """

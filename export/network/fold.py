@@ -54,14 +54,7 @@ class FoldedNetwork(nn.Module):
         return logits
 
     def probabilities(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Runs photos in float32.
-
-        Args:
-            photos: `[N, H, W, 3]` uint8, RGB 0–255.
-
-        Returns:
-            `[N, objects]` float32, each row summing to 1.
-        """
+        """`[N, objects]` float32 of `[N, H, W, 3]` uint8 RGB photos, each row summing to 1."""
         return run_photos(self, photos)
 
 

@@ -13,13 +13,10 @@ from train.demo.scene import Development
 
 
 def develop(image: FloatArray, how: Development, rng: np.random.Generator) -> bytes:
-    """Expose, blur, add grain and compress.
+    """Expose, blur, add grain and compress to a JPEG file.
 
     Args:
         image: Linear RGB, float32 `[height, width, 3]`.
-
-    Returns:
-        A JPEG file.
     """
     height, width = image.shape[:2]
     longer = max(height, width)

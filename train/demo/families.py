@@ -26,9 +26,6 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
 
     Args:
         plan: Which object; its number of photos has no influence.
-
-    Returns:
-        Its meshes, skins, poses and description.
     """
     mould = rng_for(seed, "mould", plan.collection, plan.mould)
     own = rng_for(seed, "object", plan.index)
@@ -36,11 +33,7 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
 
 
 def build_stranger(seed: int, number: int) -> Model:
-    """Make an object that is in no register, as clutter for field scenes.
-
-    Returns:
-        A model of any family.
-    """
+    """Make an object that is in no register, as clutter for field scenes."""
     rng = rng_for(seed, "stranger", number)
     family = sorted(BUILDERS)[int(rng.integers(len(BUILDERS)))]
     collection = ("Oriental", "Egyptian", "Fulling Mill", "Castle")[int(rng.integers(4))]

@@ -29,9 +29,6 @@ def generate_demo_register(
             takes about 0.2 GB of memory, whatever the register's size.
         progress: Called with the pictures that are there and those there will be.
 
-    Returns:
-        Where everything is.
-
     Raises:
         DemoError: If the folder holds anything else, or `workers` is below 1.
     """

@@ -96,15 +96,12 @@ class Model:
 
 
 def sample(image: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
-    """Look an image up bilinearly, wrapping in u.
+    """Look an image up bilinearly, wrapping in u: float32 of the shape of `u`.
 
     Args:
         image: float32 `[height, width]`.
         u: float32 of any shape, 0 to 1 across the width.
         v: float32 of the same shape, 0 to 1 down the height.
-
-    Returns:
-        float32 of the shape of `u`.
     """
     height, width = image.shape
     x = u * width - 0.5
@@ -125,9 +122,6 @@ def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool
             outside with the rows going up, so that normals point outwards.
         uv: float32 `[rows, columns, 2]`.
         closed: Whether the first and last columns are the same points.
-
-    Returns:
-        The surface, smooth across the seam of a closed grid.
     """
     rows, columns = points.shape[:2]
     if closed:
@@ -157,13 +151,10 @@ def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool
 
 
 def spline(knots: Sequence[tuple[float, float]], number: int) -> FloatArray:
-    """A smooth curve through points, evenly spaced along its length.
+    """A smooth curve through points, evenly spaced along its length: float32 `[number, 2]`.
 
     Args:
         knots: At least two (r, z) points; a doubled point makes a corner.
-
-    Returns:
-        float32 `[number, 2]`.
     """
     points = np.asarray(knots, np.float64)
     padded = np.concatenate([points[:1], points, points[-1:]])
@@ -203,9 +194,6 @@ def revolve(
         columns: Vertices round the axis, the seam's counted twice.
         round_by: float32 `[rows, columns]` of factors on the radius, for bodies
             that are not round.
-
-    Returns:
-        The closed surface.
     """
     rows = len(profile)
     turn = np.linspace(0, 1, columns, dtype=np.float32)[None, :].repeat(rows, 0)
@@ -274,9 +262,6 @@ def pillow(
         wobble: float32 `[k]` of factors on the radius round the outline.
         dome: Extra height of the front's middle, in units of the thickness.
         hole: Half width of a square hole in the middle; 0 for none.
-
-    Returns:
-        Front and back.
     """
     line = np.linspace(-1, 1, number)
     line = np.sign(line) * (1 - (1 - np.abs(line)) ** 1.35)

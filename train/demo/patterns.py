@@ -183,14 +183,11 @@ FIGURES: dict[str, Draw] = {
 
 
 def band(kind: str, width: int, height: int, repeats: int, rng: np.random.Generator) -> FloatArray:
-    """A band of ornament or figures.
+    """A band of ornament or figures: float32 `[height, width]`, 0 to 1, joining left and right.
 
     Args:
         kind: A key of `ORNAMENTS` or `FIGURES`, or "lines".
         repeats: How often the motif stands side by side ("lines": how many lines).
-
-    Returns:
-        float32 `[height, width]`, 0 to 1, joining at left and right.
     """
     canvas = Canvas(width, max(2, height))
     if kind == "lines":

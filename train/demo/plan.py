@@ -70,11 +70,7 @@ class ObjectPlan:
 
 
 def plan_register(spec: DemoSpec) -> tuple[ObjectPlan, ...]:
-    """Lay out a register without rendering anything.
-
-    Returns:
-        One plan per object, in index order.
-    """
+    """Lay out a register without rendering anything."""
     homes = _collection_sequence(spec.objects)
     photos = _photos_of_objects(homes, spec.seed)
     ranks = [0] * len(COLLECTIONS)

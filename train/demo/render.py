@@ -30,13 +30,10 @@ class Renderer:
         self._mi: Any = mitsuba
 
     def render(self, scene: Scene, seed: int) -> FloatArray:
-        """Take a picture.
+        """Take a picture: linear RGB, float32 `[height, width, 3]`, at least 0.
 
         Args:
             seed: Of the renderer's noise, 0 to 2**32 - 1.
-
-        Returns:
-            Linear RGB, float32 `[height, width, 3]`, at least 0.
         """
         parts: dict[str, Any] = {
             "type": "scene",

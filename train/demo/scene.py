@@ -92,9 +92,6 @@ def studio_scene(
 
     Args:
         series: What a series of photos shares: ground and mood of the light.
-
-    Returns:
-        The scene.
     """
     # Half the photos were taken some other day: a ground must not give an object away.
     ground = studio_ground(series if rng.random() < 0.5 else rng)
@@ -125,11 +122,7 @@ def studio_scene(
 def field_scene(
     model: Model, strangers: Sequence[Model], rng: np.random.Generator, pixels: int
 ) -> Scene:
-    """A hurried picture with a phone: clutter, bad light, shaky hands.
-
-    Returns:
-        The scene.
-    """
+    """A hurried picture with a phone: clutter, bad light, shaky hands."""
     pose = _choose(model.poses, rng)
     placed = _place(model.surfaces, pose, float(rng.uniform(*pose.yaw)))
     elevation = float(np.clip(rng.uniform(*pose.elevation) + rng.uniform(-8, 10), 10, 86))

@@ -90,9 +90,6 @@ def rng_for(seed: int, *key: int | str) -> np.random.Generator:
 
     Args:
         *key: What the numbers are for, such as `"photo", 12, "extra", 3`.
-
-    Returns:
-        A fresh generator.
     """
     words = [seed]
     for part in key:

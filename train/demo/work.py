@@ -77,9 +77,6 @@ class Photographer:
 
         Args:
             job: What to take; every file appears complete or not at all.
-
-        Returns:
-            What was taken.
         """
         model = build_object(job.seed, job.plan)
         taken = 0

@@ -37,11 +37,7 @@ class Constants:
         self._known: dict[int, Any] = {}
 
     def find(self, variable: Any) -> Any | None:
-        """The value of a variable of coremltools' as it holds it, unpacked; None if computed.
-
-        Returns:
-            A numpy array or scalar, or a string.
-        """
+        """A variable's value, a numpy array or scalar or a string, unpacked; None if computed."""
         operation = variable.op
         if operation is None:
             return None

@@ -79,16 +79,13 @@ class Program:
         return rows
 
     def run_arrays(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Executes the program once per photo, for several photos at a time.
+        """Executes the program once per photo, for several at a time: `[N, values]` of each result.
 
         Its shapes are those of one photo. `vmap` carries the photos' axis through every operation,
         whatever that does to its axes.
 
         Args:
             images: `[N, 3, H, W]` float32 RGB 0–255.
-
-        Returns:
-            `[N, values]` of each result.
         """
         channels = images.flip(1) if self.swapped else images
         with torch.inference_mode():

@@ -70,10 +70,7 @@ class CoreMLReferenceSession(Session):
 
 
 def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str, NDArray[Any]]:
-    """Executes a package that answers with arrays; a reference, never Core ML itself.
-
-    Returns:
-        `[N, values]` of each output by its name.
+    """Executes a package that answers with arrays: `[N, values]` of each output by its name.
 
     Raises:
         InputError: Its program has an operation that the reference does not know.

@@ -60,9 +60,6 @@ def classify(
     Args:
         images: RGB images, `[height, width, 3]` uint8, of any size.
 
-    Returns:
-        One entry per model.
-
     Raises:
         MissingDependencyError: MediaPipe's environment is not prepared.
         DamagedError: MediaPipe's process ended without an answer, or did not end.
