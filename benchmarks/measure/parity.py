@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure.evaluation_set import decode_chunks
 from benchmarks.results.calibration import tempered_confidence
-from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
+from benchmarks.results.classification import KEEP, Answers, Indices, join_answers, reduce_answers
 from benchmarks.results.measurement import (
     BenchmarkCase,
     Floats,
@@ -28,9 +28,6 @@ from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
 from train.temperature import Temperature, TemperatureFit
-
-KEEP = 10
-"""How many of the best objects are remembered of each photo."""
 
 Progress = Callable[[str, int, int], None]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from benchmarks.measure.evaluation_set import (
     held_out,
     validation_photos,
 )
-from benchmarks.measure.host import describe_host, shown_word
+from benchmarks.measure.host import command_line, describe_host
 from benchmarks.measure.latency import LatencyPlan, measure_latencies
 from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
 from benchmarks.measure.reference_runs import reference_row
@@ -266,10 +265,9 @@ def _input_costs(
 
 
 def _settings(options: BenchmarkOptions) -> Settings:
-    command = " ".join([Path(sys.argv[0]).name, *(shown_word(word) for word in sys.argv[1:])])
     shared = {k: v for k, v in vars(options).items() if k in Settings.model_fields}
     shared["runtimes"] = options.runtimes or DEFAULT
-    return Settings(**shared, resampled="objects", command=command)
+    return Settings(**shared, resampled="objects", command=command_line())
 
 
 def benchmark_bundles(
