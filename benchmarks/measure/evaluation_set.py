@@ -152,6 +152,16 @@ def _hash(path: Path) -> str:
         return ""  # decoding it will fail, and say why
 
 
+def sample_photos(
+    photos: Sequence[TestPhoto], limit: int | None, *, seed: int
+) -> tuple[TestPhoto, ...]:
+    """At most so many of the photos, by chance, in their order; None for all."""
+    if limit is None or len(photos) <= limit:
+        return tuple(photos)
+    chosen = np.random.default_rng(seed).choice(len(photos), limit, replace=False)
+    return tuple(photos[position] for position in sorted(chosen.tolist()))
+
+
 def short_path(path: str) -> str:
     """The last three parts of a path: enough to find the photo, nothing of the machine."""
     return "/".join(Path(path).parts[-3:])

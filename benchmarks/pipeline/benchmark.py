@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.gates.rules import judge
 from benchmarks.measure.android import measure_phones, with_answers
 from benchmarks.measure.breakdowns import flipped_answers
@@ -17,6 +15,7 @@ from benchmarks.measure.evaluation_set import (
     exclude_training_photos,
     from_register,
     held_out,
+    sample_photos,
     validation_photos,
 )
 from benchmarks.measure.host import command_line, describe_host
@@ -25,7 +24,7 @@ from benchmarks.measure.parity import Candidate, Progress, measure_answers, runn
 from benchmarks.measure.reference_runs import reference_row
 from benchmarks.measure.result_rows import case_rows, make_test_set
 from benchmarks.measure.structure import StructureCheck, structural_checks
-from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto
+from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
 from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
@@ -199,7 +198,7 @@ def _measure(
 ) -> Measurement:
     check_objects(case.bundle, case.run)
     photos, in_training = exclude_training_photos(case.test_photos, case.run)
-    photos = _limited(photos, options)
+    photos = sample_photos(photos, options.limit, seed=options.seed)
     measured = measure_answers(
         case,
         photos,
@@ -216,14 +215,6 @@ def _measure(
             f"{len(measured.unreadable)} cannot be read. Give others with --test-photos."
         )
     return measured
-
-
-def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[TestPhoto, ...]:
-    if options.limit is None or options.limit >= len(photos):
-        return photos
-    generator = np.random.default_rng(options.seed)
-    places = generator.choice(len(photos), size=options.limit, replace=False)
-    return tuple(photos[place] for place in sorted(places))
 
 
 def _rows(
