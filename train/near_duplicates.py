@@ -60,9 +60,9 @@ def perceptual_hash(photo: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
 
 
-def hamming_distance(one: int, other: int) -> int:
+def hamming_distance(first: int, second: int) -> int:
     """In how many bits two hashes differ."""
-    return (one ^ other).bit_count()
+    return (first ^ second).bit_count()
 
 
 def alike(hashes: Sequence[int], bits: int) -> list[list[int]]:

@@ -68,14 +68,14 @@ def _photograph(
     rng = np.random.default_rng(seed)
     cells = int(rng.integers(5, 13))
     pattern = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-    thing = pattern.resize((256, 256), Image.Resampling.BICUBIC)
+    texture = pattern.resize((256, 256), Image.Resampling.BICUBIC)
     ground = tuple(int(v) for v in rng.integers(90, 200, 3))
     for view, big in enumerate(large):
         angle, zoom = rng.uniform(-math.pi, math.pi), rng.uniform(0.7, 1.1)
         c, s = math.cos(angle) / zoom, math.sin(angle) / zoom
         x, y = 160 + rng.uniform(-20, 20), 120 + rng.uniform(-15, 15)
         matrix = (c, s, 128 - c * x - s * y, -s, c, 128 + s * x - c * y)
-        photo = thing.transform(
+        photo = texture.transform(
             (320, 240), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=ground
         )
         photo.resize(_LARGE if big else size).save(folder / f"{view:02}.jpg", quality=88)

@@ -41,9 +41,9 @@ def generate_demo_register(
     total = sum(len(wanted) for wanted in shots)
     jobs = [job for plan, wanted in zip(plans, shots, strict=True)
             if (job := _job(spec, plan, wanted, plan.index in known))]  # fmt: skip
-    there = total - sum(len(job.shots) for job in jobs)
+    kept = total - sum(len(job.shots) for job in jobs)
     if progress is not None:
-        progress(there, total)
+        progress(kept, total)
     rendered = 0
     for done in _run(jobs, workers):
         if done.index not in known:
@@ -51,7 +51,7 @@ def generate_demo_register(
             record.note(root, done)
         rendered += done.taken
         if progress is not None:
-            progress(there + rendered, total)
+            progress(kept + rendered, total)
     record.close_register(root, spec, plans, known)
     return _result(root, spec, plans, rendered)
 

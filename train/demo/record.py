@@ -53,9 +53,9 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
         _write(file, json.dumps(header(spec) | {"complete": False, "objects": []}, indent=1))
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        _check(root, found, header(spec))
-        return _known(root, found)
+        description = json.loads(file.read_text(encoding="utf-8"))
+        _check(root, description, header(spec))
+        return _known(root, description)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DemoError(
             f"{file} cannot be read as the description of a demo register ({error}). "
@@ -63,20 +63,20 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
         ) from error
 
 
-def _check(root: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _check(root: Path, description: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key in ("schema", "generator_version", "spec", "versions"):
-        if key == "versions" and found["complete"]:
+        if key == "versions" and description["complete"]:
             continue  # finished pictures stay good whatever is installed now
-        if found[key] != wanted[key]:
+        if description[key] != wanted[key]:
             raise DemoError(
                 f"{root} was given for the demo register, but holds one made with other "
-                f"settings: {key} is {found[key]} there and {wanted[key]} now. Give another "
+                f"settings: {key} is {description[key]} there and {wanted[key]} now. Give another "
                 "folder, use the settings of that register, or delete it."
             )
 
 
-def _known(root: Path, found: dict[str, Any]) -> dict[int, Done]:
-    rows: list[dict[str, Any]] = list(found["objects"])
+def _known(root: Path, description: dict[str, Any]) -> dict[int, Done]:
+    rows: list[dict[str, Any]] = list(description["objects"])
     part = root / _PART
     if part.exists():
         for line in part.read_text(encoding="utf-8").splitlines():

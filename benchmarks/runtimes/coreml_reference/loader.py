@@ -212,15 +212,15 @@ def _inputs(operation: Any, constants: Constants) -> tuple[dict[str, Any], Sourc
     """What never changes, and the names of what is computed."""
     fixed: dict[str, Any] = {}
     sources: Sources = {}
-    for name, given in operation.inputs.items():
-        if isinstance(given, list | tuple):
-            sources[name] = tuple(_item(variable, constants) for variable in given)
-        elif given is not None:
-            value = constants.find(given)
+    for name, source in operation.inputs.items():
+        if isinstance(source, list | tuple):
+            sources[name] = tuple(_item(variable, constants) for variable in source)
+        elif source is not None:
+            value = constants.find(source)
             if value is None:
-                sources[name] = given.name
+                sources[name] = source.name
             else:
-                fixed[name] = as_argument(value, half=_is_half(given))
+                fixed[name] = as_argument(value, half=_is_half(source))
     return fixed, sources
 
 
