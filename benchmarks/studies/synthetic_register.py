@@ -9,36 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS
 from mobile_assets.files import new_folder
+from train.demo import photo_counts
+from train.demo.plan import COLLECTIONS
 
-COLLECTIONS = {"Oriental": 2993, "Egyptian": 820, "Fulling Mill": 309, "Castle": 210}
-"""Objects of each collection in the paper's Table 2b."""
-
-_MANY = 12
-_MOST = (15, 16)
-_SIXTEENS = 9
 _LARGE = (4000, 3000)
-
-
-def photo_counts(objects: int) -> list[int]:
-    """Photos of each object; for 4,332 objects those of Table 2a, 24,502 in all.
-
-    The table's last row, 10 photos or more, has 4,059 photos of 270 objects: 15 each, nine with 16.
-    """
-    counts: list[int] = []
-    for photos, number in OBJECTS_BY_PHOTOS.items():
-        if photos == _MANY:
-            counts += [_MOST[0]] * (number - _SIXTEENS) + [_MOST[1]] * _SIXTEENS
-        else:
-            counts += [photos] * number
-    # Evenly spaced picks keep the proportions for any number of objects.
-    return [counts[math.floor((i + 0.5) * len(counts) / objects)] for i in range(objects)]
 
 
 def collections(objects: int) -> list[str]:
     """The collection of each object, in the proportions of Table 2b."""
-    names = [name for name, number in COLLECTIONS.items() for _ in range(number)]
+    names = [name for name, _, number, _ in COLLECTIONS for _ in range(number)]
     return [names[math.floor((i + 0.5) * len(names) / objects)] for i in range(objects)]
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.files import write_text
 from train.demo.plan import ObjectPlan
 from train.demo.spec import GENERATOR_VERSION, DemoError, DemoSpec
 from train.demo.work import Done
@@ -50,7 +51,7 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
                 f"holds no {DEMO_JSON}. Give a new or empty folder."
             )
         root.mkdir(parents=True, exist_ok=True)
-        _write(file, json.dumps(header(spec) | {"complete": False, "objects": []}, indent=1))
+        write_text(file, json.dumps(header(spec) | {"complete": False, "objects": []}, indent=1))
         return {}
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
@@ -98,14 +99,14 @@ def close_register(
     root: Path, spec: DemoSpec, plans: Sequence[ObjectPlan], known: dict[int, Done]
 ) -> None:
     """Write the manifest and the full description; the register is complete."""
-    _write(root / "register" / "manifest.csv", _manifest(plans, known))
+    write_text(root / "register" / "manifest.csv", _manifest(plans, known))
     objects = [
         asdict(plan)
         | {"title": known[plan.index].title, "parameters": known[plan.index].parameters}
         for plan in plans
     ]
     text = json.dumps(header(spec) | {"complete": True, "objects": objects}, indent=1)
-    _write(root / DEMO_JSON, text)
+    write_text(root / DEMO_JSON, text)
     (root / _PART).unlink(missing_ok=True)
 
 
@@ -125,10 +126,3 @@ def _manifest(plans: Iterable[ObjectPlan], known: dict[int, Done]) -> str:
     writer.writerow(("path", "object_id", "collection", "title"))
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
