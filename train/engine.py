@@ -186,8 +186,7 @@ class Trainer:
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
             images = augmented(self._images(rows), self.recipe, generator)
             with self.compute.autocast():
-                found: Tensor = self.model.head(self.processes.features(self.model, images))
-            return found
+                return self.model.head(self.processes.features(self.model, images))  # type: ignore[no-any-return]
 
         def validate() -> Tensor | None:
             if not len(self.val):

@@ -109,6 +109,6 @@ def make_head(name: str, features: int, objects: int) -> nn.Module:
 
 def embedding_size(name: str) -> int | None:
     """How many numbers a head's embedding has; None where it has no embedding."""
-    found = re.fullmatch(r"embedding(?:-(\d{3}))?", name)
-    size = int(found[1] or 256) if found else 0
+    match = re.fullmatch(r"embedding(?:-(\d{3}))?", name)
+    size = int(match[1] or 256) if match else 0
     return size if size in EMBEDDING_SIZES else None

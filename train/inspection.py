@@ -73,9 +73,9 @@ def inspect(
         InputError: `source` cannot be read as a register.
     """
     register = read_register(source, layout=layout)
-    found = dict(zip(register.photos, _examined(register, progress), strict=True))
-    bad = {photo.path: facts.error for photo, facts in found.items() if facts.error is not None}
-    good = {photo: facts for photo, facts in found.items() if facts.error is None}
+    examined = dict(zip(register.photos, _examined(register, progress), strict=True))
+    bad = {photo.path: facts.error for photo, facts in examined.items() if facts.error is not None}
+    good = {photo: facts for photo, facts in examined.items() if facts.error is None}
     photos = tuple(good)
     digests = {photo.path: facts.sha256 for photo, facts in good.items()}
     hashes = {photo.path: int(facts.picture_hash, 16) for photo, facts in good.items()}
@@ -126,13 +126,13 @@ def _examined(register: Register, progress: Progress | None) -> list[PhotoFacts]
         Request(file=str(register.path(photo)), height=_SIDE, width=_SIDE, pixels=False)
         for photo in register.photos
     )
-    found: list[PhotoFacts] = []
+    examined: list[PhotoFacts] = []
     with DecoderPool(len(register.photos)) as pool:
         for facts, _ in pool.examine(requests):
-            found.append(facts)
+            examined.append(facts)
             if progress is not None:
-                progress(len(found), len(register.photos))
-    return found
+                progress(len(examined), len(register.photos))
+    return examined
 
 
 def _kinds(facts: Sequence[PhotoFacts]) -> dict[str, int]:

@@ -48,8 +48,8 @@ class Prepared:
 
     def take(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """A copy of the pixels of some photos, `[len(paths), height, width, 3]`, in that order."""
-        taken: NDArray[np.uint8] = self.pixels[self._rows(paths)]
-        return taken
+        copied: NDArray[np.uint8] = self.pixels[self._rows(paths)]
+        return copied
 
     def view(self, paths: Sequence[str]) -> PixelRows:
         """As `take`, but pixels are read from disk when they are asked for, and never kept."""

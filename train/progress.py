@@ -92,23 +92,23 @@ class StageTimer:
     def work(self, stage: str, photos: int, *, trained: bool) -> None:
         """Counts photos that were just trained on, or only looked at, and the time since before."""
         now = self._now()
-        one = self._stages[stage]
+        current = self._stages[stage]
         amount = photos * (TRAINED if trained and stage == "all" else 1)
-        one.done += amount
-        one.measured += amount
-        one.seconds += now - self._at
+        current.done += amount
+        current.measured += amount
+        current.seconds += now - self._at
         if trained or stage == "features":
-            one.photos_done += photos
-            one.photos_measured += photos
+            current.photos_done += photos
+            current.photos_measured += photos
         self._at = now
 
     def skip(self, stage: str, photos: float = math.inf) -> None:
         """Counts photos as done that were done before, or will not be; all of the stage if inf."""
-        one = self._stages[stage]
-        left = one.photos - one.photos_done
-        share = min(photos, left) / one.photos if one.photos else 0.0
-        one.done = one.work if photos >= left else one.done + share * one.work
-        one.photos_done += min(photos, left)
+        current = self._stages[stage]
+        left = current.photos - current.photos_done
+        share = min(photos, left) / current.photos if current.photos else 0.0
+        current.done = current.work if photos >= left else current.done + share * current.work
+        current.photos_done += min(photos, left)
         self._at = self._now()
 
     @property
@@ -130,14 +130,16 @@ class StageTimer:
 
     def moment(self, stage: str, epoch: int, epochs: int, val_top1: float) -> TrainingProgress:
         """Where training stands."""
-        one = self._stages[stage]
+        current = self._stages[stage]
         return TrainingProgress(
             stage=stage,
             epoch=epoch,
             epochs=epochs,
-            done=round(one.photos_done),
-            total=round(one.photos),
-            photos_per_second=one.photos_measured / one.seconds if one.seconds else math.nan,
+            done=round(current.photos_done),
+            total=round(current.photos),
+            photos_per_second=current.photos_measured / current.seconds
+            if current.seconds
+            else math.nan,
             val_top1=val_top1,
             seconds_left=self.seconds_left,
         )
