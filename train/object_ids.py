@@ -57,7 +57,7 @@ def joined_spellings(spellings: Mapping[str, Iterable[str]]) -> Iterator[Problem
         distinct = sorted(set(written))
         if len(distinct) > 1:
             shown = [visible(spelling) for spelling in distinct]
-            if len(set(shown)) == 1:  # one accented letter, as one character and as two
+            if len({composed_text(word) for word in shown}) < len(shown):  # ü, as one and as two
                 shown = [ascii(spelling) for spelling in distinct]
             yield Problem(
                 "warning", object_id, f"one object, though spelled {', '.join(shown)} in places"
@@ -89,12 +89,16 @@ def look_alikes(object_ids: Iterable[str]) -> Iterator[Problem]:
 
 def _skeleton(object_id: str) -> str:
     """What two ids that look alike have in common."""
-    return _without_space(_folded(INVISIBLE.sub("", object_id)))
+    return _without_space(_folded(_without_invisible(object_id)))
 
 
 def _folded(text: str) -> str:
     compatible = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFC", compatible).translate(_CONFUSABLE)
+
+
+def _without_invisible(text: str) -> str:
+    return INVISIBLE.sub("", text)
 
 
 def _without_space(text: str) -> str:
@@ -103,13 +107,13 @@ def _without_space(text: str) -> str:
 
 def _difference(first: str, second: str) -> str:
     steps = (
-        ("upper and lower case", str.casefold),
+        ("upper and lower case", str.lower),
         ("white space", _without_space),
-        ("invisible characters", lambda text: INVISIBLE.sub("", text)),
+        ("invisible characters", _without_invisible),
+        (
+            "case, white space and invisible characters",
+            lambda text: _without_space(_without_invisible(text)).lower(),
+        ),
     )
-    for words, equalised in steps:
-        if equalised(first) == equalised(second):
-            return words
-    if len(first) == len(second):
-        return "characters that look alike"
-    return "case, white space or characters that look alike"
+    alike = (words for words, equalised in steps if equalised(first) == equalised(second))
+    return next(alike, "characters that look alike")

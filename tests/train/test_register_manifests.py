@@ -159,7 +159,7 @@ def test_json_lines_with_every_line_break_in_a_title(folder: Path) -> None:
         (COMMAS.encode("utf-16")[:-1], "not UTF-16"),
         (COMMAS.replace("y", "\0"), "line 4: .*zero byte"),
         (b"PK\x03\x04" + b"\0" * 30, "is an Excel or OpenDocument workbook"),
-        (bytes(range(255, 0, -1)), "m.csv, line 1: not UTF-8"),
+        (bytes(range(200, 0, -1)), "m.csv, line 1: not UTF-8"),
         # Contradictions.
         (COMMAS.replace("p/2", "p/0"), r"line 4: p/0.jpg is given to B and to A \(line 2\)"),
         (COMMAS.replace("p/2", "./p//0"), "line 4: .* is given to B and to A"),
