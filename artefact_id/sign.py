@@ -37,15 +37,15 @@ def add_sign(commands: Any) -> None:
 
 def _sign(options: argparse.Namespace) -> None:
     from artefact_id.terminal import Terminal
-    from mobile_assets.bundle import SIGNATURE_FILE, read_bundle
+    from mobile_assets.bundle import SIGNATURE_FILE
 
     with Terminal() as terminal:
         signer = read_signer(options.key, terminal.say)
-        bundle = read_bundle(options.bundle)
-        if (bundle.folder / SIGNATURE_FILE).exists() and not options.force:
-            raise InputError(f"{bundle.folder} is already signed. Give --force to sign it anew.")
-        signature = signer.sign(bundle.folder)
-        terminal.say(f"{bundle.folder}: signed by {signature.public_key}")
+        folder = options.bundle
+        if (folder / SIGNATURE_FILE).exists() and not options.force:
+            raise InputError(f"{folder} is already signed. Give --force to sign it anew.")
+        signature = signer.sign(folder)
+        terminal.say(f"{folder}: signed by {signature.public_key}")
 
 
 def read_signer(key: Path, say: Callable[[str], None]) -> Any:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from artefact_id.options import command, register_heif
+from artefact_id.options import add_trust, command, register_heif, trusted_key
 from artefact_id.sign import KEYS_HELP
 from mobile_assets.errors import InputError
 
@@ -26,9 +26,7 @@ def add_verify(commands: Any) -> None:
         "what was asked for.\n\n" + KEYS_HELP,
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
-    parser.add_argument(
-        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
-    )
+    add_trust(parser)
     parser.add_argument(
         "--runtimes",
         metavar="NAMES",
@@ -60,11 +58,7 @@ def _verify(options: argparse.Namespace) -> int:
     register_heif()
     if options.photos and not options.clients:
         raise InputError("--photos are what --clients shows: give --clients, or leave them out.")
-    trusted = None
-    if options.trust:
-        from export.bundle.signing import read_public_key
-
-        trusted = read_public_key(options.trust)
+    trusted = trusted_key(options)
     with Terminal() as terminal:
         found = verify_bundle(
             options.bundle,

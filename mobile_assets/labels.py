@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from mobile_assets.errors import DamagedError
 from mobile_assets.files import json_text, sha256_bytes, write_text
+from mobile_assets.regular_files import read_regular
 from mobile_assets.schema import Record
+from mobile_assets.strict_json import parse_json
 
 
 class Label(Record):
@@ -32,6 +33,9 @@ class Label(Record):
     title: str = ""
     photos: int = Field(ge=0, default=0)
 
+
+MOST_BYTES = 128 * 2**20
+"""No label map is larger: 50,000 objects with 2,500 bytes each."""
 
 _ADAPTER = TypeAdapter(tuple[Label, ...])
 
@@ -101,10 +105,22 @@ class LabelMap:
             DamagedError: The file is missing, is not JSON, or its entries do not fit together.
         """
         try:
-            return cls(_ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8"))))
+            content = read_regular(path, most=MOST_BYTES, links=True)
         except FileNotFoundError:
             raise DamagedError(f"{path} is missing: restore or write it again.") from None
-        except (UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        return cls.parse(content, path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> LabelMap:
+        """As `read`, of the bytes that were read from `path`.
+
+        Raises:
+            DamagedError: They are not JSON, or the entries do not fit together.
+        """
+        value = parse_json(content, path)
+        try:
+            return cls(_ADAPTER.validate_python(value, strict=True))
+        except ValidationError as error:
             first = str(error).splitlines()[0]
             raise DamagedError(
                 f"{path} is not a label map ({first}). It is damaged: write it again."

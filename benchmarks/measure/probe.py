@@ -105,6 +105,7 @@ def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
         return lambda: open_reference(run, threads=request.threads)
     chosen = next(r for r in runtimes(request.runtime) if r.unit == request.unit)
     variant = bundle.info.variant(request.variant)
+    bundle.path(variant)  # its private copy is none of the time of opening
     return lambda: chosen.open(bundle, variant, request.threads)
 
 
