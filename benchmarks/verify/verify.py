@@ -83,6 +83,7 @@ class _Verifying:
         self, folder: Path, description: bytes | str, trusted: Ed25519PublicKey | None
     ) -> None:
         self._folder, self._description, self._trusted = folder, description, trusted
+        self._signed = False
         self.bundle: Bundle | None = None
 
     def checks(self, chosen: Sequence[str]) -> Iterator[Check]:
@@ -94,8 +95,9 @@ class _Verifying:
         if signature is not None:
             yield signature
             if signature.state == "failed":
-                yield skipped_check("all else", "what is not signed as it says is not looked into")
+                yield skipped_check("all else", "what is not as it was signed is not looked into")
                 return
+            self._signed = True
         try:
             info = BundleInfo.parse(self._description, self._folder / BUNDLE_FILE)
         except DamagedError as error:
@@ -112,7 +114,11 @@ class _Verifying:
         if any(map(path_problem, info.files)):
             yield skipped_check("all else", "files outside a bundle are not looked into")
             return
-        yield check_files(contents)
+        files = check_files(contents)
+        yield files
+        if self._signed and files.state == "failed":
+            yield skipped_check("all else", "what is not as it was signed is not looked into")
+            return
         if info.calibration is not None:
             yield check_calibration(info.calibration)
         variants = list(check_variant_files(contents, info))
