@@ -20,6 +20,7 @@ def add_verify(commands: Any) -> None:
         "check a bundle: files, labels, metadata, golden vectors on every runtime here, signature",
         "  artefact-id verify bundle\n"
         "  artefact-id verify bundle --trust public.pem --junit verify.xml\n"
+        "  artefact-id verify bundle --trust public.pem --newer-than bundle-on-phones\n"
         "  artefact-id verify bundle --runtimes tensorflow,litert-arm64\n"
         "  artefact-id verify bundle --clients --photos photos/a.jpg photos/b.jpg\n\n"
         "Exit codes: 0 nothing failed; 1 a check failed; 2 this is no bundle, or the machine lacks "
@@ -27,6 +28,13 @@ def add_verify(commands: Any) -> None:
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
     add_trust(parser)
+    parser.add_argument(
+        "--newer-than",
+        type=Path,
+        metavar="BUNDLE",
+        help="fail unless it may replace this one: of the same register, with a higher serial "
+        "number",
+    )
     parser.add_argument(
         "--runtimes",
         metavar="NAMES",
@@ -63,6 +71,7 @@ def _verify(options: argparse.Namespace) -> int:
         found = verify_bundle(
             options.bundle,
             trusted=trusted,
+            newer_than=options.newer_than,
             runtimes_named=tuple(options.runtimes.split(",")) if options.runtimes else (),
             progress=lambda check: terminal.say(
                 " ".join(filter(None, (check.name, check.subject, check.runtime)))

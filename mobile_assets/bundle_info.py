@@ -17,6 +17,9 @@ from mobile_assets.schema import Document, Record, without_key
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
+MOST_SERIAL = 2**53 - 1
+"""The largest integer that JavaScript reads exactly."""
+
 MOST_PIXELS = 4096
 """No model's input is larger on a side."""
 
@@ -162,6 +165,10 @@ class BundleInfo(Document):
     """The content of `bundle.json`.
 
     Attributes:
+        register_id: Name of the register, the same in all bundles of it; empty in bundles of before
+            there were serial numbers.
+        serial: A number that rises from bundle to bundle of the register, so that an older one is
+            known as such; 0 in bundles of before it was written.
         recommended: Of each format the variant to ship, if the export was asked to choose.
         companions: Models beside the variants, in the order of export; none unless asked for.
         files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
@@ -181,6 +188,8 @@ class BundleInfo(Document):
     recommended: tuple[Recommendation, ...] = ()
     companions: tuple[AuxiliaryModel, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
+    register_id: str = Field(default="", max_length=200)
+    serial: int = Field(default=0, ge=0, le=MOST_SERIAL)
 
     @model_validator(mode="before")
     @classmethod
@@ -229,5 +238,7 @@ class BundleInfo(Document):
         for one in self.recommended:
             if formats.get(one.variant) != one.format:
                 yield f"it recommends {shown(one.variant)}, which is no {one.format} variant of it"
+        if bool(self.register_id) != bool(self.serial):
+            yield "register id and serial number are not both there"
         if max(self.preprocessing.height, self.preprocessing.width) > MOST_PIXELS:
             yield f"the model's input has over {MOST_PIXELS} pixels a side"

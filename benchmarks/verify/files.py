@@ -11,14 +11,16 @@ from mobile_assets.bundle import (
     BUNDLE_FILE,
     LABELS_FILE,
     LABELS_TEXT_FILE,
+    Bundle,
     BundleInfo,
     Calibration,
     model_problem,
 )
 from mobile_assets.bundle_contents import BundleContents
-from mobile_assets.bundle_paths import path_problem
+from mobile_assets.bundle_paths import path_problem, shown
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.labels import LabelMap
+from mobile_assets.register_version import InstalledBundle, update_problem
 from mobile_assets.signature import check_signature
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 def check_description(info: BundleInfo) -> Check:
     """`bundle.json` says nothing that no export writes."""
-    good = f"{len(info.variants)} variants, {len(info.recommended)} recommended"
+    number = (
+        f"{shown(info.register_id)}, serial number {info.serial}" if info.serial else "unnumbered"
+    )
+    good = f"{number}; {len(info.variants)} variants, {len(info.recommended)} recommended"
     return check_from_problems("description", info.problems(), good)
 
 
@@ -113,3 +118,11 @@ def check_signed(
     else:
         good = "by the trusted key"
     return check_from_problems("signature", [], good)
+
+
+def check_newer(installed: Bundle, candidate: Bundle) -> Check:
+    """Whether a bundle may replace another one on phones."""
+    old, new = InstalledBundle.of(installed), InstalledBundle.of(candidate)
+    problem = update_problem(old, new)
+    good = f"{new.register_id}, serial number {new.serial} after {old.serial or 'none'}"
+    return check_from_problems("newer", [problem] if problem else [], good)

@@ -19,15 +19,15 @@ from benchmarks.verify.files import (
     check_calibration,
     check_description,
     check_files,
+    check_newer,
     check_signed,
     check_variant_files,
     read_labels,
 )
 from benchmarks.verify.golden_vectors import check_vectors
 from benchmarks.verify.model_files import check_formats
-from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo, read_description
+from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo, read_bundle, read_description
 from mobile_assets.bundle_contents import BundleContents
-from mobile_assets.bundle_paths import path_problem
 from mobile_assets.errors import DamagedError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def verify_bundle(
     folder: Path,
     *,
     trusted: Ed25519PublicKey | None = None,
+    newer_than: Path | None = None,
     runtimes_named: Sequence[str] = (),
     progress: Callable[[Check], None] | None = None,
 ) -> Verification:
@@ -46,6 +47,7 @@ def verify_bundle(
     Args:
         folder: The bundle's folder.
         trusted: The key that must have signed it; None does not ask for a signature.
+        newer_than: A bundle of the same register that it is to replace on phones.
         runtimes_named: Runtimes to execute it on besides those that are quick and always tried.
         progress: Told of each check when it is done.
 
@@ -53,13 +55,14 @@ def verify_bundle(
         InputError: `folder` is no bundle, or there is no such runtime.
         MissingDependencyError: A runtime that was named is not here.
     """
+    installed = None if newer_than is None else read_bundle(newer_than)
     description = _description(folder)
     chosen = tuple(dict.fromkeys((*DEFAULT, *runtimes_named)))
     for name in runtimes_named:
         missing = runtimes(name)[0].missing()
         if missing is not None:
             raise MissingDependencyError(f"The runtime {name} was asked for. {missing}")
-    verifying = _Verifying(folder, description, trusted)
+    verifying = _Verifying(folder, description, trusted, installed)
     checks: list[Check] = []
     for check in verifying.checks(chosen):
         checks.append(check)
@@ -80,9 +83,14 @@ class _Verifying:
     """One verification: the bytes of `bundle.json`, and the bundle once its labels are read."""
 
     def __init__(
-        self, folder: Path, description: bytes | str, trusted: Ed25519PublicKey | None
+        self,
+        folder: Path,
+        description: bytes | str,
+        trusted: Ed25519PublicKey | None,
+        installed: Bundle | None,
     ) -> None:
         self._folder, self._description, self._trusted = folder, description, trusted
+        self._installed = installed
         self._signed = False
         self.bundle: Bundle | None = None
 
@@ -110,9 +118,10 @@ class _Verifying:
         self, description: bytes, info: BundleInfo, chosen: Sequence[str]
     ) -> Iterator[Check]:
         contents = BundleContents(self._folder, info.files)
-        yield check_description(info)
-        if any(map(path_problem, info.files)):
-            yield skipped_check("all else", "files outside a bundle are not looked into")
+        consistent = check_description(info)
+        yield consistent
+        if consistent.state == "failed":
+            yield skipped_check("all else", "what no export writes is not looked into")
             return
         files = check_files(contents)
         yield files
@@ -131,6 +140,8 @@ class _Verifying:
         changed = frozenset(check.subject for check in variants if check.state == "failed")
         self.bundle = Bundle(self._folder, info, labels, contents, description)
         checked = CheckedBundle(self.bundle, changed)
+        if self._installed is not None:
+            yield check_newer(self._installed, self.bundle)
         yield from check_formats(checked)
         yield from check_auxiliary_models(checked)
         yield from check_vectors(checked, chosen)

@@ -64,10 +64,7 @@ class Signer:
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        content = _read(path)
-        if say is not None and _open_to_others(path):
-            say(f"{path} can be read by other users: protect it with chmod 600 {path}.")
-        key = _private_key(path, content, ask)
+        key = read_private_key(path, ask=ask, say=say)
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{path} is a key of another kind than Ed25519. Make one: {MAKE_KEYS}")
         return cls(key)
@@ -90,6 +87,20 @@ class Signer:
         )
         made.write(folder / SIGNATURE_FILE)
         return made
+
+
+def read_private_key(
+    path: Path, *, ask: Callable[[str], str] | None, say: Callable[[str], None] | None
+) -> object:
+    """Reads a private key of any kind; the arguments are those of `Signer.read`.
+
+    Raises:
+        InputError: It cannot be read, is no private key, or the password is wrong.
+    """
+    content = _read(path)
+    if say is not None and _open_to_others(path):
+        say(f"{path} can be read by other users: protect it with chmod 600 {path}.")
+    return _private_key(path, content, ask)
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
