@@ -82,6 +82,25 @@ def add_export(commands: Any) -> None:
         "quicker to read where there are thousands",
     )
     parser.add_argument(
+        "--register-id",
+        metavar="NAME",
+        help="the register's name in the bundle, the same for every bundle of it: apps refuse a "
+        "bundle of another register (default: the name of the folder or manifest of the training)",
+    )
+    parser.add_argument(
+        "--serial",
+        type=int,
+        metavar="N",
+        help="the bundle's serial number: apps refuse a bundle whose number is not above that of "
+        "the one they have (default: the seconds since 1970)",
+    )
+    parser.add_argument(
+        "--newer-than",
+        type=Path,
+        metavar="BUNDLE",
+        help="a bundle that phones have: the new one is of the same register, with a higher number",
+    )
+    parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
     )
 
@@ -102,6 +121,9 @@ def _export(options: argparse.Namespace) -> None:
         recommend=options.quantise == "auto",
         embedding=options.embedding,
         shortlist=options.shortlist,
+        register_id=options.register_id,
+        serial=options.serial,
+        newer_than=options.newer_than,
         force=options.force,
     )
     if options.golden and not options.make_golden:

@@ -100,6 +100,22 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
     return TrainOptions(**(chosen | changes))
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whose signature a bundle must have."""
+    parser.add_argument(
+        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
+    )
+
+
+def trusted_key(options: argparse.Namespace) -> Any:
+    """The key of `--trust`; None without it."""
+    if options.trust is None:
+        return None
+    from export.bundle.signing import read_public_key
+
+    return read_public_key(options.trust)
+
+
 def photo_root(photos: Path | None) -> Path | None:
     """Paths in a run are relative to the folder, or to the manifest's folder."""
     from train.readers import register_root

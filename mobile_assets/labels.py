@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,9 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import json_text, sha256_bytes, write_text
 from mobile_assets.object_ids import unfit_object_id
+from mobile_assets.regular_files import read_regular
 from mobile_assets.schema import Record
+from mobile_assets.strict_json import parse_json
 
 
 class Label(Record):
@@ -41,6 +42,9 @@ class Label(Record):
             raise ValueError(why)
         return object_id
 
+
+MOST_BYTES = 128 * 2**20
+"""No label map is larger: 50,000 objects with 2,500 bytes each."""
 
 _ADAPTER = TypeAdapter(tuple[Label, ...])
 
@@ -113,18 +117,25 @@ class LabelMap:
             DamagedError: The file is missing, is not JSON, or its entries do not fit together.
         """
         try:
-            return cls(_ADAPTER.validate_python(json.loads(path.read_text(encoding="utf-8"))))
+            content = read_regular(path, most=MOST_BYTES, links=True)
         except FileNotFoundError:
             raise DamagedError(f"{path} is missing: restore or write it again.") from None
+        return cls.parse(content, path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> LabelMap:
+        """As `read`, of the bytes that were read from `path`.
+
+        Raises:
+            DamagedError: They are not JSON, or the entries do not fit together.
+        """
+        value = parse_json(content, path)
+        try:
+            return cls(_ADAPTER.validate_python(value, strict=True))
         except ValidationError as error:
             first_error = error.errors()[0]
             where = ".".join(str(part) for part in first_error["loc"])
-            reason = f"entry {where}: {first_error['msg']}" if where else first_error["msg"]
-            raise DamagedError(
-                f"{path} is not a label map ({reason}). It is damaged: write it again."
-            ) from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            first = str(error).splitlines()[0]
+            first = f"entry {where}: {first_error['msg']}" if where else first_error["msg"]
             raise DamagedError(
                 f"{path} is not a label map ({first}). It is damaged: write it again."
             ) from None

@@ -51,13 +51,13 @@ def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Che
         InputError: There is no runtime of such a name.
     """
     bundle = checked.bundle
-    if not (bundle.folder / GOLDEN_FOLDER).is_dir():
+    if bundle.contents is None or GOLDEN_FOLDER not in bundle.contents:
         yield skipped_check(
             "golden vectors", "the bundle holds none; `artefact-id export` makes them"
         )
         return
     try:
-        golden = GoldenVectors.read(bundle.folder / GOLDEN_FOLDER)
+        golden = GoldenVectors.read(bundle)
         yield check_from_problems(
             "golden vectors", _description_problems(golden, bundle), _counted(golden)
         )

@@ -256,7 +256,7 @@ def test_compiled_model_refuses_what_is_not_its_own(bundle: Bundle, changed: Bun
 
 def test_a_bundle_that_failed_is_shown_to_nobody(bundle: Bundle) -> None:
     failed = (Check("files", "", "", "failed", "changed"),)
-    found = with_clients(Verification(bundle.folder, bundle.info, failed))
+    found = with_clients(Verification(bundle.folder, bundle, failed))
     assert [check.state for check in found.checks] == ["failed", "not possible here"]
 
 

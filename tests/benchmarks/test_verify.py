@@ -289,12 +289,18 @@ def test_values_that_are_no_probabilities_fail() -> None:
         assert len(list(_sum_problems(bad.astype(np.float32)))) == 1
 
 
-def test_a_bundle_without_golden_vectors_or_list_says_so(folder: Path) -> None:
+def test_a_bundle_without_golden_vectors_says_so(folder: Path) -> None:
     shutil.rmtree(folder / "golden")
-    relist(folder, files={})
+    relist(folder)
     found = verify_bundle(folder)
     unknown = {check.name for check in found.checks if check.state == "not possible here"}
-    assert found.failed == () and {"files", "golden vectors"} <= unknown
+    assert found.failed == () and "golden vectors" in unknown
+
+
+def test_a_bundle_without_a_list_of_files_fails_and_says_what_to_do(folder: Path) -> None:
+    relist(folder, files={})
+    (check,) = [check for check in verify_bundle(folder).failed if check.name == "description"]
+    assert "lists no files" in check.said and "xport it again" in check.said
 
 
 def test_what_is_no_bundle_or_not_here_is_refused(
