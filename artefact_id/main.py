@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from artefact_id import (
     benchmark,
@@ -27,6 +28,7 @@ from artefact_id import (
     verify,
 )
 from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
+from mobile_assets.output_lock import claimed
 
 INTERRUPTED = 130
 HALTED = "Interrupted: nothing half-written is left; the same command goes on where it can."
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     _quieten()
     try:
-        return int(options.run(options) or 0)
+        with _claimed(options):
+            return int(options.run(options) or 0)
     except KeyboardInterrupt as interrupt:
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
             print(f"\n{interrupt}" if str(interrupt) else f"\n{HALTED}", file=sys.stderr)
@@ -81,6 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         translated = _translate(error)
         print(f"artefact-id: {translated}", file=sys.stderr)
         return translated.exit_code
+
+
+def _claimed(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """Makes a command that writes `--out` its only writer, before it begins.
+
+    Of several processes that torchrun starts, the first claims it, in the training itself.
+    """
+    out = getattr(options, "out", None)
+    return nullcontext() if out is None or "RANK" in os.environ else claimed(out)
 
 
 def _translate(error: Exception) -> ArtefactError:

@@ -10,6 +10,7 @@ from typing import Any
 
 from artefact_id.options import command
 from mobile_assets.errors import InputError
+from mobile_assets.output_lock import claimed
 
 KEYS_HELP = (
     "Make a pair of keys with OpenSSL 3, and keep key.pem to yourself:\n"
@@ -39,7 +40,7 @@ def _sign(options: argparse.Namespace) -> None:
     from artefact_id.terminal import Terminal
     from mobile_assets.bundle import SIGNATURE_FILE, read_bundle
 
-    with Terminal() as terminal:
+    with claimed(options.bundle), Terminal() as terminal:
         signer = read_signer(options.key, terminal.say)
         bundle = read_bundle(options.bundle)
         if (bundle.folder / SIGNATURE_FILE).exists() and not options.force:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mobile_assets.bundle import BUNDLE_FILE, SIGNATURE_FILE, BundleInfo, content_problems
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import sha256_bytes
+from mobile_assets.files import json_text, remove_unfinished, sha256_bytes, write_into_finished
 from mobile_assets.schema import Document
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Signer:
         """
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+        remove_unfinished(folder, SIGNATURE_FILE)
         problems = unlisted(folder)
         if problems:
             raise DamagedError(f"{folder} was not signed: {problems}. Export the bundle again.")
@@ -111,7 +112,8 @@ class Signer:
             sha256=sha256_bytes(content),
             signature=base64.b64encode(self._key.sign(content)).decode("ascii"),
         )
-        made.write(folder / SIGNATURE_FILE)
+        text = json_text(made.model_dump(mode="json"))
+        write_into_finished(folder, SIGNATURE_FILE, text.encode("utf-8"))
         return made
 
 
