@@ -11,6 +11,7 @@ from typing import Any
 from artefact_id.options import command
 from mobile_assets.errors import InputError
 from mobile_assets.output_lock import claimed
+from mobile_assets.visible_text import visible
 
 KEYS_HELP = (
     "Make a pair of keys with OpenSSL 3, and keep key.pem to yourself:\n"
@@ -55,4 +56,7 @@ def read_signer(key: Path, say: Callable[[str], None]) -> Any:
 
     from export.bundle.signing import Signer
 
-    return Signer.read(key, ask=getpass if sys.stdin.isatty() else None, say=say)
+    def ask(question: str) -> str:
+        return getpass(visible(question))
+
+    return Signer.read(key, ask=ask if sys.stdin.isatty() else None, say=say)

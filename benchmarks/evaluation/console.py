@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.evaluation import tables
 from benchmarks.evaluation.schema import Evaluation
+from benchmarks.results.console import cell, messages, output, print_json
+from mobile_assets.visible_text import visible
 
 LISTED = 8
 """Objects to photograph again that are printed; the files have all."""
 
-_WIDTH = 120
-"""Of a pipe, which has no width of its own."""
-
 
 def print_evaluation(evaluation: Evaluation, out: Path | None, *, json: bool) -> None:
     """Prints the tables, or `evaluation.json`."""
-    remarks = Console(stderr=True, highlight=False)
+    remarks = messages()
     if json:
-        sys.stdout.write(evaluation.text)
+        print_json(evaluation.model_dump(mode="json", by_alias=True))
     else:
-        width = None if sys.stdout.isatty() else _WIDTH
-        _tables(evaluation, Console(highlight=False, width=width))
+        _tables(evaluation, output())
     tested = evaluation.tested
     if tested.left_out:
         first = tested.left_out[0]
         remarks.print(
-            f"{len(tested.left_out)} photos were left out, such as {first.path}: {first.reason}.",
+            visible(
+                f"{len(tested.left_out)} photos were left out, such as {first.path}: "
+                f"{first.reason}."
+            ),
             markup=False,
             soft_wrap=True,
         )
     if out is not None:
-        remarks.print(f"The page: {out / 'index.html'}", markup=False, soft_wrap=True)
+        remarks.print(visible(f"The page: {out / 'index.html'}"), markup=False, soft_wrap=True)
 
 
 def _tables(evaluation: Evaluation, console: Console) -> None:
@@ -84,7 +83,7 @@ def _tables(evaluation: Evaluation, console: Console) -> None:
         ],
     )
     if evaluation.comparisons:
-        console.print(tables.comparison_words(evaluation), markup=False)
+        console.print(visible(tables.comparison_words(evaluation)), markup=False)
     _print(
         console,
         f"To photograph again: {LISTED} of {evaluation.objects}, estimates",
@@ -100,5 +99,5 @@ def _print(
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(cell(text) for text in row))
     console.print(table)
