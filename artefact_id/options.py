@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from mobile_assets.visible_text import visible
+
+
+class SafeParser(argparse.ArgumentParser):
+    """Quotes what was given without passing on what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words that were given, with exit code 2."""
+        super().error(visible(message))
 
 
 def command(

@@ -158,9 +158,13 @@ class PhotoCache:
         if self.folder.exists():
             os.replace(self.folder, self._old)
         os.replace(self._work, self.folder)
+        self.remove_replaced()
+        return index
+
+    def remove_replaced(self) -> None:
+        """Removes what a whole cache replaces, this process's or that of one that was killed."""
         for folder in (self._old, self._left):
             shutil.rmtree(folder, ignore_errors=True)
-        return index
 
 
 class PartialCache:
