@@ -30,9 +30,9 @@ def draw_figures(
     folder.mkdir(parents=True, exist_ok=True)
     evaluation = findings.evaluation
     steps: tuple[Callable[[], Sequence[str]], ...] = (
-        lambda: _by_photos(evaluation, folder),
-        lambda: _by_parameters(evaluation, folder),
-        lambda: _by_latency(evaluation, folder),
+        lambda: draw_accuracy_by_photos(evaluation, folder),
+        lambda: draw_accuracy_by_parameters(evaluation, folder),
+        lambda: draw_accuracy_by_latency(evaluation, folder),
         lambda: draw_projections(findings, folder),
         lambda: draw_saliency(findings, folder),
         lambda: draw_pairs(findings, folder),
@@ -51,7 +51,8 @@ def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]
     return value, ([max(0.0, value - low)], [max(0.0, high - value)])
 
 
-def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
+def draw_accuracy_by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Top-1 accuracy of objects with few and with many photos."""
     figure, axes = new_figure(9, 2.9, 1, 2)
     for column, (basis, words) in enumerate(
         (
@@ -72,7 +73,8 @@ def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
     return [save(figure, folder, "accuracy-by-photos.png")]
 
 
-def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
+def draw_accuracy_by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Accuracy against the size of the network, beside the paper's models."""
     from matplotlib.ticker import LogLocator
 
     threshold = min(max(evaluation.min_photos, min(OBJECTS)), max(OBJECTS))
@@ -97,7 +99,8 @@ def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
     return [save(figure, folder, "accuracy-by-parameters.png")]
 
 
-def _by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
+def draw_accuracy_by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Accuracy against the time for one photo; nothing where no time was measured."""
     times = {m.name: m.latency_ms for m in evaluation.members if m.latency_ms is not None}
     if not times:
         return []

@@ -41,7 +41,7 @@ def draw_projections(findings: Findings, folder: Path) -> list[str]:
     for method, project in (("PCA", pca), ("t-SNE", tsne), ("UMAP", umap)):
         points = project(features, seed)
         figure, axes = new_figure(5.8, 4.2)
-        _scatter(axes[0, 0], points, collections)
+        scatter_features(axes[0, 0], points, collections)
         axes[0, 0].set_title(f"{method} of {findings.evaluation.lead}, {len(points)} test photos")
         name = method.lower().replace("-", "")
         names.append(save(figure, folder, f"features-{name}.png"))
@@ -93,7 +93,8 @@ def _reduced(features: Features, seed: int) -> Features:
     return reduced
 
 
-def _scatter(axes: Any, points: Features, collections: NDArray[np.str_]) -> None:
+def scatter_features(axes: Any, points: Features, collections: NDArray[np.str_]) -> None:
+    """Draws points `[N, 2]`, a colour for each of the largest collections."""
     ranked = [name for name, _ in Counter(collections.tolist()).most_common()]
     groups = [(name or "no collection", np.asarray(collections == name)) for name in ranked]
     if len(groups) > LEGEND:

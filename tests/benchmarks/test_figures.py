@@ -13,11 +13,15 @@ from tiny_run import CONTRACT
 from benchmarks.evaluation.confused_pairs import draw_pairs, find_pairs
 from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs, find
-from benchmarks.evaluation.figures import _by_latency, _by_parameters, _by_photos
+from benchmarks.evaluation.figures import (
+    draw_accuracy_by_latency,
+    draw_accuracy_by_parameters,
+    draw_accuracy_by_photos,
+)
 from benchmarks.evaluation.findings import Findings
 from benchmarks.evaluation.inference import Network
 from benchmarks.evaluation.page import render_page
-from benchmarks.evaluation.projections import MOST_POINTS, _scatter, pca, tsne, umap
+from benchmarks.evaluation.projections import MOST_POINTS, pca, scatter_features, tsne, umap
 from benchmarks.evaluation.saliency import draw_saliency, saliency_map
 from mobile_assets.photos import load
 from train.run import load_model
@@ -51,7 +55,7 @@ def test_the_check_sees_a_blank_picture(tmp_path: Path) -> None:
 
 def test_charts_are_drawn(found: Findings, tmp_path: Path) -> None:
     names = []
-    for draw in (_by_photos, _by_parameters, _by_latency):
+    for draw in (draw_accuracy_by_photos, draw_accuracy_by_parameters, draw_accuracy_by_latency):
         names += draw(found.evaluation, tmp_path)
     assert len(names) == 3
     assert_drawn(tmp_path, names)
@@ -93,7 +97,9 @@ def test_many_collections_share_a_legend() -> None:
     _, axes = new_figure(4, 3)
     generator = np.random.default_rng(0)
     collections = np.array([f"C{i % 40:02}" for i in range(MOST_POINTS)])
-    _scatter(axes[0, 0], generator.normal(size=(MOST_POINTS, 2)).astype(np.float32), collections)
+    scatter_features(
+        axes[0, 0], generator.normal(size=(MOST_POINTS, 2)).astype(np.float32), collections
+    )
     texts = [text.get_text() for text in axes[0, 0].get_legend().get_texts()]
     assert len(texts) == 10
     assert texts[-1].startswith("31 others")
@@ -131,7 +137,7 @@ def test_saliency_and_pairs_are_drawn(found: Findings, tmp_path: Path) -> None:
 
 
 def test_the_page_holds_the_figures(found: Findings, tmp_path: Path) -> None:
-    names = tuple(_by_photos(found.evaluation, tmp_path))
+    names = tuple(draw_accuracy_by_photos(found.evaluation, tmp_path))
     page = render_page(found.evaluation.model_copy(update={"figures": names}), found, tmp_path)
     assert "<h3>Accuracy by photos per object</h3>" in page
     assert page.count("data:image/webp") > len(found.evaluation.photograph_again)
