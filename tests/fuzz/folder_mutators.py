@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -119,12 +118,3 @@ def _same(path: Path, other: Path) -> bool:
     if path.is_dir():
         return True
     return path.stat().st_size == other.stat().st_size and path.read_bytes() == other.read_bytes()
-
-
-def is_json(data: bytes) -> bool:
-    """Whether these bytes are a JSON document."""
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True

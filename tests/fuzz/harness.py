@@ -79,6 +79,8 @@ class Worker:
         answer = self._answer(process)
         if isinstance(answer, Finding):
             return [answer]
+        if "broken" in answer:
+            raise RuntimeError(f"suite {self._words[2]}, seeds {seeds}:\n{answer['broken']}")
         findings = [Finding(**finding) for finding in answer["findings"]]
         if answer["memory"] > MOST_MEMORY:
             findings.append(Finding("memory", f"{answer['memory'] / 1e9:.1f} GB"))

@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from byte_mutators import BYTE_MUTATORS
+
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"),
     "", " ", "x", "0", "../../etc/passwd", "/etc/passwd", "models/../../x", "..\\..\\x", "C:\\x",
@@ -18,11 +20,11 @@ VALUES: tuple[Any, ...] = (
 
 def _spots(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values inside a document."""
-    found = [path] if path else []
-    pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in pairs if isinstance(value, dict | list) else ():
-        found += _spots(inner, (*path, key))
-    return found
+    spots = [path] if path else []
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            spots += _spots(inner, (*path, key))
+    return spots
 
 
 def _parent(document: Any, path: tuple[Any, ...]) -> Any:
@@ -113,9 +115,14 @@ SPELLINGS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 
 
 def mutated_json(rng: random.Random, data: bytes) -> bytes:
-    """A document with other values, or spelled otherwise."""
+    """A document with other values, or spelled otherwise; other bytes where it is none."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return rng.choice(BYTE_MUTATORS)(rng, data)
     if rng.random() < 0.35:
         return rng.choice(SPELLINGS)(rng, data)
-    document = with_values(rng, json.loads(data))
-    text = json.dumps(document, indent=rng.choice((None, 2)), ensure_ascii=rng.random() < 0.5)
+    text = json.dumps(
+        with_values(rng, document), indent=rng.choice((None, 2)), ensure_ascii=rng.random() < 0.5
+    )
     return text.encode("utf-8", "surrogatepass")

@@ -12,6 +12,7 @@ import random
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +70,11 @@ def main(name: str, materials: Path) -> None:
         folder.mkdir(parents=True)
         random.seed(0)  # nothing in the toolkit draws from it, but a library may
         peak_memory(reset=True)
-        findings: list[Finding] = suite.run(request["seeds"], folder, announced)
+        try:
+            findings: list[Finding] = suite.run(request["seeds"], folder, announced)
+        except Exception:
+            say({"broken": traceback.format_exc()})  # the suite itself
+            return
         say(
             {
                 "findings": [asdict(finding) for finding in findings],
