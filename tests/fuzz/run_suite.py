@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +46,7 @@ class RunSuite:
             what = mutate_folder(rng, run)
             outcome = command(self._words(run))
             findings += outcome.findings
-            changed = [name for name in HASHED if _content(run / name) != _content(whole / name)]
+            changed = [name for name in HASHED if _document(run / name) != _document(whole / name)]
             if outcome.code == 0 and changed and not same_folders(whole, run):
                 findings.append(Finding("accepted", what))
         return findings
@@ -56,11 +59,14 @@ class RunSuite:
         ]  # fmt: skip
 
 
-def _content(path: Path) -> bytes | None:
-    """A regular file's content; None of anything else, and of one too large to be the run's."""
+def _document(path: Path) -> object:
+    """What a file says, however its JSON is spelled; None where it cannot be the run's."""
     if not path.is_file() or path.stat().st_size > 1_000_000_000:
         return None
-    return path.read_bytes()
+    content = path.read_bytes()
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(content) if path.suffix == ".json" else content
+    return content
 
 
 class CheckpointSuite:
@@ -79,12 +85,11 @@ class CheckpointSuite:
         from mobile_assets.files import sha256_file
 
         self._materials = materials
-        scratch = materials / "trained"
-        shutil.rmtree(scratch, ignore_errors=True)
-        outcome = command(training_words(materials, scratch))
-        assert outcome.code == 0, outcome
-        self._wanted = sha256_file(scratch / "model.safetensors")
-        shutil.rmtree(scratch)
+        with tempfile.TemporaryDirectory(prefix="artefact-id-fuzz-") as scratch:
+            out = Path(scratch) / "trained"
+            outcome = command(training_words(materials, out))
+            assert outcome.code == 0, outcome
+            self._wanted = sha256_file(out / "model.safetensors")
 
     def run(self, seeds: Sequence[int], folder: Path, command: Command) -> list[Finding]:
         """One damaged state for each seed."""
