@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,8 @@ from conftest import tiny_weights
 
 from mobile_assets.files import sha256_file
 from train.run import RunMetrics
+from train.trainer import train_run
+from train.training_plan import Reporter, TrainOptions
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parents[1] / "broken_off.py"
@@ -145,3 +149,36 @@ def test_time_is_counted_over_all_parts(
     assert whole.cpu_seconds
     assert parts.cpu_seconds
     assert parts.seconds > 0
+
+
+@pytest.mark.parametrize("stage", ["features", "head"])
+def test_a_state_of_another_training_is_not_gone_on_with(
+    register_folder: Path, tmp_path: Path, stage: str
+) -> None:
+    options = TrainOptions(
+        backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=1,
+        device="cpu", hold_out_test=False, cache=tmp_path / "cache",
+    )  # fmt: skip
+    other = dataclasses.replace(options, seed=1)
+    messages: list[str] = []
+
+    def train(out: Path, options: TrainOptions, *, break_off: bool = False) -> str:
+        at_stage = Reporter(
+            progress=lambda moment: (
+                os.kill(os.getpid(), signal.SIGINT) if moment.stage == stage else None
+            )
+        )
+        reporter = at_stage if break_off else Reporter(said=messages.append)
+        return train_run(register_folder, out, options, reporter).info.model_sha256
+
+    for following in (other, options):
+        broken_off = tmp_path / f"run-{following.seed}"
+        with pytest.raises(KeyboardInterrupt):
+            train(broken_off, options, break_off=True)
+        kept = tmp_path / f"run-{following.seed}.partial"
+        assert list(kept.glob("features-*" if stage == "features" else "state.*"))
+        wanted = train(tmp_path / f"whole-{following.seed}", following)
+        assert train(broken_off, following) == wanted
+        assert any("going on" in text for text in messages) == (
+            stage == "head" and following == options
+        )
