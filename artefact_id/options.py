@@ -71,7 +71,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
         "inception-v4, or any name of timm's (default: tf_efficientnet_lite0)",
     )
-    group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
+    group.add_argument(
+        "--recipe",
+        default="field",
+        help="field (default), discriminant, paper, probe or whole",
+    )
     group.add_argument(
         "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
     )
