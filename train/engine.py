@@ -76,10 +76,7 @@ class Trainer:
 
         Args:
             seed: Of the order of photos, the augmentation and dropout.
-            on_epoch: Called after each epoch.
-            on_progress: Called after each batch.
             checkpoint: Where the state is kept now and then; None to keep none.
-            interrupts: Who may ask for an end; None for nobody.
             processes: Those that share the work; None for this one alone.
         """
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
@@ -246,15 +243,24 @@ class Trainer:
         trained = time.perf_counter() - started + done.seconds
         validated = stage.name == "head" or is_validated(self.recipe, epoch)
         logits = stage.validate() if validated else None
-        self._record(
-            stage,
-            epoch,
-            loss=done.loss / done.photos,
-            logits=logits,
-            rate=max(group["lr"] for group in stage.optimiser.param_groups),
-            trained=trained,
+        top1 = val_loss = math.nan
+        if logits is not None:
+            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
+            val_loss = functional.cross_entropy(logits, self.val.truth).item()
+        record = EpochRecord.model_construct(
+            stage=stage.name,
+            epoch=epoch,
+            train_loss=done.loss / done.photos,
+            val_loss=val_loss,
+            val_top1=top1,
             seconds=time.perf_counter() - started + done.seconds,
+            rate=max(group["lr"] for group in stage.optimiser.param_groups),
+            photos_per_second=len(self.train) / trained,
         )
+        self.history.append(record)
+        self._offer(record)
+        if self.on_epoch is not None:
+            self.on_epoch(record, stage.epochs)
         self._pause_between(stage, None)
 
     def train_epoch(
@@ -349,36 +355,6 @@ class Trainer:
                 self.checkpoint.save(state())
 
         self._pause(keep, lambda: state().place())
-
-    def _record(
-        self,
-        stage: Stage,
-        epoch: int,
-        *,
-        loss: float,
-        logits: Tensor | None,
-        rate: float,
-        trained: float,
-        seconds: float,
-    ) -> None:
-        top1 = val_loss = math.nan
-        if logits is not None:
-            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            val_loss = functional.cross_entropy(logits, self.val.truth).item()
-        record = EpochRecord.model_construct(
-            stage=stage.name,
-            epoch=epoch,
-            train_loss=loss,
-            val_loss=val_loss,
-            val_top1=top1,
-            seconds=seconds,
-            rate=rate,
-            photos_per_second=len(self.train) / trained,
-        )
-        self.history.append(record)
-        self._offer(record)
-        if self.on_epoch is not None:
-            self.on_epoch(record, stage.epochs)
 
     def _offer(self, record: EpochRecord) -> None:
         """Lets validation choose, of all weights among the epochs that have settled."""

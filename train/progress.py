@@ -73,12 +73,7 @@ class StageTimer:
         validations: int | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Plans the work.
-
-        Args:
-            views: Versions of each photo in the head's stage.
-            validations: How many of these are validated; None for all.
-        """
+        """`validations` is how many epochs of all weights are validated; None for all."""
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
         self._stages = {

@@ -181,24 +181,11 @@ Chosen on development photos only (rendered objects, and one half of a set of gr
 `benchmarks/studies/recipe_ablation.md` has what each part brings there and costs. The early layers
 stay as they are for half of the time. Perspective and blur were tried and left out."""
 
-PROBE = Recipe(
-    name="probe",
-    head="linear",
-    head_epochs=200,
-    head_views=1,
-    head_rate=1e-3,
-    epochs=0,
-    rate=0.0,
-    backbone_rate=0.0,
-    optimiser="adamw",
-    weight_decay=1e-2,
-    schedule="constant",
-    batch=32,
-    freeze_statistics=True,
-    label_smoothing=0.0,
-    settled=1.0,
-    augmentation=None,
-)
+PROBE = dataclasses.replace(
+    FIELD, name="probe", head="linear", head_epochs=200, head_views=1, head_steps=0, epochs=0,
+    rate=0.0, backbone_rate=0.0, schedule="constant", label_smoothing=0.0, settled=1.0,
+    augmentation=None, frozen_share=0.0,
+)  # fmt: skip
 """A linear classifier on the frozen ImageNet features: the floor that fine-tuning must beat."""
 
 WHOLE = dataclasses.replace(
