@@ -79,10 +79,11 @@ def inspect(
     photos = tuple(good)
     digests = {photo.path: facts.sha256 for photo, facts in good.items()}
     hashes = {photo.path: int(facts.picture_hash, 16) for photo, facts in good.items()}
-    problems = [Problem("unreadable", path, reason) for path, reason in sorted(bad.items())]
-    problems += same_picture(across_objects(photos, digests, hashes))
+    problems = same_picture(across_objects(photos, digests, hashes))
     problems += _twice(photos, digests, hashes)
-    return _inspection(str(source), register.without(bad, problems), _kinds(list(good.values())))
+    problems += _too_small(register.unreadable(bad))
+    readable = register.unreadable(bad).without((), problems)
+    return _inspection(str(source), readable, _kinds(list(good.values())))
 
 
 def _inspection(source: str, register: Register, kinds: dict[str, int]) -> Inspection:
@@ -102,6 +103,18 @@ def _inspection(source: str, register: Register, kinds: dict[str, int]) -> Inspe
         problems=register.problems,
         kinds=kinds,
     )
+
+
+def _too_small(register: Register) -> Iterator[Problem]:
+    """Says that `train` will refuse the register unless it is told to take fewer photos."""
+    minimum = THRESHOLDS[0]
+    objects = len(register.threshold(minimum).object_ids)
+    if objects < 2:
+        reason = (
+            f"`train` needs 2 objects with at least {minimum} photos, and here are {objects}: "
+            "add photos, or give it another --min-photos"
+        )
+        yield Problem("warning", register.name, reason)
 
 
 def _collections(register: Register) -> tuple[Row, ...]:

@@ -8,10 +8,12 @@ import io
 import math
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
+from mobile_assets.output_lock import claimed
 from train.run import (
     METRICS_FILE,
     MODEL_FILE,
@@ -52,15 +54,19 @@ def train_run(
     Raises:
         InputError: The photos, an option or `out` cannot be used.
     """
+    from train.checkpoint import remove_finished_state
     from train.parallel import is_first_process, processes
 
     reporter = reporter if reporter and is_first_process() else Reporter()
 
     def made_plan() -> TrainingPlan:
+        if several.first:
+            claim.enter_context(claimed(out))
+            remove_finished_state(out)
         check_output(out, force=options.force, what="run")
         return plan or plan_run(photos, options, reporter)
 
-    with processes() as several:
+    with ExitStack() as claim, processes() as several:
         settled = several.together(made_plan)
         report_plan(reporter, settled)
         _train(settled, out, options, reporter, several)
@@ -101,6 +107,7 @@ def _train(
                 log.move(folder)
                 facts = {"name": out.name, "weights": weights, "temperature": temperature}
                 _write(folder, trainer, plan, options, facts)
+                checkpoint.finish(sha256_file(folder / MODEL_FILE))
             checkpoint.remove()
 
     several.together(write)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -96,18 +99,18 @@ def test_same_object_name_in_two_collections_stays_two_objects(tmp_path: Path) -
 def test_order_does_not_depend_on_the_file_system(
     register_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     expected = read_register(register_folder)
-    real = os.walk
+    real = os.scandir
+    shuffler = random.Random(1)
 
-    def shuffled(top: Path, **options: bool):  # type: ignore[no-untyped-def]
-        for folder, folders, files in real(top, **options):
-            random.Random(1).shuffle(folders)
-            random.Random(2).shuffle(files)
-            yield folder, folders, files
+    @contextlib.contextmanager
+    def shuffled(path: str) -> Iterator[list[os.DirEntry[str]]]:
+        with real(path) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        shuffler.shuffle(listed)
+        yield listed
 
-    monkeypatch.setattr(os, "walk", shuffled)
+    monkeypatch.setattr(os, "scandir", shuffled)
     assert read_register(register_folder) == expected
 
 
@@ -140,7 +143,7 @@ def test_a_folder_with_a_manifest_is_read_by_it(tmp_path: Path) -> None:
     [
         ("path,title\na.jpg,x\n", "object_id"),
         ("path,object_id\n,x\n", "line 2"),
-        ("path,object_id,split\na.jpg,x,dev\n", "'dev'"),
+        ("path,object_id,split\na.jpg,x,holdout\n", "'holdout'"),
         ("path,object_id,colour\na.jpg,x,red\n", "colour"),
         ("path,object_id\na.jpg,x\na.jpg,y\n", "given to y and to x"),
         ("path,object_id\n", "no photos"),

@@ -14,10 +14,14 @@ from benchmarks.runtimes.coreml_reference.operations import CLASSIFY, OPERATIONS
 from benchmarks.runtimes.coreml_reference.program import Program, Step
 from export.coreml.structure import operations_of, specification_of
 from mobile_assets.errors import DamagedError, UnsupportedError
+from mobile_assets.files import size_of
 from mobile_assets.log_suppression import quiet
 
 _KNOWN = frozenset({"const", CLASSIFY, *CONSTEXPR, *OPERATIONS})
 _AGAIN = "Export the bundle again."
+_MOST_VALUES = 2**28
+"""No result of an operation is larger: 1 GiB as float32."""
+
 _COLOURS = {"RGB": False, "BGR": True}
 
 _UNREADABLE = (
@@ -50,6 +54,7 @@ def load_package(package: Path, *, classifier: bool = True) -> Program:
     if list(specification.mlProgram.functions) != ["main"]:
         raise DamagedError(f"{package} is not an ML Program with one function. {_AGAIN}")
     _refuse_unknown(package, specification)
+    _refuse_huge(package, specification)
     name, height, width, swapped = _image(package, specification)
     function = _function(package, specification)
     shape = function.inputs[name].shape
@@ -97,6 +102,22 @@ def _refuse_unknown(package: Path, specification: Any) -> None:
             f"{package} has operations that coreml-reference does not know: {'; '.join(unknown)}. "
             "Measure this variant with the runtime coreml on a Mac, or leave coreml-reference out."
         )
+
+
+def _refuse_huge(package: Path, specification: Any) -> None:
+    """Refuses a small package whose constants or results would fill the memory."""
+    # Of 1-bit palettes, each byte makes 8 values; programs for phones make far smaller tensors.
+    most_constant = 8 * size_of(package)
+    for operation in operations_of(specification):
+        constant = operation.type == "const" or operation.type in CONSTEXPR
+        for output in operation.outputs:
+            dimensions = output.type.tensorType.dimensions
+            count = math.prod(int(dimension.constant.size) for dimension in dimensions)
+            if count > (most_constant if constant else _MOST_VALUES):
+                raise DamagedError(
+                    f"{output.name} in {package} has {count:,} values, more than a program of this "
+                    f"toolkit makes of so small a file. {_AGAIN}"
+                )
 
 
 def _image(package: Path, specification: Any) -> tuple[str, int, int, bool]:
