@@ -62,13 +62,9 @@ def evidence_of(answered: Predictions, model: str, objects: int) -> ObjectEviden
 
 
 def fit_curve(photos: Counts, evidence: ObjectEvidence, *, resamples: int, seed: int) -> Curve:
-    """Fits top-1 against the logarithm of the photos per object, and how far objects scatter.
+    """Fits top-1 against the logarithm of `photos`, `[objects]` in the register, and the scatter.
 
-    Args:
-        photos: `[objects]` photos in the register.
-        evidence: At least one held-out photo in all.
-        resamples: Draws of objects for the slope's interval.
-        seed: Seed of the draws.
+    The evidence must hold at least one photo; objects are drawn for the slope's interval.
     """
     shown = np.flatnonzero(evidence.held_out)
     x = np.log(np.maximum(photos[shown], 1).astype(np.float64))
@@ -199,17 +195,10 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
 def nearest_confusions(
     answered: Predictions, model: str, means: NDArray[np.float32], labels: LabelMap
 ) -> dict[int, list[Confusion]]:
-    """What each object is taken for, by probability and by look.
+    """What each object is taken for, by class index.
 
-    Args:
-        answered: Answers to held-out photos.
-        model: Whose probabilities.
-        means: `[objects, features]` mean features of training photos; zeros where there are none.
-        labels: The objects.
-
-    Returns:
-        By class index: the objects with the highest mean probability on its held-out photos, then
-        those with the most alike mean features.
+    First those with the highest mean probability on its held-out photos, then those with the most
+    alike mean features: `means` is `[objects, features]`, zeros where there are no training photos.
     """
     confusions: dict[int, list[Confusion]] = {}
     answers, truth = answered.answers[model], answered.truth

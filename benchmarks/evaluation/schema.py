@@ -109,8 +109,7 @@ class Comparison(Record):
         points: The difference; above 0 the first is better.
         ci95_objects: Paired bootstrap over objects.
         ci95: Paired bootstrap over photos.
-        won: Photos that only the first has right.
-        lost: Photos that only the second has right.
+        won: Photos that only the first has right; `lost`: only the second.
     """
 
     model: str
@@ -153,9 +152,7 @@ class Tested(Record):
     """The test photos.
 
     Attributes:
-        photos: Answered photos, of objects seen in training or not.
-        objects_shown: Different objects in them.
-        unseen_photos: Photos of objects without a training photo.
+        photos: Answered photos of `objects_shown` objects, seen in training or not.
         sha256: Hash of the list of answered photos.
     """
 

@@ -86,14 +86,7 @@ def _test_photo(path: Path, label: Label, seen: bool, sha256: str) -> TestPhoto:
 def from_register(
     register: Register, run: Run
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
-    """Test photos from a second folder of photos of the run's objects.
-
-    Args:
-        register: The further photos, read as any register.
-        run: The run, whose label map says which objects are known.
-
-    Returns:
-        The photos of known objects, and those of objects that the model was not trained on.
+    """Further photos of the run's objects; those that it was not trained on, or missing, with why.
 
     Raises:
         InputError: No photo shows an object of the run.
@@ -124,12 +117,7 @@ def exclude_training_photos(
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     """Leaves out photos whose content training or validation had, whatever their names.
 
-    Args:
-        photos: Test photos; missing hashes are computed.
-        run: The run whose training and validation photos are compared.
-
-    Returns:
-        The photos that are new to the model, and the others with the side they were on.
+    Missing hashes are computed. The others come with the side they were on.
     """
     known = {photo.sha256: photo.split for photo in run.split.photos if photo.split != "test"}
     sides = {"train": "a training photo", "val": "a validation photo"}
@@ -186,20 +174,18 @@ def decode_chunks(
     root: Path | None = None,
     cache: Path | None = None,
 ) -> Iterator[tuple[list[TestPhoto], Pixels]]:
-    """Gives the pixels that the phone would make of photos, a chunk at a time.
+    """Gives readable photos, a chunk at a time, with their pixels `[N, H, W, 3]` uint8 RGB.
 
     They come from the cache of prepared photos where it has them, bit for bit as decoding gives
-    them; the next chunk is read while the present one is used.
+    them; the next chunk is read while the present one is used. Photos that cannot be decoded are
+    added to `unreadable`.
 
     Args:
         photos: Which photos.
         contract: The preprocessing contract of all variants that read the chunks.
-        unreadable: Photos that cannot be decoded are added to this list.
+        unreadable: A list.
         root: The register's root, whose photos training may have decoded already.
         cache: Folder of prepared photos; None for the user's cache folder.
-
-    Yields:
-        The readable photos of a chunk, and their pixels `[N, H, W, 3]` uint8 RGB.
     """
     source = PhotoPixels(contract, root=root, cache=cache)
     decoded = source.read((photo.path, photo.sha256) for photo in photos)

@@ -25,8 +25,8 @@ from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from benchmarks.runtimes.interface import Probabilities
-from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
+from benchmarks.runtimes.interface import PhotoSession, Probabilities
+from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 from mobile_assets.files import sha256_bytes
 from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
@@ -65,12 +65,7 @@ def input_costs(
 ) -> tuple[PreprocessingCost, ...]:
     """What each phone's own way of resampling costs, and each usual mistake.
 
-    Args:
-        measured: What was measured of one bundle.
-        photos: How many of its test photos are asked about, drawn by `seed`.
-        seed: Seed of the draw and of the bootstrap.
-        bootstrap: Resamples for the interval of the drop.
-        progress: Called with a label, the photos done and their number.
+    So many of the test photos are asked about, drawn by `seed`, which also draws the bootstrap.
     """
     case, info = measured.case, measured.case.run.info
     chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
@@ -85,7 +80,7 @@ def input_costs(
         "runtime": subject.runtime,
     }
     name = f"{case.bundle.info.name}: ways of making the input"
-    session: TorchSession | LitertSession
+    session: TorchSession | PhotoSession
     if subject == REFERENCE:
         order, session = None, open_reference(case.run)
     else:
@@ -125,16 +120,13 @@ def measure_preprocessing(
     Args:
         photos: Test photos; those that cannot be decoded are left out.
         contract: The model's preprocessing contract.
-        predict: The model; given floats too, unless `byte_input`.
+        predict: The model; given floats too, unless `byte_input`, where they are cast to bytes.
         identity: Fields of a `PreprocessingCost` that say what is asked.
         seed: Seed of the bootstrap.
         bootstrap: Resamples for the interval of the drop.
-        byte_input: Whether the model takes bytes, so that floats are cast as an app would.
-        ways: What to compare with the toolkit's own way.
+        byte_input: Whether the model takes bytes.
+        ways: What to compare with the toolkit's own way, which stands first in the result.
         progress: Called with the photos done and their number.
-
-    Returns:
-        The toolkit's own way first, then the others in their order.
     """
     ways = (CONTRACT, *ways)
     readable: list[TestPhoto] = []

@@ -19,7 +19,7 @@ from typing import Literal, TextIO
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.memory import MemoryWatch
 from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import REFERENCE_RUNTIME
@@ -90,10 +90,7 @@ class LatencyReply(Record):
     busy_share: float | None
 
 
-Opener = Callable[[], Session]
-
-
-def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
+def opener(bundle: Bundle, request: ProbeRequest) -> Callable[[], Session]:
     """Imports everything that the runtime needs, and gives a function that opens the model."""
     for library in LIBRARIES[request.runtime]:
         importlib.import_module(library)
@@ -115,7 +112,7 @@ def noise_photo(bundle: Bundle) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def measure_start(prepare: Callable[[], Opener], photo: Pixels) -> StartReply:
+def measure_start(prepare: Callable[[], Callable[[], Session]], photo: Pixels) -> StartReply:
     """From a process without the runtime to a model that has answered."""
     watch = MemoryWatch()
     opening = prepare()

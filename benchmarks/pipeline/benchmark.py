@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.gates.rules import judge
-from benchmarks.measure.android import measure_phones, with_answers
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.cases import check_objects, locate_run
 from benchmarks.measure.evaluation_set import (
@@ -20,9 +19,15 @@ from benchmarks.measure.evaluation_set import (
 )
 from benchmarks.measure.host import command_line, describe_host
 from benchmarks.measure.latency import LatencyPlan, measure_latencies
-from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
-from benchmarks.measure.reference_runs import reference_row
-from benchmarks.measure.result_rows import case_rows, make_test_set
+from benchmarks.measure.parity import (
+    Candidate,
+    Progress,
+    measure_answers,
+    measure_phones,
+    runnable_candidates,
+    with_answers,
+)
+from benchmarks.measure.result_rows import case_rows, make_test_set, reference_row
 from benchmarks.measure.structure import StructureCheck, structural_checks
 from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
@@ -120,9 +125,6 @@ def run_benchmark(
         options: How to measure.
         extra_rows: Reference points from elsewhere, made by `rows.reference_point`.
         progress: Called with a label, the photos done and their number.
-
-    Returns:
-        What was written to `results.json`.
 
     Raises:
         InputError: There is nothing to measure, or `out` exists.

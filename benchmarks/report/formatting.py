@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.results.row_fields import Bounds, Placement
+from benchmarks.results.row_fields import Bounds
 from benchmarks.results.schema import Row
 
 MISSING = "–"
@@ -72,12 +72,6 @@ def interval_cell(row: Row) -> str:
         return MISSING
     low, high = row.top1_ci95
     return f"{100 * low:.1f}–{100 * high:.1f}"
-
-
-def operations_left(placement: Placement) -> str:
-    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
-    kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
-    return ", ".join(kinds) or "none"
 
 
 def markdown_rows(

@@ -5,45 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS, Table3Row, table3
-from benchmarks.results.row_fields import Bounds
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from train.recipes import PAPER
 
 
 @dataclass(frozen=True)
 class PaperComparison:
-    """One of our rows and the paper's nearest.
+    """One of our full-precision rows and the paper's nearest.
 
     Attributes:
         paper: The paper's row of the same threshold.
         differs: In what the two are not the same, each in a few words; empty where the register,
-            the backbone, the recipe and the precision correspond.
+            the backbone and the recipe correspond.
     """
 
     row: Row
     paper: Table3Row
     differs: tuple[str, ...]
 
-    @property
-    def corresponds(self) -> bool:
-        """Whether the numbers measure the same thing."""
-        return not self.differs
-
-    @property
-    def ours_ci95(self) -> Bounds | None:
-        """The interval of our top-1."""
-        return self.row.top1_ci95
-
 
 def paper_comparisons(results: Results) -> tuple[PaperComparison, ...]:
-    """The paper beside every measured row of a threshold and backbone that it has a number for.
+    """The paper beside our reference of every threshold and backbone that it has a number for.
 
-    A Lite network is set beside the full one of its number, which is its nearest.
-
-    Args:
-        results: Our rows; those with thresholds outside 3 to 6 or other networks are left out.
+    It measured full precision only. A Lite network is set beside the full one of its number, which
+    is its nearest; thresholds outside 3 to 6 and other networks are left out.
     """
-    paired = ((row, _nearest(row)) for row in results.rows if row.status == "measured")
+    measured = (row for row in results.rows if row.status == "measured")
+    paired = ((row, _nearest(row)) for row in measured if row.variant == REFERENCE_VARIANT)
     return tuple(
         PaperComparison(row, paper, _differs(row, paper)) for row, paper in paired if paper
     )
@@ -67,6 +55,4 @@ def _differs(row: Row, paper: Table3Row) -> tuple[str, ...]:
         differences.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
     if row.recipe != PAPER.name:
         differences.append(f"another recipe: {row.recipe or 'unknown'}")
-    if row.variant != REFERENCE_VARIANT:
-        differences.append("an exported variant: the paper measured full precision only")
     return tuple(differences)

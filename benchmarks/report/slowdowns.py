@@ -45,12 +45,8 @@ def is_slower(row: Row) -> bool:
 def pace_sentence(rows: Sequence[Row]) -> str:
     """Names every variant that is slower than float32 in these rows, or says that none is.
 
-    Args:
-        rows: Of one or several thresholds; a variant is named for the one where it is slowest.
-
-    Returns:
-        The sentence, with the ratio, its 10-90 % range and the number of rounds of each variant
-        named; empty where no variant was timed in turns with float32.
+    Of several thresholds each is named for the one where it is slowest, with its ratio, the ratio's
+    10-90 % range and the rounds. Empty where no variant was timed in turns with float32.
     """
     timed = _slowest(rows)
     if not timed:

@@ -19,8 +19,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import decode_chunks, sample_photos
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.parity import runnable_candidates
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
@@ -45,7 +45,6 @@ class Rate(Record):
     """One variant on one runtime.
 
     Attributes:
-        seconds: What all photos took, in each round.
         drift: Largest difference of a probability from the network's, 0–1.
     """
 
@@ -97,7 +96,8 @@ class ThroughputStudy(BundleStudy):
         chosen = sample_photos(photos, arguments.count, seed=0)
         chunks = decode_chunks(chosen, bundle.info.preprocessing, [])
         pixels = np.concatenate([part for _, part in chunks])
-        with Terminal() as terminal, contextlib.ExitStack() as stack:
+        terminal = Terminal()
+        with contextlib.ExitStack() as stack:
             contention = CpuContention()
             sessions = open_sessions(bundle, run, stack)
             rates = measure_rates(sessions, pixels, arguments.rounds, terminal)

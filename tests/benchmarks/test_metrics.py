@@ -55,8 +55,8 @@ def test_rank_and_best_agree_where_many_are_equal() -> None:
     rows = generator.integers(0, 4, (300, 9)).astype(np.float32)
     truth = generator.integers(0, 9, 300)
     answers = reduce_answers(rows, truth, keep=9)
-    places = [list(best).index(right) for best, right in zip(answers.best, truth, strict=True)]
-    assert answers.rank.tolist() == places
+    positions = [list(best).index(right) for best, right in zip(answers.best, truth, strict=True)]
+    assert answers.rank.tolist() == positions
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 from report_case import (
-    make_case,
-    measured_with,
     results_of,
 )
 
@@ -21,6 +19,7 @@ from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.slowdowns import pace_sentence
+from benchmarks.results.measurement import Measurement
 from benchmarks.results.row_fields import Latency, LatencyRatio
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from export.bundle.delegates import delegate_views
@@ -30,8 +29,8 @@ SLOWER = "tflite-int8 takes 1.23 times as long (10–90 % of 40 rounds: 1.10 to 
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return results_of(measured_with(make_case(tmp_path_factory.mktemp("squares")), [3], [3]))
+def results(measured: Measurement) -> Results:
+    return results_of(measured)
 
 
 def with_ratio(results: Results, median: float, low: float, high: float) -> Results:
@@ -44,18 +43,20 @@ def with_ratio(results: Results, median: float, low: float, high: float) -> Resu
 
 
 def test_a_slower_variant_is_named_with_its_spread(results: Results) -> None:
-    found = pace_sentence(with_ratio(results, 1.23, 1.1, 1.4).rows)
-    assert found == f"Slower than float32 in this run: {SLOWER}."
+    sentence = pace_sentence(with_ratio(results, 1.23, 1.1, 1.4).rows)
+    assert sentence == f"Slower than float32 in this run: {SLOWER}."
     unsure = pace_sentence(with_ratio(results, 1.02, 0.97, 1.1).rows)
     assert "1.02 times as long" in unsure and "within the spread of the rounds" in unsure
 
 
 def test_that_none_is_slower_is_said_with_the_slowest(results: Results) -> None:
-    found = pace_sentence(with_ratio(results, 0.62, 0.6, 0.7).rows)
-    assert found.startswith("No variant is slower than float32 in this run; the slowest, tflite-i")
-    assert "takes 0.62 times as long (10–90 % of 40 rounds: 0.60 to 0.70)" in found
+    sentence = pace_sentence(with_ratio(results, 0.62, 0.6, 0.7).rows)
+    assert sentence.startswith(
+        "No variant is slower than float32 in this run; the slowest, tflite-i"
+    )
+    assert "takes 0.62 times as long (10–90 % of 40 rounds: 0.60 to 0.70)" in sentence
     assert pace_sentence(results.rows) == ""
-    assert not any("float32" in one for one in make_verdict(results).caveats)
+    assert not any("float32" in item for item in make_verdict(results).caveats)
 
 
 def test_the_network_in_torch_is_no_variant(results: Results) -> None:
@@ -69,18 +70,18 @@ def test_a_variant_is_named_once_where_it_is_slowest(results: Results) -> None:
     slow = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
     slower = with_ratio(results, 1.31, 1.2, 1.5).rows[-1].model_copy(update={"min_photos": 4})
     for rows in ([slow, slower], [slower, slow]):
-        found = pace_sentence(rows)
-        assert "tflite-int8 at 4 photos takes 1.31" in found
-        assert "1.23" not in found
+        sentence = pace_sentence(rows)
+        assert "tflite-int8 at 4 photos takes 1.31" in sentence
+        assert "1.23" not in sentence
 
 
 def test_thresholds_and_phones_are_told_apart(results: Results) -> None:
     row = with_ratio(results, 1.23, 1.1, 1.4).rows[-1]
     phone = {"runtime": "android", "min_photos": 4}
     rows: list[Row] = [row, row.model_copy(update=phone)]
-    found = pace_sentence(rows)
-    assert "tflite-int8 at 3 photos takes" in found
-    assert "tflite-int8 on Android phone at 4 photos takes" in found
+    sentence = pace_sentence(rows)
+    assert "tflite-int8 at 3 photos takes" in sentence
+    assert "tflite-int8 on Android phone at 4 photos takes" in sentence
 
 
 def test_every_form_of_the_report_names_the_slower_one(
@@ -89,7 +90,9 @@ def test_every_form_of_the_report_names_the_slower_one(
     slow = with_ratio(results, 1.23, 1.1, 1.4)
     assert SLOWER in markdown_report(slow)
     assert any(SLOWER in caveat for caveat in make_verdict(slow).caveats)
-    (line,) = [one for one in csv.DictReader(io.StringIO(csv_table(slow))) if one["latency_ratio"]]
+    (line,) = [
+        item for item in csv.DictReader(io.StringIO(csv_table(slow))) if item["latency_ratio"]
+    ]
     assert (line["latency_ratio_p10"], line["latency_ratio_p90"]) == ("1.1", "1.4")
     assert line["latency_ratio_rounds"] == "40"
     print_results(slow, tmp_path)
@@ -128,9 +131,8 @@ def test_accelerators_are_counted_as_in_the_model_card(golden_bundle: Bundle) ->
 
 
 def test_the_page_has_both_sections(
-    results: Results, golden_bundle: Bundle, tmp_path: Path
+    results: Results, measured: Measurement, golden_bundle: Bundle
 ) -> None:
-    measured = measured_with(make_case(tmp_path / "squares"), [3], [3])
     case = replace(measured.case, bundle=golden_bundle)
     text = render_report(with_ratio(results, 1.23, 1.1, 1.4), [replace(measured, case=case)])
     assert "What was done to each file, and why" in text

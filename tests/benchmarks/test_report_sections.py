@@ -20,7 +20,6 @@ from report_case import (
     cost,
     full,
     gate,
-    make_case,
     measured_with,
     on,
     results_of,
@@ -43,17 +42,6 @@ from benchmarks.results.row_fields import (
     Memory,
 )
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
-    return make_case(tmp_path_factory.mktemp("squares"))
-
-
-@pytest.fixture(scope="module")
-def measured(case: BenchmarkCase) -> Measurement:
-    return measured_with(case, [3], [3])
-
 
 HEADINGS = {
     "Contents",
@@ -115,14 +103,14 @@ def test_runtimes_are_called_what_they_are(measured: Measurement) -> None:
 
 def test_charts_show_a_variant_once_and_on_the_real_runtime(measured: Measurement) -> None:
     once = one_per_variant(full(measured).rows)
-    found = {(row.variant, row.runtime) for row in once}
-    assert found == {
+    shown_rows = {(row.variant, row.runtime) for row in once}
+    assert shown_rows == {
         tuple(REFERENCE[:2]),
         ("tflite-int8", "litert"),
         tuple(REFERENCE_RUN[:2]),
         ("tflite-float32", "android"),
     }
-    assert len(once) == 2 * len(found)
+    assert len(once) == 2 * len(shown_rows)
 
 
 def test_thresholds_stand_beside_each_other(measured: Measurement) -> None:
@@ -160,17 +148,19 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measurem
     words = plain(render_report(results_of(measured), [measured]))
     assert row.calibration_error is not None
     before, after = row.calibration_error, row.calibration.error_with_temperature
-    said = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
-    assert said in words
+    sentence = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
+    assert sentence in words
     assert "temperature 1.50, fitted on 20 validation photos" in words
 
 
-def test_changed_answers_of_every_variant_are_counted_and_some_shown(case: BenchmarkCase) -> None:
-    measured = measured_with(case, list(range(10)), list(range(10, 26)))
+def test_changed_answers_of_every_variant_are_counted_and_some_shown(
+    noise_case: BenchmarkCase,
+) -> None:
+    measured = measured_with(noise_case, list(range(10)), list(range(10, 26)))
     other = BenchmarkTarget("tflite-float32", "litert")
-    truth = np.array([photo.object_index for photo in case.test_photos])
+    truth = np.array([photo.object_index for photo in noise_case.test_photos])
     measured.answers[other] = answers_with(truth, list(range(5, 20)))  # type: ignore[index]
-    measured.asked[other] = measured.asked[INT8]  # type: ignore[index]
+    measured.positions[other] = measured.positions[INT8]  # type: ignore[index]
     results = results_of(measured)
     results = results.model_copy(
         update={
@@ -269,7 +259,7 @@ def test_words_are_explained_where_they_are_used(measured: Measurement) -> None:
 
 
 def luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -325,12 +315,12 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) 
 
 def test_markdown_holds_the_same_sections(measured: Measurement) -> None:
     text = markdown_report(full(measured))
-    found = set(re.findall(r"(?m)^## (.*)$", text))
+    shown_rows = set(re.findall(r"(?m)^## (.*)$", text))
     wanted = {"Gates", "How near to full precision", "Calibration", "Latency", "Memory"}
-    assert found >= wanted | {"From photo to answer", "Placement"}
+    assert shown_rows >= wanted | {"From photo to answer", "Placement"}
     target = "Int8, objects with at least 3 photos, 36 photos"
-    assert f"What the input costs: {target}" in found
-    assert f"Mistakes in an app: {target}" in found
+    assert f"What the input costs: {target}" in shown_rows
+    assert f"Mistakes in an app: {target}" in shown_rows
     assert "| swapped | 40.0 (39.0 to 41.0) |" in text
     assert f"- Memory: read as {METRIC}." in text
     assert "| tflite-int8 | ≥ 3 | 1 | 12.0 ms | 14.0 ms | 21.5 ms |" in text

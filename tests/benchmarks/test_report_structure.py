@@ -12,8 +12,6 @@ import pytest
 from report_case import (
     INT8,
     full,
-    make_case,
-    measured_with,
     on,
     results_of,
 )
@@ -82,11 +80,6 @@ class Page(HTMLParser):
         while element is not None:
             element.text += data
             element = element.parent
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    return measured_with(make_case(tmp_path_factory.mktemp("squares")), [3], [3, 5])
 
 
 @pytest.fixture(scope="module", params=["full", "small"])

@@ -6,8 +6,6 @@ import pytest
 from report_case import (
     REFERENCE_RUN,
     gate,
-    make_case,
-    measured_with,
     on,
     results_of,
 )
@@ -16,11 +14,6 @@ from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.target import BenchmarkTarget
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    return measured_with(make_case(tmp_path_factory.mktemp("squares")), [3], [3])
 
 
 def test_a_gate_that_fails_is_never_green(measured: Measurement) -> None:

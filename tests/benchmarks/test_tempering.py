@@ -28,9 +28,9 @@ def test_the_temperature_undoes_what_was_done(sharpness: float) -> None:
     for part in range(2):
         probabilities, truth = answers(sharpness, seed=part)
         fit.add(probabilities, truth)
-    found = fit.result()
-    assert found.photos == 2 * PHOTOS
-    assert found.value == pytest.approx(sharpness, rel=0.05)
+    temperature = fit.result()
+    assert temperature.photos == 2 * PHOTOS
+    assert temperature.value == pytest.approx(sharpness, rel=0.05)
 
 
 def test_a_temperature_found_elsewhere_mends_the_error() -> None:
@@ -39,7 +39,7 @@ def test_a_temperature_found_elsewhere_mends_the_error() -> None:
     temperature = fit.result()
     probabilities, truth = answers(2.0, seed=1)
     right = probabilities.argmax(axis=1) == truth
-    found = calibration_of(
+    calibration = calibration_of(
         probabilities.max(axis=1),
         right,
         temperature=temperature,
@@ -47,7 +47,7 @@ def test_a_temperature_found_elsewhere_mends_the_error() -> None:
     )
     error = expected_calibration_error(probabilities.max(axis=1), right)
     assert error > 0.1
-    assert found.error_with_temperature < error / 4
+    assert calibration.error_with_temperature < error / 4
 
 
 def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
@@ -56,7 +56,7 @@ def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
     probabilities, truth = answers(1.37, seed=3)
     fit = TemperatureFit()
     fit.add(probabilities, truth)
-    found = fit.result()
+    temperature = fit.result()
     logs = np.log(probabilities.astype(np.float64))
 
     def loss(temperature: float) -> float:
@@ -65,7 +65,7 @@ def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
         return float((norm - scaled[np.arange(PHOTOS), truth]).mean())
 
     best = minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
-    assert found.value == pytest.approx(best, rel=0.003)
+    assert temperature.value == pytest.approx(best, rel=0.003)
 
 
 def test_a_few_right_answers_do_not_make_a_network_certain() -> None:

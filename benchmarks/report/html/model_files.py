@@ -30,7 +30,7 @@ class ModelFile:
 
 def model_files(bundle: Bundle, rows: Sequence[Row], *, main: str) -> list[ModelFile]:
     """What was done to each variant and why, as the bundle tells; `main` first."""
-    marks = _marks(rows)
+    marks = {row.variant: swatch(row) for row in rows}
     return [
         ModelFile(variant.name, marks.get(variant.name, Markup()), _facts(variant), variant.notes)
         for variant in sorted(bundle.info.variants, key=lambda variant: variant.name != main)
@@ -63,7 +63,7 @@ class Accelerators:
 
 def accelerators_of(bundle: Bundle, rows: Sequence[Row]) -> list[Accelerators]:
     """One entry per format that the bundle has; a package that cannot be parsed is left out."""
-    marks = _marks(rows)
+    marks = {row.variant: swatch(row) for row in rows}
     by_format: dict[str, dict[str, tuple[DelegateView, ...]]] = {}
     for variant in bundle.info.variants:
         try:
@@ -127,7 +127,3 @@ def _coverage(view: DelegateView) -> Cell:
     if not view.taken:
         return Cell("none", notes)
     return Cell(f"{view.taken} of {view.total}", notes)
-
-
-def _marks(rows: Sequence[Row]) -> dict[str, Markup]:
-    return {row.variant: swatch(row) for row in rows}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal, TypeVar
 
 from markupsafe import Markup
@@ -115,7 +114,7 @@ def plain_table(
     lines = [[_cell(cell) for cell in row] for row in rows]
     return Table(
         caption,
-        tuple(column if isinstance(column, Column) else Column(column) for column in columns),
+        tuple(map(_column, columns)),
         tuple(TableRow(name.text, tuple(cells), notes=name.notes) for name, *cells in lines),
         terms=terms,
     )
@@ -132,17 +131,17 @@ def results_table(
     *,
     scale: Markup = EMPTY,
     terms: tuple[Definition, ...] = (),
-) -> Table:
-    """A table with a line for each row of the results."""
-    several = len({row.min_photos for row in rows}) > 1
-    columns = [title if isinstance(title, Column) else Column(title) for title in values]
-    threshold = [(Column("Photos"), lambda row: f"≥ {row.min_photos}")] if several else []
-    pairs: list[tuple[Column, Value]] = [*threshold, *zip(columns, values.values(), strict=True)]
+) -> Table | None:
+    """A table with a line for each row of the results; None without rows."""
+    if not rows:
+        return None
+    if len({row.min_photos for row in rows}) > 1:
+        values = {"Photos": lambda row: f"≥ {row.min_photos}", **values}
     return Table(
         caption,
-        (VARIANT, *(column for column, _ in pairs)),
+        (VARIANT, *map(_column, values)),
         tuple(
-            variant_row(row, [value(row) for _, value in pairs], note=runtime, repeated=repeated)
+            variant_row(row, [value(row) for value in values.values()], runtime, repeated=repeated)
             for row, runtime, repeated in grouped_by_variant(rows)
         ),
         scale=scale,
@@ -150,45 +149,38 @@ def results_table(
     )
 
 
-def variant_row(
-    row: Row, cells: Sequence[Cell | str], *, note: str = "", repeated: bool = False
-) -> TableRow:
+def _column(column: Column | str) -> Column:
+    return column if isinstance(column, Column) else Column(column)
+
+
+def variant_row(row: Row, cells: Sequence[Cell | str], note: str, *, repeated: bool) -> TableRow:
     """A line on a row of the results, named after its variant."""
-    return TableRow(
-        row.variant,
-        tuple(map(_cell, cells)),
-        swatch(row),
-        (note,) if note else (),
-        repeated,
-    )
+    notes = (note,) if note else ()
+    return TableRow(row.variant, tuple(map(_cell, cells)), swatch(row), notes, repeated)
 
 
 def grouped_by_variant(
     rows: Sequence[Row], *, several: bool | None = None
 ) -> Iterator[tuple[Row, str, bool]]:
-    """Rows, within a threshold those of one variant together.
-
-    Args:
-        rows: Rows sorted by threshold.
-        several: Whether rows must say where they ran; None to find out from these rows.
+    """Rows sorted by threshold, within one those of one variant together.
 
     Yields:
-        The row, where it was measured if that must be said, and whether the variant is that of the
-        row before.
+        The row, where it was measured if that must be said (by `several`, or as these rows need
+        it), and whether the variant is that of the row before.
     """
     if several is None:
         several = several_runtimes(rows)
-    for _, same_threshold in groupby(rows, key=lambda row: row.min_photos):
-        by_variant: dict[str, list[Row]] = {}
-        for row in same_threshold:
-            by_variant.setdefault(row.variant, []).append(row)
-        for same_variant in by_variant.values():
-            for number, row in enumerate(same_variant):
-                ran = row.status == "measured" and row.variant != REFERENCE_VARIANT
-                yield row, runtime_words(row) if ran and several else "", number > 0
+    by_variant: dict[tuple[int, str], list[Row]] = {}
+    for row in rows:
+        by_variant.setdefault((row.min_photos, row.variant), []).append(row)
+    # Sorted is stable: within a threshold variants stay in the order of their first rows.
+    for _, same_variant in sorted(by_variant.items(), key=lambda item: item[0][0]):
+        for number, row in enumerate(same_variant):
+            ran = row.status == "measured" and row.variant != REFERENCE_VARIANT
+            yield row, _runtime(row) if ran and several else "", number > 0
 
 
-def runtime_words(row: Row) -> str:
+def _runtime(row: Row) -> str:
     """Where a row was measured: the runtime, or the phone and what executed there."""
     if row.device is None:
         return runtime_name(row.runtime, row.unit)
