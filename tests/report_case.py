@@ -15,13 +15,7 @@ from benchmarks.measure.evaluation_set import held_out
 from benchmarks.measure.result_rows import accuracy_fields, make_test_set
 from benchmarks.results.classification import Answers, reduce_answers
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.row_fields import (
-    Device,
-    Latency,
-    Memory,
-    MemoryUse,
-    Placement,
-)
+from benchmarks.results.row_fields import Device, Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import GateOutcome, PreprocessingCost, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import Bundle
@@ -90,10 +84,7 @@ def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int])
         (),
         answers={REFERENCE: answers_with(truth, reference), INT8: answers_with(truth, variant)},
         positions={REFERENCE: np.arange(photos), INT8: np.arange(photos)},
-        drift={
-            REFERENCE: np.zeros(photos, np.float32),
-            INT8: np.full(photos, 0.01, np.float32),
-        },
+        drift={REFERENCE: np.zeros(photos, np.float32), INT8: np.full(photos, 0.01, np.float32)},
         temperatures={INT8: Temperature(1.5, 20)},
         tempered={INT8: np.full(photos, 0.6, np.float32)},
     )

@@ -33,12 +33,10 @@ POINTS = 100.0
 
 
 class QuantityChange(Record):
-    """One quantity of one variant, before and now.
+    """One quantity of one variant, before and now, null where it was not measured.
 
     Attributes:
-        old: Value before; null where it was not measured.
         ci95: 95 % interval of the difference; null where there is none.
-        verdict: What that means.
         why: How the verdict was reached, or why there is none.
     """
 
@@ -114,12 +112,7 @@ Judgement = tuple[Verdict, str, Bounds | None]
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is compared of two rows.
-
-    Attributes:
-        read: Its value in a row; None where it was not measured.
-        judge: What the values before and now mean; raises where they cannot be compared.
-    """
+    """What is compared of two rows: how it is read, and judged where both have it."""
 
     name: str
     unit: str
@@ -272,6 +265,11 @@ def _agreement(row: Row) -> Measured | None:
     )
 
 
+def _latency_ratio(row: Row) -> Measured | None:
+    ratio = row.latency_ratio
+    return None if ratio is None else (ratio.median, (ratio.p10, ratio.p90))
+
+
 def _memory(row: Row) -> Measured | None:
     size = row.memory.model_resident if row.memory else row.memory_bytes and row.memory_bytes.value
     return (size, None) if size else None
@@ -303,15 +301,7 @@ QUANTITIES = (
         lambda row: (row.bytes, None) if row.bytes else None,
         lambda _, old, new: _by_size(old, new, SAME_SIZE, "exact"),
     ),
-    Quantity(
-        "latency ratio",
-        "of float32's",
-        lambda row: (
-            row.latency_ratio
-            and (row.latency_ratio.median, (row.latency_ratio.p10, row.latency_ratio.p90))
-        ),
-        _judge_latency_ratio,
-    ),
+    Quantity("latency ratio", "of float32's", _latency_ratio, _judge_latency_ratio),
     Quantity("memory", "bytes", _memory, _judge_memory),
 )
 """In the order of the tables."""

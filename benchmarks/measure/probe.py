@@ -47,16 +47,13 @@ READY = "ready"
 
 
 class ProbeRequest(Record):
-    """What to measure.
+    """What to measure of a variant, of the reference if a run is given.
 
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
-        variant: Name of the variant; of the reference's for `torch`.
-        runtime: Name of the runtime, a key of `LIBRARIES`.
-        unit: What it computes on, where it has a choice.
-        photos: Real photos for the end-to-end time; none to leave it out.
-        camera: A photo as a phone's camera makes it, for the time from there; None to leave it out.
+        runtime: A key of `LIBRARIES`; `unit`: what it computes on, where it has a choice.
+        photos: Real photos for the end-to-end time; `camera`: one as a phone's camera makes it.
     """
 
     kind: Literal["start", "latency", "turns"]

@@ -32,12 +32,7 @@ from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.correctness_mask import pack, pack_indices
 from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto, object_indices
 from benchmarks.results.row_fields import Custody, Drift, Memory, MemoryUse
-from benchmarks.results.schema import (
-    REFERENCE_RUNTIME,
-    REFERENCE_VARIANT,
-    Row,
-    TestSet,
-)
+from benchmarks.results.schema import REFERENCE_RUNTIME, REFERENCE_VARIANT, Row, TestSet
 from benchmarks.results.scores import TOPS, macro_scores
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.torch_runtime import open_reference
@@ -223,12 +218,7 @@ def speed_fields(speed: LatencyMeasurement | None) -> dict[str, object]:
     detail: MemoryUse = start.pop("memory")
     peak = start["memory_bytes"] or Memory(value=detail.model_resident, metric=detail.metric)
     start["memory_bytes"] = peak.model_copy(update={"detail": detail})
-    return {
-        **start,
-        **dict(speed.warm),
-        "latency_more": speed.more,
-        "latency_ratio": speed.ratio,
-    }
+    return {**start, **dict(speed.warm), "latency_more": speed.more, "latency_ratio": speed.ratio}
 
 
 def make_test_set(measured: Measurement) -> TestSet:

@@ -11,9 +11,8 @@ from benchmarks.gates.rules import judge
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.cases import check_objects, locate_run
 from benchmarks.measure.evaluation_set import (
+    choose_test_photos,
     exclude_training_photos,
-    from_register,
-    held_out,
     sample_photos,
     validation_photos,
 )
@@ -37,7 +36,7 @@ from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
-from train.readers import Layout, read_register, register_root
+from train.readers import Layout, register_root
 from train.run import Run
 from train.versions import created_now, versions
 
@@ -296,21 +295,7 @@ def benchmark_bundles(
 
 
 def _case(
-    bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
+    bundle: Bundle, folder: Path | None, photos: Path, test_photos: Path | None, layout: Layout
 ) -> BenchmarkCase:
-    found = locate_run(bundle, run)
-    root = register_root(photos)
-    chosen, skipped = ((), ()) if _only_elsewhere(found, test_photos) else held_out(found, root)
-    if test_photos is not None:
-        further = read_register(test_photos, layout=layout)
-        # Objects below the threshold are no mistake of the user's, so they are not counted as one.
-        known = set(found.labels.object_ids)
-        others = [photo.path for photo in further.photos if photo.object_id not in known]
-        inside = further.without(others) if len(others) < len(further.photos) else further
-        more, unusable = from_register(inside, found)
-        chosen, skipped = (*chosen, *more), (*skipped, *unusable)
-    return BenchmarkCase(bundle, found, root, chosen, skipped)
-
-
-def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
-    return test_photos is not None and not run.split.of("test")
+    run, root = locate_run(bundle, folder), register_root(photos)
+    return BenchmarkCase(bundle, run, root, *choose_test_photos(run, root, test_photos, layout))

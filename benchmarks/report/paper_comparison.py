@@ -11,13 +11,7 @@ from train.recipes import PAPER
 
 @dataclass(frozen=True)
 class PaperComparison:
-    """One of our full-precision rows and the paper's nearest.
-
-    Attributes:
-        paper: The paper's row of the same threshold.
-        differs: In what the two are not the same, each in a few words; empty where the register,
-            the backbone and the recipe correspond.
-    """
+    """Our full-precision row, the paper's of the same threshold, and in what they differ."""
 
     row: Row
     paper: Table3Row

@@ -58,14 +58,10 @@ class Answers:
 
 
 def reduce_answers(probabilities: NDArray[np.float32], truth: Indices, *, keep: int) -> Answers:
-    """Orders each photo's objects by probability; of equal ones the lower index comes first.
+    """Orders `[photos, objects]` probabilities; of equal ones the lower index comes first.
 
-    A row with a value that is not finite is no answer: it is wrong at every k.
-
-    Args:
-        probabilities: `[photos, objects]`.
-        truth: `[photos]` class indices.
-        keep: How many of the best objects to keep; fewer where there are fewer objects.
+    A row with a value that is not finite is no answer: it is wrong at every k. At most `keep` of
+    the best objects are kept.
     """
     photos, objects = probabilities.shape
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))

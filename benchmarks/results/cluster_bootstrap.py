@@ -102,12 +102,7 @@ def paired_change_interval(gained: NDArray[np.int64], objects: Indices) -> Inter
 
 @dataclass(frozen=True)
 class Tally:
-    """Right answers by object, over one or several test sets.
-
-    Attributes:
-        tested: `[objects]` number of test photos, in the order of sorted object ids.
-        right: `[objects]` how many of them were answered right.
-    """
+    """Photos tested and answered right, each `[objects]` in the order of sorted object ids."""
 
     tested: Floats
     right: Floats
@@ -124,12 +119,7 @@ class Tally:
 
 
 def tally(parts: Iterable[tuple[Sequence[str], Sequence[int], Sequence[int]]]) -> Tally:
-    """Adds up test sets.
-
-    Args:
-        parts: Of each test set the object ids, photos tested and photos answered right. An object
-            that is in several test sets is one object.
-    """
+    """Adds up object ids, photos tested and photos right of test sets that may share objects."""
     tested: dict[str, int] = {}
     right: dict[str, int] = {}
     for names, photos, hits in parts:

@@ -12,12 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from patterns import (
-    CONTRACT,
-    OBJECTS,
-    QUICK,
-    VIEWS,
-)
+from patterns import CONTRACT, OBJECTS, QUICK, VIEWS
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tampering import replaced

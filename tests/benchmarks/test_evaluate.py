@@ -14,12 +14,10 @@ import torch
 from tiny_run import CONTRACT, write_tiny_run
 
 from artefact_id.main import main
-from benchmarks.evaluation.acquisition import (
-    nearest_confusions,
-)
-from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
+from benchmarks.evaluation.acquisition import nearest_confusions
+from benchmarks.evaluation.ensemble import Ensemble, choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
-from benchmarks.evaluation.inference import Network, answer_photos
+from benchmarks.evaluation.inference import Network, Predictions, answer_photos
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation
 from benchmarks.evaluation.score_rows import photo_groups
 from benchmarks.results.classification import wilson_interval
@@ -112,7 +110,7 @@ def test_the_document_says_what_was_measured(evaluation: Evaluation) -> None:
         groups = [g for g in evaluation.by_photos if g.basis == basis]
         assert [g.label for g in groups] == [str(first + n) for n in range(6)]
         assert sum(g.top1.photos for g in groups) == 6
-    assert [item.against for item in evaluation.comparisons] == ["one", "two"]
+    assert [pair.against for pair in evaluation.comparisons] == ["one", "two"]
     assert evaluation.curve.evidence_photos == 12
     assert len(evaluation.photograph_again) == 6
     assert all(item.held_out == 2 and item.nearest for item in evaluation.photograph_again)
@@ -142,27 +140,33 @@ def test_photos_that_a_member_trained_on_are_left_out(
     assert len(chosen.left_out) == 33 - 6
 
 
-def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: Path) -> None:
+def answered_alone(work: Path, register_folder: Path) -> tuple[Ensemble, Predictions]:
     team = read_ensemble([work / "one"], register_folder)
     networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
-    answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+    return team, answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+
+
+def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: Path) -> None:
+    team, answered = answered_alone(work, register_folder)
     means = np.zeros((6, 3), np.float32)
     means[:4] = [[1, 0, 0], [1, 0.1, 0], [-1, 0, 1], [-1, 0, 0.9]]
-    document = nearest_confusions(answered, "one", means, team.labels)
-    look = [next(item.object_id for item in document[i] if item.by == "look") for i in range(4)]
+    confusions = nearest_confusions(answered, "one", means, team.labels)
+    names = {
+        (index, by): [near.object_id for near in confusions[index] if near.by == by]
+        for index in range(6)
+        for by in ("look", "answers")
+    }
+    look = [names[index, "look"][0] for index in range(4)]
     assert look == ["OBJ-1", "OBJ-0", "OBJ-3", "OBJ-2"]
-    assert not [item for item in document[5] if item.by == "look"]  # no training photo, no look
-    answers = answered.answers["one"]
-    for number in range(6):
-        by = [item.object_id for item in document[number] if item.by == "answers"]
-        best = [int(i) for i in answers.best[number] if i != number]
+    assert not names[5, "look"]  # no training photo, no look
+    for index in range(6):
+        by = names[index, "answers"]
+        best = [int(i) for i in answered.answers["one"].best[index] if i != index]
         assert by == [f"OBJ-{i}" for i in best[:3]]
 
 
 def test_ten_photos_and_more_are_one_group(work: Path, register_folder: Path) -> None:
-    team = read_ensemble([work / "one"], register_folder)
-    networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
-    answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+    _, answered = answered_alone(work, register_folder)
     counts = np.array([3, 9, 10, 11, 250, 3])
     groups = photo_groups(answered, "one", counts, "register", resamples=10, seed=0)
     assert [(g.label, g.objects) for g in groups] == [("3", 2), ("9", 1), ("10+", 3)]

@@ -20,9 +20,7 @@ from benchmarks.report.html.svg_chart import (
     nice_ticks,
     number_axis,
 )
-from benchmarks.results.row_fields import (
-    ReliabilityBin,
-)
+from benchmarks.results.row_fields import ReliabilityBin
 
 
 def test_reliability_is_drawn_where_it_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,40 +38,28 @@ from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.row_fields import (
-    CollectionBin,
-    Memory,
-)
+from benchmarks.results.row_fields import CollectionBin, Memory
+from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
-HEADINGS = {
-    "Contents",
-    "Every variant",
-    "The gates",
-    "What smaller and faster costs",
-    "The paper beside us",
-    "How far its probabilities can be believed",
-    "Where a variant changes its mind",
-    "Which objects it mixes up",
-    "What the input costs",
-    "How fast, and how much memory",
-    "Memory, runtime and model apart",
-    "What the fast library took",
-    "What was left out",
-    "How it was measured",
-}
 OPTIONAL = {
-    "The gates",
-    "The paper beside us",
-    "What the input costs",
-    "How fast, and how much memory",
-    "Memory, runtime and model apart",
-    "What the fast library took",
-}
+    "The gates", "The paper beside us", "What the input costs", "How fast, and how much memory",
+    "Memory, runtime and model apart", "What the fast library took",
+}  # fmt: skip
+HEADINGS = OPTIONAL | {
+    "Contents", "Every variant", "What smaller and faster costs", "What was left out",
+    "How far its probabilities can be believed", "Where a variant changes its mind",
+    "Which objects it mixes up", "How it was measured",
+}  # fmt: skip
 
 
 def headings(text: str) -> set[str]:
     return set(re.findall(r"<h[23][^>]*>(.*?)</h[23]>", text))
+
+
+def with_rows(results: Results, changes: Callable[[Row], dict[str, object]]) -> Results:
+    rows = tuple(row.model_copy(update=changes(row)) for row in results.rows)
+    return results.model_copy(update={"rows": rows})
 
 
 def plain(text: str) -> str:
@@ -82,8 +71,8 @@ def plain(text: str) -> str:
 def test_sections_are_there_when_they_have_something_to_say(measured: Measurement) -> None:
     results = full(measured)
     # A backbone that the paper has a number for.
-    rows = tuple(row.model_copy(update={"backbone": "tf_efficientnet_b0"}) for row in results.rows)
-    text = render_report(results.model_copy(update={"rows": rows}), [measured])
+    results = with_rows(results, lambda _: {"backbone": "tf_efficientnet_b0"})
+    text = render_report(results, [measured])
     assert headings(text) >= HEADINGS
     assert not headings(render_report(results_of(measured), [measured])) & OPTIONAL
 
@@ -148,8 +137,8 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measurem
     words = plain(render_report(results_of(measured), [measured]))
     assert row.calibration_error is not None
     before, after = row.calibration_error, row.calibration.error_with_temperature
-    sentence = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
-    assert sentence in words
+    errors = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
+    assert errors in words
     assert "temperature 1.50, fitted on 20 validation photos" in words
 
 
@@ -162,12 +151,9 @@ def test_changed_answers_of_every_variant_are_counted_and_some_shown(
     measured.answers[other] = answers_with(truth, list(range(5, 20)))  # type: ignore[index]
     measured.positions[other] = measured.positions[INT8]  # type: ignore[index]
     results = results_of(measured)
-    results = results.model_copy(
-        update={
-            "rows": (*results.rows, on(results.rows[1], other)),
-            "flipped": tuple(flipped_answers(measured)),
-        }
-    )
+    rows = (*results.rows, on(results.rows[1], other))
+    flipped = tuple(flipped_answers(measured))
+    results = results.model_copy(update={"rows": rows, "flipped": flipped})
     text = render_report(results, [measured])
     words = plain(text)
     assert "differs from full precision on 26 of 36 photos: 16 right answers lost, 10 won" in words
@@ -202,11 +188,7 @@ def test_times_and_memory_are_told_in_full(measured: Measurement) -> None:
 
 def test_busy_machines_make_times_doubtful(measured: Measurement) -> None:
     results = full(measured)
-    rows = tuple(
-        row.model_copy(update={"busy_share": 0.6}) if row.busy_share else row
-        for row in results.rows
-    )
-    busy = results.model_copy(update={"rows": rows})
+    busy = with_rows(results, lambda row: {"busy_share": 0.6} if row.busy_share else {})
     assert "worth little" in render_report(busy, [measured])
     assert "worth little" not in render_report(results, [measured])
 
@@ -220,8 +202,7 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measurement) -> None
     run = measured.case.run
     info = run.info.model_copy(update={"min_photos": 9})
     beyond = replace(measured, case=replace(measured.case, run=replace(run, info=info)))
-    rows = [row.model_copy(update={"min_photos": 9}) for row in results_of(measured).rows]
-    results = results_of(beyond).model_copy(update={"rows": tuple(rows)})
+    results = with_rows(results_of(beyond), lambda _: {"min_photos": 9})
     text = render_report(results, [beyond])
     assert "s-paper" not in text.split("</style>")[1]
 
@@ -229,15 +210,8 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measurement) -> None
 def test_many_variants_get_the_room_of_two_charts(measured: Measurement) -> None:
     results = full(measured)
     names = ("float16", "float32", "int8-weights", "palette6", "w8a8")
-    more = [
-        on(
-            results.rows[1],
-            BenchmarkTarget(f"coreml-{name}", "coreml-reference"),
-            min_photos=threshold,
-        )
-        for name in names
-        for threshold in (3, 4)
-    ]
+    targets = [BenchmarkTarget(f"coreml-{name}", "coreml-reference") for name in names]
+    more = [on(results.rows[1], target, min_photos=n) for target in targets for n in (3, 4)]
     text = render_report(results.model_copy(update={"rows": (*results.rows, *more)}), [measured])
     assert '<figure class="card whole"><h4>Accuracy by threshold</h4>' in text
     assert 'class="card whole"' not in render_report(results, [measured])

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
-from benchmarks.evaluation.acquisition import (
-    ObjectEvidence,
-    fit_curve,
-    outlooks,
-)
+from benchmarks.evaluation.acquisition import ObjectEvidence, fit_curve, outlooks
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.scores import GradedAnswers, macro_scores, measure, object_intervals
 from mobile_assets.labels import LabelMap

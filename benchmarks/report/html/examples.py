@@ -59,14 +59,7 @@ class FlipExample:
 
 @dataclass(frozen=True)
 class PredictionFlip:
-    """All changed answers of one variant, counted, and some of them shown.
-
-    Attributes:
-        photos: How many photos it was asked.
-        count: To how many its first answer is not the reference's.
-        lost: How many of them the reference has right and the variant wrong.
-        won: The reverse.
-    """
+    """How many answers of a variant changed, `lost` right ones and `won`; some of them shown."""
 
     name: str
     photos: int

@@ -11,7 +11,6 @@ from benchmarks.report.html import latency_memory, sections, summary_tables
 from benchmarks.report.html.chart_series import accuracy_figures, trade_off_figures
 from benchmarks.report.html.contents import Contents, template_environment
 from benchmarks.report.html.examples import ExampleSelector
-from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.reliability_diagram import reliability_of
 from benchmarks.report.html.styles import legend, swatch
 from benchmarks.report.html.verdict import (
@@ -36,7 +35,10 @@ EXAMPLES_SHOWN = 2
 def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
     """The content of `report.html`: one file, no request to anywhere, readable without scripts."""
     rows = sorted_rows(results)
-    measurement = _shown_in_detail(rows, measurements)
+    by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
+    measurement = by_threshold[
+        detailed_threshold([r for r in rows if r.min_photos in by_threshold])
+    ]
     threshold = measurement.case.run.info.min_photos
     answered = [row for row in rows if BenchmarkTarget.of(row) in measurement.answers]
     main = main_target(answered)
@@ -65,16 +67,8 @@ def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
             **_accuracy(results, rows, detailed, main, threshold),
             **_answers(measurement, main, detailed),
             costs=sections.costs_of(results),
-            files=model_files(measurement.case.bundle, detailed, main=main.variant),
-            accelerators=accelerators_of(measurement.case.bundle, detailed),
         )
     )
-
-
-def _shown_in_detail(rows: Sequence[Row], measurements: Sequence[Measurement]) -> Measurement:
-    """The measurement of the threshold where most was measured."""
-    by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
-    return by_threshold[detailed_threshold([row for row in rows if row.min_photos in by_threshold])]
 
 
 def _variants(results: Results, rows: Sequence[Row]) -> dict[str, Any]:

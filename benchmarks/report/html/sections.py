@@ -77,13 +77,9 @@ def collections_of(rows: Sequence[Row], main: BenchmarkTarget) -> Collections | 
 
 @dataclass(frozen=True)
 class PreprocessingCosts:
-    """What ways of making the input cost one variant.
+    """What ways of making the input cost one variant: (title, table) of each family, and details.
 
-    Attributes:
-        target: Which variant, at which threshold, on how many photos.
-        worst: A sentence on the costliest way of each family.
-        charts: (title, table) of each family.
-        details: What each way is, with its accuracy.
+    `worst` is a sentence on the costliest way of each family.
     """
 
     target: str

@@ -46,12 +46,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row.
+    """One row: name with smaller lines under it, and the variant's mark, an `<svg>`.
 
-    Attributes:
-        mark: The variant's mark, an `<svg>`.
-        notes: Smaller lines under the name.
-        repeated: Whether the row above has the same name, which then stands there only.
+    A repeated row's name stands in the row above only.
     """
 
     name: str
@@ -63,12 +60,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        columns: Its columns; the first holds the rows' names.
-        scale: Numbers of the scale that the charts of its chart column share, an `<svg>`.
-    """
+    """A table; the first column holds the rows' names, `scale` the numbers under a chart column."""
 
     caption: str
     columns: tuple[Column, ...]

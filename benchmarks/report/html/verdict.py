@@ -110,7 +110,15 @@ def make_verdict(results: Results) -> Verdict:
             "No exported variant could be measured here." if rows else "Nothing was measured."
         )
         return Verdict("attention", "Needs attention", headline, "", tuple(lost), (), ())
-    worst = max(rows, key=_badness)
+    # Those that need attention are worst, then those with the largest drop, then disagreement.
+    worst = max(
+        rows,
+        key=lambda row: (
+            needs_attention(row),
+            100.0 if row.drop_points is None else row.drop_points,
+            -(row.agreement or 0.0),
+        ),
+    )
     on = "" if worst.runtime == "litert" else runtime_name(worst.runtime, worst.unit)
     name = short_name(worst.variant)
     headline = _unbroken(sentence("headline", worst, len(rows) > 1, name, on))
@@ -127,12 +135,16 @@ def make_verdict(results: Results) -> Verdict:
             caveats = (*caveats, sentence("beside_answers", len(unkept), unkept[0]))
         if not failing:
             status = "Faithful to full precision"
+    details = [*lost, *map(_row_details, failing)]
+    if len(details) > MOST_DETAILS:
+        more = f"And {len(details) - MOST_DETAILS} more, in the tables below."
+        details = [*details[:MOST_DETAILS], more]
     return Verdict(
         "attention" if lost or failing else "good",
         status,
         headline,
         explanation,
-        _shortened([*lost, *map(_row_details, failing)]),
+        tuple(details),
         caveats,
         _figures(rows),
     )
@@ -180,19 +192,6 @@ def target_name(target: BenchmarkTarget) -> str:
     if target.runtime in ("", "litert", "torch"):
         return name
     return f"{name} ({runtime_name(target.runtime, target.unit)})"
-
-
-def _shortened(details: Sequence[str]) -> tuple[str, ...]:
-    if len(details) <= MOST_DETAILS:
-        return tuple(details)
-    more = len(details) - MOST_DETAILS
-    return (*details[:MOST_DETAILS], f"And {more} more, in the tables below.")
-
-
-def _badness(row: Row) -> tuple[bool, float, float]:
-    """Orders rows: those that need attention last, then by drop, then by disagreement."""
-    drop = 100.0 if row.drop_points is None else row.drop_points
-    return needs_attention(row), drop, -(row.agreement or 0.0)
 
 
 def _unbroken(words: str) -> str:

@@ -1,20 +1,16 @@
-"""What the report says of the files: how each was made, who executes it, which is slower."""
+"""What every form of the report says of variants that are slower than float32."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_case import (
-    results_of,
-)
+from report_case import results_of
 
 from artefact_id.benchmark import print_results
 from benchmarks.report.csv_tables import csv_table
-from benchmarks.report.html.model_files import accelerators_of, model_files
 from benchmarks.report.html.page import render_report
 from benchmarks.report.html.verdict import make_verdict
 from benchmarks.report.markdown import markdown_report
@@ -22,8 +18,6 @@ from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.row_fields import Latency, LatencyRatio
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
-from export.bundle.delegates import delegate_views
-from mobile_assets.bundle import Bundle
 
 SLOWER = "tflite-int8 takes 1.23 times as long (10–90 % of 40 rounds: 1.10 to 1.40)"
 
@@ -99,44 +93,9 @@ def test_every_form_of_the_report_names_the_slower_one(
     assert SLOWER in capsys.readouterr().err
 
 
-def test_the_notes_of_each_file_are_told_and_the_main_one_is_first(golden_bundle: Bundle) -> None:
-    files = model_files(golden_bundle, (), main="tflite-int8")
-    variants = {variant.name: variant.notes for variant in golden_bundle.info.variants}
-    assert {file.name: file.notes for file in files} == variants
-    assert all(file.notes for file in files)
-    assert files[0].name == "tflite-int8"
-    assert files[0].facts.endswith(" bytes, uint8 in, float32 out")
-
-
-def test_accelerators_are_counted_as_in_the_model_card(golden_bundle: Bundle) -> None:
-    tflite, coreml = accelerators_of(golden_bundle, ())
-    assert (tflite.format, coreml.format) == ("TFLite", "Core ML")
-    names = [column.title for column in tflite.table.columns[1:]]
-    assert {"CPU", "GPU", "Edge TPU"} < set(names)
-    assert coreml.table.columns[1].title == "Apple Neural Engine"
-    cells = {row.name: dict(zip(names, row.cells, strict=True)) for row in tflite.table.rows}
-    for variant in ("tflite-float32", "tflite-int8"):
-        for view in delegate_views(golden_bundle.path(golden_bundle.info.variant(variant))):
-            cell = cells[variant][view.name.split(" (")[0]]
-            whole = view.taken == view.total
-            nothing = "none" if sum(view.refused.values()) >= view.total / 2 else "unknown"
-            assert cell.tone == ("good" if whole else "")
-            assert cell.text == nothing or str(view.taken) in cell.text
-            assert (cell.text == nothing) == (not view.taken)
-    assert cells["tflite-float32"]["Edge TPU"].text == "none"
-    refused = {(row.name, row.cells[0].text) for row in tflite.refusals.rows}
-    assert ("tflite-float32", "Edge TPU") in refused
-    # No list of operations is published, so that nothing is known to be taken or refused.
-    assert [row.cells[0].text for row in coreml.table.rows] == ["unknown"]
-
-
-def test_the_page_has_both_sections(
-    results: Results, measured: Measurement, golden_bundle: Bundle
+def test_the_page_names_the_slower_one_and_where_the_files_are_described(
+    results: Results, measured: Measurement
 ) -> None:
-    case = replace(measured.case, bundle=golden_bundle)
-    text = render_report(with_ratio(results, 1.23, 1.1, 1.4), [replace(measured, case=case)])
-    assert "What was done to each file, and why" in text
-    assert "What accelerators take of each file" in text
-    assert all(f"of each {kind} file that" in text for kind in ("TFLite", "Core ML"))
+    text = render_report(with_ratio(results, 1.23, 1.1, 1.4), [measured])
     assert SLOWER in text
-    assert text.count('<div class="made-file">') == len(golden_bundle.info.variants)
+    assert "what accelerators take of it, is in the bundle's DETAILS.md" in text
