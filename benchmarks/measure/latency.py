@@ -84,6 +84,7 @@ def measure_latencies(
             subject: ProbeRequest(
                 kind="latency",
                 bundle=str(measured.case.bundle.folder),
+                bundle_sha256=measured.case.bundle.sha256,
                 run=str(measured.case.run.folder) if subject == REFERENCE else None,
                 **subject._asdict(),
                 threads=plan.threads[0],

@@ -25,6 +25,7 @@ from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import REFERENCE_RUNTIME
 from benchmarks.runtimes import Pixels, Session, runtimes
 from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.errors import DamagedError
 from mobile_assets.photos import PhotoError, load
 from mobile_assets.schema import Record
 
@@ -52,12 +53,14 @@ class ProbeRequest(Record):
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
+        bundle_sha256: Hash that its `bundle.json` must have; None for any.
         runtime: A key of `LIBRARIES`; `unit`: what it computes on, where it has a choice.
         photos: Real photos for the end-to-end time; `camera`: one as a phone's camera makes it.
     """
 
     kind: Literal["start", "latency", "turns"]
     bundle: str
+    bundle_sha256: str | None = None
     variant: str
     runtime: str
     unit: str = ""
@@ -99,6 +102,7 @@ def opener(bundle: Bundle, request: ProbeRequest) -> Callable[[], Session]:
         return lambda: open_reference(run, threads=request.threads)
     chosen = next(r for r in runtimes(request.runtime) if r.unit == request.unit)
     variant = bundle.info.variant(request.variant)
+    bundle.path(variant)  # its private copy is none of the time of opening
     return lambda: chosen.open(bundle, variant, request.threads)
 
 
@@ -203,6 +207,8 @@ def _since(start: float) -> float:
 def answer(request: ProbeRequest, lines: Iterable[str], replies: TextIO) -> None:
     """Does what the request says, in this process, and writes the reply."""
     bundle = read_bundle(Path(request.bundle), check_files=False)
+    if request.bundle_sha256 not in {None, bundle.sha256}:
+        raise DamagedError(f"{bundle.folder} was replaced while it was measured: measure it again.")
     photo = noise_photo(bundle)
     if request.kind == "start":
         start = measure_start(lambda: opener(bundle, request), photo)

@@ -36,8 +36,6 @@ from benchmarks.results.schema import REFERENCE_RUNTIME, REFERENCE_VARIANT, Row,
 from benchmarks.results.scores import TOPS, macro_scores
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes.torch_runtime import open_reference
-from mobile_assets.bundle import BUNDLE_FILE
-from mobile_assets.files import sha256_file
 from train.recipes import PAPER, PROBE
 from train.run import MODEL_FILE, Run
 
@@ -248,7 +246,7 @@ def _custody(
 ) -> Custody:
     case = measured.case
     return Custody(
-        bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
+        bundle_sha256=case.bundle.sha256,
         model_sha256=case.run.info.model_sha256,
         variant_sha256=variant_sha256,
         test_photos_sha256=list_hash(photos),

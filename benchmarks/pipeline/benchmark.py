@@ -290,7 +290,7 @@ def benchmark_bundles(
         for folder in folders
     ]
     by_threshold = {case.run.info.min_photos: case for case in cases}
-    extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
+    extra = [reference_row(other, by_threshold[other.info.min_photos]) for other in references]
     return run_benchmark(cases, out, options=options, extra_rows=extra, progress=progress)
 
 

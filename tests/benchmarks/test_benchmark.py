@@ -26,7 +26,7 @@ from benchmarks.report.markdown import markdown_report
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.results.schema import Results, Row
 from benchmarks.runtimes.litert_runtime import open_litert
-from mobile_assets.bundle import Bundle, Variant, read_bundle
+from mobile_assets.bundle import Bundle, Variant, hash_files, read_bundle
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
@@ -212,7 +212,9 @@ def test_a_core_ml_package_that_is_none_is_told(case: BenchmarkCase, tmp_path: P
     folder = whole.folder / package.file
     folder.mkdir()
     (folder / "model.bin").write_bytes(b"wrong")
-    info = whole.info.model_copy(update={"variants": (*whole.info.variants, package)})
+    variants = (*whole.info.variants, package)
+    files = hash_files(whole.folder)
+    info = whole.info.model_copy(update={"variants": variants, "files": files})
     info.write(whole.folder / "bundle.json")
     broken = read_bundle(whole.folder)
     measured = run_benchmark([replace(case, bundle=broken)], tmp_path / "out", options=QUICK)
