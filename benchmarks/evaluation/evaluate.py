@@ -44,12 +44,7 @@ TRAINING_PHOTOS = 4000
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What can be chosen of an evaluation.
-
-    Attributes:
-        resamples: Draws of objects for the intervals.
-        latency_runs: Timed rounds of one photo; 0 to leave speed out.
-    """
+    """What can be chosen of an evaluation: draws of objects, timed rounds of one photo, or none."""
 
     resamples: int = 1000
     seed: int = 0

@@ -59,12 +59,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Predictions:
-    """All answers to a list of photos.
+    """All answers to photos, by member's name and, of several, the ensemble's; the others with why.
 
-    Attributes:
-        unreadable: The others, with the reason.
-        answers: By member's name; of more than one member also the ensemble's.
-        features: `[photos, features]` float32, the lead member's features before its head.
+    `features` is `[photos, features]` float32, the lead member's features before its head.
     """
 
     photos: tuple[TestPhoto, ...]

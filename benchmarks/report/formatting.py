@@ -53,11 +53,6 @@ def points_lost(row: Row) -> str:
     return MISSING if row.drop_points is None else signless(row.drop_points)
 
 
-def drop_interval(row: Row) -> str:
-    """The interval of the drop, such as `−0.2 to 0.8`; empty where there is none."""
-    return interval_words(row.drop_ci95)
-
-
 def interval_words(bounds: Bounds | None) -> str:
     """An interval of percentage points, such as `−0.2 to 0.8`; empty where there is none."""
     if bounds is None:

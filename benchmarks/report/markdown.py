@@ -11,7 +11,6 @@ from benchmarks.report.html.contents import markdown_document
 from benchmarks.report.html.table import Cell, Table, plain_table, text_cells
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.omissions import omissions
-from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions
 from benchmarks.report.slowdowns import pace_sentence
@@ -66,7 +65,7 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table 
         for title, table in costs.charts:
             yield f"{title}: {costs.target}", table
         yield f"What the input costs: {costs.target}", costs.details
-    yield "The paper beside us", sections.paper_table(paper_comparisons(results))
+    yield "The paper beside us", sections.paper_table(results)
 
 
 def _breakdown(title: str, bins: Sequence[tuple[Row, str, CollectionBin | PhotoBin]]) -> Table:

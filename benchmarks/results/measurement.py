@@ -83,12 +83,9 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class TestPhoto:
-    """A photo to measure on, with the right answer.
+    """A photo to measure on, with its object's class index in the run's label map.
 
-    Attributes:
-        object_index: The object's class index in the run's label map.
-        seen: Whether the object has a training photo.
-        sha256: Hash of the file's content; empty where not yet computed.
+    `seen`: whether the object has a training photo; `sha256` is empty where not yet computed.
     """
 
     __test__ = False  # not a test class, whatever its name begins with

@@ -31,9 +31,9 @@ from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.report.csv_tables import csv_files
 from benchmarks.report.html import page
 from benchmarks.report.html.examples import FLIPS, FLIPS_OF_OTHERS
-from benchmarks.report.html.glossary import GLOSSARY
 from benchmarks.report.html.page import render_report
 from benchmarks.report.html.sections import collections_of, costs_of
+from benchmarks.report.html.table import GLOSSARY
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table

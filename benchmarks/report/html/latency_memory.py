@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.report.formatting import MISSING, megabytes, milliseconds, percent
-from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.row_charts import (
     BarSegment,
     Dot,
@@ -16,7 +15,7 @@ from benchmarks.report.html.row_charts import (
 )
 from benchmarks.report.html.styles import filled_style
 from benchmarks.report.html.summary_tables import latency_cell
-from benchmarks.report.html.table import Cell, Column, Table, present, results_table
+from benchmarks.report.html.table import Cell, Column, Table, definitions, present, results_table
 from benchmarks.report.slowdowns import is_busy
 from benchmarks.results.schema import Row
 

@@ -20,7 +20,6 @@ from benchmarks.report.html.verdict import (
     one_per_variant,
 )
 from benchmarks.report.omissions import omissions
-from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import short_name
 from benchmarks.report.slowdowns import busy_sentence, is_busy, is_slower, pace_sentence
@@ -117,7 +116,7 @@ def _accuracy(
         "legend": legend(once),
         "trade_offs": trade_off_figures(one_per_variant(detailed)),
         "figures": accuracy_figures(once, main, threshold),
-        "paper": sections.paper_table(paper_comparisons(results)),
+        "paper": sections.paper_table(results),
         "collections": sections.collections_of(detailed, main),
         "reliability": reliability_of(one_per_variant(detailed)),
         "calibration": summary_tables.calibration_table(rows),

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.formatting import interval_cell, interval_words, percent, signless
-from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.latency_memory import CHART
 from benchmarks.report.html.row_charts import Dot, Scale, draw_dots, draw_scale
 from benchmarks.report.html.styles import filled_style
-from benchmarks.report.html.table import Cell, Column, Table, TableRow, plain_table
+from benchmarks.report.html.table import Cell, Column, Table, TableRow, definitions, plain_table
 from benchmarks.report.html.verdict import target_name
-from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
+from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS, Table3Row, table3
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
     GateOutcome,
@@ -22,6 +21,7 @@ from benchmarks.results.schema import (
     Row,
 )
 from benchmarks.results.target import BenchmarkTarget
+from train.recipes import PAPER
 
 MOST_COLLECTIONS = 12
 """Of more collections the largest and the smallest are shown, half of it each."""
@@ -157,23 +157,45 @@ def gates_table(gates: Sequence[GateOutcome], caption: str) -> Table:
     )
 
 
-def paper_table(comparisons: Sequence[PaperComparison]) -> Table | None:
-    """The paper's Table 3 beside our full-precision rows, the only ones comparable with it."""
-    if not comparisons:
-        return None
-    return plain_table(
-        "The paper’s top-1 beside ours by threshold",
-        ("Photos", "The paper", "Here", Column("What differs", kind="words")),
-        [
-            (
-                f"≥ {pair.row.min_photos}",
-                Cell(percent(pair.paper.top1), (pair.paper.model,)),
-                Cell(
-                    percent(pair.row.top1),
-                    (pair.row.backbone.split(".")[0], interval_cell(pair.row)),
-                ),
-                "; ".join(pair.differs) or "nothing: the two correspond",
-            )
-            for pair in comparisons
-        ],
-    )
+def paper_table(results: Results) -> Table | None:
+    """The paper's Table 3 beside our full-precision rows, the only ones comparable with it.
+
+    A Lite network is set beside the full one of its number, which is its nearest; thresholds
+    outside 3 to 6 and other networks are left out.
+    """
+    lines = [
+        (
+            f"≥ {row.min_photos}",
+            Cell(percent(paper.top1), (paper.model,)),
+            Cell(percent(row.top1), (row.backbone.split(".")[0], interval_cell(row))),
+            "; ".join(_differences(row, paper)) or "nothing: the two correspond",
+        )
+        for row in results.rows
+        if row.status == "measured" and row.variant == REFERENCE_VARIANT
+        for paper in [_nearest(row)]
+        if paper
+    ]
+    columns = ("Photos", "The paper", "Here", Column("What differs", kind="words"))
+    title = "The paper’s top-1 beside ours by threshold"
+    return plain_table(title, columns, lines) if lines else None
+
+
+def _nearest(row: Row) -> Table3Row | None:
+    backbone = row.backbone.split(".")[0].replace("_lite", "_b")
+    names = [model.name for model in PAPER_MODELS if model.backbone == backbone]
+    same_threshold = (theirs for theirs in table3() if theirs.min_photos == row.min_photos)
+    return next((theirs for theirs in same_threshold if theirs.model in names), None)
+
+
+def _differences(row: Row, paper: Table3Row) -> list[str]:
+    differences: list[str] = []
+    if row.objects != OBJECTS[row.min_photos]:
+        differences.append(
+            f"another register: {row.register_name} with {row.objects:,} objects, "
+            f"the paper's has {OBJECTS[row.min_photos]:,}"
+        )
+    if "lite" in row.backbone:
+        differences.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
+    if row.recipe != PAPER.name:
+        differences.append(f"another recipe: {row.recipe or 'unknown'}")
+    return differences

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 from benchmarks.report.formatting import (
     MISSING,
-    drop_interval,
     interval_cell,
+    interval_words,
     megabytes,
     milliseconds,
     percent,
     points_lost,
 )
-from benchmarks.report.html.glossary import Definition, definitions
 from benchmarks.report.html.table import (
     VARIANT,
     Cell,
     Column,
+    Definition,
     Table,
     Tone,
+    definitions,
     grouped_by_variant,
     present,
     results_table,
@@ -53,7 +54,7 @@ def variants_table(rows: Sequence[Row]) -> Table:
             "Agreement": lambda row: Cell(percent(row.agreement), (), _tone(row)),
             "Drop, points": lambda row: Cell(
                 points_lost(row),
-                _lines(drop_interval(row) if row.variant != REFERENCE_VARIANT else ""),
+                _lines(interval_words(row.drop_ci95) if row.variant != REFERENCE_VARIANT else ""),
             ),
             "Size": lambda row: megabytes(row.bytes),
             "Latency": latency_cell,

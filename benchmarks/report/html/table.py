@@ -5,16 +5,21 @@ On a narrow screen each row becomes a block in which every cell is preceded by i
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Literal, TypeVar
 
 from markupsafe import Markup
 
-from benchmarks.report.html.glossary import Definition
 from benchmarks.report.html.styles import swatch
 from benchmarks.report.runtime_names import runtime_name, several_runtimes
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
+from export.bundle.ship_limits import default_gates
+
+Definition = tuple[str, str]
+"""A term with its meaning."""
 
 EMPTY = Markup()
 Tone = Literal["", "good", "attention"]
@@ -177,3 +182,23 @@ def _runtime(row: Row) -> str:
     if row.device is None:
         return runtime_name(row.runtime, row.unit)
     return f"{row.device.model}, {row.device.delegate_used}"
+
+
+def _glossary() -> dict[str, str]:
+    text = resources.files(__package__).joinpath("glossary.toml").read_text(encoding="utf-8")
+    gates = default_gates().limits("tflite-int8")
+    limits = {"drop": gates.max_drop_points, "agreement": 100 * (gates.min_agreement or 0)}
+    return {term: meaning.format(**limits) for term, meaning in tomllib.loads(text).items()}
+
+
+GLOSSARY = _glossary()
+"""Meaning by term."""
+
+
+def definitions(*terms: str) -> tuple[Definition, ...]:
+    """The terms with their meaning.
+
+    Raises:
+        KeyError: The glossary lacks one.
+    """
+    return tuple((term, GLOSSARY[term]) for term in terms)

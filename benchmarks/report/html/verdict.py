@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.gates.limits import unkept_of_answers
 from benchmarks.gates.rules import unkept_beside_answers
-from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent
+from benchmarks.report.formatting import interval_words, megabytes, milliseconds, percent
 from benchmarks.report.html.contents import sentence
 from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.report.slowdowns import busy_notes, is_busy, is_slower, pace_sentence
@@ -29,12 +29,7 @@ Mood = Literal["good", "attention"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said first.
-
-    Attributes:
-        caveats: What the judgement does not cover.
-        figures: (value, what it is) of the variant that the report is about.
-    """
+    """What is said first, what it does not cover, and (value, what it is) of the main variant."""
 
     mood: Mood
     status: str
@@ -122,7 +117,7 @@ def make_verdict(results: Results) -> Verdict:
     on = "" if worst.runtime == "litert" else runtime_name(worst.runtime, worst.unit)
     name = short_name(worst.variant)
     headline = _unbroken(sentence("headline", worst, len(rows) > 1, name, on))
-    explanation = _unbroken(sentence("explanation", worst, drop_interval(worst)))
+    explanation = _unbroken(sentence("explanation", worst, interval_words(worst.drop_ci95)))
     # One failing file is enough: a green mark beside it would be read as being about all.
     failing = [row for row in results.rows if needs_attention(row)]
     caveats, status = _caveats(results.rows), "Needs attention"
