@@ -149,7 +149,7 @@ MUTATIONS = (
         "mobile_assets/wilson.py",
         "Z95 = 1.959963984540054",
         "Z95 = 1.0",
-        "tests/benchmarks/test_intervals.py",
+        "tests/benchmarks/test_metrics.py",
         "intervals half as wide",
     ),
     Mutation(
