@@ -243,7 +243,7 @@ class GoldenVectors:
 
     def _png(self, file: str, shape: tuple[int, ...]) -> Pixels:
         try:
-            with Image.open(self.folder / file) as opened:
+            with Image.open(self.folder / file, formats=("PNG",)) as opened:
                 pixels = np.asarray(opened.convert("RGB"), dtype=np.uint8)
         except (OSError, SyntaxError, ValueError) as error:
             raise DamagedError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PHOTO_SUFFIXES
+from mobile_assets.photos import is_photo_file
 from train.durham import durham_photos, is_durham
 from train.register import Photo, Problem, Register, make_register
 
@@ -83,9 +83,9 @@ def _read_folders(root: Path, layout: Layout) -> Register:
     found: dict[int, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
     for parts, name in _walk(root):
         relative = "/".join((*parts, name))
-        if Path(name).suffix.lower() not in PHOTO_SUFFIXES:
+        if not is_photo_file(root / relative):
             if name not in (*MANIFEST_NAMES, "demo.json", "LICENSE"):
-                problems.append(Problem("ignored", relative, "not a photo (by its ending)"))
+                problems.append(Problem("ignored", relative, "not a photo (by its content)"))
         else:
             found[len(parts)].append((parts, name))
     everywhere = [file for files in found.values() for file in files]

@@ -158,6 +158,6 @@ def _thumbnail(findings: Findings, object_id: str) -> str | None:
 def _inside(path: Path) -> str:
     """A figure as a `data:` address; WebP takes a tenth of a PNG's bytes where photos are in it."""
     stream = io.BytesIO()
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         picture.convert("RGB").save(stream, "WEBP", quality=88, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -10,7 +10,8 @@ from typing import Any
 from mobile_assets.bundle import read_bundle
 from mobile_assets.decision import Answer, answer
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PhotoError, load
+from train.decode_pool import DecoderPool
+from train.decode_worker import Request
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,28 @@ def identify(
             f"{variant} is a Core ML package, which Core ML alone runs. "
             "Give one of the bundle's TFLite variants with --variant."
         )
+    contract = bundle.info.preprocessing
+    requests = (
+        Request(
+            file=str(photo),
+            height=contract.height,
+            width=contract.width,
+            pixels=True,
+            exact=True,
+            hashes=False,
+        )
+        for photo in photos
+    )
     results: list[Identification] = []
-    with open_litert(bundle, variant) as session:
-        for photo in photos:
-            try:
-                pixels = load(photo, bundle.info.preprocessing)
-            except PhotoError as error:
-                results.append(Identification(photo, None, error.reason))
-                continue
-            probabilities = session.predict(pixels[None])[0]
-            found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
-            results.append(Identification(photo, found))
+    # In processes of their own: a photo that a decoder dies of, or never ends with, costs itself.
+    with DecoderPool(len(photos)) as pool:
+        pool.start()
+        with open_litert(bundle, variant) as session:
+            for photo, (facts, pixels) in zip(photos, pool.examine(requests), strict=True):
+                if pixels is None:
+                    results.append(Identification(photo, None, facts.error))
+                    continue
+                probabilities = session.predict(pixels[None])[0]
+                found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
+                results.append(Identification(photo, found))
     return tuple(results)
