@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from PIL import Image
 
 from benchmarks.pipeline.identify import identify
 from mobile_assets.bundle import Bundle
-from train import decode_pool
 from train.decode_pool import CRASHED, HUNG
+
+ROOT = Path(__file__).parents[2]
 
 
 def damaged_avif(path: Path) -> Path:
@@ -65,16 +67,17 @@ def test_a_decoder_that_dies_or_hangs_costs_one_answer(
     reason: str,
     golden_bundle: Bundle,
     register_folder: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     photos = sorted(register_folder.rglob("*.png"))[:3]
-    start = (
+    deadly = (
         "import os, time, train.decode_worker as d; real = d.examine; "
-        f"d.examine = lambda r: {defect} if r.file == {str(photos[1])!r} else real(r); d.serve()"
+        f"d.examine = lambda r: {defect} if r.file == {str(photos[1])!r} else real(r)"
     )
-    before = decode_pool._START.split("from train")[0]
-    monkeypatch.setattr(decode_pool, "_START", before + start)
-    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 3.0)
+    (tmp_path / "sitecustomize.py").write_text(deadly)  # executed by every Python that starts
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    monkeypatch.setattr("train.decode_pool.DECODE_SECONDS", 3.0)
     started = time.monotonic()
     answers = identify(golden_bundle.folder, photos, top=3)
     assert [answer.error for answer in answers] == [None, reason, None]
