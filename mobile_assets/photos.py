@@ -15,7 +15,7 @@ from PIL import Image
 from mobile_assets.photo_decoding.errors import PhotoError
 from mobile_assets.photo_decoding.formats import PHOTO_FORMATS, PHOTO_SUFFIXES, is_photo_file
 from mobile_assets.photo_decoding.limits import MAX_PIXELS
-from mobile_assets.photo_decoding.reading import DecodedPhoto, read_photo
+from mobile_assets.photo_decoding.reading import DecodedPhoto, read_photo, takes_bounded_time
 from mobile_assets.preprocessing import Preprocessing, resize
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "is_photo_file",
     "load",
     "read_photo",
+    "takes_bounded_time",
 ]
 
 REDUCED_AT_LEAST = 2

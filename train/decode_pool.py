@@ -77,28 +77,18 @@ class DecoderPool:
         for decoder in self._decoders:  # one may have started again just before the shutdown
             decoder.close()
 
-    def start(self) -> None:
-        """Starts a first process while the caller does other things."""
-        self._threads.submit(self._start_one)
-
-    def _start_one(self) -> None:
-        decoder = self._idle.get()
-        try:
-            decoder.start()
-        finally:
-            self._idle.put(decoder)
-
     def examine(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yields the answers in the order of the requests."""
         waiting: deque[Future[Answer]] = deque()
         for request in requests:
-            waiting.append(self._threads.submit(self._ask, request))
+            waiting.append(self._threads.submit(self.ask, request))
             if len(waiting) > _AHEAD * self.processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """The answer to one request, by the next process that is free."""
         decoder = self._idle.get()
         try:
             # Twice: what killed the first may have been the photo beside it, taking all memory.
@@ -120,10 +110,6 @@ class _Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self.hung = False
-
-    def start(self) -> None:
-        """Starts the process, unless it runs."""
-        self._running()
 
     def ask(self, request: Request) -> Answer | None:
         """The answer; None when the process died over it, `hung` when it had to be ended."""

@@ -18,6 +18,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _LOSSLESS = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MOST_SEGMENTS = 65536
 _FILL_BYTES = 64
 """So many equal bytes, 0 or 255, at the end of a file without an end mark were filled in."""
 
@@ -95,12 +96,14 @@ class _Segments:
         self._file, self._length = file, length
         self._content = (0, 0)
         self._position = 2
+        self._left = _MOST_SEGMENTS
 
     def __iter__(self) -> _Segments:
         return self
 
     def __next__(self) -> tuple[int, int, int]:
-        while self._position < self._length:
+        while self._position < self._length and self._left:
+            self._left -= 1
             self._file.seek(self._position)
             head = self._file.read(4)
             if len(head) < 4:

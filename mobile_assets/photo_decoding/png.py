@@ -15,6 +15,7 @@ from mobile_assets.photo_decoding.file_view import Part
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = bytes.fromhex("0000000049454e44ae426082")
+_MOST_CHUNKS = 1 << 19
 _MOST_METADATA = 1 << 24
 _MOST_PROFILE = 1 << 24
 _COLOUR_CHUNKS = frozenset({b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"eXIf", b"tRNS"})
@@ -87,7 +88,9 @@ def read_png_header(file: BinaryIO) -> PngHeader:
     header = PngHeader()
     length = file.seek(0, io.SEEK_END)
     position, pixels, cut = 8, False, False
-    while position + 8 <= length:
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > length:
+            break
         file.seek(position)
         head = file.read(8)
         size, kind = int.from_bytes(head[:4], "big"), head[4:]
@@ -95,6 +98,8 @@ def read_png_header(file: BinaryIO) -> PngHeader:
         cut = position > length
         if kind == b"IEND" or (cut and kind != b"IDAT"):
             break
+        if kind == b"IHDR" and header.size != (0, 0):
+            continue  # a second one would be another size than the one that was checked
         if kind in (b"IHDR", b"PLTE", b"IDAT"):
             pixels = pixels or kind == b"IDAT"
             header.parts.append((start, min(position, length)))

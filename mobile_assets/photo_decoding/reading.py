@@ -17,12 +17,14 @@ from mobile_assets.photo_decoding.containers import Size, StoredPicture, open_pi
 from mobile_assets.photo_decoding.errors import PhotoError, UnreadableError
 from mobile_assets.photo_decoding.exif import TURNS
 from mobile_assets.photo_decoding.formats import HEAD_BYTES, other_format, photo_format
+from mobile_assets.photo_decoding.jpeg import read_jpeg_header
 from mobile_assets.photo_decoding.limits import (
     BAND_PIXELS,
     LARGE_PIXELS,
     reduction,
     turn_of,
 )
+from mobile_assets.photo_decoding.png import read_png_header
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,26 @@ def read_photo(path: Path | str, *, at_least: int | None = None) -> DecodedPhoto
     except Exception as error:
         # Decoders raise errors of every kind on broken files. None may cost other photos.
         raise PhotoError(path, _broken(error)) from None
+
+
+def takes_bounded_time(path: Path | str) -> bool:
+    """Whether decoding a photo ends soon, whatever its content, so that nobody need watch it.
+
+    The work of sequential JPEG and of PNG grows with the number of pixels alone. Progressive JPEG
+    can hold thousands of scans of one picture, and other decoders are large programs. What is no
+    photo is refused at once.
+    """
+    try:
+        with _opened(path) as file:
+            kind = photo_format(file.read(HEAD_BYTES))
+            if kind == "JPEG":
+                header = read_jpeg_header(file)
+                return header.buffered == 0 and reduction(header.size) == 1
+            if kind == "PNG":
+                return reduction(read_png_header(file).size) == 1
+            return kind is None
+    except (UnreadableError, OSError, ValueError):
+        return True
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import picture
 from PIL import Image
 
 from benchmarks.pipeline.identify import identify
@@ -41,14 +42,17 @@ def test_a_damaged_photo_costs_its_own_answer_only(
     assert [answers[0], answers[2], answers[4]] == alone
 
 
-def test_large_photos_are_decoded_in_full(golden_bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("progressive", [False, True], ids=["here", "in another process"])
+def test_large_photos_are_decoded_in_full(
+    progressive: bool, golden_bundle: Bundle, tmp_path: Path
+) -> None:
     # At a reduced scale the answer would be another one, if only a little.
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "photo.jpg", quality=95)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg", quality=95, progressive=progressive)
     from benchmarks.runtimes.litert_runtime import open_litert
     from mobile_assets.photos import load
 
-    variant = next(v.variant for v in golden_bundle.info.variants if v.format == "tflite")
+    variant = "tflite-float32"
     (answer,) = identify(golden_bundle.folder, [tmp_path / "photo.jpg"], variant=variant, top=3)
     with open_litert(golden_bundle, variant) as session:
         pixels = load(tmp_path / "photo.jpg", golden_bundle.info.preprocessing)
@@ -71,6 +75,8 @@ def test_a_decoder_that_dies_or_hangs_costs_one_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     photos = sorted(register_folder.rglob("*.png"))[:3]
+    photos[1] = tmp_path / "photo.webp"
+    picture(3).save(photos[1])
     deadly = (
         "import os, time, train.decode_worker as d; real = d.examine; "
         f"d.examine = lambda r: {defect} if r.file == {str(photos[1])!r} else real(r)"
