@@ -77,5 +77,5 @@ def _pictures(names: Sequence[str], findings: Findings) -> Markup:
 
 def _as_address(path: Path) -> str:
     """A figure as a `data:` address; WebP takes a tenth of a PNG's bytes where photos are in it."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         return data_address(picture.convert("RGB"), quality=88)

@@ -37,7 +37,7 @@ from benchmarks.studies.recipe_runs import (
 )
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PHOTO_SUFFIXES
+from mobile_assets.photos import is_photo_file
 from train.readers import read_register
 from train.recipes import FIELD, PAPER
 
@@ -130,7 +130,7 @@ def read_source(root: Path) -> Source:
     """
     studio: dict[str, Path] = {}
     for file in sorted((root / "studio").glob("*/*")):
-        if file.suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo_file(file):
             if file.stem in studio:
                 raise InputError(f"{root}/studio has two pictures of {file.stem}. Keep one.")
             studio[file.stem] = file
