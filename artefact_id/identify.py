@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from artefact_id.options import command, register_heif
 from mobile_assets.errors import InputError
 from mobile_assets.files import json_text
+from mobile_assets.visible_text import visible, visible_json
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.identify import Identification
+    from mobile_assets.labels import Label
 
 
 def add_identify(commands: Any) -> None:
@@ -43,7 +45,7 @@ def _identify(options: argparse.Namespace) -> int:
         raise InputError(f"--top {options.top}: give 1 or more.")
     answers = identify(options.bundle, options.pictures, variant=options.variant, top=options.top)
     if options.json:
-        sys.stdout.write(json_text([answer.as_json() for answer in answers]))
+        sys.stdout.write(visible_json(json_text([answer.as_json() for answer in answers])))
     else:
         _print(answers)
     # Photos that could be read are answered; the others still make the call a failed one.
@@ -68,5 +70,18 @@ def _print(answers: Sequence[Identification]) -> None:
         for rank, candidate in enumerate(answer.candidates, start=1):
             label = candidate.label
             words = (label.object_id, label.title, label.collection)
-            table.add_row(str(rank), *map(escape, words), f"{candidate.probability:.1%}")
+            shown = (escape(visible(word)) for word in words)
+            table.add_row(str(rank), *shown, f"{candidate.probability:.1%}")
         console.print(table)
+        for candidate in answer.candidates:
+            if line := _record_line(candidate.label):
+                console.print(line, markup=False, soft_wrap=True)
+
+
+def _record_line(label: Label) -> str:
+    """An object's descriptive fields in one line; empty if it has none."""
+    fields = label.record.as_json() if label.record is not None else {}
+    if not fields:
+        return ""
+    texts = (f"{name.replace('_', ' ')}: {visible(text)}" for name, text in fields.items())
+    return f"{visible(label.object_id)}: {'; '.join(texts)}"

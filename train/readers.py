@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Literal
 
 from mobile_assets.errors import InputError
+from mobile_assets.object_record import RECORD_FIELDS
 from mobile_assets.photos import PHOTO_SUFFIXES
 from train.durham import durham_photos, is_durham
+from train.object_records import RecordCollector, is_source_column
 from train.register import Photo, Problem, Register, make_register
 
 Layout = Literal["auto", "object", "collection", "manifest", "durham"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "object", "collection", "manifest", "durham")
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl")
-_COLUMNS = ("path", "object_id", "collection", "title", "split")
+_COLUMNS = ("path", "object_id", "collection", "title", "split", *RECORD_FIELDS)
 _SPLITS = ("train", "val", "test")
 _HELP = (
     "A register is a folder ROOT/<object>/<photo> or ROOT/<collection>/<object>/<photo>, "
@@ -167,8 +169,9 @@ def _read_manifest(path: Path) -> Register:
     photos: list[Photo] = []
     problems: list[Problem] = []
     seen: dict[str, str] = {}
+    collector = RecordCollector()
     for number, row in _rows(path):
-        unknown = set(row) - set(_COLUMNS)
+        unknown = {name for name in row if not is_source_column(name)} - set(_COLUMNS)
         if unknown:
             raise InputError(
                 f"{path}, line {number}: unknown column {', '.join(sorted(unknown))}. "
@@ -185,7 +188,9 @@ def _read_manifest(path: Path) -> Register:
             continue
         seen[photo.path] = photo.object_id
         photos.append(photo)
-    return make_register(register_root(path), photos, problems)
+        collector.add(photo.path, photo.object_id, row)
+    problems += collector.problems
+    return make_register(register_root(path), photos, problems, collector.records())
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
