@@ -17,6 +17,7 @@ from mobile_assets.photos import PHOTO_SUFFIXES
 from train.durham import durham_photos, is_durham
 from train.object_records import RecordCollector, is_source_column
 from train.register import Photo, Problem, Register, make_register
+from train.spreadsheet import from_spreadsheet
 
 Layout = Literal["auto", "object", "collection", "manifest", "durham"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "object", "collection", "manifest", "durham")
@@ -215,7 +216,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     for number, row in enumerate(reader, start=2):
         if None in row or any(value is None for value in row.values()):
             raise InputError(f"{path}, line {number}: not as many fields as the first line names.")
-        yield number, row
+        yield number, {name: from_spreadsheet(value) for name, value in row.items()}
 
 
 def _json_row(path: Path, number: int, line: str) -> Mapping[str, str]:
