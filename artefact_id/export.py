@@ -10,6 +10,7 @@ from artefact_id.options import add_out, command, photo_root, register_heif
 from artefact_id.sign import KEYS_HELP, read_signer
 from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.errors import InputError
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from mobile_assets.bundle import Bundle
@@ -82,6 +83,25 @@ def add_export(commands: Any) -> None:
         "quicker to read where there are thousands",
     )
     parser.add_argument(
+        "--register-id",
+        metavar="NAME",
+        help="the register's name in the bundle, the same for every bundle of it: apps refuse a "
+        "bundle of another register (default: the name of the folder or manifest of the training)",
+    )
+    parser.add_argument(
+        "--serial",
+        type=int,
+        metavar="N",
+        help="the bundle's serial number: apps refuse a bundle whose number is not above that of "
+        "the one they have (default: the seconds since 1970)",
+    )
+    parser.add_argument(
+        "--newer-than",
+        type=Path,
+        metavar="BUNDLE",
+        help="a bundle that phones have: the new one is of the same register, with a higher number",
+    )
+    parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
     )
 
@@ -102,6 +122,9 @@ def _export(options: argparse.Namespace) -> None:
         recommend=options.quantise == "auto",
         embedding=options.embedding,
         shortlist=options.shortlist,
+        register_id=options.register_id,
+        serial=options.serial,
+        newer_than=options.newer_than,
         force=options.force,
     )
     if options.golden and not options.make_golden:
@@ -123,16 +146,18 @@ def _print(bundle: Bundle) -> None:
     """Lists a bundle's variants."""
     from rich.table import Table
 
-    from artefact_id.terminal import messages, output
+    from artefact_id.terminal import cell, messages, output
 
     table = Table("variant", "file", "bytes", "input", "output")
     for variant in bundle.info.variants:
         table.add_row(
-            variant.name,
-            variant.file,
+            cell(variant.name),
+            cell(variant.file),
             f"{variant.bytes:,}",
-            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.inputs),
-            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.outputs),
+            ", ".join(f"{cell(tensor.name)} {tensor.dtype}" for tensor in variant.inputs),
+            ", ".join(f"{cell(tensor.name)} {tensor.dtype}" for tensor in variant.outputs),
         )
     output().print(table)
-    messages().print(f"{bundle.folder}: {bundle.info.objects} objects", markup=False)
+    messages().print(
+        visible(f"{bundle.folder}: {bundle.info.objects} objects"), markup=False, soft_wrap=True
+    )

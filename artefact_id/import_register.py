@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import command
 from mobile_assets.errors import InputError
-from mobile_assets.files import json_text
-from mobile_assets.visible_text import visible, visible_json
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,6 +76,7 @@ def add_import(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
+    from artefact_id.terminal import print_json
     from train.importers.importer import ImportOptions, plan_import, run_import
 
     source: Path = options.source
@@ -101,7 +101,7 @@ def _import(options: argparse.Namespace) -> None:
         _ask(plan)
     imported = run_import(plan)
     if options.json:
-        sys.stdout.write(visible_json(json_text(_as_json(plan, imported))))
+        print_json(_as_json(plan, imported))
     else:
         _print(plan, imported)
 
@@ -118,21 +118,22 @@ def _show_plan(plan: ImportPlan) -> None:
 
 
 def _columns(plan: ImportPlan) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
-    title = f"Columns of {visible(plan.table.name)}"
+    from artefact_id.terminal import cell
+
+    title = f"Columns of {plan.table.name}"
     if plan.saved is not None:
-        title += f", as in {visible(str(plan.saved))}"
-    table = Table("field", "column", "first value", "", title=escape(title), title_justify="left")
+        title += f", as in {plan.saved}"
+    table = Table("field", "column", "first value", "", title=cell(title), title_justify="left")
     rows = [(name, names, plan.example) for name, names in plan.mapping.columns.items()]
     media = plan.mapping.media.items()
     rows += [(f"media.{name}", names, plan.media_example) for name, names in media]
     for name, names, example in rows:
         for column in names:
-            text = visible(" ".join(example(column).split()))[:EXAMPLE_CHARACTERS]
+            text = " ".join(example(column).split())[:EXAMPLE_CHARACTERS]
             guessed = "guessed" if name in plan.guessed else ""
-            table.add_row(name, escape(visible(column)), escape(text), guessed)
+            table.add_row(name, cell(column), cell(text), guessed)
     return table
 
 
@@ -191,11 +192,11 @@ def _print(plan: ImportPlan, imported: Imported) -> None:
             f"{left_out:,} listed"
         )
     console.print(
-        f"{plan.options.out}: {imported.objects:,} objects, {len(imported.photos):,} photos. "
+        f"{visible(str(plan.options.out))}: {imported.objects:,} objects, {len(imported.photos):,} photos. "
         f"{imported.rows:,} rows: {imported.rows_used:,} used, "
         f"{imported.rows - imported.rows_used:,} listed{media}. "
         f"{imported.count('photo'):,} photos left out and {imported.count('note'):,} notes: "
-        f"{list_path(plan.options.out)}",
+        f"{visible(str(list_path(plan.options.out)))}",
         markup=False,
         soft_wrap=True,
     )

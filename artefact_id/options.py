@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from mobile_assets.visible_text import visible
+
+
+class SafeParser(argparse.ArgumentParser):
+    """Quotes what was given without passing on what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words that were given, with exit code 2."""
+        super().error(visible(message))
 
 
 def command(
@@ -61,7 +71,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
         "inception-v4, or any name of timm's (default: tf_efficientnet_lite0)",
     )
-    group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
+    group.add_argument(
+        "--recipe",
+        default="field",
+        help="field (default), discriminant, paper, probe or whole",
+    )
     group.add_argument(
         "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
     )
@@ -98,6 +112,22 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
         if getattr(options, name, None) is not None
     }
     return TrainOptions(**(chosen | changes))
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whose signature a bundle must have."""
+    parser.add_argument(
+        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
+    )
+
+
+def trusted_key(options: argparse.Namespace) -> Any:
+    """The key of `--trust`; None without it."""
+    if options.trust is None:
+        return None
+    from export.bundle.signing import read_public_key
+
+    return read_public_key(options.trust)
 
 
 def photo_root(photos: Path | None) -> Path | None:

@@ -37,7 +37,6 @@ class Package:
     Attributes:
         name: What `pip install` calls it.
         module: What `import` calls it.
-        finder: The class in it that finds the file.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Backbone:
 
     Attributes:
         name: What `--backbone` calls it.
-        timm: timm's name of the network and its weights.
         row: What Table 3 of the paper calls it; None where the paper has none.
         size: Side of the square input in pixels.
         paper_size: Height and width in pixels that the paper gives it; None as for `row`.
@@ -125,8 +123,8 @@ def find(name: str) -> Backbone | None:
     timm's name counts whatever the tag of its weights, so that facts about the network are found.
     """
     architecture = name.partition(".")[0]
-    found = BACKBONES.get(name.lower())
-    return found or next((b for b in _ALL if architecture in _architectures(b)), None)
+    backbone = BACKBONES.get(name.lower())
+    return backbone or next((b for b in _ALL if architecture in _architectures(b)), None)
 
 
 def timm_name(name: str) -> str:
@@ -168,12 +166,12 @@ def pretrained_input(name: str) -> tuple[Size, Channels, Channels]:
     """
     import timm
 
-    found = timm.get_pretrained_cfg(timm_name(name))
-    if found is None:
+    config = timm.get_pretrained_cfg(timm_name(name))
+    if config is None:
         raise InputError(f"timm knows no input size for {name}. Choose another backbone.")
     ours = BACKBONES.get(name.lower())  # timm's own names keep timm's sizes
-    size = (ours.size, ours.size) if ours else (found.input_size[1], found.input_size[2])
-    return size, tuple(found.mean), tuple(found.std)
+    size = (ours.size, ours.size) if ours else (config.input_size[1], config.input_size[2])
+    return size, tuple(config.mean), tuple(config.std)
 
 
 def _architectures(backbone: Backbone) -> set[str]:

@@ -43,10 +43,8 @@ class PreparedPhoto(Record):
         path: Relative to the register's root.
         bytes: Size of the file; -1 where there was none.
         changed_ns: Its time of change, nanoseconds.
-        sha256: Of the file.
         picture_hash: `train.near_duplicates.perceptual_hash`, hexadecimal.
         exact: Whether the pixels are those of `mobile_assets.photos.load`, bit for bit.
-        error: Why the photo could not be read.
     """
 
     path: str
@@ -68,8 +66,6 @@ class PreparedIndex(Document):
 
     Attributes:
         key: Hash of everything that the content depends on.
-        decoder: Versions of what decoded the photos.
-        photos: The photos.
     """
 
     key: str
@@ -81,7 +77,6 @@ class PhotoCache:
     """The cache of one register and contract; its methods are called under the caller's lock."""
 
     def __init__(self, folder: Path, decoder: str) -> None:
-        """Names the folders; nothing is touched yet."""
         self.folder = folder
         self.decoder = decoder
         self._work = folder.with_name(f".{folder.name}.work")
@@ -163,16 +158,19 @@ class PhotoCache:
         if self.folder.exists():
             os.replace(self.folder, self._old)
         os.replace(self._work, self.folder)
+        self.remove_replaced()
+        return index
+
+    def remove_replaced(self) -> None:
+        """Removes what a whole cache replaces, this process's or that of one that was killed."""
         for folder in (self._old, self._left):
             shutil.rmtree(folder, ignore_errors=True)
-        return index
 
 
 class PartialCache:
     """A cache that is being made; rows count as done once they are safe on disk."""
 
     def __init__(self, folder: Path, done: dict[int, PreparedPhoto]) -> None:
-        """Opens the files of a work folder; `done` are the rows that it holds already."""
         self.done = done
         self.header: Header = read_header(folder / PIXELS_FILE)
         self._folder = folder
@@ -273,9 +271,10 @@ def _check_room(cache: Path, shape: tuple[int, int, int, int], done: int) -> Non
 
 
 def _full(error: OSError, cache: Path) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error
     return InputError(
-        f"The disk is full: no more prepared photos can be written to {cache}. Free some space and "
-        "call the command again, which goes on from here, or give another folder with --cache."
+        f"The disk is full ({error.strerror}): no more prepared photos can be written to {cache}. "
+        "Free some space and call the command again, which goes on from here, or give another "
+        "folder with --cache."
     )

@@ -70,22 +70,21 @@ class PixelFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; errors are those of `read_header`."""
         self.header = read_header(path)
         self._file = path.open("rb")
         self._lock = threading.Lock()
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Rows in the order given, `[len(rows), H, W, 3]` uint8."""
-        taken = np.empty((len(rows), *self.header.shape[1:]), np.uint8)
+        pixels = np.empty((len(rows), *self.header.shape[1:]), np.uint8)
         size = self.header.row_bytes
-        flat = taken.reshape(-1)
+        flat = pixels.reshape(-1)
         with self._lock:
-            for place, row in enumerate(rows.tolist()):
+            for index, row in enumerate(rows.tolist()):
                 self._file.seek(self.header.offset + row * size)
-                if self._file.readinto(flat[place * size : (place + 1) * size].data) != size:
+                if self._file.readinto(flat[index * size : (index + 1) * size].data) != size:
                     raise OSError("the prepared photos were cut off while they were in use")
-        return taken
+        return pixels
 
     def close(self) -> None:
         """Closes the file."""
@@ -102,7 +101,6 @@ class PixelRows:
     dtype = np.dtype(np.uint8)
 
     def __init__(self, file: PixelFile, rows: NDArray[np.int64]) -> None:
-        """Takes rows of `file` in the order given."""
         self._file = file
         self._rows = rows
 
@@ -112,7 +110,6 @@ class PixelRows:
         return (len(self._rows), *self._file.header.shape[1:])
 
     def __len__(self) -> int:
-        """Number of photos."""
         return len(self._rows)
 
     @overload

@@ -46,7 +46,6 @@ def make_split(
             `manifest`: the manifest's `split` column; photos without one are divided between
             training and validation as by `stratified`.
         seed: Seed of the random choices; the paper's split has its own.
-        min_photos: The threshold, recorded in the split.
         digests: SHA-256 of each photo's content by path.
         hashes: `train.near_duplicates.picture_hash` by path.
         shared: Groups of photos that are one picture under two objects or more.
@@ -149,11 +148,11 @@ def _held_out(
         group = groups[index]
         if any(photo.path in kept for photo in group):
             continue
-        taken = sum(len(g) for g in held)
-        if len(held) + 1 == len(groups) or taken >= wanted:
+        count = sum(len(g) for g in held)
+        if len(held) + 1 == len(groups) or count >= wanted:
             break
         # A large group would take the object's training photos away.
-        if taken + len(group) <= max(wanted, len(photos) // 2):
+        if count + len(group) <= max(wanted, len(photos) // 2):
             held.append(group)
     return held
 

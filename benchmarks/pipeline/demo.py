@@ -11,10 +11,9 @@ from benchmarks.pipeline.benchmark import BenchmarkOptions
 from benchmarks.pipeline.callbacks import Callbacks
 from benchmarks.pipeline.sweep import SweepOptions, can_go_on, run_sweep
 from benchmarks.pipeline.time_estimate import estimated
-from benchmarks.pipeline.worker_processes import available_processors
 from benchmarks.results.schema import Results
-from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
+from train.decode_pool import available_cores
 from train.inspection import THRESHOLDS
 from train.training_plan import TrainOptions
 
@@ -31,8 +30,6 @@ class DemoScale:
         field_views: Views per object in field scenes; rendered for trying out, not tested.
         input_size: Side of the network's input in pixels; None for the backbone's own.
         variants_above: What is exported above the lowest threshold; None for everything.
-        calibration_photos: Most training photos that weights are rounded on.
-        benchmark: How thoroughly bundles are measured.
         notes: What is left out, a sentence each, for the report.
     """
 
@@ -116,8 +113,6 @@ class DemoOptions:
     """What can be chosen of the demo.
 
     Attributes:
-        full: Everything, as for a register of one's own, instead of the quick demo.
-        seed: Of the objects, the photos, the split and the training.
         force: Replace a finished demo; pictures already rendered are kept, and a demo of the same
             options that was broken off goes on.
     """
@@ -137,8 +132,6 @@ class DemoResult:
 
     Attributes:
         results: What was measured; None if only photos were asked for.
-        bundle: The bundle of the lowest threshold.
-        photo: A photo to try it with, which no training saw.
     """
 
     results: Results | None
@@ -180,7 +173,7 @@ def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None
         test_photos=register.extra,
         variants_above=scale.variants_above,
         calibration_photos=scale.calibration_photos,
-        processes=min(2, available_processors()),
+        processes=min(2, available_cores()),
     )
     sweep = out / "sweep"
     force = options.force and not can_go_on(register.register, sweep, chosen)
@@ -198,19 +191,16 @@ def _render(
         return int(getattr(scale, name) if value is None else value)
 
     progress = callbacks.steps("rendering photos")
+    spec = DemoSpec(
+        objects=chosen("objects"),
+        seed=options.seed,
+        extra_views=chosen("extra_views"),
+        field_views=chosen("field_views"),
+    )
     try:
-        spec = DemoSpec(
-            objects=chosen("objects"),
-            seed=options.seed,
-            extra_views=chosen("extra_views"),
-            field_views=chosen("field_views"),
-        )
-        try:
-            return generate_demo_register(folder, spec, progress=progress)
-        except DemoError:
-            if not options.force:
-                raise
-            shutil.rmtree(folder)  # of another specification, and --force was given
-            return generate_demo_register(folder, spec, progress=progress)
-    except DemoError as error:
-        raise InputError(str(error)) from None
+        return generate_demo_register(folder, spec, progress=progress)
+    except DemoError:
+        if not options.force:
+            raise
+        shutil.rmtree(folder)  # of another specification, and --force was given
+        return generate_demo_register(folder, spec, progress=progress)

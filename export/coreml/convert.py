@@ -38,7 +38,6 @@ class ArrayOutput:
 
     Attributes:
         dtype: `float32` or `int32`.
-        description: What the package says of it.
     """
 
     dtype: str
@@ -115,10 +114,7 @@ def convert_arrays(
 
     Args:
         network: `[1, 3, H, W]` float RGB 0–255 → a tensor per output, in their order.
-        contract: The preprocessing contract.
         outputs: Names of the outputs, with what they are.
-        description: The words in the package's metadata.
-        user_defined: Facts for the package's metadata.
         exact_rows: Whether arithmetic of rows, such as an embedding's length, is all float32.
 
     Returns:
@@ -132,7 +128,8 @@ def convert_arrays(
             network,
             contract,
             outputs=[
-                ct.TensorType(name=name, dtype=types[one.dtype]) for name, one in outputs.items()
+                ct.TensorType(name=name, dtype=types[output.dtype])
+                for name, output in outputs.items()
             ],
             compute_precision=_half_but(_of_rows_or_exact if exact_rows else _in_float32),
             minimum_deployment_target=ct.target.iOS16,
@@ -143,8 +140,8 @@ def convert_arrays(
             specification, weights_dir=model.weights_dir, skip_model_load=True
         )
     _describe(model, description, user_defined)
-    for name, one in outputs.items():
-        model.output_description[name] = one.description
+    for name, output in outputs.items():
+        model.output_description[name] = output.description
     return model
 
 

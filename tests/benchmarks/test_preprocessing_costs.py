@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from test_input_pipelines import BY_NAME, RECORDED, SMALL, far
 
-from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
+from benchmarks.gates.diagnosis import matching_pipelines
 from benchmarks.measure import preprocessing_sensitivity
-from benchmarks.measure.preprocessing_sensitivity import INPUT_PIPELINES, sample_photos
+from benchmarks.measure.evaluation_set import sample_photos
+from benchmarks.measure.preprocessing_sensitivity import INPUT_PIPELINES
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing as measured
-from benchmarks.results.classification import Indices, wilson_interval
+from benchmarks.results.classification import wilson_interval
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE
@@ -53,6 +54,10 @@ def left(batch: Values) -> NDArray[np.float32]:
     return columns.reshape(len(batch), 2, -1).mean(axis=2)
 
 
+PLANTED = {"register": "planted", "min_photos": 3, "seed": 0, **REFERENCE._asdict()}
+del PLANTED["unit"]
+
+
 def costs_of(
     photos: tuple[TestPhoto, ...],
     predict: Callable[[Values], NDArray[np.float32]],
@@ -60,10 +65,9 @@ def costs_of(
     byte_input: bool = False,
     ways: tuple[InputPipeline, ...] = INPUT_PIPELINES,
 ) -> dict[str, PreprocessingCost]:
-    truth: Indices = np.array([photo.object_index for photo in photos], np.int64)
     costs = measured(
-        photos, SMALL, predict, truth, subject=REFERENCE, register_name="planted", min_photos=3,
-        run_seed=0, seed=0, bootstrap=200, byte_input=byte_input, ways=ways,
+        photos, SMALL, predict, identity=PLANTED, seed=0, bootstrap=200, byte_input=byte_input,
+        ways=ways,
     )  # fmt: skip
     return {cost.name: cost for cost in costs}
 
@@ -175,12 +179,6 @@ def test_a_number_tells_the_mistake() -> None:
 def test_what_is_no_number_of_photos_is_refused(top1: float, photos: int) -> None:
     with pytest.raises(InputError):
         matching_pipelines(known(own=0.9), top1, photos)
-
-
-def test_the_table_begins_with_the_dearest() -> None:
-    lines = preprocessing_table(known(own=0.9, grey=0.55, bgr=0.62)).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| grey", "| bgr", "| own"]
-    assert "| grey | 55.0 % | 49–61 % | 35.0 |" in lines[2]
 
 
 def batch_of(side: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

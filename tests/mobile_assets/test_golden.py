@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,10 @@ from benchmarks.verify.golden_predictor import golden_plan
 from export.golden.photos import GoldenPlan, Predictions
 from export.golden.synthetic_photos import drawn_photos
 from export.golden.vectors import write_golden
-from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.bundle import Bundle, Variant, hash_files
+from mobile_assets.bundle_contents import BundleContents
 from mobile_assets.errors import DamagedError, InputError
-from mobile_assets.files import new_folder, sha256_file
+from mobile_assets.files import sha256_file
 from mobile_assets.golden import GoldenPhoto, GoldenVectors, Pixels, Probabilities
 from mobile_assets.golden_diagnosis import AppOutputs, GoldenDiagnosis
 from mobile_assets.photos import decode
@@ -34,7 +35,7 @@ TURNED = tuple(f"orientation-{n}" for n in range(2, 9))
 
 @pytest.fixture(scope="module")
 def golden(golden_bundle: Bundle) -> GoldenVectors:
-    return GoldenVectors.read(golden_bundle.folder / "golden")
+    return GoldenVectors.read(golden_bundle)
 
 
 def stored(golden: GoldenVectors, photo: str) -> Pixels:
@@ -109,12 +110,14 @@ def test_unknown_names_and_damage_are_refused(golden: GoldenVectors, tmp_path: P
         golden.photo("sunset")
     with pytest.raises(InputError, match="tflite-float32"):
         golden.variant("tflite-int4")
-    (tmp_path / "grey").mkdir()
-    (tmp_path / "grey/tensor.rgb").write_bytes(b"123")
+    (tmp_path / "golden/grey").mkdir(parents=True)
+    (tmp_path / "golden/grey/tensor.rgb").write_bytes(b"123")
+    contents = BundleContents(tmp_path, hash_files(tmp_path))
+    damaged = GoldenVectors(tmp_path / "golden", golden.info, contents)
     with pytest.raises(DamagedError, match="3 bytes"):
-        GoldenVectors(tmp_path, golden.info).tensor(golden.photo("grey"))
+        damaged.tensor(golden.photo("grey"))
     with pytest.raises(DamagedError, match=r"decoded\.png"):
-        GoldenVectors(tmp_path, golden.info).decoded(golden.photo("grey"))
+        damaged.decoded(golden.photo("grey"))
 
 
 def test_photos_are_drawn_alike_each_time() -> None:
@@ -153,7 +156,8 @@ def test_large_photos_and_variants_that_cannot_be_executed(
     bundle = Bundle(tmp_path / "out", golden_bundle.info, golden_bundle.labels)
     photos = GoldenPlan(uniform, chosen=(chosen,)).choose(golden_run, register_folder)
     write_golden(photos, uniform, bundle)
-    made = GoldenVectors.read(bundle.folder / "golden")
+    contents = BundleContents(bundle.folder, hash_files(bundle.folder))
+    made = GoldenVectors.read(replace(bundle, contents=contents))
     assert made.info.left_out == {"coreml-float16": "there is nothing to execute it with"}
     mine: GoldenPhoto = made.info.photos[-1]
     assert (mine.name, mine.photo, mine.decoded) == (
@@ -256,30 +260,8 @@ def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
     assert codes == [-9, 2, 0, 0], done.stderr
     # What a killed process could not remove is hidden, and no bundle by name.
     assert not killed.exists()
-    assert all(path.name.endswith(".unfinished") for path in killed.parent.iterdir())
+    assert {path.name for path in killed.parent.iterdir()} == {".bundle.unfinished", ".bundle.lock"}
     assert "space on the disk" in done.stderr and list(full.parent.iterdir()) == []
     assert list(first.parent.iterdir()) == [first]
     assert len(contents(first)) > 70
     assert contents(first) == contents(tmp_path / "second/bundle")
-
-
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    left, young, other = (
-        tmp_path / name
-        for name in (".out.abc.unfinished", ".out.def.unfinished", ".outer.abc.unfinished")
-    )
-    for folder in (left, young, other):
-        folder.mkdir()
-        (folder / "part").write_bytes(b"half")
-    for folder in (left, other):
-        os.utime(folder, (1, 1))
-    with new_folder(tmp_path / "out", force=False, what="bundle") as mine:
-        assert not left.exists() and young.exists() and other.exists()
-        os.utime(mine, (1, 1))
-        # Another process for the same path leaves alone what is being written.
-        with new_folder(tmp_path / "out", force=False, what="bundle") as theirs:
-            (theirs / "file").write_bytes(b"theirs")
-            assert mine.exists()
-        (mine / "file").write_bytes(b"mine")
-        shutil.rmtree(tmp_path / "out")
-    assert (tmp_path / "out/file").read_bytes() == b"mine"

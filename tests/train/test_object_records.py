@@ -15,7 +15,6 @@ from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.object_record import MAX_FIELD_CHARACTERS, RECORD_FIELDS, ObjectRecord
-from mobile_assets.visible_text import visible, visible_json
 from train.readers import read_register
 
 COLUMNS = (
@@ -167,18 +166,10 @@ def test_identify_shows_the_record(described: Path, capsys: pytest.CaptureFixtur
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert "A: type: jug; materials: stoneware; measurements: H 20 cm, W 12 cm;" in shown
-    assert r"maker: \x1b[31mevil\u202e" in shown
+    assert r"maker: \u001b[31mevil\u202e" in shown
     assert "distinguishing features: chip at the foot" in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
-
-
-def test_visible_leaves_what_people_write_and_spells_out_the_rest() -> None:
-    assert visible("Bérénice, 玉 – ½ ‘x’") == "Bérénice, 玉 – ½ ‘x’"
-    assert visible_json('{"é":\n "\x9b\u202e\U000e0001"}') == (
-        '{"é":\n "\\u009b\\u202e\\udb40\\udc01"}'
-    )
-    assert visible("a\nb\x07\x9b\u200b\u2028") == r"a\nb\x07\x9b\u200b\u2028"
 
 
 def test_records_survive_a_change_of_photos(tmp_path: Path) -> None:

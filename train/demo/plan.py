@@ -58,12 +58,6 @@ class ObjectPlan:
 
     Attributes:
         index: Position in the sequence of all objects, from 0.
-        object_id: Accession number, unique, usable as a folder name.
-        collection: One of the four collections.
-        family: Key of the family that builds the object.
-        mould: Number of the look-alike group within the collection.
-        member: Number within the look-alike group.
-        photos: Photos in the register.
     """
 
     index: int
@@ -76,14 +70,7 @@ class ObjectPlan:
 
 
 def plan_register(spec: DemoSpec) -> tuple[ObjectPlan, ...]:
-    """Lay out a register without rendering anything.
-
-    Args:
-        spec: What to generate.
-
-    Returns:
-        One plan per object, in index order.
-    """
+    """Lay out a register without rendering anything."""
     homes = _collection_sequence(spec.objects)
     photos = _photos_of_objects(homes, spec.seed)
     ranks = [0] * len(COLLECTIONS)
@@ -199,13 +186,13 @@ def _photos_of_objects(homes: Sequence[int], seed: int) -> list[int]:
     """Deal the counts out, each collection getting a fair spread of them."""
     counts = sorted(photo_counts(len(homes)), reverse=True)
     members = [[k for k, home in enumerate(homes) if home == c] for c in range(len(COLLECTIONS))]
-    places = []
+    ranked = []
     for c, indices in enumerate(members):
         order = rng_for(seed, "photos", c).permutation(len(indices))
-        for place, k in enumerate(order):
-            places.append(((place + 0.5) / len(indices), c, indices[int(k)]))
+        for rank, k in enumerate(order):
+            ranked.append(((rank + 0.5) / len(indices), c, indices[int(k)]))
     photos = [0] * len(homes)
-    for count, (_, _, index) in zip(counts, sorted(places), strict=True):
+    for count, (_, _, index) in zip(counts, sorted(ranked), strict=True):
         photos[index] = count
     _balance(photos, members)
     return photos

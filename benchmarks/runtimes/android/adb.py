@@ -25,7 +25,10 @@ ADB_VARIABLE = "ARTEFACT_ID_ADB"
 SERIAL_VARIABLE = "ANDROID_SERIAL"
 
 _EXIT = "artefact-id-exit:"
-_SHORT, _LONG = 60, 600
+_SHORT = 60
+
+TRANSFER_SECONDS = 600
+"""So long may a file take to the phone or back."""
 
 _INSTALL = (
     "Install it (Debian, Ubuntu: apt install adb; macOS: brew install android-platform-tools; "
@@ -82,7 +85,6 @@ class Reply:
 
     Attributes:
         code: Exit code; of the program on the phone for a shell command.
-        errors: What adb itself printed on standard error.
     """
 
     code: int
@@ -175,7 +177,6 @@ class Phone:
     """One phone, by its serial number."""
 
     def __init__(self, adb: str, serial: str) -> None:
-        """Names the phone; says nothing to it yet."""
         self.adb, self.serial = adb, serial
 
     def shell(self, command: str, *, seconds: int = _SHORT, check: bool = True) -> Reply:
@@ -202,7 +203,7 @@ class Phone:
         Raises:
             PhoneError: It cannot be copied.
         """
-        reply = self._adb("push", str(source), target, seconds=_LONG)
+        reply = self._adb("push", str(source), target, seconds=TRANSFER_SECONDS)
         if reply.code:
             raise self.failure(
                 f"{source.name} cannot be copied to the phone", reply.text + reply.errors
@@ -229,7 +230,7 @@ class Phone:
         Raises:
             PhoneError: It cannot be copied.
         """
-        reply = self._adb("pull", source, str(target), seconds=_LONG)
+        reply = self._adb("pull", source, str(target), seconds=TRANSFER_SECONDS)
         if reply.code:
             raise self.failure(
                 f"{source} cannot be copied from the phone", reply.text + reply.errors
