@@ -44,6 +44,12 @@ def diagnose() -> tuple[Component, ...]:
             "answers from a bundle as the phone would; reads every photo format, HEIC too",
             "",
         ),
+        _part(
+            "import",
+            ["openpyxl", "lxml", "tomli-w"],
+            "registers from Excel workbooks and LIDO XML, besides CSV and IIIF manifests",
+            "import",
+        ),
         _training(),
         _weights(),
         _part(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_assets.bundle import read_bundle
-from mobile_assets.decision import Answer, answer
+from mobile_assets.decision import Answer, Candidate, answer
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PhotoError, load, takes_bounded_time
 from mobile_assets.preprocessing import Preprocessing
@@ -37,16 +37,21 @@ class Identification:
         return {
             "photo": str(self.photo),
             "verdict": self.answer.verdict,
-            "candidates": [
-                {
-                    "object_id": candidate.label.object_id,
-                    "collection": candidate.label.collection,
-                    "title": candidate.label.title,
-                    "probability": round(candidate.probability, 6),
-                }
-                for candidate in self.answer.candidates
-            ],
+            "candidates": [_candidate(candidate) for candidate in self.answer.candidates],
         }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    """One object of the shortlist, with its descriptive fields if the bundle has any."""
+    label = candidate.label
+    record = label.record.as_json() if label.record is not None else {}
+    return {
+        "object_id": label.object_id,
+        "collection": label.collection,
+        "title": label.title,
+        "probability": round(candidate.probability, 6),
+        **({"record": record} if record else {}),
+    }
 
 
 def identify(
