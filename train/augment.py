@@ -17,7 +17,6 @@ def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
 
     Args:
         images: `[N, 3, H, W]` float RGB 0–255.
-        amount: The ranges.
         generator: Where chance comes from; the result depends on nothing else.
 
     Returns:

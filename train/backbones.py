@@ -37,7 +37,6 @@ class Package:
     Attributes:
         name: What `pip install` calls it.
         module: What `import` calls it.
-        finder: The class in it that finds the file.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Backbone:
 
     Attributes:
         name: What `--backbone` calls it.
-        timm: timm's name of the network and its weights.
         row: What Table 3 of the paper calls it; None where the paper has none.
         size: Side of the square input in pixels.
         paper_size: Height and width in pixels that the paper gives it; None as for `row`.

@@ -56,7 +56,6 @@ def replace_background(
         images: `[N, 3, H, W]` float RGB 0–255.
         masks: `[N, 1, SIDE, SIDE]`, of `object_masks`.
         chosen: `[N]` bool, which photos get another ground.
-        generator: Where chance comes from.
 
     Returns:
         `[N, 3, H, W]` float RGB 0–255.

@@ -32,7 +32,6 @@ class Photos:
     truth: Tensor
 
     def __len__(self) -> int:
-        """Number of photos."""
         return len(self.truth)
 
 
@@ -41,7 +40,6 @@ def class_weights(truth: Tensor, objects: int) -> Tensor:
 
     Args:
         truth: `[N]` class indices of the training photos.
-        objects: Number of classes.
 
     Returns:
         `[objects]` float32; objects without a training photo get 1, as the rarest have.
@@ -75,8 +73,6 @@ def shuffled_batches(photos: int, batch: int, seed: int) -> Iterator[Tensor]:
     """Rows of each batch of an epoch; a last batch of one is left out for batch norm.
 
     Args:
-        photos: How many there are.
-        batch: How many a batch has.
         seed: Of the order, and of torch's global generator, from which dropout draws.
     """
     torch.manual_seed(seed)
@@ -98,10 +94,7 @@ def predict_batches(
     """Float32 logits `[N, objects]` on the CPU, the model in evaluation mode.
 
     Args:
-        model: The model.
         pixels: `[N, H, W, 3]` uint8 RGB.
-        compute: Where it runs.
-        batch: Photos at a time.
         processes: Those that share the work; None for this one alone.
         on_batch: Called with the number of photos after each batch.
     """

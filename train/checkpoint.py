@@ -41,7 +41,6 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Writes nothing yet."""
         self.folder = folder
         self.key = key
         self._next = time.monotonic() + PAUSE_SECONDS
@@ -52,7 +51,6 @@ class Checkpoint:
         """The checkpoint of the training that is to write `run`.
 
         Args:
-            run: The run folder.
             *parts: Everything that decides over the result, as text or with a stable `repr`.
         """
         key = sha256_bytes("\n".join(map(repr, parts)).encode("utf-8"))

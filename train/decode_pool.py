@@ -59,7 +59,6 @@ class DecoderPool:
             self._idle.put(decoder)
 
     def __enter__(self) -> Self:
-        """Processes start with their first photo."""
         return self
 
     def __exit__(
@@ -68,7 +67,6 @@ class DecoderPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends all processes, at once when the block was left by an error or Ctrl-C."""
         for decoder in self._decoders:
             decoder.close()
         self._threads.shutdown(cancel_futures=True)

@@ -29,7 +29,6 @@ class Request(Record):
     """Which photo, and how many pixels of it are wanted.
 
     Attributes:
-        file: The photo.
         height: Height to squash to, pixels.
         width: Width to squash to, pixels.
         pixels: False where only the facts are wanted.
@@ -45,11 +44,8 @@ class PhotoFacts(Record):
     """What decoding found out about a photo.
 
     Attributes:
-        sha256: Of the file.
         picture_hash: `train.near_duplicates.perceptual_hash` in hexadecimal.
         size: Width and height of the file's picture, pixels, before it is turned upright.
-        mode: Pillow's name of the way in which the colours are stored.
-        format: Pillow's name of the format.
         turned: Whether EXIF says that the picture does not stand upright in the file.
         exact: Whether every pixel was decoded: the result is that of `mobile_assets.photos.load`.
         error: Why the photo cannot be read; all else is empty then.

@@ -19,7 +19,6 @@ class Compute:
     Attributes:
         device: `cuda`, `mps` or `cpu`.
         bfloat16: Whether training steps run under bfloat16 autocast.
-        memory_format: Layout of image batches and convolution weights.
     """
 
     device: torch.device
@@ -44,14 +43,11 @@ class Compute:
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep the memory that it frees, instead of giving it back at once.
+    """Lets this process keep the memory that it frees; false if the C library cannot.
 
     Each tensor of a training step on a CPU is larger than the C library's limit for memory of its
     own, so every one is asked of the system anew and cleared page by page, which costs as much time
     as the arithmetic. The process's peak stays what it was. Linux with glibc only.
-
-    Returns:
-        Whether the C library took the setting.
     """
     mmap_max, trim_threshold = -4, -1  # names of glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD
     try:

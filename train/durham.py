@@ -57,7 +57,6 @@ class Number:
     Attributes:
         prefix: Letters before it, such as `DUROM` or `EG`; empty where there are none.
         parts: Its numerals and letters, upper case.
-        spelling: How the name spells it.
         note: Words after it that are no known view, empty where there are none.
     """
 
@@ -117,9 +116,7 @@ def accession_number(name: str, *, group: str, collection: str) -> Number | None
     """Reads the accession number from a file's name.
 
     Args:
-        name: The file's name.
         group: The folder below the collection's, often the year of accession.
-        collection: The collection's folder.
 
     Returns:
         The number, without what only tells the view; None where the name holds none.

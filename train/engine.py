@@ -75,11 +75,6 @@ class Trainer:
         """Moves the model to the device; nothing is trained yet.
 
         Args:
-            model: The model.
-            recipe: How it is trained.
-            train: Photos for training.
-            val: Photos for validation, possibly none.
-            compute: Where it runs.
             seed: Of the order of photos, the augmentation and dropout.
             on_epoch: Called after each epoch.
             on_progress: Called after each batch.
@@ -244,7 +239,6 @@ class Trainer:
         """One pass over all training photos, its validation and its record.
 
         Args:
-            stage: The stage.
             epoch: Which, from 1.
             midway: Where it was broken off; None to begin it.
         """

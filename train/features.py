@@ -26,7 +26,6 @@ class FeatureStore:
         """Reads and writes nothing yet.
 
         Args:
-            checkpoint: Where the training's state is kept.
             name: `train` or `val`.
         """
         self._checkpoint = checkpoint
@@ -84,12 +83,8 @@ def cached_features(
 
     Args:
         model: The model; it is put into evaluation mode.
-        photos: The photos.
         recipe: How many versions, and how they differ from the photo.
-        compute: Where it runs.
-        seed: Of the augmentation.
         processes: Those that share the work; None for this one alone.
-        store: Where features lie that were computed before an interruption.
         on_batch: Called after each batch.
     """
     model.eval()

@@ -88,9 +88,7 @@ def make_head(name: str, features: int, objects: int) -> nn.Module:
     """Makes a head by its name: `paper`, `linear`, `embedding` (256 numbers) or `embedding-N`.
 
     Args:
-        name: Which head.
         features: Width of the backbone's pooled features.
-        objects: Number of classes.
 
     Raises:
         InputError: There is no such head; the message lists them.

@@ -41,13 +41,8 @@ class Inspection:
     """What `inspect` prints.
 
     Attributes:
-        source: What was inspected.
-        objects: Objects with at least one readable photo.
-        photos: Readable photos.
         per_object: Objects and photos by photos per object (Table 2a).
         per_collection: Objects and photos by collection (Table 2b).
-        thresholds: The threshold data sets.
-        problems: Unreadable photos, ignored files, pictures that are there twice.
         kinds: How many readable photos have which format, are small, turned by EXIF, or do not
             store their colours as 8-bit RGB.
     """
@@ -72,8 +67,6 @@ def inspect(
     """Reads a register and decodes every photo once.
 
     Args:
-        source: A folder or a manifest.
-        layout: How folders are meant.
         progress: Called with (photos done, photos in all).
 
     Raises:

@@ -21,7 +21,6 @@ class Normalise(nn.Module):
     offset: Tensor
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        """Folds the contract's mean and std into one multiplication and one addition."""
         super().__init__()
         mean = torch.tensor(preprocessing.mean, dtype=torch.float64)
         std = torch.tensor(preprocessing.std, dtype=torch.float64)
@@ -41,14 +40,12 @@ class ArtefactModel(nn.Module):
     """Raw RGB photo → logits, one per object.
 
     Attributes:
-        normalise: The preprocessing contract's normalisation.
         backbone: A timm network without classifier; `[N, 3, H, W]` → pooled `[N, features]`.
         head: Pooled features → logits.
         temperature: What the head's logits are divided by; 1 while the network is trained.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing) -> None:
-        """Joins the parts."""
         super().__init__()
         self.normalise = Normalise(preprocessing)
         self.backbone = backbone
@@ -74,8 +71,6 @@ def build_model(
     Args:
         backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
         head: A name that `train.heads.make_head` knows.
-        objects: Number of classes.
-        preprocessing: The contract whose normalisation goes into the network.
 
     Raises:
         InputError: Nobody knows the backbone, or there is no such head.

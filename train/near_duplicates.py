@@ -109,7 +109,6 @@ def across_objects(
     """Groups of photos that are one picture but stand under two objects or more.
 
     Args:
-        photos: Readable photos.
         digests: SHA-256 of the file by path; files that are equal are one picture.
         hashes: `perceptual_hash` by path.
     """

@@ -37,7 +37,6 @@ class SingleProcess:
     """One process that does everything; also the interface of several.
 
     Attributes:
-        size: Number of processes.
         first: Whether this is the one that writes files and speaks.
     """
 
@@ -79,7 +78,6 @@ class DistributedProcesses(SingleProcess):
     """The processes of torchrun, joined by torch's DistributedDataParallel."""
 
     def __init__(self) -> None:
-        """Needs torch's process group to be there."""
         self.size = distributed.get_world_size()
         self.rank = distributed.get_rank()
         self.first = self.rank == 0

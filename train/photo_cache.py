@@ -43,10 +43,8 @@ class PreparedPhoto(Record):
         path: Relative to the register's root.
         bytes: Size of the file; -1 where there was none.
         changed_ns: Its time of change, nanoseconds.
-        sha256: Of the file.
         picture_hash: `train.near_duplicates.perceptual_hash`, hexadecimal.
         exact: Whether the pixels are those of `mobile_assets.photos.load`, bit for bit.
-        error: Why the photo could not be read.
     """
 
     path: str
@@ -68,8 +66,6 @@ class PreparedIndex(Document):
 
     Attributes:
         key: Hash of everything that the content depends on.
-        decoder: Versions of what decoded the photos.
-        photos: The photos.
     """
 
     key: str
@@ -81,7 +77,6 @@ class PhotoCache:
     """The cache of one register and contract; its methods are called under the caller's lock."""
 
     def __init__(self, folder: Path, decoder: str) -> None:
-        """Names the folders; nothing is touched yet."""
         self.folder = folder
         self.decoder = decoder
         self._work = folder.with_name(f".{folder.name}.work")
@@ -176,7 +171,6 @@ class PartialCache:
     """A cache that is being made; rows count as done once they are safe on disk."""
 
     def __init__(self, folder: Path, done: dict[int, PreparedPhoto]) -> None:
-        """Opens the files of a work folder; `done` are the rows that it holds already."""
         self.done = done
         self.header: Header = read_header(folder / PIXELS_FILE)
         self._folder = folder

@@ -44,7 +44,6 @@ class PhotoPixels:
         """Opens the cache for reading; nothing is written yet.
 
         Args:
-            contract: The preprocessing contract.
             root: The register's root, whose photos training may have decoded already.
             cache: Folder of prepared photos; None for the user's cache folder.
         """

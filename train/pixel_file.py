@@ -70,7 +70,6 @@ class PixelFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file; errors are those of `read_header`."""
         self.header = read_header(path)
         self._file = path.open("rb")
         self._lock = threading.Lock()
@@ -102,7 +101,6 @@ class PixelRows:
     dtype = np.dtype(np.uint8)
 
     def __init__(self, file: PixelFile, rows: NDArray[np.int64]) -> None:
-        """Takes rows of `file` in the order given."""
         self._file = file
         self._rows = rows
 
@@ -112,7 +110,6 @@ class PixelRows:
         return (len(self._rows), *self._file.header.shape[1:])
 
     def __len__(self) -> int:
-        """Number of photos."""
         return len(self._rows)
 
     @overload

@@ -99,8 +99,6 @@ def prepare(
     bytes; the one before it, of the same root and contract, is removed.
 
     Args:
-        register: Any register.
-        contract: The model's preprocessing contract.
         cache: Folder of caches; one folder per register and contract is made in it.
         progress: Called with (photos done, photos in all).
         said: Told once how large the prepared photos are and where, when some were decoded.

@@ -18,9 +18,7 @@ class TrainingProgress:
     Attributes:
         stage: `features`, `head` or `all`.
         epoch: The epoch under way; 0 where the stage has none.
-        epochs: How many the stage has.
         done: Photos of the stage that are done.
-        total: Photos of the stage.
         photos_per_second: In this stage, since training began or went on; NaN before the first.
         val_top1: Of the last epoch; NaN if there is none.
         seconds_left: Of all stages together; NaN as long as nothing tells.
@@ -78,13 +76,8 @@ class StageTimer:
         """Plans the work.
 
         Args:
-            train: Photos for training.
-            val: Photos for validation.
             views: Versions of each photo in the head's stage.
-            head_epochs: Epochs of the head alone.
-            epochs: Epochs of all weights.
             validations: How many of these are validated; None for all.
-            now: Seconds of some clock.
         """
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0

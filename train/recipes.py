@@ -48,20 +48,16 @@ class Recipe:
 
     Attributes:
         name: What the command line and `run.json` call it.
-        head: The head that it is made for.
         head_epochs: Passes of the head alone over cached features of the frozen backbone.
         head_views: How many versions of each photo the features are cached of; the first is the
             photo itself, further ones are augmented.
         head_steps: Steps after which the head alone has had enough: with many photos its passes
             become fewer, and so do the views (`for_photos`). 0 for no such limit.
-        head_rate: Learning rate of the head alone.
-        epochs: Passes over all weights.
         rate: Learning rate, its peak under the cosine schedule.
         backbone_rate: Factor on the rate for the backbone.
         optimiser: Adam, or AdamW with decoupled weight decay.
         weight_decay: AdamW's, on weights with two dimensions or more.
         schedule: Constant, or one epoch of warm-up and then half a cosine.
-        batch: Photos a step.
         freeze_statistics: Keep the backbone's batch-norm statistics as ImageNet left them.
         frozen_share: Share of the backbone's layer groups, from the input on, that are not trained.
         label_smoothing: Share of the target spread over all objects.

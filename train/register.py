@@ -18,7 +18,6 @@ class Photo:
     """One picture of one object.
 
     Attributes:
-        object_id: The object in the picture.
         path: Relative to the register's root, POSIX slashes.
         collection: Subdivision of the register, empty where there is none.
         title: What the object is called, empty where unknown.
@@ -48,7 +47,6 @@ class Register:
     Attributes:
         root: Folder that the photos' paths are relative to.
         photos: All photos. Never in the file system's order.
-        problems: What was found while reading.
     """
 
     root: Path

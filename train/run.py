@@ -32,9 +32,7 @@ class SplitPhoto(Record):
 
     Attributes:
         path: Relative to the register's root, POSIX slashes.
-        object_id: The object in the photo.
         sha256: Hash of the file's content.
-        split: Training, validation or test.
         seen: Whether the object has a training photo; false only under the paper's split.
     """
 
@@ -89,7 +87,6 @@ class TemperatureInfo(Record):
 
     Attributes:
         value: The temperature; below 1 makes answers surer.
-        photos: Validation photos that it was fitted on.
     """
 
     value: float = Field(gt=0)

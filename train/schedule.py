@@ -20,7 +20,6 @@ class Stage:
 
     Attributes:
         name: `head` or `all`.
-        epochs: How many it has.
         optimiser: Of the weights that it trains.
         logits: Rows, the epoch and the augmentation's generator → logits of a training step.
         validate: Logits of the validation photos; None if there are none.

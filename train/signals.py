@@ -29,13 +29,11 @@ class InterruptHandler:
     """
 
     def __init__(self) -> None:
-        """Handles nothing yet."""
         self.asked = False
         self._at = 0.0
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        """Takes over both signals."""
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._handle)
@@ -47,7 +45,6 @@ class InterruptHandler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Gives both signals back."""
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
         self._before.clear()

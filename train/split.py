@@ -46,7 +46,6 @@ def make_split(
             `manifest`: the manifest's `split` column; photos without one are divided between
             training and validation as by `stratified`.
         seed: Seed of the random choices; the paper's split has its own.
-        min_photos: The threshold, recorded in the split.
         digests: SHA-256 of each photo's content by path.
         hashes: `train.near_duplicates.picture_hash` by path.
         shared: Groups of photos that are one picture under two objects or more.

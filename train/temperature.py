@@ -35,7 +35,6 @@ class TemperatureFit:
     """
 
     def __init__(self) -> None:
-        """No photo yet."""
         self._sum = 0.5 * _OCTAVES**2
         self._photos = 0
 

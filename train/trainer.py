@@ -49,12 +49,7 @@ def train_run(
     Args:
         photos: The register: a folder or a manifest.
         out: The run folder to write; it appears whole or not at all.
-        options: What was chosen.
-        reporter: Where progress goes.
         plan: `plan_run` of the same photos and options, where it is already made.
-
-    Returns:
-        The run, as read back from disk.
 
     Raises:
         InputError: The photos, an option or `out` cannot be used.

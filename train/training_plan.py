@@ -29,13 +29,10 @@ class TrainOptions:
 
     Attributes:
         backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
-        recipe: Name of a recipe.
         head: Name of a head; None for the recipe's own.
-        min_photos: The threshold data set.
         split: How photos are divided; None for the recipe's own way.
         seed: Of the split, the head's first weights and the order of photos.
         weights: Checkpoint with the backbone's ImageNet weights; None to find them.
-        layout: How folders are meant.
         device: `auto`, `cpu`, `cuda` or `mps`.
         input_size: Side of the square input in pixels; None for the backbone's own.
         epochs: Passes over all weights; None for the recipe's own.
@@ -78,11 +75,7 @@ class TrainingPlan:
     """Everything that is settled before the first step of training.
 
     Attributes:
-        recipe: How to train.
-        contract: The preprocessing contract.
         prepared: All readable photos with their pixels.
-        dataset: The threshold data set.
-        split: Its division.
     """
 
     recipe: Recipe
@@ -97,8 +90,6 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
 
     Args:
         photos: The register: a folder or a manifest.
-        options: What was chosen.
-        reporter: Where progress goes.
 
     Raises:
         InputError: The photos or an option cannot be used.

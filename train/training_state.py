@@ -36,11 +36,9 @@ class EpochProgress:
     """How far an epoch is that is not yet done.
 
     Attributes:
-        epoch: The epoch.
         step: Batches done.
         loss: Sum of the losses of the photos so far.
         photos: Number of these photos.
-        seconds: Time that they took.
         random_state: States of the random generators by name, uint8.
     """
 
@@ -58,12 +56,7 @@ class TrainingState:
 
     Attributes:
         stage: `head` or `all`, the stage of the recipe.
-        model: The model's tensors by name.
         optimiser: Running averages and step counters by parameter.
-        best: The best checkpoint so far.
-        history: All records so far.
-        seconds: Time that training has taken so far.
-        cpu_seconds: Processor time of all threads so far.
         midway: How far the epoch is that was under way; None between two epochs.
     """
 

@@ -121,7 +121,6 @@ def matched(
     Args:
         backbone: The timm backbone without classifier.
         tensors: The checkpoint's, with the names that `load_imagenet` lists.
-        source: What to call the checkpoint in a message.
 
     Raises:
         InputError: A tensor is missing, of another shape or not finite.
@@ -150,7 +149,6 @@ def in_order(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Te
 
     Args:
         backbone: The timm backbone without classifier.
-        tensors: The package's state dict.
 
     Raises:
         DamagedError: Their number or a shape differs.

@@ -55,7 +55,7 @@ def evidence_of(answered: Predictions, model: str, objects: int) -> ObjectEviden
     truth = answered.truth
     held_out = np.bincount(truth, minlength=objects)
     right = np.bincount(truth[answered.answers[model].right], minlength=objects)
-    own = np.bincount(truth, weights=answered.own[model], minlength=objects)
+    own = np.bincount(truth, weights=answered.answers[model].own, minlength=objects)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = own / held_out
     return ObjectEvidence(held_out, right, mean)

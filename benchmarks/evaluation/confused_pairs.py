@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from benchmarks.evaluation.inference import Findings
 from benchmarks.evaluation.plotting import new_figure, save
 from benchmarks.results.classification import confused_pairs
 from mobile_assets.photos import PhotoError, decode
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from benchmarks.evaluation.findings import Findings
 
 PAIRS = 6
 SIDE = 320
@@ -39,31 +36,24 @@ class Pair:
     answered_photo: Path | None
 
 
-def find_pairs(findings: Findings, limit: int = PAIRS) -> list[Pair]:
+def find_pairs(findings: Findings) -> list[Pair]:
     """The most frequent mistakes of the evaluation's main model on objects seen in training."""
-    test, labels = findings.test, findings.ensemble.labels
-    rows = np.flatnonzero(test.seen)
+    test, labels = findings.test.select(findings.test.seen), findings.ensemble.labels
     top, truth = test.answers[findings.evaluation.main].top, test.truth
     pairs = []
-    for right, answered, count in confused_pairs(top[rows], truth[rows], limit=limit):
-        row = next(row for row in rows if truth[row] == right and top[row] == answered)
+    for right, answered, count in confused_pairs(top, truth, limit=PAIRS):
+        position = int(np.flatnonzero((truth == right) & (top == answered))[0])
         names = labels[right].object_id, labels[answered].object_id
-        pairs.append(
-            Pair(
-                *names, count, test.photos[row].path, *(training_photo(findings, n) for n in names)
-            )
-        )
+        photos = (training_photo(findings, name) for name in names)
+        pairs.append(Pair(*names, count, test.photos[position].path, *photos))
     return pairs
 
 
 def training_photo(findings: Findings, object_id: str) -> Path | None:
     """The first training photo of an object that is there."""
-    run = findings.ensemble.runs[findings.ensemble.lead]
-    paths = (
-        findings.ensemble.root / photo.path
-        for photo in run.split.of("train")
-        if photo.object_id == object_id
-    )
+    split = findings.ensemble.runs[findings.ensemble.lead].split
+    own = (photo.path for photo in split.of("train") if photo.object_id == object_id)
+    paths = (findings.ensemble.root / path for path in own)
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -73,28 +63,26 @@ def draw_pairs(findings: Findings, folder: Path) -> list[str]:
     if not pairs:
         return []
     figure, axes = new_figure(6.4, 2.3 * len(pairs), len(pairs), 3)
-    for row, pair in enumerate(pairs):
-        plural = "s" if pair.count > 1 else ""
-        shown = (
-            (pair.photo, f"test photo, {pair.count} mistake{plural}"),
-            (pair.right_photo, f"shown: {pair.right[:24]}"),
-            (pair.answered_photo, f"answered: {pair.answered[:24]}"),
+    for row, pair in zip(axes, pairs, strict=True):
+        mistakes = f"{pair.count} mistake{'s' if pair.count > 1 else ''}"
+        photos = (pair.photo, pair.right_photo, pair.answered_photo)
+        titles = (
+            f"test photo, {mistakes}",
+            f"shown: {pair.right[:24]}",
+            f"answered: {pair.answered[:24]}",
         )
-        for column, (path, words) in enumerate(shown):
-            picture = _picture(path)
-            if picture is not None:
-                axes[row, column].imshow(picture)
-            axes[row, column].set_title(words, fontsize=8)
-            axes[row, column].axis("off")
+        for chart, path, title in zip(row, photos, titles, strict=True):
+            _show(chart, path)
+            chart.set_title(title, fontsize=8)
+            chart.axis("off")
     return [save(figure, folder, "confused-pairs.png")]
 
 
-def _picture(path: Path | None) -> Image.Image | None:
+def _show(chart: Any, path: Path | None) -> None:
+    """Draws a photo; one that is missing or cannot be decoded leaves a gap."""
     if path is None:
-        return None
-    try:
+        return
+    with contextlib.suppress(PhotoError):
         picture = decode(path)
-    except PhotoError:
-        return None
-    picture.thumbnail((SIDE, SIDE))
-    return picture
+        picture.thumbnail((SIDE, SIDE))
+        chart.imshow(picture)

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.measure.evaluation_set import exclude_training_photos, from_register, held_out
+from benchmarks.measure.evaluation_set import (
+    exclude_training_photos,
+    from_register,
+    held_out,
+    short_path,
+    validation_photos,
+)
 from benchmarks.results.measurement import Skipped, TestPhoto
 from mobile_assets.errors import InputError
-from mobile_assets.files import sha256_file
 from mobile_assets.labels import LabelMap
 from train.readers import Layout, read_register, register_root
 from train.run import Run, read_run
@@ -36,7 +41,7 @@ class Ensemble:
 
     @property
     def lead(self) -> int:
-        """Place of the member with the best validation accuracy; of equal ones the first."""
+        """Position of the member with the best validation accuracy; of equal ones the first."""
         reached = [-1.0 if value is None else value for value in self.val_top1]
         return reached.index(max(reached))
 
@@ -102,38 +107,27 @@ def choose_photos(
     Raises:
         InputError: No test photo is left.
     """
-    photos, skipped = _candidates(ensemble, further, layout)
-    left_out = list(skipped)
-    for name, run in zip(ensemble.names, ensemble.runs, strict=True):
-        photos, gone = exclude_training_photos(photos, run)
-        left_out += [
-            Skipped(_relative(s.path, ensemble.root), f"{s.reason} of {name}") for s in gone
-        ]
-    if not photos:
-        raise InputError(
-            f"No test photo is left for {', '.join(ensemble.names)}: all {len(left_out)} were left "
-            f"out (first: {left_out[0].path}: {left_out[0].reason}). "
-            "Give runs with the same --split and --seed, or photos of the same objects with "
-            "--test-photos FOLDER."
-        )
-    return PhotoSelection(_seen_by_all(photos, ensemble), _validation(ensemble), tuple(left_out))
-
-
-def _candidates(
-    ensemble: Ensemble, further: Path | None, layout: Layout
-) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     first = ensemble.runs[0]
     photos: tuple[TestPhoto, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     if first.split.of("test") or further is None:
         photos, skipped = held_out(first, ensemble.root)
     if further is not None:
-        register = read_register(further, layout=layout)
-        more, more_skipped = from_register(register, first)
+        more, more_skipped = from_register(read_register(further, layout=layout), first)
         known = {photo.sha256 for photo in photos}
         photos = (*photos, *(photo for photo in more if photo.sha256 not in known))
         skipped = (*skipped, *more_skipped)
-    return photos, skipped
+    for name, run in zip(ensemble.names, ensemble.runs, strict=True):
+        photos, trained = exclude_training_photos(photos, run)
+        skipped = (*skipped, *(Skipped(s.path, f"{s.reason} of {name}") for s in trained))
+    if not photos:
+        raise InputError(
+            f"No test photo is left for {', '.join(ensemble.names)}: all {len(skipped)} were left "
+            f"out (first: {short_path(skipped[0].path)}: {skipped[0].reason}). "
+            "Give runs with the same --split and --seed, or photos of the same objects with "
+            "--test-photos FOLDER."
+        )
+    return PhotoSelection(_seen_by_all(photos, ensemble), _validation(ensemble), skipped)
 
 
 def _seen_by_all(photos: Sequence[TestPhoto], ensemble: Ensemble) -> tuple[TestPhoto, ...]:
@@ -146,23 +140,11 @@ def _seen_by_all(photos: Sequence[TestPhoto], ensemble: Ensemble) -> tuple[TestP
 
 def _validation(ensemble: Ensemble) -> tuple[TestPhoto, ...]:
     """The first run's validation photos that no member trained on and that are as they were."""
-    trained = {p.sha256 for run in ensemble.runs for p in run.split.of("train")}
-    known = {photo.object_id for photo in ensemble.runs[0].split.of("train")}
-    photos = []
-    for entry in ensemble.runs[0].split.of("val"):
-        path = ensemble.root / entry.path
-        same = path.is_file() and sha256_file(path) == entry.sha256
-        if same and entry.sha256 not in trained and entry.object_id in known:
-            label = ensemble.labels[ensemble.labels.index_of[entry.object_id]]
-            photos.append(
-                TestPhoto(path, label.index, label.object_id, label.collection, True, entry.sha256)
-            )
-    return tuple(photos)
-
-
-def _relative(path: str, root: Path) -> str:
-    """A path below the register's root, without the rest of the machine's."""
-    try:
-        return Path(path).relative_to(root).as_posix()
-    except ValueError:
-        return path
+    first = ensemble.runs[0]
+    trained = {photo.sha256 for run in ensemble.runs for photo in run.split.of("train")}
+    known = {photo.object_id for photo in first.split.of("train")}
+    return tuple(
+        replace(photo, seen=True)
+        for photo in validation_photos(first, ensemble.root)
+        if photo.sha256 not in trained and photo.object_id in known
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,15 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.acquisition import evidence_of, fit_curve, nearest_confusions, outlooks
 from benchmarks.evaluation.ensemble import Ensemble, PhotoSelection, choose_photos, read_ensemble
-from benchmarks.evaluation.findings import Findings, Progress
-from benchmarks.evaluation.inference import Network, Predictions, answer_photos
-from benchmarks.evaluation.latency import measure_latency
+from benchmarks.evaluation.inference import (
+    Findings,
+    Network,
+    Predictions,
+    Progress,
+    Step,
+    answer_photos,
+    measure_latency,
+)
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation, EvaluationSettings, Member, Tested
 from benchmarks.evaluation.score_rows import (
     collection_rows,
@@ -25,14 +30,12 @@ from benchmarks.evaluation.score_rows import (
     photo_groups,
     score_row,
 )
-from benchmarks.measure.evaluation_set import list_hash
-from benchmarks.measure.host import describe_host, shown_word
-from benchmarks.results.measurement import TestPhoto
-from benchmarks.results.schema import SkippedPhoto
+from benchmarks.measure.evaluation_set import list_hash, listed, unchanged
+from benchmarks.measure.host import command_line, describe_host
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from train.readers import Layout
-from train.run import load_model
+from train.run import SplitPhoto, load_model
 from train.versions import created_now, versions
 
 TRAINING_PHOTOS = 4000
@@ -116,47 +119,72 @@ def find(
         Network(name, load_model(run), run.info.preprocessing)
         for name, run in zip(ensemble.names, ensemble.runs, strict=True)
     )
-    objects = len(ensemble.labels)
 
-    def step(what: str) -> Callable[[int, int], None] | None:
+    def step(what: str) -> Step | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
     answered = answer_photos(
         networks,
         (*photos.test, *photos.validation),
-        objects=objects,
+        objects=len(ensemble.labels),
         lead=ensemble.lead,
+        root=ensemble.root,
         progress=step("answering photos"),
     )
-    known = {photo.path for photo in photos.validation}
-    is_test = np.array([photo.path not in known for photo in answered.photos], dtype=np.bool_)
-    test = answered.select(is_test)
+    validation = {photo.path for photo in photos.validation}
+    test = answered.select(np.array([p.path not in validation for p in answered.photos], np.bool_))
     if not test.photos:
         raise InputError(
             f"None of the {len(photos.test)} test photos can be read "
             f"(first: {answered.unreadable[0].path}: {answered.unreadable[0].reason}). "
             "Give the register with --photos, or others with --test-photos."
         )
+    if not answered.seen.any():
+        raise InputError(
+            "Every test photo is of an object without a training photo, so there is nothing to "
+            "measure. Give photos of trained objects with --test-photos FOLDER."
+        )
     means = _training_means(ensemble, networks[ensemble.lead], step("looking at training photos"))
-    evaluation = _document(ensemble, networks, photos, answered, test, means, options)
+    times = measure_latency(networks, runs=options.latency_runs, seed=options.seed)
+    info = ensemble.runs[0].info
+    evaluation = Evaluation(
+        created=created_now(),
+        register_name=info.register_name,
+        labels_sha256=ensemble.labels.sha256,
+        objects=len(ensemble.labels),
+        min_photos=info.min_photos,
+        host=describe_host(),
+        versions=versions(),
+        settings=_settings(options),
+        members=tuple(_member(ensemble, n, networks[n], times) for n in range(len(networks))),
+        lead=ensemble.names[ensemble.lead],
+        tested=Tested(
+            photos=len(test.photos),
+            objects_shown=len({photo.object_id for photo in test.photos}),
+            unseen_photos=int((~test.seen).sum()),
+            left_out=listed((*photos.left_out, *answered.unreadable)),
+            sha256=list_hash(test.photos),
+        ),
+        **_scores(ensemble, answered, test, means, options),
+    )
     return Findings(evaluation, ensemble, networks, test, means)
 
 
 def _training_means(
-    ensemble: Ensemble, network: Network, progress: Callable[[int, int], None] | None
+    ensemble: Ensemble, network: Network, progress: Step | None
 ) -> NDArray[np.float32]:
     """`[objects, features]` mean features of each object's training photos, or of some of them."""
     objects = len(ensemble.labels)
-    each = max(1, TRAINING_PHOTOS // objects)
-    used: Counter[str] = Counter()
-    photos = []
-    for entry in ensemble.runs[ensemble.lead].split.of("train"):
-        used[entry.object_id] += 1
-        path = ensemble.root / entry.path
-        if used[entry.object_id] <= each and path.is_file():
-            index = ensemble.labels.index_of[entry.object_id]
-            photos.append(TestPhoto(path, index, entry.object_id, "", True))
-    answered = answer_photos([network], photos, objects=objects, lead=0, progress=progress)
+    most = max(1, TRAINING_PHOTOS // objects)
+    run = ensemble.runs[ensemble.lead]
+    by_object: dict[str, list[SplitPhoto]] = defaultdict(list)
+    for entry in run.split.of("train"):
+        by_object[entry.object_id].append(entry)
+    entries = [entry for entries in by_object.values() for entry in entries[:most]]
+    photos, _ = unchanged(entries, run, ensemble.root)
+    answered = answer_photos(
+        [network], photos, objects=objects, lead=0, root=ensemble.root, progress=progress
+    )
     sums = np.zeros((objects, answered.features.shape[1]), np.float64)
     np.add.at(sums, answered.truth, answered.features)
     counts = np.bincount(answered.truth, minlength=objects)
@@ -164,77 +192,49 @@ def _training_means(
     return means
 
 
-def _document(
+def _settings(options: EvaluateOptions) -> EvaluationSettings:
+    import torch
+
+    return EvaluationSettings(
+        resamples=options.resamples,
+        seed=options.seed,
+        latency_runs=options.latency_runs,
+        threads=torch.get_num_threads(),
+        command=command_line(),
+    )
+
+
+def _scores(
     ensemble: Ensemble,
-    networks: Sequence[Network],
-    photos: PhotoSelection,
     answered: Predictions,
     test: Predictions,
     means: NDArray[np.float32],
     options: EvaluateOptions,
-) -> Evaluation:
-    import torch
-
-    labels, info = ensemble.labels, ensemble.runs[0].info
-    draws: Any = {"resamples": options.resamples, "seed": options.seed}
-    names = list(test.answers)
+) -> dict[str, Any]:
+    """The fields of an evaluation that hold its tables."""
+    labels, names = ensemble.labels, list(test.answers)
     main = names[-1]
+    draws: Any = {"resamples": options.resamples, "seed": options.seed}
     registered = np.array([label.photos for label in labels.labels], dtype=np.int64)
-    trained = _training_counts(ensemble)
+    split = ensemble.runs[ensemble.lead].split
+    counts = Counter(photo.object_id for photo in split.of("train"))
+    trained = np.array([counts[name] for name in labels.object_ids], dtype=np.int64)
     evidence = evidence_of(answered.select(answered.seen), main, len(labels))
-    if not evidence.held_out.any():
-        raise InputError(
-            "Every test photo is of an object without a training photo, so there is nothing to "
-            "measure. Give photos of trained objects with --test-photos FOLDER."
-        )
     curve = fit_curve(registered, evidence, **draws)
-    times = measure_latency(networks, runs=options.latency_runs, seed=options.seed)
     nearest = nearest_confusions(answered, main, means, labels)
-    left_out = (*photos.left_out, *answered.unreadable)
-    return Evaluation(
-        created=created_now(),
-        register_name=info.register_name,
-        labels_sha256=labels.sha256,
-        objects=len(labels),
-        min_photos=info.min_photos,
-        host=describe_host(),
-        versions=versions(),
-        settings=EvaluationSettings(
-            resamples=options.resamples,
-            seed=options.seed,
-            latency_runs=options.latency_runs,
-            threads=torch.get_num_threads(),
-            command=" ".join([Path(sys.argv[0]).name, *(shown_word(w) for w in sys.argv[1:])]),
-        ),
-        members=tuple(_member(ensemble, n, networks[n], times) for n in range(len(networks))),
-        lead=ensemble.names[ensemble.lead],
-        tested=Tested(
-            photos=len(test.photos),
-            objects_shown=len({photo.object_id for photo in test.photos}),
-            unseen_photos=int((~test.seen).sum()),
-            left_out=tuple(
-                SkippedPhoto(path=shown_word(s.path), reason=s.reason) for s in left_out
-            ),
-            sha256=list_hash(test.photos),
-        ),
-        rows=tuple(
+    return {
+        "rows": tuple(
             score_row(name, graded(test, name), objects=len(labels), **draws) for name in names
         ),
-        collections=tuple(collection_rows(test, main, labels, **draws)),
-        by_photos=(
+        "collections": tuple(collection_rows(test, main, labels, **draws)),
+        "by_photos": (
             *photo_groups(test, main, registered, "register", **draws),
             *photo_groups(test, main, trained, "training", **draws),
         ),
-        comparisons=tuple(compare(test, ENSEMBLE, names[:-1], **draws)) if len(names) > 1 else (),
-        curve=curve,
-        photograph_again=outlooks(labels, trained, evidence, curve, nearest),
-    )
-
-
-def _training_counts(ensemble: Ensemble) -> NDArray[np.int64]:
-    """`[objects]` training photos in the lead member's split."""
-    counts = Counter(photo.object_id for photo in ensemble.runs[ensemble.lead].split.of("train"))
-    return np.array([counts[name] for name in ensemble.labels.object_ids], dtype=np.int64)
+        "comparisons": tuple(compare(test, ENSEMBLE, names[:-1], **draws) if names[1:] else ()),
+        "curve": curve,
+        "photograph_again": outlooks(labels, trained, evidence, curve, nearest),
+    }
 
 
 _FROM_RUN = ("backbone", "head", "recipe", "seed", "weights", "model_sha256")
@@ -242,7 +242,6 @@ _FROM_RUN = ("backbone", "head", "recipe", "seed", "weights", "model_sha256")
 
 def _member(ensemble: Ensemble, position: int, network: Network, times: dict[str, float]) -> Member:
     run = ensemble.runs[position]
-    info = run.info
     return Member(
         name=network.name,
         split=run.split.strategy,
@@ -253,7 +252,7 @@ def _member(ensemble: Ensemble, position: int, network: Network, times: dict[str
         head_parameters=sum(p.numel() for p in network.model.head.parameters()),
         val_top1=ensemble.val_top1[position],
         latency_ms=times.get(network.name),
-        **{name: getattr(info, name) for name in _FROM_RUN},
+        **{name: getattr(run.info, name) for name in _FROM_RUN},
     )
 
 
@@ -261,25 +260,20 @@ def _write(
     findings: Findings, out: Path, options: EvaluateOptions, progress: Progress | None
 ) -> Evaluation:
     """Writes every file into a folder that appears whole or not at all."""
-    from benchmarks.evaluation import tables
     from benchmarks.evaluation.page import render_page
+    from benchmarks.evaluation.tables import csv_files, markdown
 
-    evaluation, main = findings.evaluation, findings.evaluation.main
+    evaluation = findings.evaluation
     with new_folder(out, force=options.force, what="evaluation") as folder:
         if options.figures:
             from benchmarks.evaluation.figures import draw_figures
 
             names = draw_figures(findings, folder / "figures", progress)
             evaluation = evaluation.model_copy(update={"figures": names})
-        evaluation.save(folder)
-        for name, text in (
-            ("table3.csv", tables.score_csv(evaluation.rows, evaluation.min_photos)),
-            ("table4.csv", tables.score_csv(evaluation.collections, evaluation.min_photos)),
-            ("by_photos.csv", tables.groups_csv(evaluation.by_photos)),
-            ("answers.csv", tables.answers_csv(findings.test, main, findings.ensemble.labels)),
-            ("photograph_again.csv", tables.outlook_csv(evaluation.photograph_again)),
-            ("evaluation.md", tables.markdown(evaluation)),
-            ("index.html", render_page(evaluation, findings, folder / "figures")),
-        ):
+        files = csv_files(evaluation, findings.test, findings.ensemble.labels)
+        files["evaluation.json"] = evaluation.text
+        files["evaluation.md"] = markdown(evaluation)
+        files["index.html"] = render_page(evaluation, findings, folder / "figures")
+        for name, text in files.items():
             write_text(folder / name, text)
     return evaluation

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.evaluation.plotting import COLOURS, OURS, PAPERS, new_figure, save, tidy
+from benchmarks.evaluation.confused_pairs import draw_pairs
+from benchmarks.evaluation.inference import Findings, Progress
+from benchmarks.evaluation.plotting import (
+    COLOURS,
+    OURS,
+    PAPERS,
+    new_figure,
+    put_legend,
+    save,
+    tidy,
+)
+from benchmarks.evaluation.projections import draw_projections
+from benchmarks.evaluation.saliency import draw_saliency
 from benchmarks.evaluation.schema import Accuracy, Evaluation
 from benchmarks.evaluation.tables import widest
 from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS
-
-if TYPE_CHECKING:
-    from benchmarks.evaluation.findings import Findings, Progress
 
 
 def draw_figures(
@@ -23,26 +31,30 @@ def draw_figures(
     Returns:
         Names of the files that were written, in the order of the page.
     """
-    from benchmarks.evaluation.confused_pairs import draw_pairs
-    from benchmarks.evaluation.projections import draw_projections
-    from benchmarks.evaluation.saliency import draw_saliency
-
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation = findings.evaluation
-    steps: tuple[Callable[[], Sequence[str]], ...] = (
-        lambda: _by_photos(evaluation, folder),
-        lambda: _by_parameters(evaluation, folder),
-        lambda: _by_latency(evaluation, folder),
-        lambda: draw_projections(findings, folder),
-        lambda: draw_saliency(findings, folder),
-        lambda: draw_pairs(findings, folder),
-    )
+    steps = (draw_charts, draw_projections, draw_saliency, draw_pairs)
     names: list[str] = []
-    for done, step in enumerate(steps, start=1):
-        names += step()
+    for done, draw in enumerate(steps, start=1):
+        names += draw(findings, folder)
         if progress is not None:
             progress("drawing figures", done, len(steps))
     return tuple(names)
+
+
+def draw_charts(findings: Findings, folder: Path) -> list[str]:
+    """Accuracy by photos per object, by parameters, and by latency where it was measured."""
+    evaluation, members = findings.evaluation, findings.evaluation.members
+    names = [_by_photos(evaluation, folder), _by_parameters(evaluation, folder)]
+    times = {m.name: m.latency_ms for m in members if m.latency_ms is not None}
+    if times:
+        figure, axes = new_figure(5.8, 3.9)
+        threads = f"{evaluation.settings.threads} thread" + "s" * (evaluation.settings.threads > 1)
+        _mark_models(axes[0, 0], evaluation, times)
+        axes[0, 0].set_xlim(left=0)
+        tidy(axes[0, 0], x=f"ms per photo, torch on this CPU, {threads}")
+        put_legend(axes[0, 0])
+        names.append(save(figure, folder, "accuracy-by-latency.png"))
+    return names
 
 
 def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]:
@@ -51,15 +63,13 @@ def _errors(accuracy: Accuracy) -> tuple[float, tuple[list[float], list[float]]]
     return value, ([max(0.0, value - low)], [max(0.0, high - value)])
 
 
-def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
+def _by_photos(evaluation: Evaluation, folder: Path) -> str:
     figure, axes = new_figure(9, 2.9, 1, 2)
-    for column, (basis, words) in enumerate(
-        (
-            ("register", "photos of the object in the register"),
-            ("training", "training photos of the object"),
-        )
-    ):
-        chart = axes[0, column]
+    titles = {
+        "register": "photos of the object in the register",
+        "training": "training photos of the object",
+    }
+    for chart, (basis, title) in zip(axes[0], titles.items(), strict=True):
         groups = [group for group in evaluation.by_photos if group.basis == basis]
         for x, group in enumerate(groups):
             value, errors = _errors(group.top1)
@@ -68,11 +78,11 @@ def _by_photos(evaluation: Evaluation, folder: Path) -> list[str]:
         chart.set_xticks(range(len(groups)), [group.label for group in groups])
         chart.set_xlim(-0.6, len(groups) - 0.4)
         chart.set_ylim(0, 103)
-        tidy(chart, x=words)
-    return [save(figure, folder, "accuracy-by-photos.png")]
+        tidy(chart, x=title)
+    return save(figure, folder, "accuracy-by-photos.png")
 
 
-def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
+def _by_parameters(evaluation: Evaluation, folder: Path) -> str:
     from matplotlib.ticker import LogLocator
 
     threshold = min(max(evaluation.min_photos, min(OBJECTS)), max(OBJECTS))
@@ -85,42 +95,23 @@ def _by_parameters(evaluation: Evaluation, folder: Path) -> list[str]:
             model.name.replace("EfficientNet-", ""), (x, y), (4, -9), fontsize=7, color=PAPERS,
             textcoords="offset points",
         )  # fmt: skip
-    sizes = {member.name: float(member.parameters) for member in evaluation.members}
-    _place(chart, evaluation, {name: size / 1e6 for name, size in sizes.items()})
+    _mark_models(chart, evaluation, {m.name: m.parameters / 1e6 for m in evaluation.members})
     chart.plot([], [], "s", color=PAPERS, markersize=4, label="the paper, on its own photos")
     chart.set_xscale("log")
     chart.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     chart.xaxis.set_major_formatter("{x:g}")
     chart.minorticks_off()
     tidy(chart, x="parameters, millions, head included")
-    _legend(chart)
-    return [save(figure, folder, "accuracy-by-parameters.png")]
+    put_legend(chart)
+    return save(figure, folder, "accuracy-by-parameters.png")
 
 
-def _by_latency(evaluation: Evaluation, folder: Path) -> list[str]:
-    times = {m.name: m.latency_ms for m in evaluation.members if m.latency_ms is not None}
-    if not times:
-        return []
-    figure, axes = new_figure(5.8, 3.9)
-    chart = axes[0, 0]
-    _place(chart, evaluation, times)
-    chart.set_xlim(left=0)
-    threads = evaluation.settings.threads
-    tidy(chart, x=f"ms per photo, torch on this CPU, {threads} thread{'s' if threads > 1 else ''}")
-    _legend(chart)
-    return [save(figure, folder, "accuracy-by-latency.png")]
-
-
-def _place(axes: Any, evaluation: Evaluation, positions: dict[str, float]) -> None:
+def _mark_models(axes: Any, evaluation: Evaluation, positions: dict[str, float]) -> None:
     """Marks every model at its position; the ensemble costs what its members cost together."""
     for number, row in enumerate(evaluation.rows):
-        x = positions.get(row.model, sum(positions.values()))
         value, errors = _errors(row.top1)
         axes.errorbar(
-            x, value, yerr=errors, fmt="D" if row.model not in positions else "o",
+            positions.get(row.model, sum(positions.values())), value, yerr=errors,
+            fmt="D" if row.model not in positions else "o",
             color=COLOURS[number % len(COLOURS)], capsize=3, label=row.model,
         )  # fmt: skip
-
-
-def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

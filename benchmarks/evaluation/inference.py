@@ -1,33 +1,31 @@
-"""Letting every member answer every photo, decoded once, and the ensemble vote."""
+"""Letting every member answer every photo, the ensemble vote, and how long each member takes."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.schema import ENSEMBLE
-from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers, select
+from benchmarks.evaluation.ensemble import Ensemble
+from benchmarks.evaluation.schema import ENSEMBLE, Evaluation
+from benchmarks.measure.evaluation_set import decode_chunks
+from benchmarks.results.classification import KEEP, Answers, Indices, join_answers, reduce_answers
 from benchmarks.results.measurement import Skipped, TestPhoto, object_indices
-from mobile_assets.photos import PhotoError, decode
-from mobile_assets.preprocessing import Preprocessing, resize
+from mobile_assets.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from train.model import ArtefactModel
 
-KEEP = 10
-"""How many of the best objects are remembered of each photo."""
+WARM_UP = 2
+"""Rounds before the timed ones."""
 
-CHUNK = 32
-"""Photos decoded and answered at a time."""
-
-Pixels = NDArray[np.uint8]
-Size = tuple[int, int]
+Progress = Callable[[str, int, int], None]
 Step = Callable[[int, int], None]
 
 
@@ -40,11 +38,11 @@ class Network:
     contract: Preprocessing
 
     @property
-    def size(self) -> Size:
+    def size(self) -> tuple[int, int]:
         """Height and width of its input."""
         return self.contract.height, self.contract.width
 
-    def answer(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def answer(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities `[N, objects]` and features before the head `[N, features]`, float32.
 
         Args:
@@ -52,15 +50,11 @@ class Network:
         """
         import torch
 
-        kept: list[torch.Tensor] = []
-        hook = self.model.head.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
-        try:
-            with torch.inference_mode():
-                probabilities = self.model(images).softmax(dim=1)
-        finally:
-            hook.remove()
-        return probabilities.numpy(), kept[0].float().numpy()
+        images = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            features = self.model.features(images)
+            logits = self.model.head(features) / self.model.temperature
+        return logits.softmax(dim=1).numpy(), features.float().numpy()
 
 
 @dataclass(frozen=True)
@@ -70,14 +64,12 @@ class Predictions:
     Attributes:
         unreadable: The others, with the reason.
         answers: By member's name; of more than one member also the ensemble's.
-        own: By the same names, `[photos]` float32, probability of the right object.
         features: `[photos, features]` float32, the lead member's features before its head.
     """
 
     photos: tuple[TestPhoto, ...]
     unreadable: tuple[Skipped, ...]
     answers: Mapping[str, Answers]
-    own: Mapping[str, NDArray[np.float32]]
     features: NDArray[np.float32]
 
     @property
@@ -93,12 +85,26 @@ class Predictions:
     def select(self, photos: NDArray[np.bool_]) -> Predictions:
         """The answers to some of the photos."""
         return Predictions(
-            tuple(p for p, chosen in zip(self.photos, photos, strict=True) if chosen),
+            tuple(self.photos[position] for position in np.flatnonzero(photos)),
             self.unreadable,
-            {name: select(answers, photos) for name, answers in self.answers.items()},
-            {name: own[photos] for name, own in self.own.items()},
+            {name: answers.select(photos) for name, answers in self.answers.items()},
             self.features[photos],
         )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An evaluation with the answers and networks that its figures are drawn from.
+
+    Attributes:
+        means: `[objects, features]` mean features of training photos.
+    """
+
+    evaluation: Evaluation
+    ensemble: Ensemble
+    networks: tuple[Network, ...]
+    test: Predictions
+    means: NDArray[np.float32]
 
 
 def answer_photos(
@@ -107,91 +113,72 @@ def answer_photos(
     *,
     objects: int,
     lead: int,
+    root: Path | None = None,
     progress: Step | None = None,
 ) -> Predictions:
     """Lets all networks answer; more than one also vote by the mean of their probabilities.
 
-    A photo is decoded once, and squashed once for each input size among the networks. Memory does
-    not grow with photos times objects: of each photo the best objects are kept.
+    Of each photo the best objects are kept, so that memory does not grow with photos times objects.
+
+    Args:
+        networks: The members.
+        photos: What to answer; those that cannot be read are listed.
+        objects: Number of classes.
+        lead: Position of the member whose features are kept.
+        root: The register's root, whose photos training may have decoded already.
+        progress: Called with the photos done and their number.
     """
-    names = [network.name for network in networks]
-    names += [ENSEMBLE] if len(networks) > 1 else []
-    parts: dict[str, list[Answers]] = {name: [_no_answers(objects)] for name in names}
-    own: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    nothing = reduce_answers(np.zeros((0, objects), np.float32), np.zeros(0, np.int64), keep=KEEP)
+    names = [*(network.name for network in networks), *[ENSEMBLE] * (len(networks) > 1)]
+    parts: dict[str, list[Answers]] = {name: [nothing] for name in names}
     features: list[NDArray[np.float32]] = []
-    kept: list[TestPhoto] = []
-    unreadable: list[Skipped] = []
+    readable: list[TestPhoto] = []
     contracts = {network.size: network.contract for network in networks}
-    for good, pixels in _chunks(photos, contracts, unreadable):
-        kept += good
-        truth = object_indices(good)
-        total = np.zeros((len(good), objects), dtype=np.float64)
-        for position, network in enumerate(networks):
-            probabilities, hidden = network.answer(pixels[network.size])
-            total += probabilities
-            _keep(parts, own, network.name, probabilities, truth)
-            if position == lead:
-                features.append(hidden)
+    unreadable: dict[tuple[int, int], list[Skipped]] = {size: [] for size in contracts}
+    # A photo that cannot be decoded for one contract cannot for another: the chunks are the same.
+    streams = [
+        decode_chunks(photos, contract, unreadable[size], root=root)
+        for size, contract in contracts.items()
+    ]
+    for chunks in zip(*streams, strict=True):
+        pixels = dict(zip(contracts, (pixels for _, pixels in chunks), strict=True))
+        results = [network.answer(pixels[network.size]) for network in networks]
+        features.append(results[lead][1])
+        votes = [probabilities for probabilities, _ in results]
         if len(networks) > 1:
-            _keep(parts, own, ENSEMBLE, (total / len(networks)).astype(np.float32), truth)
+            votes.append(np.stack(votes).mean(axis=0, dtype=np.float64).astype(np.float32))
+        truth = object_indices(chunks[0][0])
+        for name, probabilities in zip(names, votes, strict=True):
+            parts[name].append(reduce_answers(probabilities, truth, keep=KEEP))
+        readable += chunks[0][0]
         if progress is not None:
-            progress(len(kept) + len(unreadable), len(photos))
-    none = np.zeros(0, np.float32)
+            progress(len(readable) + len(unreadable[networks[0].size]), len(photos))
     return Predictions(
-        tuple(kept),
-        tuple(unreadable),
-        {name: join_answers(part) for name, part in parts.items()},
-        {name: np.concatenate([none, *part]) for name, part in own.items()},
+        tuple(readable),
+        tuple(unreadable[networks[0].size]),
+        {name: join_answers(answers) for name, answers in parts.items()},
         np.concatenate(features) if features else np.zeros((0, 1), np.float32),
     )
 
 
-def _no_answers(objects: int) -> Answers:
-    none = np.zeros((0, objects), np.float32)
-    return reduce_answers(none, np.zeros(0, np.int64), keep=KEEP)
+def measure_latency(networks: Sequence[Network], *, runs: int, seed: int) -> dict[str, float]:
+    """Median milliseconds of one photo in torch, from pixels to probabilities, by member's name.
 
+    The members take turns, so that what else the machine does hits all alike. The number of
+    threads is torch's own, `torch.get_num_threads()`.
 
-def _keep(
-    parts: dict[str, list[Answers]],
-    own: dict[str, list[NDArray[np.float32]]],
-    name: str,
-    probabilities: NDArray[np.float32],
-    truth: Indices,
-) -> None:
-    parts[name].append(reduce_answers(probabilities, truth, keep=KEEP))
-    own[name].append(np.nan_to_num(probabilities[np.arange(len(truth)), truth]))
-
-
-def _chunks(
-    photos: Sequence[TestPhoto], contracts: Mapping[Size, Preprocessing], unreadable: list[Skipped]
-) -> Iterator[tuple[list[TestPhoto], dict[Size, Pixels]]]:
-    """Decodes a chunk while the one before it is used; unreadable photos are listed."""
-    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
-    # Pillow releases the interpreter's lock while it decodes and resizes.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        waiting = [pool.submit(_load, photo, contracts) for photo in chunks[0]] if chunks else []
-        for number, chunk in enumerate(chunks):
-            done = [future.result() for future in waiting]
-            following = chunks[number + 1] if number + 1 < len(chunks) else ()
-            waiting = [pool.submit(_load, photo, contracts) for photo in following]
-            good: list[TestPhoto] = []
-            pixels: dict[Size, list[Pixels]] = {size: [] for size in contracts}
-            for photo, result in zip(chunk, done, strict=True):
-                if isinstance(result, PhotoError):
-                    unreadable.append(Skipped(str(photo.path), result.reason))
-                    continue
-                good.append(photo)
-                for size, one in result.items():
-                    pixels[size].append(one)
-            if good:
-                yield good, {size: np.stack(ones) for size, ones in pixels.items()}
-
-
-def _load(
-    photo: TestPhoto, contracts: Mapping[Size, Preprocessing]
-) -> dict[Size, Pixels] | PhotoError:
-    try:
-        upright = decode(photo.path)
-    except PhotoError as error:
-        return error
-    return {size: resize(upright, contract) for size, contract in contracts.items()}
+    Args:
+        networks: The members.
+        runs: Timed rounds; 0 to measure nothing.
+        seed: Seed of the noise that is answered: a network takes as long for it as for a photo.
+    """
+    generator = np.random.default_rng(seed)
+    pixels = {n.size: generator.integers(0, 256, (1, *n.size, 3), dtype=np.uint8) for n in networks}
+    times: dict[str, list[float]] = {network.name: [] for network in networks if runs}
+    for round_ in range(WARM_UP + runs if runs else 0):
+        for network in networks:
+            started = time.perf_counter()
+            network.answer(pixels[network.size])
+            if round_ >= WARM_UP:
+                times[network.name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(own) for name, own in times.items()}

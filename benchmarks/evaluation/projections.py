@@ -5,15 +5,13 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.plotting import COLOURS, new_figure, save
-
-if TYPE_CHECKING:
-    from benchmarks.evaluation.findings import Findings
+from benchmarks.evaluation.inference import Findings
+from benchmarks.evaluation.plotting import COLOURS, new_figure, put_legend, save
 
 MOST_POINTS = 3000
 """More photos than this are drawn from at random: t-SNE takes a minute for so many."""
@@ -35,65 +33,52 @@ def draw_projections(findings: Findings, folder: Path) -> list[str]:
     if len(features) > MOST_POINTS:
         rows = np.random.default_rng(seed).choice(len(features), MOST_POINTS, replace=False)
         features, collections = features[rows], collections[rows]
-    if len(features) < 3:
-        return []
     names = []
-    for method, project in (("PCA", pca), ("t-SNE", tsne), ("UMAP", umap)):
-        points = project(features, seed)
+    for method in METHODS if len(features) > 2 else ():
+        points = project(method, features, seed)
         figure, axes = new_figure(5.8, 4.2)
-        _scatter(axes[0, 0], points, collections)
+        scatter(axes[0, 0], points, collections)
         axes[0, 0].set_title(f"{method} of {findings.evaluation.lead}, {len(points)} test photos")
         name = method.lower().replace("-", "")
         names.append(save(figure, folder, f"features-{name}.png"))
     return names
 
 
-def pca(features: Features, seed: int) -> Features:
-    """`[N, 2]` coordinates by principal components."""
+METHODS = ("PCA", "t-SNE", "UMAP")
+
+
+def project(method: str, features: Features, seed: int) -> Features:
+    """`[N, 2]` coordinates of `[N, features]`, N at least 3, by one of `METHODS`.
+
+    t-SNE and UMAP take as many neighbours as there can be of few photos, and begin with the first
+    fifty principal components, which hold what neighbours are told by.
+    """
     from sklearn.decomposition import PCA
-
-    points: Features = PCA(n_components=2, random_state=seed).fit_transform(features)
-    return points
-
-
-def tsne(features: Features, seed: int) -> Features:
-    """`[N, 2]` coordinates by t-SNE; of few photos with as many neighbours as there can be."""
     from sklearn.manifold import TSNE
 
-    points: Features = TSNE(
-        perplexity=min(30.0, max(1.0, (len(features) - 1) / 3)), init="pca", random_state=seed
-    ).fit_transform(_reduced(features, seed))
+    photos = len(features)
+    most = 2 if method == "PCA" else min(50, *features.shape)
+    points: Features = PCA(n_components=most, random_state=seed).fit_transform(features)
+    if method == "t-SNE":
+        perplexity = min(30.0, max(1.0, (photos - 1) / 3))
+        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)
+    if method == "UMAP":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it notes that a seed costs it its threads
+            from umap import UMAP
+
+            points = UMAP(
+                n_neighbors=max(2, min(15, photos - 1)),
+                # The spectral layout asks for more photos than dimensions, with some to spare.
+                init="spectral" if photos > 10 else "random",
+                random_state=seed,
+                n_jobs=1,
+            ).fit_transform(points)
     return points
 
 
-def umap(features: Features, seed: int) -> Features:
-    """`[N, 2]` coordinates by UMAP, its graph by spectral layout where there are photos enough."""
-    neighbours = min(15, len(features) - 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it notes that a seed costs it its threads
-        from umap import UMAP
-
-        reducer = UMAP(
-            n_neighbors=max(2, neighbours),
-            # The spectral layout asks for more photos than dimensions, with some to spare.
-            init="spectral" if len(features) > 10 else "random",
-            random_state=seed,
-            n_jobs=1,
-        )
-        points: Features = reducer.fit_transform(_reduced(features, seed))
-    return points
-
-
-def _reduced(features: Features, seed: int) -> Features:
-    """The first fifty principal components, which hold what neighbours are told by."""
-    from sklearn.decomposition import PCA
-
-    most = min(50, *features.shape)
-    reduced: Features = PCA(n_components=most, random_state=seed).fit_transform(features)
-    return reduced
-
-
-def _scatter(axes: Any, points: Features, collections: NDArray[np.str_]) -> None:
+def scatter(axes: Any, points: Features, collections: NDArray[np.str_]) -> None:
+    """Draws points in the colour of their collection, with a legend of at most `LEGEND` lines."""
     ranked = [name for name, _ in Counter(collections.tolist()).most_common()]
     groups = [(name or "no collection", np.asarray(collections == name)) for name in ranked]
     if len(groups) > LEGEND:
@@ -107,4 +92,4 @@ def _scatter(axes: Any, points: Features, collections: NDArray[np.str_]) -> None
         )  # fmt: skip
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    put_legend(axes)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.inference import Network
+from benchmarks.evaluation.inference import Findings, Network
 from benchmarks.evaluation.plotting import new_figure, save
-from benchmarks.results.classification import NO_ANSWER, Indices
+from benchmarks.results.classification import NO_ANSWER
+from benchmarks.results.measurement import TestPhoto
 from mobile_assets.photos import load
-
-if TYPE_CHECKING:
-    from benchmarks.evaluation.findings import Findings
 
 EXAMPLES = 5
 """Photos of each kind."""
@@ -29,37 +27,35 @@ _BLUR = 0.02
 
 def draw_saliency(findings: Findings, folder: Path) -> list[str]:
     """One file of right and one of wrong answers of the lead member, where there are any."""
-    evaluation = findings.evaluation
-    network = findings.networks[findings.ensemble.lead]
-    answers = findings.test.answers[evaluation.lead]
-    answered = answers.top != NO_ANSWER
+    answers, seed = (
+        findings.test.answers[findings.evaluation.lead],
+        findings.evaluation.settings.seed,
+    )
+    valid = findings.test.seen & (answers.top != NO_ANSWER)
     names = []
-    for kind, mask in (("right", answers.right), ("wrong", ~answers.right & answered)):
-        rows = np.flatnonzero(mask & findings.test.seen)
-        if not len(rows):
-            continue
-        chosen = np.random.default_rng(evaluation.settings.seed).permutation(rows)[:EXAMPLES]
-        names.append(_draw(findings, network, chosen, answers.top, folder, f"saliency-{kind}.png"))
+    for kind, mask in (("right", answers.right), ("wrong", ~answers.right)):
+        rows = np.random.default_rng(seed).permutation(np.flatnonzero(mask & valid))[:EXAMPLES]
+        if len(rows):
+            figure, axes = new_figure(2.1 * len(rows), 4.7, 2, len(rows))
+            for charts, row in zip(axes.T, rows, strict=True):
+                _draw(charts, findings, findings.test.photos[row], int(answers.top[row]))
+            names.append(save(figure, folder, f"saliency-{kind}.png"))
     return names
 
 
-def _draw(
-    findings: Findings, network: Network, rows: Indices, top: Indices, folder: Path, name: str
-) -> str:
-    figure, axes = new_figure(2.1 * len(rows), 4.7, 2, len(rows))
-    for column, row in enumerate(rows):
-        photo = findings.test.photos[row]
-        pixels = load(photo.path, network.contract)
-        heat = saliency_map(network, pixels, int(top[row]), seed=findings.evaluation.settings.seed)
-        axes[0, column].imshow(pixels)
-        axes[1, column].imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.6)
-        axes[1, column].imshow(heat, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
-        axes[0, column].set_title(photo.object_id[:22], fontsize=8)
-        answer = findings.ensemble.labels[int(top[row])].object_id
-        axes[1, column].set_title(f"answer: {answer[:20]}", fontsize=8)
-        for chart in axes[:, column]:
-            chart.axis("off")
-    return save(figure, folder, name)
+def _draw(charts: Any, findings: Findings, photo: TestPhoto, answer: int) -> None:
+    """The photo, and below it the map over the photo in grey."""
+    network = findings.networks[findings.ensemble.lead]
+    pixels = load(photo.path, network.contract)
+    heat = saliency_map(network, pixels, answer, seed=findings.evaluation.settings.seed)
+    charts[0].imshow(pixels)
+    charts[1].imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.6)
+    charts[1].imshow(heat, cmap="inferno", alpha=0.6, vmin=0, vmax=1)
+    charts[0].set_title(photo.object_id[:22], fontsize=8)
+    name = findings.ensemble.labels[answer].object_id
+    charts[1].set_title(f"answer: {name[:20]}", fontsize=8)
+    for chart in charts:
+        chart.axis("off")
 
 
 def saliency_map(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -277,7 +276,3 @@ class Evaluation(Document):
     def text(self) -> str:
         """The content of the file."""
         return json_text(self.model_dump(mode="json"))
-
-    def save(self, folder: Path) -> None:
-        """Writes `evaluation.json` into `folder`."""
-        self.write(folder / "evaluation.json")

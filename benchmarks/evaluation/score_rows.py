@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.inference import Predictions
-from benchmarks.evaluation.schema import Accuracy, Comparison, Estimate, PhotoGroup, Scores
-from benchmarks.results.classification import (
-    NO_ANSWER,
-    Interval,
-    count_flips,
-    wilson_interval,
-)
+from benchmarks.evaluation.schema import Accuracy, Comparison, PhotoGroup, Scores
+from benchmarks.results.classification import NO_ANSWER, Interval, count_flips, wilson_interval
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
-from benchmarks.results.scores import GradedAnswers, measure, object_intervals
+from benchmarks.results.scores import TOPS, GradedAnswers, measure, object_intervals
 from mobile_assets.labels import LabelMap
 
 MANY_PHOTOS = 10
@@ -40,47 +36,31 @@ def score_row(
     collection: str | None = None,
 ) -> Scores:
     """A row of Table 3, or of Table 4 with a collection."""
-    values = measure(answers)
-    intervals: Mapping[str, Interval | None] = object_intervals(
-        answers, resamples=resamples, seed=seed
-    )
+    intervals = object_intervals(answers, resamples=resamples, seed=seed)
     seen = answers.select(answers.seen)
-
-    def accuracy(name: str, of: GradedAnswers, k: int) -> Accuracy:
-        return make_accuracy(of.rank < k, intervals[name])
-
-    def estimate(name: str) -> Estimate:
-        value = values[name]
-        return Estimate(value=value if np.isfinite(value) else None, ci95_objects=intervals[name])
-
-    return Scores(
-        model=model,
-        collection=collection,
-        objects=objects,
-        objects_shown=len(np.unique(seen.truth)),
-        photos=len(seen.truth),
-        unseen_photos=int((~answers.seen).sum()),
-        top1=accuracy("top1", seen, 1),
-        top3=accuracy("top3", seen, 3),
-        top5=accuracy("top5", seen, 5),
-        top10=accuracy("top10", seen, 10),
-        top1_with_unseen=make_accuracy(
-            (answers.rank == 0) & answers.seen, intervals["top1_with_unseen"]
-        ),
-        precision=estimate("precision"),
-        recall=estimate("recall"),
-        f1=estimate("f1"),
-        weighted_precision=estimate("weighted_precision"),
-        weighted_recall=estimate("weighted_recall"),
-        weighted_f1=estimate("weighted_f1"),
-        paper_precision=estimate("paper_precision"),
-        paper_recall=estimate("paper_recall"),
-        paper_f1=estimate("paper_f1"),
-        invalid_answers=int((answers.top == NO_ANSWER).sum()),
+    right = {f"top{k}": seen.rank < k for k in TOPS}
+    right["top1_with_unseen"] = (answers.rank == 0) & answers.seen
+    estimates = {
+        name: {"value": value if np.isfinite(value) else None, "ci95_objects": intervals[name]}
+        for name, value in measure(answers).items()
+        if name not in right
+    }
+    return Scores.model_validate(
+        {
+            "model": model,
+            "collection": collection,
+            "objects": objects,
+            "objects_shown": len(np.unique(seen.truth)),
+            "photos": len(seen.truth),
+            "unseen_photos": int((~answers.seen).sum()),
+            **{name: make_accuracy(mask, intervals[name]) for name, mask in right.items()},
+            **estimates,
+            "invalid_answers": int((answers.top == NO_ANSWER).sum()),
+        }
     )
 
 
-def make_accuracy(right: NDArray[np.bool_], by_objects: Interval | None = None) -> Accuracy:
+def make_accuracy(right: NDArray[np.bool_], by_objects: Interval | None) -> Accuracy:
     """A share of photos with Wilson's interval; none of no photos, the interval all of 0–1."""
     hits, photos = int(right.sum()), len(right)
     return Accuracy(
@@ -96,27 +76,15 @@ def collection_rows(
     answered: Predictions, model: str, labels: LabelMap, *, resamples: int, seed: int
 ) -> list[Scores]:
     """Rows of Table 4: one per collection that has test photos, the largest first."""
-    sizes: dict[str, int] = {}
-    for label in labels.labels:
-        sizes[label.collection] = sizes.get(label.collection, 0) + 1
-    everything = graded(answered, model)
-    of_photo = np.array([photo.collection for photo in answered.photos])
-    rows = []
-    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
-        mask: NDArray[np.bool_] = np.asarray(of_photo == name)
-        if mask.any():
-            part = everything.select(mask)
-            rows.append(
-                score_row(
-                    model,
-                    part,
-                    objects=sizes[name],
-                    resamples=resamples,
-                    seed=seed,
-                    collection=name,
-                )
-            )
-    return rows
+    sizes = Counter(label.collection for label in labels.labels)
+    answers = graded(answered, model)
+    collections = np.array([photo.collection for photo in answered.photos])
+    draws = {"resamples": resamples, "seed": seed}
+    return [
+        score_row(model, answers.select(mask), objects=sizes[name], collection=name, **draws)
+        for name in sorted(sizes, key=lambda name: (-sizes[name], name))
+        if (mask := np.asarray(collections == name)).any()
+    ]
 
 
 def photo_groups(
@@ -128,15 +96,23 @@ def photo_groups(
     resamples: int,
     seed: int,
 ) -> list[PhotoGroup]:
-    """Accuracy by photos per object: one group per number, ten and more together."""
+    """Accuracy by photos per object: one group per number, ten and more together.
+
+    Args:
+        answered: Answers to test photos.
+        model: Whose answers.
+        counts: `[objects]` photos of each object.
+        basis: What is counted.
+        resamples: Draws of objects for the intervals.
+        seed: Seed of the draws.
+    """
     answers = graded(answered, model)
     answers = answers.select(answers.seen)
-    group = np.minimum(counts[answers.truth], MANY_PHOTOS)
+    group_of = np.minimum(counts[answers.truth], MANY_PHOTOS)
     groups = []
-    for number in np.unique(group):
-        part = answers.select(np.asarray(group == number))
+    for first in np.unique(group_of).tolist():
+        part = answers.select(np.asarray(group_of == first))
         intervals = object_intervals(part, resamples=resamples, seed=seed)
-        first = int(number)
         groups.append(
             PhotoGroup(
                 model=model,
@@ -156,27 +132,25 @@ def compare(
     answered: Predictions, model: str, others: Sequence[str], *, resamples: int, seed: int
 ) -> list[Comparison]:
     """Top-1 of `model` against each of the others, on the same photos of seen objects."""
-    ours = graded(answered, model)
-    ours = ours.select(ours.seen)
+    seen = answered.select(answered.seen)
+    right, photos = seen.answers[model].right, len(seen.photos)
+    draws = {"resamples": resamples, "seed": seed}
     comparisons = []
     for other in others:
-        theirs = graded(answered, other)
-        theirs = theirs.select(theirs.seen)
-        mine, its = ours.rank == 0, theirs.rank == 0
-        flips = count_flips(its, mine)
-        photos = len(mine)
+        others_right = seen.answers[other].right
+        flips = count_flips(others_right, right)
+        # The second as if every photo were of an object of its own.
+        by_objects, by_photos = (
+            paired_drop_interval(right, others_right, objects, **draws)
+            for objects in (seen.truth, np.arange(photos))
+        )
         comparisons.append(
             Comparison(
                 model=model,
                 against=other,
                 points=100.0 * (flips.won - flips.lost) / photos if photos else 0.0,
-                ci95_objects=paired_drop_interval(
-                    mine, its, ours.truth, resamples=resamples, seed=seed
-                ),
-                # As if every photo were of an object of its own.
-                ci95=paired_drop_interval(
-                    mine, its, np.arange(photos), resamples=resamples, seed=seed
-                ),
+                ci95_objects=by_objects,
+                ci95=by_photos,
                 won=flips.won,
                 lost=flips.lost,
             )

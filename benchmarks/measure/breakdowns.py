@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from benchmarks.measure.evaluation_set import short_path
 from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wilson_interval
 from benchmarks.results.measurement import Measurement, TestPhoto
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
 from benchmarks.results.schema import FlippedAnswer
 from mobile_assets.labels import LabelMap
-
-
-def short_path(path: str) -> str:
-    """The last three parts of a path: enough to find the photo, nothing of the machine."""
-    return "/".join(Path(path).parts[-3:])
 
 
 def photo_bins(

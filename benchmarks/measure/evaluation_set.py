@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.results.measurement import Skipped, TestPhoto
+from benchmarks.results.schema import SkippedPhoto
 from benchmarks.runtimes.interface import Pixels
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes, sha256_file
@@ -41,7 +42,7 @@ def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[
             f"The run {run.folder} holds out no test photos, so there is nothing to measure on. "
             "Give photos of the same objects with --test-photos FOLDER."
         )
-    photos, skipped = _unchanged(entries, run, photos_root)
+    photos, skipped = unchanged(entries, run, photos_root)
     if not photos:
         raise InputError(
             f"None of the {len(entries)} test photos of {run.folder} is in {photos_root} as it was "
@@ -59,10 +60,10 @@ def validation_photos(
     if limit is not None and len(entries) > limit:
         positions = np.linspace(0, len(entries) - 1, limit).astype(int)
         entries = tuple(entries[position] for position in positions)
-    return _unchanged(entries, run, photos_root)[0]
+    return unchanged(entries, run, photos_root)[0]
 
 
-def _unchanged(
+def unchanged(
     entries: Sequence[SplitPhoto], run: Run, photos_root: Path
 ) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
     """Photos of the split as test photos; those that are missing or have changed, with why."""
@@ -149,6 +150,26 @@ def _hash(path: Path) -> str:
         return sha256_file(path)
     except OSError:
         return ""  # decoding it will fail, and say why
+
+
+def sample_photos(
+    photos: Sequence[TestPhoto], limit: int | None, *, seed: int
+) -> tuple[TestPhoto, ...]:
+    """At most so many of the photos, by chance, in their order; None for all."""
+    if limit is None or len(photos) <= limit:
+        return tuple(photos)
+    chosen = np.random.default_rng(seed).choice(len(photos), limit, replace=False)
+    return tuple(photos[position] for position in sorted(chosen.tolist()))
+
+
+def short_path(path: str) -> str:
+    """The last three parts of a path: enough to find the photo, nothing of the machine."""
+    return "/".join(Path(path).parts[-3:])
+
+
+def listed(skipped: Iterable[Skipped]) -> tuple[SkippedPhoto, ...]:
+    """Photos that were left out, as results list them."""
+    return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
 
 
 def list_hash(photos: Iterable[TestPhoto]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from pathlib import Path
 
 
@@ -31,6 +32,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def shown_word(word: str) -> str:
-    """A word of the command line; of absolute paths only the last part."""
-    return Path(word).name if Path(word).is_absolute() else word
+def command_line() -> str:
+    """The command that this process was started with; of absolute paths only the last part."""
+    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
+    return " ".join([Path(sys.argv[0]).name, *words])

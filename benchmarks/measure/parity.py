@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.measure.evaluation_set import decode_chunks
+from benchmarks.measure.evaluation_set import decode_chunks, sample_photos
 from benchmarks.results.calibration import tempered_confidence
-from benchmarks.results.classification import Answers, Indices, join_answers, reduce_answers
+from benchmarks.results.classification import KEEP, Indices, join_answers, reduce_answers
 from benchmarks.results.measurement import (
     BenchmarkCase,
     Floats,
@@ -28,9 +27,6 @@ from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
 from train.temperature import Temperature, TemperatureFit
-
-KEEP = 10
-"""How many of the best objects are remembered of each photo."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,49 +70,89 @@ def measure_answers(
     """
     if chosen is None:
         chosen = runnable_candidates(case.bundle)
-    name = case.bundle.info.name
     unreadable = list(case.skipped)
-    kept: list[TestPhoto] = []
+    measured: list[TestPhoto] = []
     refused: dict[BenchmarkTarget, str] = {}
-    with _opened(case, chosen, reference, refused) as asking:
-        temperatures = _temperatures(asking, validation, case, progress)
-        drawn = {session.subject: _drawn(len(photos), session.limit, seed) for session in asking}
-        position_of = {id(photo): position for position, photo in enumerate(photos)}
-        collected = _Collector(len(case.run.labels), temperatures)
+    with _opened(case, chosen, reference, refused) as sessions:
+        temperatures = _temperatures(sessions, validation, case, progress)
+        drawn = {
+            session.subject: {
+                id(photo) for photo in sample_photos(photos, session.limit, seed=seed)
+            }
+            for session in sessions
+        }
+        collected = {s.subject: _Collected(len(case.run.labels)) for s in sessions}
         for good, pixels in _decoded(photos, case, unreadable):
-            positions = np.array([position_of[id(photo)] for photo in good], dtype=np.int64)
-            collected.chunk(asking, pixels, object_indices(good), positions, drawn, len(kept))
-            kept.extend(good)
+            truth, first = object_indices(good), sessions[0].ask(pixels)
+            for session in sessions:
+                subject = session.subject
+                rows = np.flatnonzero([id(photo) in drawn[subject] for photo in good])
+                if not len(rows):
+                    continue
+                if subject == REFERENCE:
+                    values = first
+                else:
+                    values = session.ask(pixels if len(rows) == len(pixels) else pixels[rows])
+                collected[subject].add(values, first[rows], truth[rows], rows + len(measured))
+                if subject in temperatures:
+                    confidence = tempered_confidence(values, temperatures[subject].value)
+                    collected[subject].tempered.append(confidence)
+            measured.extend(good)
             if progress is not None:
-                progress(name, len(kept), len(photos))
+                progress(case.bundle.info.name, len(measured), len(photos))
     return Measurement(
         case,
-        tuple(kept),
+        tuple(measured),
         tuple(unreadable),
         tuple(in_training),
-        *collected.result([session.subject for session in asking]),
-        refused,
+        answers={subject: join_answers(c.answers) for subject, c in collected.items()},
+        asked={subject: np.concatenate(c.asked) for subject, c in collected.items()},
+        drift={subject: np.concatenate(c.drift) for subject, c in collected.items()},
+        temperatures=temperatures,
+        tempered={subject: np.concatenate(collected[subject].tempered) for subject in temperatures},
+        refused=refused,
     )
 
 
+class _Collected:
+    """One subject's answers, reduced as they come, so that memory does not grow with objects."""
+
+    def __init__(self, objects: int) -> None:
+        nothing = np.zeros(0, np.float32)
+        self.asked: list[Indices] = [np.zeros(0, np.int64)]
+        self.answers = [
+            reduce_answers(np.zeros((0, objects), np.float32), self.asked[0], keep=KEEP)
+        ]
+        self.drift: list[Floats] = [nothing]
+        self.tempered: list[Floats] = [nothing]
+
+    def add(
+        self, values: Probabilities, reference: Probabilities, truth: Indices, positions: Indices
+    ) -> None:
+        """Adds answers, and how far they are from the reference's, to photos at `positions`."""
+        self.asked.append(positions)
+        self.answers.append(reduce_answers(values, truth, keep=KEEP))
+        with np.errstate(invalid="ignore"):
+            worst = np.abs(values - reference).max(axis=1)
+        self.drift.append(np.where(np.isnan(worst), np.inf, worst))
+
+
 def _temperatures(
-    asking: Sequence[_AlignedSession],
+    sessions: Sequence[_AlignedSession],
     photos: Sequence[TestPhoto],
     case: BenchmarkCase,
     progress: Progress | None,
 ) -> dict[BenchmarkTarget, Temperature]:
     """Asks all that are quick about validation photos, and fits a temperature to each."""
-    fits = {session.subject: TemperatureFit() for session in asking if session.limit is None}
+    fits = {session: TemperatureFit() for session in sessions if session.limit is None}
     done = 0
     for good, pixels in _decoded(photos, case, []):
-        truth = object_indices(good)
-        for session in asking:
-            if session.subject in fits:
-                fits[session.subject].add(session.ask(pixels), truth)
+        for session, fit in fits.items():
+            fit.add(session.ask(pixels), object_indices(good))
         done += len(good)
         if progress is not None:
             progress(f"{case.bundle.info.name}: validation", done, len(photos))
-    results = {subject: fit.result() for subject, fit in fits.items()}
+    results = {session.subject: fit.result() for session, fit in fits.items()}
     return {subject: fitted for subject, fitted in results.items() if fitted is not None}
 
 
@@ -127,16 +163,7 @@ def _decoded(
     return decode_chunks(photos, contract, unreadable, root=case.photos, cache=case.cache)
 
 
-def _drawn(photos: int, limit: int | None, seed: int) -> NDArray[np.bool_]:
-    """`[photos]` which of them a runtime is asked."""
-    mask = np.ones(photos, dtype=np.bool_)
-    if limit is not None and limit < photos:
-        mask[:] = False
-        mask[np.random.default_rng(seed).choice(photos, size=limit, replace=False)] = True
-    return mask
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _AlignedSession:
     """One opened model, whose answers are put in the order of the run's classes."""
 
@@ -187,76 +214,3 @@ def column_order(bundle: LabelMap, run: LabelMap) -> Indices | None:
     if bundle.object_ids == run.object_ids:
         return None
     return np.array([bundle.index_of[object_id] for object_id in run.object_ids], dtype=np.int64)
-
-
-class _Collector:
-    """Reduces chunks of probabilities as they come, so that memory does not grow with objects."""
-
-    def __init__(self, objects: int, temperatures: Mapping[BenchmarkTarget, Temperature]) -> None:
-        self._objects = objects
-        self._temperatures = temperatures
-        self._answers: dict[BenchmarkTarget, list[Answers]] = {}
-        self._asked: dict[BenchmarkTarget, list[Indices]] = {}
-        self._drift: dict[BenchmarkTarget, list[Floats]] = {}
-        self._tempered: dict[BenchmarkTarget, list[Floats]] = {}
-
-    def chunk(
-        self,
-        asking: Sequence[_AlignedSession],
-        pixels: Pixels,
-        truth: Indices,
-        positions: Indices,
-        drawn: Mapping[BenchmarkTarget, NDArray[np.bool_]],
-        before: int,
-    ) -> None:
-        """Asks everything about one chunk."""
-        reference = asking[0].ask(pixels)
-        for session in asking:
-            chosen = np.flatnonzero(drawn[session.subject][positions])
-            if not len(chosen):
-                continue
-            whole = len(chosen) == len(pixels)
-            if session.subject == REFERENCE:
-                values = reference
-            else:
-                values = session.ask(pixels if whole else pixels[chosen])
-            self._add(session.subject, values, reference[chosen], truth[chosen])
-            self._asked.setdefault(session.subject, []).append(chosen + before)
-
-    def _add(
-        self,
-        subject: BenchmarkTarget,
-        values: Probabilities,
-        reference: Probabilities,
-        truth: Indices,
-    ) -> None:
-        self._answers.setdefault(subject, []).append(reduce_answers(values, truth, keep=KEEP))
-        with np.errstate(invalid="ignore"):
-            worst = np.abs(values - reference).max(axis=1)
-        self._drift.setdefault(subject, []).append(np.where(np.isnan(worst), np.inf, worst))
-        temperature = self._temperatures.get(subject)
-        if temperature is not None:
-            confidence = tempered_confidence(values, temperature.value)
-            self._tempered.setdefault(subject, []).append(confidence)
-
-    def result(
-        self, subjects: Sequence[BenchmarkTarget]
-    ) -> tuple[
-        dict[BenchmarkTarget, Answers],
-        dict[BenchmarkTarget, Indices],
-        dict[BenchmarkTarget, Floats],
-        Mapping[BenchmarkTarget, Temperature],
-        dict[BenchmarkTarget, Floats],
-    ]:
-        """Answers, photos asked, drift, temperatures and tempered confidence, by subject."""
-        none = np.zeros(0, np.float32)
-        empty = reduce_answers(
-            np.zeros((0, self._objects), np.float32), np.zeros(0, np.int64), keep=KEEP
-        )
-        return (
-            {s: join_answers(self._answers.get(s, [empty])) for s in subjects},
-            {s: np.concatenate(self._asked.get(s, [np.zeros(0, np.int64)])) for s in subjects},
-            {s: np.concatenate(self._drift.get(s, [none])) for s in subjects},
-            self._temperatures,
-            {s: np.concatenate(parts) for s, parts in self._tempered.items()},
-        )

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measure.evaluation_set import sample_photos
 from benchmarks.measure.parity import Progress, column_order
 from benchmarks.preprocessing.resampling import RESAMPLINGS
 from benchmarks.results.classification import (
-    Answers,
     Indices,
     agreement,
-    join_answers,
     reduce_answers,
-    top_k,
     wilson_interval,
 )
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from benchmarks.runtimes.interface import Probabilities
-from benchmarks.runtimes.litert_runtime import LitertSession, open_litert
+from benchmarks.runtimes.interface import PhotoSession, Probabilities
+from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.runtimes.torch_runtime import TorchSession, open_reference
 from mobile_assets.files import sha256_bytes
 from mobile_assets.input_pipeline import InputPipeline, Values, inputs_of
@@ -44,11 +42,8 @@ CONTRACT = InputPipeline(
 INPUT_PIPELINES = (*RESAMPLINGS, *INTEGRATION_ERRORS)
 """All ways but the toolkit's own."""
 
-PHOTOS = 300
-"""How many test photos are asked about unless another number is given."""
-
-CHUNK = 8
-"""Photos in memory at a time: about 8 MB of inputs each at 224 × 224, and as many being made."""
+AHEAD = 8
+"""Photos whose inputs are made ahead: about 8 MB each at 224 × 224."""
 
 BATCH = 32
 """Inputs that the model is asked about at once, where it takes several."""
@@ -59,155 +54,6 @@ PREFERRED = BenchmarkTarget("tflite-float32", "litert")
 Predict = Callable[[Values], NDArray[np.float32]]
 """`[N, H, W, 3]` uint8 or float32 → `[N, objects]` probabilities."""
 
-Step = Callable[[int, int], None]
-"""Called with the photos done and their number."""
-
-
-def sample_photos(photos: Sequence[TestPhoto], limit: int, *, seed: int) -> tuple[TestPhoto, ...]:
-    """At most so many of the photos, by chance, in their order."""
-    if len(photos) <= limit:
-        return tuple(photos)
-    chosen = np.random.default_rng(seed).choice(len(photos), limit, replace=False)
-    return tuple(photos[position] for position in sorted(chosen.tolist()))
-
-
-def measure_preprocessing(
-    photos: Sequence[TestPhoto],
-    contract: Preprocessing,
-    predict: Predict,
-    truth: Indices,
-    *,
-    subject: BenchmarkTarget,
-    register_name: str,
-    min_photos: int,
-    run_seed: int,
-    seed: int,
-    bootstrap: int,
-    byte_input: bool = False,
-    ways: Sequence[InputPipeline] = INPUT_PIPELINES,
-    progress: Step | None = None,
-) -> tuple[PreprocessingCost, ...]:
-    """Asks one model about each photo as every way prepares it, each photo decoded once.
-
-    Args:
-        photos: Test photos; those that cannot be decoded are left out.
-        contract: The model's preprocessing contract.
-        predict: The model; given floats too, unless `byte_input`.
-        truth: `[photos]` index of the right object in the model's answer.
-        subject: What is asked, for the records.
-        register_name: Name of the register, likewise.
-        min_photos: Threshold data set, likewise.
-        run_seed: Seed of the run, likewise.
-        seed: Seed of the bootstrap.
-        bootstrap: Resamples for the interval of the drop.
-        byte_input: Whether the model takes bytes, so that floats are cast as an app would.
-        ways: What to compare with the toolkit's own way.
-        progress: Called with the photos done and their number.
-
-    Returns:
-        The toolkit's own way first, then the others in their order.
-    """
-    every = (CONTRACT, *ways)
-    parts: dict[str, list[Answers]] = defaultdict(list)
-    kept: list[int] = []
-    for numbers, inputs in _chunks(photos, contract, every, byte_input=byte_input):
-        probabilities = _ask([values for same in inputs for values in same], predict)
-        for number, way in enumerate(every):
-            start = number * len(numbers)
-            own = probabilities[start : start + len(numbers)]
-            parts[way.name].append(reduce_answers(own, truth[numbers], keep=1))
-        kept += numbers
-        if progress is not None:
-            progress(len(kept), len(photos))
-    answers = {name: join_answers(chunks) for name, chunks in parts.items()}
-
-    def cost(way: InputPipeline) -> PreprocessingCost:
-        return PreprocessingCost.model_validate(
-            {
-                "register": register_name,
-                "min_photos": min_photos,
-                "seed": run_seed,
-                "variant": subject.variant,
-                "runtime": subject.runtime,
-                "family": way.family,
-                "name": way.name,
-                "what": way.what,
-                **_shares(answers, way.name, truth[kept], seed=seed, bootstrap=bootstrap),
-            }
-        )
-
-    return tuple(cost(way) for way in every)
-
-
-def _ask(inputs: Sequence[Values], predict: Predict) -> NDArray[np.float32]:
-    """`[inputs, objects]`; equal inputs, as some ways make of square or small photos, once."""
-    positions: dict[tuple[str, str], int] = {}
-    distinct: list[Values] = []
-    order: list[int] = []
-    for values in inputs:
-        key = (values.dtype.str, sha256_bytes(values.tobytes()))
-        order.append(positions.setdefault(key, len(positions)))
-        if len(positions) > len(distinct):
-            distinct.append(values)
-    answers: dict[int, NDArray[np.float32]] = {}
-    for dtype in (np.uint8, np.float32):
-        numbers = [n for n, values in enumerate(distinct) if values.dtype == dtype]
-        for start in range(0, len(numbers), BATCH):
-            batch = numbers[start : start + BATCH]
-            rows = predict(cast("Values", np.stack([distinct[n] for n in batch])))
-            answers.update(zip(batch, rows, strict=True))
-    return np.stack([answers[position] for position in order])
-
-
-def _shares(
-    answers: dict[str, Answers], name: str, objects: Indices, *, seed: int, bootstrap: int
-) -> dict[str, object]:
-    if name not in answers:  # not one photo could be decoded
-        return {"photos": 0}
-    own, other = answers[CONTRACT.name], answers[name]
-    right = int(other.right.sum())
-    return {
-        "photos": len(other.rank),
-        "top1": top_k(other.rank, 1),
-        "top1_ci95": wilson_interval(right, len(other.rank)),
-        "agreement": agreement(other.top, own.top),
-        "drop_points": 100 * (int(own.right.sum()) - right) / len(other.rank),
-        "drop_ci95": paired_drop_interval(
-            own.right, other.right, objects, resamples=bootstrap, seed=seed
-        ),
-    }
-
-
-def _chunks(
-    photos: Sequence[TestPhoto],
-    contract: Preprocessing,
-    ways: Sequence[InputPipeline],
-    *,
-    byte_input: bool,
-) -> Iterator[tuple[list[int], list[tuple[Values, ...]]]]:
-    """Numbers of some photos and, for each way, their inputs; the next are made meanwhile."""
-
-    def made(photo: TestPhoto) -> list[Values] | PhotoError:
-        try:
-            picture = decode(photo.path)
-        except PhotoError as error:
-            return error
-        results = (values for _, values in inputs_of(picture, contract, ways))
-        return [as_bytes(values) if byte_input else values for values in results]
-
-    starts = range(0, len(photos), CHUNK)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        waiting = [pool.submit(made, photo) for photo in photos[:CHUNK]]
-        for start in starts:
-            results = [future.result() for future in waiting]
-            following = photos[start + CHUNK : start + 2 * CHUNK]
-            waiting = [pool.submit(made, photo) for photo in following]
-            good = {
-                start + n: result for n, result in enumerate(results) if isinstance(result, list)
-            }
-            if good:
-                yield list(good), list(zip(*good.values(), strict=True))
-
 
 def input_costs(
     measured: Measurement,
@@ -217,22 +63,35 @@ def input_costs(
     bootstrap: int,
     progress: Progress | None = None,
 ) -> tuple[PreprocessingCost, ...]:
-    """What each phone's own way of resampling costs, and each usual mistake."""
+    """What each phone's own way of resampling costs, and each usual mistake.
+
+    Args:
+        measured: What was measured of one bundle.
+        photos: How many of its test photos are asked about, drawn by `seed`.
+        seed: Seed of the draw and of the bootstrap.
+        bootstrap: Resamples for the interval of the drop.
+        progress: Called with a label, the photos done and their number.
+    """
     case, info = measured.case, measured.case.run.info
     chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
     if not chosen:
         return ()
     subject = PREFERRED if PREFERRED in measured.answers else REFERENCE
-    order = column_order(case.bundle.labels, case.run.labels)
+    identity = {
+        "register": info.register_name,
+        "min_photos": info.min_photos,
+        "seed": info.seed,
+        "variant": subject.variant,
+        "runtime": subject.runtime,
+    }
     name = f"{case.bundle.info.name}: ways of making the input"
-    with contextlib.ExitStack() as stack:
-        session: TorchSession | LitertSession
-        if subject == REFERENCE:
-            session = stack.enter_context(open_reference(case.run))
-            order = None
-        else:
-            threads = os.cpu_count() or 1
-            session = stack.enter_context(open_litert(case.bundle, subject.variant, threads))
+    session: TorchSession | PhotoSession
+    if subject == REFERENCE:
+        order, session = None, open_reference(case.run)
+    else:
+        order = column_order(case.bundle.labels, case.run.labels)
+        session = open_litert(case.bundle, subject.variant, os.cpu_count() or 1)
+    with session:
 
         def predict(values: Values) -> Probabilities:
             probabilities: Probabilities = session.predict(values)
@@ -242,12 +101,110 @@ def input_costs(
             chosen,
             case.bundle.info.preprocessing,
             predict,
-            object_indices(chosen),
-            subject=subject,
-            register_name=info.register_name,
-            min_photos=info.min_photos,
-            run_seed=info.seed,
+            identity=identity,
             seed=seed,
             bootstrap=bootstrap,
             progress=None if progress is None else lambda done, all_: progress(name, done, all_),
         )
+
+
+def measure_preprocessing(
+    photos: Sequence[TestPhoto],
+    contract: Preprocessing,
+    predict: Predict,
+    *,
+    identity: Mapping[str, object],
+    seed: int,
+    bootstrap: int,
+    byte_input: bool = False,
+    ways: Sequence[InputPipeline] = INPUT_PIPELINES,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PreprocessingCost, ...]:
+    """Asks one model about each photo as every way prepares it, each photo decoded once.
+
+    Args:
+        photos: Test photos; those that cannot be decoded are left out.
+        contract: The model's preprocessing contract.
+        predict: The model; given floats too, unless `byte_input`.
+        identity: Fields of a `PreprocessingCost` that say what is asked.
+        seed: Seed of the bootstrap.
+        bootstrap: Resamples for the interval of the drop.
+        byte_input: Whether the model takes bytes, so that floats are cast as an app would.
+        ways: What to compare with the toolkit's own way.
+        progress: Called with the photos done and their number.
+
+    Returns:
+        The toolkit's own way first, then the others in their order.
+    """
+    ways = (CONTRACT, *ways)
+    readable: list[TestPhoto] = []
+    tops: list[Indices] = []
+    for photo, inputs in _made_inputs(photos, contract, ways, byte_input=byte_input):
+        probabilities = _ask(inputs, predict)
+        truth = np.full(len(ways), photo.object_index)
+        tops.append(reduce_answers(probabilities, truth, keep=1).top)
+        readable.append(photo)
+        if progress is not None:
+            progress(len(readable), len(photos))
+    objects = object_indices(readable)
+    by_way = np.array(tops, np.int64).reshape(-1, len(ways)).T
+    own = by_way[0]
+
+    def cost(way: InputPipeline, top: Indices) -> PreprocessingCost:
+        right = top == objects
+        return PreprocessingCost.model_validate(
+            {
+                **identity,
+                "family": way.family,
+                "name": way.name,
+                "what": way.what,
+                "photos": len(top),
+                "top1": float(right.mean()) if len(top) else None,
+                "top1_ci95": wilson_interval(int(right.sum()), len(top)),
+                "agreement": agreement(top, own),
+                "drop_points": 100 * int((own == objects).sum() - right.sum()) / len(top)
+                if len(top)
+                else None,
+                "drop_ci95": paired_drop_interval(
+                    own == objects, right, objects, resamples=bootstrap, seed=seed
+                ),
+            }
+        )
+
+    return tuple(map(cost, ways, by_way))
+
+
+def _ask(inputs: Sequence[Values], predict: Predict) -> NDArray[np.float32]:
+    """`[inputs, objects]`; equal inputs, as some ways make of square or small photos, once."""
+    keys = [(values.dtype.str, sha256_bytes(values.tobytes())) for values in inputs]
+    distinct = dict(zip(keys, inputs, strict=True))
+    answers: dict[tuple[str, str], NDArray[np.float32]] = {}
+    for dtype in sorted({dtype for dtype, _ in distinct}):
+        same = [key for key in distinct if key[0] == dtype]
+        for start in range(0, len(same), BATCH):
+            batch = same[start : start + BATCH]
+            rows = predict(cast("Values", np.stack([distinct[key] for key in batch])))
+            answers.update(zip(batch, rows, strict=True))
+    return np.stack([answers[key] for key in keys])
+
+
+def _made_inputs(
+    photos: Sequence[TestPhoto],
+    contract: Preprocessing,
+    ways: Sequence[InputPipeline],
+    *,
+    byte_input: bool,
+) -> Iterator[tuple[TestPhoto, list[Values]]]:
+    """Each readable photo with its input by every way; the next ones are made meanwhile."""
+
+    def made(photo: TestPhoto) -> list[Values]:
+        results = (values for _, values in inputs_of(decode(photo.path), contract, ways))
+        return [as_bytes(values) if byte_input else values for values in results]
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        waiting = deque(pool.submit(made, photo) for photo in photos[:AHEAD])
+        for position, photo in enumerate(photos):
+            inputs = waiting.popleft()
+            waiting.extend(pool.submit(made, later) for later in photos[position + AHEAD :][:1])
+            with contextlib.suppress(PhotoError):
+                yield photo, inputs.result()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure.breakdowns import collection_bins, photo_bins, short_path
-from benchmarks.measure.evaluation_set import list_hash
+from benchmarks.measure.breakdowns import collection_bins, photo_bins
+from benchmarks.measure.evaluation_set import list_hash, listed
 from benchmarks.measure.latency import LatencyMeasurement
 from benchmarks.measure.structure import StructureCheck
 from benchmarks.results.calibration import BINS, calibration_of
@@ -19,19 +19,17 @@ from benchmarks.results.classification import (
     agreement,
     count_flips,
     expected_calibration_error,
-    select,
     top_k,
     wilson_interval,
 )
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.correctness_mask import pack, pack_indices
-from benchmarks.results.measurement import Measurement, Skipped, TestPhoto
+from benchmarks.results.measurement import Measurement, TestPhoto
 from benchmarks.results.row_fields import Calibration, Custody, Drift, Memory, MemoryUse
 from benchmarks.results.schema import (
     REFERENCE_RUNTIME,
     REFERENCE_VARIANT,
     Row,
-    SkippedPhoto,
     TestSet,
 )
 from benchmarks.results.scores import macro_scores
@@ -123,8 +121,8 @@ def accuracy_fields(
     seen = measured.seen[positions]
     truth = measured.truth[positions][seen]
     every = measured.answers[subject]
-    answers = select(every, seen)
-    reference = select(measured.reference_of(subject), seen)
+    answers = every.select(seen)
+    reference = measured.reference_of(subject).select(seen)
     photos = len(truth)
     macro = macro_scores(answers.top, truth)
     flips = count_flips(reference.right, answers.right)
@@ -202,15 +200,11 @@ def make_test_set(measured: Measurement) -> TestSet:
         seed=info.seed,
         photos=len(measured.photos),
         objects_shown=len({photo.object_id for photo in measured.photos}),
-        unreadable=_listed(measured.unreadable),
-        in_training=_listed(measured.in_training),
+        unreadable=listed(measured.unreadable),
+        in_training=listed(measured.in_training),
         sha256=list_hash(measured.photos),
         photo_objects=pack_indices(np.where(measured.seen, measured.truth, NO_ANSWER)),
     )
-
-
-def _listed(skipped: Sequence[Skipped]) -> tuple[SkippedPhoto, ...]:
-    return tuple(SkippedPhoto(path=short_path(s.path), reason=s.reason) for s in skipped)
 
 
 def _identity(run: Run) -> dict[str, object]:

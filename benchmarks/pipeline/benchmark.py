@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from benchmarks.gates.rules import judge
 from benchmarks.measure.android import measure_phones, with_answers
@@ -18,15 +15,16 @@ from benchmarks.measure.evaluation_set import (
     exclude_training_photos,
     from_register,
     held_out,
+    sample_photos,
     validation_photos,
 )
-from benchmarks.measure.host import describe_host, shown_word
+from benchmarks.measure.host import command_line, describe_host
 from benchmarks.measure.latency import LatencyPlan, measure_latencies
 from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
 from benchmarks.measure.reference_runs import reference_row
 from benchmarks.measure.result_rows import case_rows, make_test_set
 from benchmarks.measure.structure import StructureCheck, structural_checks
-from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto
+from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
 from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
@@ -123,9 +121,6 @@ def run_benchmark(
         extra_rows: Reference points from elsewhere, made by `rows.reference_point`.
         progress: Called with a label, the photos done and their number.
 
-    Returns:
-        What was written to `results.json`.
-
     Raises:
         InputError: There is nothing to measure, or `out` exists.
         DamagedError: A bundle does not fit its run, or a variant cannot be opened.
@@ -200,7 +195,7 @@ def _measure(
 ) -> Measurement:
     check_objects(case.bundle, case.run)
     photos, in_training = exclude_training_photos(case.test_photos, case.run)
-    photos = _limited(photos, options)
+    photos = sample_photos(photos, options.limit, seed=options.seed)
     measured = measure_answers(
         case,
         photos,
@@ -217,14 +212,6 @@ def _measure(
             f"{len(measured.unreadable)} cannot be read. Give others with --test-photos."
         )
     return measured
-
-
-def _limited(photos: tuple[TestPhoto, ...], options: BenchmarkOptions) -> tuple[TestPhoto, ...]:
-    if options.limit is None or options.limit >= len(photos):
-        return photos
-    generator = np.random.default_rng(options.seed)
-    places = generator.choice(len(photos), size=options.limit, replace=False)
-    return tuple(photos[place] for place in sorted(places))
 
 
 def _rows(
@@ -266,10 +253,9 @@ def _input_costs(
 
 
 def _settings(options: BenchmarkOptions) -> Settings:
-    command = " ".join([Path(sys.argv[0]).name, *(shown_word(word) for word in sys.argv[1:])])
     shared = {k: v for k, v in vars(options).items() if k in Settings.model_fields}
     shared["runtimes"] = options.runtimes or DEFAULT
-    return Settings(**shared, resampled="objects", command=command)
+    return Settings(**shared, resampled="objects", command=command_line())
 
 
 def benchmark_bundles(

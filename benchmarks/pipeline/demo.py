@@ -31,8 +31,6 @@ class DemoScale:
         field_views: Views per object in field scenes; rendered for trying out, not tested.
         input_size: Side of the network's input in pixels; None for the backbone's own.
         variants_above: What is exported above the lowest threshold; None for everything.
-        calibration_photos: Most training photos that weights are rounded on.
-        benchmark: How thoroughly bundles are measured.
         notes: What is left out, a sentence each, for the report.
     """
 
@@ -116,8 +114,6 @@ class DemoOptions:
     """What can be chosen of the demo.
 
     Attributes:
-        full: Everything, as for a register of one's own, instead of the quick demo.
-        seed: Of the objects, the photos, the split and the training.
         force: Replace a finished demo; pictures already rendered are kept, and a demo of the same
             options that was broken off goes on.
     """
@@ -137,8 +133,6 @@ class DemoResult:
 
     Attributes:
         results: What was measured; None if only photos were asked for.
-        bundle: The bundle of the lowest threshold.
-        photo: A photo to try it with, which no training saw.
     """
 
     results: Results | None

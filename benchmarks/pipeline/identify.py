@@ -46,11 +46,9 @@ def identify(
     """Identifies photos with one TFLite variant of a bundle.
 
     Args:
-        folder: The bundle.
         photos: Photo files; one that cannot be read gets an error instead of an answer.
         variant: A TFLite variant of the bundle; if None, the one that it recommends, or else
             `tflite-int8`.
-        top: Length of the shortlist.
 
     Raises:
         InputError: `folder` is no bundle, has no such variant, or no photo could be read.

@@ -35,7 +35,6 @@ class SweepOptions:
         test_photos: Further photos of the same objects; None to test on held-out ones.
         variants_above: Names of those that are exported above the lowest threshold, too; None for
             the same.
-        calibration_photos: Most training photos that weights and activation ranges are rounded on.
         references: Further runs, measured in torch only: pairs of threshold and recipe.
         processes: How many thresholds are trained and exported side by side.
     """
@@ -68,12 +67,6 @@ def run_sweep(
 
     Writes `out/min3/run`, `out/min3/bundle` and so on, and `out/report`. Called again with the
     same photos and options after it was broken off, it keeps what is finished.
-
-    Args:
-        photos: The register.
-        out: Folder of the sweep.
-        options: What was chosen.
-        callbacks: Where progress goes.
 
     Raises:
         InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
@@ -195,12 +188,8 @@ def export_run(
     """Exports a run, unless the bundle of just this run is already there.
 
     Args:
-        run: The run.
-        photos: The register, for calibration.
-        folder: The bundle's folder.
         variants: Names of the variants; None for all.
         say: Called with a line for the person who waits.
-        calibration_photos: Most training photos that are used to round weights.
         cache: Folder of prepared photos; None for the user's cache folder.
     """
     from benchmarks.verify.golden_predictor import golden_plan

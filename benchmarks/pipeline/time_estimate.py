@@ -31,7 +31,6 @@ class TimeEstimate:
 
         Args:
             expected: Seconds of processor time that each stage took elsewhere, by its name.
-            now: Seconds of some clock.
         """
         self._expected = dict(expected)
         self._done = dict.fromkeys(expected, 0.0)

@@ -14,13 +14,13 @@ _TOP1 = "top1 top1_ci95.0:top1_low top1_ci95.1:top1_high"
 _DROP = "drop_points drop_ci95.0:drop_low drop_ci95.1:drop_high"
 
 
-def _columns(fields: str) -> dict[str, str]:
+def columns(*fields: str) -> dict[str, str]:
     """Columns by title: each word is `field`, or `field.part:title` where the title differs."""
-    pairs = (word.partition(":") for word in fields.split())
+    pairs = (word.partition(":") for word in " ".join(fields).split())
     return {title or field: field for field, _, title in pairs}
 
 
-_RESULTS = _columns(
+_RESULTS = columns(
     f"""
     register_name:register min_photos backbone head seed variant runtime unit status objects photos
     unseen_photos {_TOP1} top3 top5 top10 precision recall f1 agreement {_DROP} right_to_wrong
@@ -41,14 +41,14 @@ _RESULTS = _columns(
 CSV_COLUMNS = tuple(_RESULTS)
 """Columns of `results.csv`: the key, what was measured, and a note."""
 
-_LATENCY = _columns(f"{_KEY} unit")
-_LATENCY_PARTS = _columns("threads p50 p90 p99 runs")
-_PREPROCESSING = _columns(f"{_KEY} family name what photos {_TOP1} agreement {_DROP}")
-_FLIPPED = _columns(
+_LATENCY = columns(f"{_KEY} unit")
+_LATENCY_PARTS = columns("threads p50 p90 p99 runs")
+_PREPROCESSING = columns(f"{_KEY} family name what photos {_TOP1} agreement {_DROP}")
+_FLIPPED = columns(
     f"{_KEY} unit path object_id reference.0:reference_answer reference.1:reference_probability "
     "answer.0:answer answer.1:probability"
 )
-_GATES = _columns("min_photos variant runtime unit requirement measured passed")
+_GATES = columns("min_photos variant runtime unit requirement measured passed")
 
 
 def csv_files(results: Results) -> dict[str, str]:
@@ -56,29 +56,30 @@ def csv_files(results: Results) -> dict[str, str]:
     files = {
         "results.csv": csv_table(results),
         # In milliseconds; a line per number of threads.
-        "latency.csv": _written(
-            _picked(row, _LATENCY) | _picked(latency, _LATENCY_PARTS)
+        "latency.csv": csv_text(
+            picked(row, _LATENCY) | picked(latency, _LATENCY_PARTS)
             for row in sorted_rows(results)
             for latency in (*((row.latency_ms,) if row.latency_ms else ()), *row.latency_more)
         ),
-        "preprocessing.csv": _written(_picked(c, _PREPROCESSING) for c in results.preprocessing),
-        "flipped.csv": _written(_picked(flip, _FLIPPED) for flip in results.flipped),
-        "gates.csv": _written(_picked(gate, _GATES) for gate in results.gates),
+        "preprocessing.csv": csv_text(picked(c, _PREPROCESSING) for c in results.preprocessing),
+        "flipped.csv": csv_text(picked(flip, _FLIPPED) for flip in results.flipped),
+        "gates.csv": csv_text(picked(gate, _GATES) for gate in results.gates),
     }
     return {name: text for name, text in files.items() if text}
 
 
 def csv_table(results: Results) -> str:
     """The results as CSV, one line per row; what is undefined or unknown is an empty cell."""
-    return _written(_picked(row, _RESULTS) for row in sorted_rows(results))
+    return csv_text(picked(row, _RESULTS) for row in sorted_rows(results))
 
 
-def _picked(record: object, columns: Mapping[str, str]) -> dict[str, object]:
-    return {title: _value(record, field) for title, field in columns.items()}
+def picked(record: object, fields: Mapping[str, str]) -> dict[str, object]:
+    """A record's values by title, of fields by title; None where a part is missing."""
+    return {title: _value(record, field) for title, field in fields.items()}
 
 
 def _value(record: object, field: str) -> object:
-    """Such as `latency_ms.p50`, or `top1_ci95.0` of a pair; None where a part is missing."""
+    """Such as `latency_ms.p50`, or `top1_ci95.0` of a pair."""
     value = record
     for part in field.split("."):
         if value is None:
@@ -87,7 +88,7 @@ def _value(record: object, field: str) -> object:
     return value
 
 
-def _written(lines: Iterable[Mapping[str, object]]) -> str:
+def csv_text(lines: Iterable[Mapping[str, object]]) -> str:
     """A table with its header; empty where there is no line."""
     rows = list(lines)
     if not rows:

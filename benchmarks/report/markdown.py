@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
-from benchmarks.report.html.table import Cell, Table, plain_table
+from benchmarks.report.html.table import Cell, Table, plain_table, text_cells
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
@@ -37,25 +38,18 @@ def markdown_report(results: Results) -> str:
         parts.append("\n".join(["## What was left out", "", *bullets]))
     for title, table in _tables(results, rows):
         if table is not None and table.rows:
-            parts.append(_section(title, table))
+            parts.append(f"## {title}\n\n{table_markdown(table)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _section(title: str, table: Table) -> str:
-    """A table under its heading, without its charts."""
-    columns = [i for i, column in enumerate(table.columns[1:]) if column.kind != "chart"]
-    titles = [table.columns[0].title, *(table.columns[i + 1].title for i in columns)]
-    lines = [
-        [_text(Cell(row.name, row.notes)), *(_text(row.cells[i]) for i in columns)]
-        for row in table.rows
-    ]
-    return f"## {title}\n\n{markdown_rows(titles, lines)}"
+def table_markdown(table: Table) -> str:
+    """A table without its charts; what needs attention is bold."""
+    titles, lines = text_cells(table)
+    return markdown_rows(titles, [[_bold(cell).inline for cell in line] for line in lines])
 
 
-def _text(cell: Cell) -> str:
-    """A cell with its notes in brackets; bold where it needs attention."""
-    text = f"**{cell.text}**" if cell.tone == "attention" else cell.text
-    return f"{text} ({', '.join(cell.notes)})" if cell.notes else text
+def _bold(cell: Cell) -> Cell:
+    return replace(cell, text=f"**{cell.text}**") if cell.tone == "attention" else cell
 
 
 def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from mobile_assets.wilson import wilson_bounds
 
+KEEP = 10
+"""How many of the best objects are remembered of each photo."""
+
 NO_ANSWER = -1
 """Class index of an answer that is none: the model gave a value that is not a finite number."""
 
@@ -26,11 +29,13 @@ class Answers:
             number of objects where the model gave no finite numbers.
         best: `[photos, k]` int64, class indices best first; `NO_ANSWER` where there is none.
         probability: `[photos, k]` float32, their probabilities, 0–1.
+        own: `[photos]` float32, probability of the right object; 0 where there is no answer.
     """
 
     rank: Indices
     best: Indices
     probability: NDArray[np.float32]
+    own: NDArray[np.float32]
 
     @property
     def top(self) -> Indices:
@@ -46,6 +51,10 @@ class Answers:
     def invalid(self) -> int:
         """Number of photos without an answer."""
         return int((self.top == NO_ANSWER).sum())
+
+    def select(self, photos: NDArray[np.bool_] | Indices) -> Answers:
+        """The answers to some of the photos, by mask or by position."""
+        return Answers(**{name: values[photos] for name, values in vars(self).items()})
 
 
 def reduce_answers(probabilities: NDArray[np.float32], truth: Indices, *, keep: int) -> Answers:
@@ -71,21 +80,14 @@ def reduce_answers(probabilities: NDArray[np.float32], truth: Indices, *, keep: 
         rank=rank.astype(np.int64),
         best=np.where(finite[:, None], best, NO_ANSWER).astype(np.int64),
         probability=np.where(finite[:, None], chosen, 0.0).astype(np.float32),
+        own=np.where(finite, own[:, 0], 0.0).astype(np.float32),
     )
 
 
 def join_answers(parts: list[Answers]) -> Answers:
     """Puts the answers of consecutive photos together."""
-    return Answers(
-        rank=np.concatenate([part.rank for part in parts]),
-        best=np.concatenate([part.best for part in parts]),
-        probability=np.concatenate([part.probability for part in parts]),
-    )
-
-
-def select(answers: Answers, photos: NDArray[np.bool_] | Indices) -> Answers:
-    """The answers to some of the photos, by mask or by position."""
-    return Answers(answers.rank[photos], answers.best[photos], answers.probability[photos])
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Answers(*map(np.concatenate, columns))
 
 
 def top_k(rank: Indices, k: int) -> float | None:

@@ -58,8 +58,7 @@ class Measurement:
 
     def reference_of(self, subject: BenchmarkTarget) -> Answers:
         """The reference's answers to the photos that the subject was asked."""
-        every, positions = self.answers[REFERENCE], self.asked[subject]
-        return Answers(every.rank[positions], every.best[positions], every.probability[positions])
+        return self.answers[REFERENCE].select(self.asked[subject])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,18 @@ _AGAIN = "It is damaged: export the bundle again."
 
 @dataclass(frozen=True)
 class Executor:
-    """What executes auxiliary models of a format on this machine.
-
-    Attributes:
-        runtime: What executes the variants of that format in the same way.
-        run: Answers photos `[N, H, W, 3]` uint8 with the file or package at a path.
-    """
+    """Executes auxiliary models as a runtime executes variants of the same format."""
 
     runtime: Runtime
-    run: Callable[[Path, Pixels], Arrays]
 
     @property
     def name(self) -> str:
         """The runtime's name, with its compute unit."""
         return f"{self.runtime.name} {self.runtime.unit}".strip()
+
+    def run(self, path: Path, photos: Pixels) -> Arrays:
+        """Answers photos `[N, H, W, 3]` uint8 with the file or package at a path."""
+        return _RUN[self.runtime.name](path, photos, self.runtime.unit)
 
 
 def executors(model: AuxiliaryModel) -> Iterator[Executor]:
@@ -44,7 +42,7 @@ def executors(model: AuxiliaryModel) -> Iterator[Executor]:
     for name in DEFAULT:
         for runtime in runtimes(name):
             if runtime.format == model.format and runtime.missing() is None:
-                yield Executor(runtime, _RUN[runtime.name](runtime.unit))
+                yield Executor(runtime)
 
 
 def run_auxiliary(
@@ -66,48 +64,35 @@ def run_auxiliary(
     return outputs
 
 
-def _litert(_unit: str) -> Callable[[Path, Pixels], Arrays]:
-    def run(path: Path, photos: Pixels) -> Arrays:
-        from export.variants.auxiliary import run_arrays
+def _litert(path: Path, photos: Pixels, _unit: str) -> Arrays:
+    from export.variants.auxiliary import run_arrays
 
-        try:
-            return run_arrays(path.read_bytes(), photos)
-        except (ValueError, RuntimeError) as error:
-            raise DamagedError(
-                f"{path} cannot be opened by LiteRT ({first_line(error)}). {_AGAIN}"
-            ) from None
-
-    return run
+    try:
+        return run_arrays(path.read_bytes(), photos)
+    except (ValueError, RuntimeError) as error:
+        raise DamagedError(
+            f"{path} cannot be opened by LiteRT ({first_line(error)}). {_AGAIN}"
+        ) from None
 
 
-def _reference(_unit: str) -> Callable[[Path, Pixels], Arrays]:
-    def run(path: Path, photos: Pixels) -> Arrays:
-        from benchmarks.runtimes.coreml_reference.session import run_package
+def _reference(path: Path, photos: Pixels, _unit: str) -> Arrays:
+    from benchmarks.runtimes.coreml_reference.session import run_package
 
-        return run_package(path, photos)
-
-    return run
+    return run_package(path, photos)
 
 
-def _coreml(unit: str) -> Callable[[Path, Pixels], Arrays]:
-    def run(path: Path, photos: Pixels) -> Arrays:
-        from PIL import Image
+def _coreml(path: Path, photos: Pixels, unit: str) -> Arrays:
+    from PIL import Image
 
-        from benchmarks.runtimes.coreml_runtime import open_package
+    from benchmarks.runtimes.coreml_runtime import open_package
 
-        compiled = open_package(path, unit)
-        rows: dict[str, list[NDArray[Any]]] = {}
-        with quiet():
-            for photo in photos:
-                for name, value in compiled.predict({INPUT_NAME: Image.fromarray(photo)}).items():
-                    rows.setdefault(name, []).append(np.asarray(value).reshape(-1))
-        return {name: np.stack(values) for name, values in rows.items()}
-
-    return run
+    compiled = open_package(path, unit)
+    rows: dict[str, list[NDArray[Any]]] = {}
+    with quiet():
+        for photo in photos:
+            for name, value in compiled.predict({INPUT_NAME: Image.fromarray(photo)}).items():
+                rows.setdefault(name, []).append(np.asarray(value).reshape(-1))
+    return {name: np.stack(values) for name, values in rows.items()}
 
 
-_RUN: dict[str, Callable[[str], Callable[[Path, Pixels], Arrays]]] = {
-    "litert": _litert,
-    "coreml": _coreml,
-    "coreml-reference": _reference,
-}
+_RUN = {"litert": _litert, "coreml": _coreml, "coreml-reference": _reference}

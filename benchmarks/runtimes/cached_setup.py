@@ -23,8 +23,6 @@ class CachedSetup(Document):
 
     Attributes:
         created: When, ISO 8601 in UTC.
-        versions: What the program told when it was tried.
-        bytes: Size on disk.
     """
 
     created: str

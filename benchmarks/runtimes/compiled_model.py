@@ -8,15 +8,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runtimes import tflite_model
-from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
+from benchmarks.runtimes.interface import (
+    Floats,
+    PhotoSession,
+    Pixels,
+    Probabilities,
+    check_format,
+)
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
 
-class CompiledModelSession(ClosingSession):
-    """One TFLite file compiled for the processor; a context manager that frees it."""
+class CompiledModelSession(PhotoSession):
+    """One TFLite file compiled for the processor; freed on closing."""
 
     def __init__(self, path: Path) -> None:
         """Compiles the file for one thread and checks that its tensors are of the contract.
@@ -33,21 +39,14 @@ class CompiledModelSession(ClosingSession):
             [_tensor(detail) for detail in inputs.values()],
             [_tensor(detail) for detail in outputs.values()],
         )
+        self.objects = self.probabilities.shape[1]
         # Made once and used for every photo, as an app does.
-        self._from, self._to = (
-            self._model.create_input_buffers(0),
-            self._model.create_output_buffers(0),
-        )
+        self._from = self._model.create_input_buffers(0)
+        self._to = self._model.create_output_buffers(0)
 
     @property
     def _signature(self) -> str:
         return str(next(iter(self._model.get_signature_list())))
-
-    def predict(self, batch: Pixels) -> Probabilities:
-        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities."""
-        objects = self.probabilities.shape[1]
-        rows = [self._one(photo, objects) for photo in batch]
-        return np.stack(rows) if rows else np.zeros((0, objects), dtype=np.float32)
 
     def close(self) -> None:
         """Frees the model."""
@@ -55,10 +54,10 @@ class CompiledModelSession(ClosingSession):
             self._from = self._to = []
             self._model = None
 
-    def _one(self, photo: Pixels, objects: int) -> Probabilities:
+    def _answer(self, photo: Pixels | Floats) -> Probabilities:
         self._from[0].write(np.ascontiguousarray(tflite_model.as_input(photo[None], self.image)))
         self._model.run_by_index(0, self._from, self._to)
-        values = self._to[0].read(objects, np.dtype(self.probabilities.dtype))
+        values = self._to[0].read(self.objects, np.dtype(self.probabilities.dtype))
         return tflite_model.as_probabilities(np.asarray(values).reshape(-1), self.probabilities)
 
 
@@ -70,7 +69,7 @@ def open_compiled(bundle: Bundle, variant: Variant) -> CompiledModelSession:
         DamagedError: It cannot be compiled, or does not fit the bundle's contract.
         MissingDependencyError: The installed LiteRT has no CompiledModel.
     """
-    tflite_model.check_format(variant)
+    check_format(variant, "tflite", "LiteRT")
     path = bundle.path(variant)
     session = CompiledModelSession(path)
     tflite_model.check_contract(bundle, path, session.image, session.probabilities)

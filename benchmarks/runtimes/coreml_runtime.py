@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.runtimes.coreml_reference.session import check_contract
-from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
+from benchmarks.runtimes.interface import Floats, PhotoSession, Pixels, Probabilities, Runtime
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, Bundle, Variant
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError, first_line
+from mobile_assets.errors import DamagedError, first_line
 from mobile_assets.log_suppression import quiet
 
 _UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "cpu-gpu": "CPU_AND_GPU", "cpu-ne": "CPU_AND_NE"}
 """What a row calls a compute unit, and what coremltools does."""
 
 
-class CoreMLSession(ClosingSession):
+class CoreMLSession(PhotoSession):
     """One Core ML package opened by Core ML, one photo at a time as on the phone."""
 
     def __init__(self, package: Path, *, unit: str, labels: tuple[str, ...]) -> None:
@@ -37,35 +36,26 @@ class CoreMLSession(ClosingSession):
         """
         self._model = open_package(package, unit)
         self._labels = labels
+        self.objects = len(labels)
         self._package = package
-
-    def predict(self, batch: Pixels) -> Probabilities:
-        """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities.
-
-        Raises:
-            DamagedError: The package answers for other labels than the bundle's.
-        """
-        rows = [self._one(photo) for photo in batch]
-        return np.stack(rows) if rows else np.zeros((0, len(self._labels)), dtype=np.float32)
 
     def close(self) -> None:
         """Frees the model."""
         self._model = None
 
-    def _one(self, photo: Pixels) -> Probabilities:
+    def _answer(self, photo: Pixels | Floats) -> Probabilities:
         answer = self._model.predict({INPUT_NAME: Image.fromarray(photo)})
         return in_order(self._package, answer.get(OUTPUT_NAME), self._labels)
 
 
-@dataclass(frozen=True)
-class CoreMLRuntime:
+class CoreMLRuntime(Runtime):
     """Opens the Core ML variants of a bundle on one compute unit."""
 
-    unit: str
-    name: str = "coreml"
-    format: Literal["coreml"] = "coreml"
-    timed: bool = True
-    limit: int | None = None
+    name = "coreml"
+    format = "coreml"
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
 
     def missing(self) -> str | None:
         """Core ML is a part of macOS; coremltools is the way to it."""
@@ -78,22 +68,8 @@ class CoreMLRuntime:
             return "coreml needs coremltools. Install artefact-id with its `export` extra."
         return None
 
-    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> CoreMLSession:  # noqa: ARG002 - Core ML takes no number of threads
-        """Opens a variant. Core ML chooses its threads itself.
-
-        Raises:
-            InputError: The variant is not a Core ML package.
-            DamagedError: Core ML cannot open it, or it does not fit the bundle's contract.
-            MissingDependencyError: This is not a Mac, or coremltools is not installed.
-        """
-        if variant.format != "coreml":
-            raise InputError(
-                f"{variant.name} is a {variant.format} variant, which Core ML does not execute. "
-                "Give one whose name begins with coreml-."
-            )
-        lacking = self.missing()
-        if lacking is not None:
-            raise MissingDependencyError(lacking)
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> CoreMLSession:
+        del threads  # Core ML chooses its threads itself
         package = bundle.path(variant)
         with quiet():
             from export.coreml.structure import read_structure

@@ -3,116 +3,120 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Literal, Protocol, Self, cast
+from typing import Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results.row_fields import Placement
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import InputError
+from mobile_assets.errors import InputError, MissingDependencyError
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 
 
-class Session(Protocol):
-    """One opened model. A context manager that frees it."""
+class Session(ABC):
+    """One opened model; a context manager that frees it."""
 
+    @abstractmethod
     def predict(self, batch: Pixels) -> Probabilities:
         """`[N, H, W, 3]` uint8 RGB 0–255 → `[N, objects]` float32 probabilities, 0–1."""
-        ...
 
     def placement(self) -> Placement | None:
         """Which operations an accelerator library executes; None where it cannot be found."""
-        ...
-
-    def close(self) -> None:
-        """Frees the model; the session cannot be used afterwards."""
-        ...
-
-    def __enter__(self) -> Self:
-        """The session itself."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
-        ...
-
-
-class ClosingSession:
-    """What is alike in every session: it is a context manager that closes itself."""
-
-    def placement(self) -> Placement | None:
-        """None: which operations an accelerator library took cannot be found."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # some sessions hold nothing but memory
         """Frees the model; the session cannot be used afterwards."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
-        """The session itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session."""
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Runtime(Protocol):
+class PhotoSession(Session):
+    """A session that answers one photo at a time, as on the phone.
+
+    Attributes:
+        objects: Number of probabilities per photo.
+    """
+
+    objects: int
+
+    def predict(self, batch: Pixels | Floats) -> Probabilities:
+        """`[N, H, W, 3]` RGB 0–255, uint8 or float32 → `[N, objects]` float32 probabilities.
+
+        Floats go to the network as they are, whatever their range: what an app hands over.
+
+        Raises:
+            InputError: Floats for a file whose input takes integers.
+            DamagedError: The file answers for other labels than the bundle's.
+        """
+        rows = [self._answer(photo) for photo in batch]
+        return np.stack(rows) if rows else np.zeros((0, self.objects), dtype=np.float32)
+
+    @abstractmethod
+    def _answer(self, photo: Pixels | Floats) -> Probabilities:
+        """`[H, W, 3]` → `[objects]`."""
+
+
+class Runtime(ABC):
     """Something that executes variants of a format.
 
     Attributes:
-        unit: What it computes on, where it can be asked for: Core ML's compute unit, the name of a
-            phone; empty otherwise.
-        format: The format of the variants that it executes.
+        unit: What it computes on, where it can be asked for: Core ML's compute unit, the delegate
+            of a phone; empty otherwise.
         timed: Whether its times say anything about a phone or this machine. An emulator's and a
             reference implementation's do not, and are never reported.
         limit: Most test photos that it is asked, because it is slow; None for all. A drawn part.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102  # described above
-
-    @property
-    def unit(self) -> str: ...  # noqa: D102
-
-    @property
-    def format(self) -> Literal["tflite", "coreml"]: ...  # noqa: D102
-
-    @property
-    def timed(self) -> bool: ...  # noqa: D102
-
-    @property
-    def limit(self) -> int | None: ...  # noqa: D102
+    name: str
+    unit: str = ""
+    format: Literal["tflite", "coreml"]
+    timed: bool = True
+    limit: int | None = None
 
     def missing(self) -> str | None:
         """What this machine lacks to execute anything, and how to get it; None if it can."""
-        ...
+        return None
 
     def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> Session:
         """Opens a variant of the bundle.
 
         Raises:
-            InputError: The variant is of another format.
+            InputError: The variant is of another format, or has an unknown operation.
             DamagedError: The file cannot be opened, or its tensors are not as the bundle says.
             MissingDependencyError: What it needs is not installed.
         """
-        ...
+        check_format(variant, self.format, self.name)
+        missing = self.missing()
+        if missing is not None:
+            raise MissingDependencyError(missing)
+        return self._open(bundle, variant, threads)
+
+    @abstractmethod
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> Session:
+        """As `open`, of a variant of the right format."""
+
+
+def check_format(variant: Variant, wanted: Literal["tflite", "coreml"], runtime: str) -> None:
+    """Refuses a variant that a runtime does not execute.
+
+    Raises:
+        InputError: It is of another format.
+    """
+    if variant.format != wanted:
+        raise InputError(
+            f"{variant.name} is a {variant.format} variant, which {runtime} does not execute. "
+            f"Give one whose name begins with {wanted}-."
+        )
 
 
 _MODULES = {

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes import tflite_model
-from benchmarks.runtimes.interface import ClosingSession, Floats, Pixels, Probabilities
+from benchmarks.runtimes.interface import Floats, PhotoSession, Pixels, Probabilities, Runtime
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
 
-class LitertSession(ClosingSession):
+class LitertSession(PhotoSession):
     """One TFLite file opened by LiteRT's interpreter, one photo at a time as on the phone."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
@@ -34,19 +32,8 @@ class LitertSession(ClosingSession):
             [Tensor.of(detail) for detail in inputs],
             [Tensor.of(detail) for detail in outputs],
         )
+        self.objects = self.probabilities.shape[1]
         self._from, self._to = inputs[0]["index"], outputs[0]["index"]
-
-    def predict(self, batch: Pixels | Floats) -> Probabilities:
-        """`[N, H, W, 3]` RGB 0–255, uint8 or float32 → `[N, objects]` float32 probabilities.
-
-        Floats go to the network as they are, whatever their range: what an app hands over.
-
-        Raises:
-            InputError: Floats for a file whose input takes integers.
-        """
-        rows = [self._one(photo) for photo in batch]
-        objects = self.probabilities.shape[1]
-        return np.stack(rows) if rows else np.zeros((0, objects), dtype=np.float32)
 
     def placement(self) -> Placement | None:
         """Which operations XNNPACK took; None if the interpreter does not list them."""
@@ -60,7 +47,7 @@ class LitertSession(ClosingSession):
         """Frees the interpreter."""
         self._interpreter = None
 
-    def _one(self, photo: Pixels | Floats) -> Probabilities:
+    def _answer(self, photo: Pixels | Floats) -> Probabilities:
         self._interpreter.set_tensor(self._from, tflite_model.as_input(photo[None], self.image))
         self._interpreter.invoke()
         return tflite_model.as_probabilities(
@@ -68,27 +55,13 @@ class LitertSession(ClosingSession):
         )
 
 
-class LitertRuntime:
+class LitertRuntime(Runtime):
     """Opens the TFLite variants of a bundle."""
 
     name = "litert"
-    unit = ""
-    format: Literal["tflite"] = "tflite"
-    timed = True
-    limit = None
+    format = "tflite"
 
-    def missing(self) -> str | None:
-        """None: LiteRT is one of the toolkit's own dependencies."""
-        return None
-
-    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> LitertSession:
-        """Opens a variant.
-
-        Raises:
-            InputError: The variant is not a TFLite file.
-            DamagedError: The file cannot be opened, or does not fit the bundle's contract.
-        """
-        tflite_model.check_format(variant)
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> LitertSession:
         path = bundle.path(variant)
         session = LitertSession(path, threads=threads)
         tflite_model.check_contract(bundle, path, session.image, session.probabilities)
@@ -98,14 +71,16 @@ class LitertRuntime:
 RUNTIMES = (LitertRuntime(),)
 
 
-def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> LitertSession:
+def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> PhotoSession:
     """Opens a TFLite variant by its name.
 
     Raises:
         InputError: The bundle has no such variant, or it is not a TFLite file.
         DamagedError: The file cannot be opened, or does not fit the bundle's contract.
     """
-    return RUNTIMES[0].open(bundle, bundle.info.variant(variant_name), threads)
+    session = RUNTIMES[0].open(bundle, bundle.info.variant(variant_name), threads)
+    assert isinstance(session, PhotoSession)
+    return session
 
 
 def _interpreter(path: Path, threads: int) -> Any:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes import subprocess_main, tflite_model
-from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
+from benchmarks.runtimes.interface import Pixels, Probabilities, Session
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
@@ -190,7 +190,7 @@ class Worker:
         return opened
 
 
-class WorkerSession(ClosingSession):
+class WorkerSession(Session):
     """A variant opened by one or several workers that share the photos."""
 
     def __init__(
@@ -205,11 +205,9 @@ class WorkerSession(ClosingSession):
         """Starts the workers and holds what they opened against the bundle.
 
         Raises:
-            InputError: The variant is not a TFLite file.
             DamagedError: The file cannot be opened, or does not fit the bundle's contract.
             MissingDependencyError: What the workers need is not installed.
         """
-        tflite_model.check_format(variant)
         path = bundle.path(variant)
         self._workers: list[Worker] = []
         try:

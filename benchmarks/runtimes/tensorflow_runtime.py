@@ -11,11 +11,10 @@ import importlib.util
 import os
 import shutil
 import sys
-from typing import Literal
 
+from benchmarks.runtimes.interface import Runtime
 from benchmarks.runtimes.subprocess_interpreter import SCRIPT, LaunchCommand, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import MissingDependencyError
 
 PYTHON_VARIABLE = "ARTEFACT_ID_TENSORFLOW_PYTHON"
 
@@ -25,14 +24,12 @@ REMEDY = (
 )
 
 
-class TensorflowRuntime:
+class TensorflowRuntime(Runtime):
     """Opens the TFLite variants of a bundle in TensorFlow's interpreter."""
 
     name = "tensorflow"
-    unit = ""
-    format: Literal["tflite"] = "tflite"
+    format = "tflite"
     timed = False  # pixels go through a pipe, which would be timed as well
-    limit = None
 
     def missing(self) -> str | None:
         """Whether TensorFlow seems to be there; nothing is imported."""
@@ -45,17 +42,7 @@ class TensorflowRuntime:
             return f"TensorFlow is not installed. {REMEDY}"
         return None
 
-    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> WorkerSession:
-        """Opens a variant.
-
-        Raises:
-            InputError: The variant is not a TFLite file.
-            DamagedError: The file cannot be opened, or does not fit the bundle's contract.
-            MissingDependencyError: TensorFlow is not installed.
-        """
-        missing = self.missing()
-        if missing is not None:
-            raise MissingDependencyError(missing)
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> WorkerSession:
         return WorkerSession(launch(), bundle, variant, threads=threads)
 
 

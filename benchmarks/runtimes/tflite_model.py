@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results.row_fields import Placement
 from benchmarks.runtimes.interface import Floats, Pixels, Probabilities
-from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.bundle import Bundle
 from mobile_assets.errors import DamagedError, InputError
 
 _LABELS_FILE = "labels.txt"
@@ -41,19 +41,6 @@ class Tensor:
         scale, zero = detail["quantization"]
         shape = tuple(int(side) for side in detail["shape"])
         return cls(shape, np.dtype(detail["dtype"]).name, float(scale), int(zero))
-
-
-def check_format(variant: Variant) -> None:
-    """Refuses a variant that no TFLite interpreter executes.
-
-    Raises:
-        InputError: It is not a TFLite file.
-    """
-    if variant.format != "tflite":
-        raise InputError(
-            f"{variant.name} is a {variant.format} variant, which LiteRT does not execute. "
-            "Give one whose name begins with tflite-."
-        )
 
 
 def check_tensors(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.results.schema import REFERENCE_RUNTIME
-from benchmarks.runtimes.interface import ClosingSession, Floats, Pixels, Probabilities
+from benchmarks.runtimes.interface import Floats, Pixels, Probabilities, Session
 
 if TYPE_CHECKING:
     from train.run import Run
 
 
-class TorchSession(ClosingSession):
+class TorchSession(Session):
     """The run's network in evaluation mode, softmax added, float32 throughout."""
 
     name = REFERENCE_RUNTIME

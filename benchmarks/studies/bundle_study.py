@@ -10,7 +10,7 @@ from typing import Any, Self
 from benchmarks.measure.cases import locate_run
 from benchmarks.measure.evaluation_set import from_register
 from benchmarks.results.measurement import TestPhoto
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from mobile_assets.bundle import Bundle, read_bundle
 from train.readers import read_register
 from train.run import Run
@@ -19,7 +19,7 @@ THREADS = os.cpu_count() or 1
 """Of the runtimes: what the harness takes."""
 
 
-class BundleStudy(Study):
+class BundleStudy(MeasuredStudy):
     """Rows about one bundle.
 
     Attributes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
 
 from benchmarks.pipeline.callbacks import Callbacks
 from mobile_assets.visible_text import visible
@@ -16,24 +14,11 @@ LINE_SECONDS = 30.0
 
 
 class Terminal:
-    """Says how far work is; a context manager for the time that it takes."""
+    """Says how far work is."""
 
     def __init__(self) -> None:
-        """Says nothing yet."""
         self._spoke: dict[str, float] = {}
         self.callbacks = Callbacks(self.say, self.step, self._training)
-
-    def __enter__(self) -> Self:
-        """Says nothing."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Says nothing."""
 
     def say(self, text: str) -> None:
         """Prints one line."""

@@ -46,8 +46,6 @@ class Perturbation:
     """One kind of change at one strength.
 
     Attributes:
-        name: Kind and strength, as the tables call it.
-        change: What does it.
         needs: What the scene must have: a mask, or grounds besides.
     """
 
@@ -65,7 +63,6 @@ def generator_of(photo: str, perturbation: str) -> np.random.Generator:
 
     Args:
         photo: Hash of the photo's content.
-        perturbation: Its name.
     """
     digest = sha256_bytes(f"{photo}\0{perturbation}".encode())
     return np.random.default_rng(int(digest[:16], 16))

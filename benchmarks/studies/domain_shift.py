@@ -37,7 +37,7 @@ from benchmarks.studies.recipe_runs import (
     training_options,
     whole_numbers,
 )
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES
@@ -56,11 +56,10 @@ Copy = tuple[Path, str]
 """A file, and where it belongs in a register."""
 
 
-class DomainShiftStudy(Study):
+class DomainShiftStudy(MeasuredStudy):
     """Recipes from studio to phone.
 
     Attributes:
-        half: The phone photos that were asked about.
         runs: How each run answered; `setting` is one of `PHONE_PHOTOS`.
     """
 
@@ -114,8 +113,8 @@ class DomainShiftStudy(Study):
     def measure(cls, arguments: argparse.Namespace) -> Self:
         """Trains what is missing and asks every run."""
         jobs = prepare_jobs(arguments)
-        with Terminal() as terminal:
-            scores = score_jobs(jobs, train_jobs(jobs, terminal), terminal)
+        terminal = Terminal()
+        scores = score_jobs(jobs, train_jobs(jobs, terminal), terminal)
         return cls.measured_now(backbone=jobs[0].options.backbone, runs=scores)
 
 
@@ -164,7 +163,6 @@ def half_of(names: Sequence[str], half: Half) -> tuple[str, ...]:
     photos of even number was not developed on those that are asked about in the end.
 
     Args:
-        names: File names of all phone photos of one object.
         half: Which half; of an odd number the development half has one more.
     """
     return tuple(sorted(names)[{"dev": 0, "test": 1}[half] :: 2])

@@ -38,7 +38,7 @@ from benchmarks.studies.recipe_runs import (
     training_options,
     whole_numbers,
 )
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
 from mobile_assets.schema import Record
@@ -80,7 +80,7 @@ class Draw(Record):
     left: int
 
 
-class Eth80Study(Study):
+class Eth80Study(MeasuredStudy):
     """Recipes on few photos per object.
 
     Attributes:
@@ -159,11 +159,11 @@ class Eth80Study(Study):
         """Trains what is missing and asks every run."""
         draws = [prepare_folders(arguments.photos, arguments.out, n) for n in arguments.seeds]
         jobs = jobs_of(arguments, arguments.only or RECIPES)
-        with Terminal() as terminal:
-            runs = train_jobs(jobs, terminal)
-            if arguments.only:
-                return None
-            scores = score_jobs(jobs, runs, terminal)
+        terminal = Terminal()
+        runs = train_jobs(jobs, terminal)
+        if arguments.only:
+            return None
+        scores = score_jobs(jobs, runs, terminal)
         backbone = jobs[0].options.backbone
         return cls.measured_now(backbone=backbone, draws=draws, runs=scores)
 
@@ -176,11 +176,7 @@ def photo_count(generator: np.random.Generator) -> int:
 
 
 def draw_photos(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:
-    """Draws each object's photos as in Table 2a.
-
-    Returns:
-        The register's photos and the views left over.
-    """
+    """Draws each object's photos as in Table 2a: the register's photos and the views left over."""
     generator = np.random.default_rng(seed)
     drawn: list[Photo] = []
     left: list[Photo] = []

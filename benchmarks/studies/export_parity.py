@@ -34,7 +34,7 @@ from benchmarks.studies.exported_forms import (
     points_lost,
 )
 from benchmarks.studies.recipe_runs import whole_numbers
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target
 from benchmarks.studies.timed_command import TimedCommand, run_timed
 from mobile_assets.errors import InputError
@@ -96,11 +96,7 @@ class VariantCounts(Record):
 
 
 class CommandCost(Record):
-    """What a command took.
-
-    Attributes:
-        what: Seed and threshold that it worked on.
-    """
+    """What a command took."""
 
     kind: Kind
     backbone: str
@@ -115,7 +111,6 @@ class PooledVariant:
     """One variant on one runtime at one threshold, over all seeds.
 
     Attributes:
-        rows: One per seed.
         size: Its bytes by the float32 TFLite file's, largest of the seeds.
     """
 
@@ -173,7 +168,7 @@ class PooledVariant:
             yield Target(what, LARGEST_INT8_TIME, self.ratio)
 
 
-class ExportParityStudy(Study):
+class ExportParityStudy(MeasuredStudy):
     """Exported forms against their network."""
 
     NAME: ClassVar[str] = "export_parity"

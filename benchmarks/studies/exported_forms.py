@@ -63,7 +63,6 @@ def points_lost(
     Args:
         lost: Photos that only the network has right.
         won: Photos that only the exported form has right.
-        photos: All photos.
         by_object: The same by object, of each seed; None where it is not known.
     """
     points = 100 * (lost - won) / photos

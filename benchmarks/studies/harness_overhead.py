@@ -26,7 +26,7 @@ from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.runtimes import Pixels, Probabilities, runtimes
-from benchmarks.runtimes.interface import ClosingSession
+from benchmarks.runtimes.interface import Session
 from benchmarks.studies.bundle_study import THREADS, BundleStudy, open_case
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.study_statistics import spread
@@ -114,8 +114,8 @@ class HarnessOverheadStudy(BundleStudy):
             bundle, run, arguments.photos, tuple(photos[index] for index in indices)
         )
         contention = CpuContention()
-        with Terminal() as terminal:
-            rounds = measure_rounds(case, variant, arguments.rounds, terminal.step)
+        terminal = Terminal()
+        rounds = measure_rounds(case, variant, arguments.rounds, terminal.step)
         return cls.measured_of(
             run,
             photos=len(indices),
@@ -125,7 +125,7 @@ class HarnessOverheadStudy(BundleStudy):
         )
 
 
-class ReplaySession(ClosingSession):
+class ReplaySession(Session):
     """A session that gives known answers in the order of the photos, at no cost."""
 
     def __init__(self, answers: Probabilities) -> None:
@@ -137,16 +137,9 @@ class ReplaySession(ClosingSession):
         start, self._position = self._position, self._position + len(batch)
         return self._answers[start : self._position]
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 def bare_loop(bundle: Bundle, variant: Variant, photos: Sequence[TestPhoto]) -> Probabilities:
-    """What a first script would do with a float32 TFLite file.
-
-    Returns:
-        `[photos, objects]` probabilities.
-    """
+    """What a first script would do with a TFLite file: `[photos, objects]` probabilities."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet():

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.studies.console import Terminal
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target, spread
 from mobile_assets.schema import Record
 from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
@@ -38,9 +38,7 @@ class HeadCost(Record):
     """One head.
 
     Attributes:
-        weights: Its parameters.
         float32_bytes: Size of the float32 TFLite file.
-        float32_ms: Latency in each round.
     """
 
     head: str
@@ -51,7 +49,7 @@ class HeadCost(Record):
     int8_ms: tuple[float, ...]
 
 
-class HeadSizeStudy(Study):
+class HeadSizeStudy(MeasuredStudy):
     """Size and latency of every head."""
 
     NAME: ClassVar[str] = "head_size"
@@ -85,13 +83,13 @@ class HeadSizeStudy(Study):
         """Converts every head and measures the files."""
         files: list[bytes] = []
         weights: list[int] = []
-        with Terminal() as terminal:
-            for number, head in enumerate(HEADS, start=1):
-                parameters, *content = head_files(head, arguments.objects, arguments.backbone)
-                weights.append(parameters)
-                files += content
-                terminal.step("converted", number, len(HEADS))
-            times = latencies(files, arguments.rounds)
+        terminal = Terminal()
+        for number, head in enumerate(HEADS, start=1):
+            parameters, *content = head_files(head, arguments.objects, arguments.backbone)
+            weights.append(parameters)
+            files += content
+            terminal.step("converted", number, len(HEADS))
+        times = latencies(files, arguments.rounds)
         heads = [
             {
                 "head": head,

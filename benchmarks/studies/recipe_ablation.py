@@ -33,7 +33,7 @@ from benchmarks.studies.console import Terminal
 from benchmarks.studies.domain_shift import in_half, read_source
 from benchmarks.studies.eth80 import photo_count
 from benchmarks.studies.recipe_runs import whole_numbers
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import load
@@ -102,7 +102,7 @@ class AblationResult(Document):
     asked: tuple[ViewAnswers, ...]
 
 
-class RecipeAblationStudy(Study):
+class RecipeAblationStudy(MeasuredStudy):
     """Variants of the default recipe."""
 
     NAME: ClassVar[str] = "recipe_ablation"
@@ -164,18 +164,18 @@ class RecipeAblationStudy(Study):
         """Measures what is missing."""
         (arguments.out / "results").mkdir(parents=True, exist_ok=True)
         results: list[AblationResult] = []
-        with Terminal() as terminal:
-            for seed in arguments.seeds:
-                for task_name, task in tasks_of(arguments, seed).items():
-                    for variant in VARIANTS:
-                        stem = f"{task_name}-{seed}-{variant}".replace(" ", "-").replace("'", "")
-                        file = arguments.out / "results" / f"{stem}.json"
-                        result = known_result(file, variant, arguments)
-                        if result is None:
-                            result = measure_variant(variant, task_name, task, seed, arguments)
-                            result.write(file)
-                            terminal.say(f"{task_name}, seed {seed}, {variant}: measured")
-                        results.append(result)
+        terminal = Terminal()
+        for seed in arguments.seeds:
+            for task_name, task in tasks_of(arguments, seed).items():
+                for variant in VARIANTS:
+                    stem = f"{task_name}-{seed}-{variant}".replace(" ", "-").replace("'", "")
+                    file = arguments.out / "results" / f"{stem}.json"
+                    result = known_result(file, variant, arguments)
+                    if result is None:
+                        result = measure_variant(variant, task_name, task, seed, arguments)
+                        result.write(file)
+                        terminal.say(f"{task_name}, seed {seed}, {variant}: measured")
+                    results.append(result)
         return cls.measured_now(backbone=arguments.backbone, results=results)
 
 

@@ -38,12 +38,7 @@ RECIPES = (FIELD.name, PROBE.name, PAPER.name)
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One run that is wanted.
-
-    Attributes:
-        setting: What to call the photos that it is trained on, such as a threshold.
-        test_photos: Photos to ask the run about.
-    """
+    """One run that is wanted."""
 
     setting: str
     folder: Path
@@ -56,12 +51,7 @@ class RunScore(Document):
     """How one run answered its test photos; the raw row behind the published pages.
 
     Attributes:
-        setting: Which photos it was trained on, such as a threshold.
-        seed: Of the draw of photos and of the training.
         val_photos: Photos that chose the checkpoint.
-        seconds: How long training took.
-        cpu_seconds: Its processor time, where known.
-        objects: Object ids that test photos show.
         top1: How many of them had the right object first.
     """
 
@@ -126,9 +116,7 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
     """Asks a run about photos of its objects.
 
     Args:
-        run: The run.
         photos: Test photos, a register. Objects that the run does not know are left out.
-        setting: What to call the photos that it was trained on.
 
     Raises:
         InputError: No photo shows an object of the run.

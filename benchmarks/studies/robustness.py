@@ -40,7 +40,7 @@ from benchmarks.runtimes.interface import Pixels
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Picture, Scene, generator_of
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES, decode
@@ -79,7 +79,7 @@ class PerturbedAnswers(Record):
     right: Counts
 
 
-class RobustnessStudy(Study):
+class RobustnessStudy(MeasuredStudy):
     """Recipes on perturbed photos."""
 
     NAME: ClassVar[str] = "robustness"
@@ -176,9 +176,9 @@ class RobustnessStudy(Study):
         contests = group_runs(arguments.runs, arguments.limit)
         backgrounds = Backgrounds(arguments.masks, read_pictures(arguments.grounds))
         rows: list[PerturbedAnswers] = []
-        with Terminal() as terminal:
-            for number, contest in enumerate(contests):
-                rows += measure_contest(contest, backgrounds, number, terminal)
+        terminal = Terminal()
+        for number, contest in enumerate(contests):
+            rows += measure_contest(contest, backgrounds, number, terminal)
         groups = [contest.photo_set(number) for number, contest in enumerate(contests)]
         return cls.measured_now(groups=groups, rows=rows)
 
@@ -236,10 +236,6 @@ class Backgrounds:
 
 def group_runs(pairs: Sequence[tuple[Path, Path]], limit: int) -> list[Contest]:
     """Groups runs by their test photos.
-
-    Args:
-        pairs: Of each run its folder and that of its test photos.
-        limit: How many photos to take of each folder.
 
     Raises:
         InputError: A run or photos cannot be used, or recipes cannot be compared.
@@ -324,10 +320,7 @@ def measure_contest(
 def perturbed_versions(
     photo: TestPhoto, contest: Contest, backgrounds: Backgrounds, used: Sequence[Perturbation]
 ) -> Pixels:
-    """One photo as it is and under each perturbation.
-
-    Returns:
-        `[1 + perturbations, height, width, 3]` uint8 RGB.
+    """One photo as it is and perturbed, `[1 + perturbations, height, width, 3]` uint8 RGB.
 
     Raises:
         PhotoError: The photo or its mask cannot be decoded.

@@ -12,22 +12,35 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from benchmarks.studies.study import Study
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.synthetic_register import generate
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.schema import Document
+from train.inspection import inspect
+from train.prepare import prepare
+from train.readers import read_register
+from train.trainer import train_run
+from train.training_plan import DEFAULT_BACKBONE, TrainOptions, preprocessing_of
 
 STAGES = ("inspect", "prepare", "train")
 PHOTO_SIZE = (640, 480)
 EVERY = 50
 """Every so many photos has 12 megapixels."""
+
+RUN_STAGE = (
+    "import sys; from pathlib import Path; from benchmarks.studies.scaling import run_stage;"
+    "print(run_stage(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))"
+)
+"""A stage in a process of its own: Python code with its arguments."""
 
 LARGEST_GB = 6.0
 LARGEST_RATIO = 1.3
@@ -40,7 +53,6 @@ class Stage(Document):
         register_name: `large` or `small`.
         seconds: Wall time of the work, without the start of the process and its imports, which
             would hide in the small register what the large one costs more.
-        cpu_seconds: Processor time of the process and its children.
         peak_bytes: Peak of the summed resident memory of the process and all it started, sampled.
     """
 
@@ -57,7 +69,7 @@ class Stage(Document):
         return 1000 * self.seconds / self.photos
 
 
-class ScalingStudy(Study):
+class ScalingStudy(MeasuredStudy):
     """Every stage on a small and on a large register."""
 
     NAME: ClassVar[str] = "scaling"
@@ -111,8 +123,6 @@ class ScalingStudy(Study):
     @classmethod
     def measure(cls, arguments: argparse.Namespace) -> Self:
         """Generates both registers and measures every stage that is not yet measured."""
-        from train.readers import read_register
-
         stages: list[Stage] = []
         # The small register first, so that a mistake shows early.
         for name, objects in (
@@ -128,10 +138,8 @@ class ScalingStudy(Study):
                     row = Stage.read(kept)
                 except DamagedError:
                     words = [stage, str(folder), str(arguments.out), str(arguments.seed)]
-                    module = "benchmarks.studies.scaling_stage"
-                    row = measure_command(
-                        [sys.executable, "-m", module, *words], name, stage, photos
-                    )
+                    command = [sys.executable, "-c", RUN_STAGE, *words]
+                    row = measure_command(command, name, stage, photos)
                     row.write(kept)
                 print(f"{name} {stage}: {row.seconds:.0f} s", file=sys.stderr)
                 stages.append(row)
@@ -142,6 +150,27 @@ class ScalingStudy(Study):
             every=EVERY,
             stages=stages,
         )
+
+
+def run_stage(stage: str, photos: Path, out: Path, seed: int) -> float:
+    """Seconds of `inspect`, `prepare` or `train` from its beginning, whatever was broken off."""
+    cache = out / f"cache-{photos.name}"
+    run = out / f"run-{photos.name}"
+    if stage == "inspect":
+        started = time.perf_counter()
+        inspect(photos)
+    elif stage == "prepare":
+        shutil.rmtree(cache, ignore_errors=True)
+        contract = preprocessing_of(DEFAULT_BACKBONE, None)
+        started = time.perf_counter()
+        prepare(read_register(photos), contract, cache)
+    else:
+        import train.engine  # noqa: F401  # torch and timm are loaded before the clock starts
+
+        shutil.rmtree(run.with_name(f"{run.name}.partial"), ignore_errors=True)
+        started = time.perf_counter()
+        train_run(photos, run, TrainOptions(epochs=1, seed=seed, cache=cache, force=True))
+    return time.perf_counter() - started
 
 
 def measure_command(command: list[str], register_name: str, stage: str, photos: int) -> Stage:

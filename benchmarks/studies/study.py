@@ -41,11 +41,9 @@ PAGES.filters |= {"number": format_number, "words": _mapping_words}
 class Study(Document):
     """The raw rows of a study, from which its page is made with the template `NAME.md.j2`.
 
-    A subclass adds its rows as fields, its options, its measurement, and what its template needs
-    beside the study itself.
+    A subclass adds its rows as fields, and what its template needs beside the study itself.
 
     Attributes:
-        NAME: Name of the module, of the published files and of the template.
         created: When it was measured, ISO 8601.
     """
 
@@ -55,16 +53,6 @@ class Study(Document):
     host: dict[str, str]
     versions: dict[str, str]
 
-    @classmethod
-    @abstractmethod
-    def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds the options of the measurement; `--table` is there."""
-
-    @classmethod
-    @abstractmethod
-    def measure(cls, arguments: argparse.Namespace) -> Self | None:
-        """Measures; None where only a part of the work was asked for."""
-
     def values(self) -> Mapping[str, object]:
         """What the template needs beside `study` and `targets`."""
         return {}
@@ -72,19 +60,6 @@ class Study(Document):
     def targets(self) -> Sequence[Target]:
         """Numbers set beforehand, with what was measured."""
         return ()
-
-    def check(self) -> None:
-        """Checks what the command answers for with its exit code.
-
-        Raises:
-            CheckFailedError: The measurement does not keep a limit.
-        """
-
-    @classmethod
-    def measured_now(cls, **rows: Any) -> Self:
-        """The study of rows that were measured just now on this machine."""
-        now = {"created": created_now(), "host": describe_host(), "versions": versions()}
-        return cls.model_validate(now | rows)
 
     @classmethod
     def published(cls) -> Path:
@@ -107,6 +82,33 @@ class Study(Document):
         template = PAGES.get_template(f"{self.NAME}.md.j2")
         targets = "\n".join(target.line() for target in self.targets())
         return template.render(study=self, targets=targets, **self.values()) + "\n"
+
+
+class MeasuredStudy(Study):
+    """A study that can be measured again, by its own command."""
+
+    @classmethod
+    @abstractmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the options of the measurement; `--table` is there."""
+
+    @classmethod
+    @abstractmethod
+    def measure(cls, arguments: argparse.Namespace) -> Self | None:
+        """Measures; None where only a part of the work was asked for."""
+
+    def check(self) -> None:
+        """Checks what the command answers for with its exit code.
+
+        Raises:
+            CheckFailedError: The measurement does not keep a limit.
+        """
+
+    @classmethod
+    def measured_now(cls, **rows: Any) -> Self:
+        """The study of rows that were measured just now on this machine."""
+        now = {"created": created_now(), "host": describe_host(), "versions": versions()}
+        return cls.model_validate(now | rows)
 
     def publish(self, page: Path) -> None:
         """Writes the page and, beside it, its rows, each by an atomic rename."""

@@ -57,7 +57,6 @@ class Target:
     """A number that was set beforehand, and what was measured.
 
     Attributes:
-        bound: The number set.
         at_least: True where at least `bound` is wanted, False where at most.
     """
 

@@ -20,9 +20,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from benchmarks.measure.cpu_contention import CpuContention
-from benchmarks.measure.evaluation_set import decode_chunks
+from benchmarks.measure.evaluation_set import decode_chunks, sample_photos
 from benchmarks.measure.parity import runnable_candidates
-from benchmarks.measure.preprocessing_sensitivity import sample_photos
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import Pixels, Session
@@ -46,7 +45,6 @@ class Rate(Record):
     """One variant on one runtime.
 
     Attributes:
-        seconds: What all photos took, in each round.
         drift: Largest difference of a probability from the network's, 0–1.
     """
 
@@ -98,7 +96,8 @@ class ThroughputStudy(BundleStudy):
         chosen = sample_photos(photos, arguments.count, seed=0)
         chunks = decode_chunks(chosen, bundle.info.preprocessing, [])
         pixels = np.concatenate([part for _, part in chunks])
-        with Terminal() as terminal, contextlib.ExitStack() as stack:
+        terminal = Terminal()
+        with contextlib.ExitStack() as stack:
             contention = CpuContention()
             sessions = open_sessions(bundle, run, stack)
             rates = measure_rates(sessions, pixels, arguments.rounds, terminal)

@@ -38,7 +38,6 @@ class ArrayOutput:
 
     Attributes:
         dtype: `float32` or `int32`.
-        description: What the package says of it.
     """
 
     dtype: str
@@ -115,10 +114,7 @@ def convert_arrays(
 
     Args:
         network: `[1, 3, H, W]` float RGB 0–255 → a tensor per output, in their order.
-        contract: The preprocessing contract.
         outputs: Names of the outputs, with what they are.
-        description: The words in the package's metadata.
-        user_defined: Facts for the package's metadata.
         exact_rows: Whether arithmetic of rows, such as an embedding's length, is all float32.
 
     Returns:

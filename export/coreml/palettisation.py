@@ -42,7 +42,6 @@ class ScaledPalette(nn.Module):
     scale: Tensor
 
     def __init__(self, layer: Layer, palette: Palette) -> None:
-        """Takes a layer apart; `layer` is changed."""
         super().__init__()
         scale = torch.from_numpy(palette.scale.astype(np.float32))
         values = torch.from_numpy(palette.values.astype(np.float32)[palette.indices])
@@ -70,12 +69,7 @@ def convert_palettised(
     """Converts a network to an ML Program whose layers' weights are of palettes.
 
     Args:
-        network: Its layers' weights are those of their palettes.
         palettes: By the layer's name; layers without one stay in float16.
-        contract: The preprocessing contract.
-        labels: The label map.
-        description: The words in the package's metadata.
-        user_defined: Facts for the package's metadata.
 
     Returns:
         A `coremltools.models.MLModel` for iOS 16 or later, not yet saved.

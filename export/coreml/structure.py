@@ -48,7 +48,6 @@ class CoreMLStructure:
             type, or `palette6` for numbers of one of 64 values.
         float16_layers: Names of the constants that are weights of layers in float16, sorted.
         operations: The program's operations that compute, in order.
-        user_defined: The facts that the exporter put in.
     """
 
     input_name: str
@@ -200,15 +199,10 @@ def check_coreml(
 
     Args:
         package: A `.mlpackage` folder.
-        labels: The bundle's label map.
-        contract: The bundle's preprocessing contract.
         weights: The precision that the bundle states: the data type of every weight, or a
             key of `COMPRESSED`, of which the layers that the package itself names under
             `FLOAT16_LAYERS`, and no others, are float16.
         operations: How often operations must stand in the program, by their names.
-
-    Returns:
-        What the package declares.
 
     Raises:
         CheckFailedError: It differs from what is expected; the message names every difference.

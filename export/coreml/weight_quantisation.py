@@ -24,7 +24,6 @@ def int8_weights(model: Any, kept: frozenset[str] = frozenset()) -> Any:
 
     Args:
         model: Of `export.coreml.convert.convert_coreml`.
-        kept: Names of layers whose weights stay as they are.
     """
     with quiet():
         from coremltools.optimize import coreml as optimize

@@ -22,7 +22,6 @@ class Predictions:
     """What a variant answered.
 
     Attributes:
-        runtime: Name of what computed it.
         probabilities: `[N, objects]` float32.
     """
 
@@ -43,7 +42,6 @@ class GoldenPlan:
         held_out: How many of the run's validation photos go into the bundle, besides the drawn
             ones. Nothing was trained on them, and an accuracy is quoted on test photos only.
         chosen: Photo files that go into the bundle as well.
-        seed: Seed of the choice of validation photos.
     """
 
     predict: Predict
@@ -55,7 +53,6 @@ class GoldenPlan:
         """Reads the photos, before anything is converted.
 
         Args:
-            run: The run whose validation photos may be chosen.
             root: The register's root; needed for validation photos.
 
         Raises:

@@ -74,10 +74,6 @@ class GoldenPhotoFile:
     """A photo that goes into a bundle's golden vectors.
 
     Attributes:
-        name: Name of its folder.
-        file: Name of the photo's file.
-        about: What it shows or tests.
-        content: The file.
         decoding: How far another decoder may be from the upright sRGB pixels.
     """
 

@@ -69,7 +69,6 @@ def resizing_tolerance(tensor: Pixels, others: tuple[Pixels, ...]) -> PixelToler
 
     Args:
         tensor: `[H, W, 3]` uint8, resized as the contract says.
-        others: The same photo resized by other antialiased filters.
     """
     apart = [np.abs(other.astype(np.int16) - tensor) for other in others]
     return PixelTolerance(

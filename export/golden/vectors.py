@@ -60,11 +60,7 @@ def write_golden(photos: Sequence[GoldenPhotoFile], predict: Predict, bundle: Bu
 
     Args:
         photos: What `GoldenPlan.choose` gave.
-        predict: Executes a variant.
         bundle: The bundle, its description in memory only.
-
-    Returns:
-        The content of `golden.json`.
 
     Raises:
         InputError: A photo cannot be read.

@@ -43,7 +43,6 @@ class FoldedNetwork(nn.Module):
     centre: Tensor
 
     def __init__(self, centre: Tensor, padding: Padding, body: nn.Module) -> None:
-        """Joins the parts; see the class's attributes."""
         super().__init__()
         self.register_buffer("centre", centre)
         self.padding = padding
@@ -55,14 +54,7 @@ class FoldedNetwork(nn.Module):
         return logits
 
     def probabilities(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Runs photos in float32.
-
-        Args:
-            photos: `[N, H, W, 3]` uint8, RGB 0–255.
-
-        Returns:
-            `[N, objects]` float32, each row summing to 1.
-        """
+        """`[N, objects]` float32 of `[N, H, W, 3]` uint8 RGB photos, each row summing to 1."""
         return run_photos(self, photos)
 
 
@@ -77,7 +69,6 @@ class ChannelsLast(nn.Module):
     centre: Tensor
 
     def __init__(self, network: FoldedNetwork) -> None:
-        """Wraps the network without copying its weights."""
         super().__init__()
         centre = network.centre.permute(0, 2, 3, 1).contiguous()
         # One number where all channels have the same mean: a constant that broadcasts is cheaper.

@@ -193,9 +193,6 @@ class Graph:
         Behind a SiLU it is the SiLU of its largest input, and behind a gate, which multiplies by a
         sigmoid and so by at most 1, what it was.
 
-        Args:
-            observed: The nodes whose ranges are known.
-
         Yields:
             The node, the other node, and the largest value of the one from that of the other.
         """
@@ -265,11 +262,6 @@ def trace(network: FoldedNetwork) -> Graph | None:
 
 def trace_or_refuse(network: FoldedNetwork, purpose: str, variant: str) -> Graph:
     """Traces a network for a variant that cannot do without.
-
-    Args:
-        network: The network.
-        purpose: What is impossible otherwise, for the message.
-        variant: Name of the variant.
 
     Raises:
         CheckFailedError: The network cannot be traced.

@@ -41,7 +41,6 @@ class ActivationInput:
     """A tensor that one SiLU or sigmoid alone reads.
 
     Attributes:
-        activation: The SiLU or sigmoid.
         importance: How much an error of each channel counts in the layers behind, `[channels]`;
             None for all alike.
     """
@@ -58,7 +57,6 @@ class RangeObserver(Generic[Key]):
 
         Args:
             inputs: The tensors that a SiLU or sigmoid reads.
-            batches: How often each tensor will be observed.
         """
         self._inputs = inputs
         self._batches = batches
@@ -131,7 +129,6 @@ def range_before_activation(
     Args:
         rows: What the activation reads, `[positions, channels]`.
         span: From the smallest to the largest value.
-        activation: The SiLU or sigmoid.
         importance: How much an error of each channel counts, `[channels]`; None for all alike.
 
     Returns:
@@ -174,11 +171,7 @@ def fake_quantise(values: Tensor, span: Range) -> Tensor:
 
 
 def sqnr_db(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Signal-to-quantisation-noise ratio: 10 log10(Σ exact² / Σ (rounded − exact)²), in decibels.
-
-    Args:
-        pairs: Exact and rounded values, in batches.
-    """
+    """Signal-to-quantisation-noise ratio, 10 log10(Σ exact² / Σ (rounded − exact)²), in dB."""
     signal = noise = 0.0
     for exact, rounded in pairs:
         signal += float(exact.square().sum())

@@ -31,7 +31,6 @@ class LoadedPhotos:
     """Photos of the register, decoded; or noise, which has no photos.
 
     Attributes:
-        photos: Those that could be loaded.
         pixels: `[N, H, W, 3]` uint8, in the same order; of noise, with no photos beside them.
         skipped: How many were missing, changed or unreadable.
     """
@@ -74,11 +73,8 @@ def calibration_photos(
     """Chooses and loads calibration photos from the training photos.
 
     Args:
-        run: The trained run.
         root: The register's root, to which the run's photo paths are relative.
         wanted: How many photos; all training photos if there are fewer.
-        seed: Seed of the choice.
-        say: Told of photos that were skipped.
         cache: Folder of prepared photos; None for the user's cache folder.
 
     Raises:
@@ -109,11 +105,6 @@ def calibration_noise(
     """Draws pixels at random, each value as likely as any other, in place of photos.
 
     No photo looks like that, so ranges taken on it fit none: it is for measuring what they lose.
-
-    Args:
-        contract: Gives the size.
-        wanted: How many images.
-        seed: Seed of the noise.
     """
     shape = (wanted, contract.height, contract.width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)

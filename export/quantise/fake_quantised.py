@@ -28,7 +28,6 @@ class QuantizeDequantize(nn.Module):
     """Rounds a tensor to int8 and back, as operations that the converter knows."""
 
     def __init__(self, span: Range) -> None:
-        """Takes scale and zero point from the smallest and the largest value."""
         super().__init__()
         self.scale, self.zero_point = scale_and_zero_point(span)
 
@@ -78,7 +77,6 @@ def activation_ranges(graph: Graph, photos: NDArray[np.uint8]) -> Ranges:
     """The range of every node's output that becomes int8, see `RangeObserver.ranges`.
 
     Args:
-        graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1.
     """
     observed = int8_nodes(graph)

@@ -81,7 +81,6 @@ class LayerStatistics:
             layer: The layer.
             inputs: What it reads, `[N, C, H, W]` or `[N, C]`.
             outputs: What it should answer, before any activation.
-            seed: Of the choice of positions.
         """
         columns, expected = _sampled(layer, inputs, outputs, seed)
         if self.origin is None:

@@ -37,7 +37,6 @@ class LayerReport:
     """What rounding did to one layer.
 
     Attributes:
-        name: Its name in the network.
         sqnr_db: Signal-to-quantisation-noise ratio of its output, with everything before it
             rounded, too.
     """
@@ -54,7 +53,6 @@ class QuantisedLayers:
         layers: Every layer's weight, rounded unless it was to be kept, and its bias, by name.
         ranges: Of the nodes whose outputs are int8, by the node's name; empty if none are.
         reports: One of each layer, in the order in which they run.
-        photos: How many photos were used.
     """
 
     layers: dict[str, QuantisedLayer]
@@ -88,7 +86,6 @@ def quantise_layers(
     read, and its bias makes good on average what the layers before it changed.
 
     Args:
-        graph: The network.
         photos: `[N, H, W, 3]` uint8, N at least 1. Of many large ones only the first are used.
         activations: Whether what lies between the layers is int8, too.
         kept: Names of layers that keep their weights; their biases are corrected as the others'.
@@ -213,13 +210,7 @@ class _Run:
 
 
 def run_node(graph: Graph, node: Node, value: Callable[[Node], Any]) -> Any:
-    """Runs one node that calls something.
-
-    Args:
-        graph: The network.
-        node: The node.
-        value: Gives the values of the nodes that it reads.
-    """
+    """Runs one node that calls something."""
     args: Any = fx.node.map_arg(node.args, value)
     options: Any = fx.node.map_arg(node.kwargs, value)
     if node.op == "call_module":

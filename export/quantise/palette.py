@@ -136,7 +136,6 @@ def _centres(
     """Where `count` centres lie best for values of -1 to 1, ascending.
 
     Args:
-        values: Of any shape.
         weights: How much each value's error counts; broadcast.
         count: Number of centres.
     """

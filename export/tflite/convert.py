@@ -35,9 +35,6 @@ def convert_float32(
     """Converts a network to a float32 TFLite file.
 
     Args:
-        network: The folded network.
-        contract: The preprocessing contract.
-        description: What the file says of itself.
         wrapper: Gives the network its input `[1, H, W, 3]` and its named outputs.
         outputs: The names of the outputs, in their order.
 

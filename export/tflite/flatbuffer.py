@@ -127,8 +127,6 @@ def name_inputs_and_outputs(
     """Names the one input and the outputs, as tensors and in the signature.
 
     Args:
-        content: A converted file.
-        description: What it says of itself.
         outputs: Names of its outputs in their order.
 
     Raises:

@@ -18,7 +18,6 @@ class Operator:
         kind: Such as `CONV_2D`.
         inputs: Indices of its input tensors, without those left out.
         outputs: Indices of its output tensors.
-        name: Name of its first output tensor.
     """
 
     kind: str
@@ -50,7 +49,6 @@ class TFLiteGraph:
     """The first subgraph of a file."""
 
     def __init__(self, content: bytes) -> None:
-        """Reads the file."""
         kinds = schema_names("BuiltinOperator")
         self._model = read_model(content)
         self._graph = self._model.subgraphs[0]

@@ -52,8 +52,6 @@ class Metadata:
     """Metadata as read back from a model file.
 
     Attributes:
-        model: The words about the model.
-        min_parser_version: Oldest schema version that can read it.
         inputs: Its inputs.
         outputs: Its outputs.
         labels: The lines of the appended `labels.txt`.
@@ -71,8 +69,6 @@ def embed(content: bytes, labels: LabelMap, description: ModelDescription) -> by
 
     Args:
         content: A TFLite file with one RGB image input and one output.
-        labels: One label per value of the output.
-        description: The words.
 
     Returns:
         The file with the metadata buffer inside and the labels appended as an uncompressed ZIP.

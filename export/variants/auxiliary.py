@@ -95,7 +95,6 @@ def package_problems(
 
     Args:
         package: A `.mlpackage` folder.
-        contract: The bundle's preprocessing contract.
         exact: Types that the results of operations must have, by the operation's name; each must
             be in the program.
 

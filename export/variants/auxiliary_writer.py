@@ -20,12 +20,6 @@ def write_auxiliary_models(
 ) -> tuple[AuxiliaryModel, ...]:
     """Writes those that were asked for into the bundle, in each format that its variants have.
 
-    Args:
-        options: What was asked for.
-        context: What the variants are made of.
-        bundle: The bundle's folder.
-        say: Told, in a sentence each, what is done.
-
     Raises:
         CheckFailedError: One does not answer as the network does.
     """

@@ -27,11 +27,6 @@ class BuildContext:
     """What every variant is made of.
 
     Attributes:
-        network: The folded network.
-        contract: Its preprocessing contract.
-        labels: The label map.
-        description: The words that go into the files' metadata.
-        user_defined: Facts that go into the Core ML package.
         calibration: `[N, H, W, 3]` uint8 photos for activation ranges; None without integers.
         probe: `[N, H, W, 3]` uint8 photos on which every file is compared with the network.
         expected: The network's probabilities `[N, objects]` of `probe`.

@@ -122,7 +122,6 @@ class CoreMLPalette(_CoreML):
     tolerance = Tolerance(confident_agreement=0.95)
 
     def __init__(self, bits: int) -> None:
-        """Palettes have two to the power of `bits` values."""
         self.bits = bits
         self.name = f"coreml-palette{bits}"  # type: ignore[misc]
         self.notes = (  # type: ignore[misc]

@@ -108,7 +108,6 @@ def write_embedding(context: BuildContext, bundle: Path, of: Format) -> Auxiliar
 
     Args:
         context: What the variants are made of; its network's head must have an embedding.
-        bundle: The bundle's folder.
         of: The format.
 
     Raises:

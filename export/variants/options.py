@@ -43,7 +43,6 @@ class ExportOptions:
         calibration_photos: How many training photos the integer variants' ranges are taken from.
         calibration: `photos`, or `noise` to measure how bad a calibration without photos is; such a
             bundle is marked as not fit for the field.
-        seed: Seed of the choice of those photos.
         recommend: Measure the variants on validation photos and recommend one of each format.
         embedding: Write the embedding as a file of its own, too, in each format of the variants.
         shortlist: Of how many objects models with a short list are written, in each format of the

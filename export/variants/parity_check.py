@@ -41,10 +41,8 @@ def check_probabilities(
     """Checks a variant's probabilities.
 
     Args:
-        name: The variant's name, for the message.
         actual: `[N, objects]`, of the exported file.
         expected: `[N, objects]`, of the network.
-        tolerance: How far apart they may be.
 
     Raises:
         CheckFailedError: They do not sum to 1, are too far apart, or too many clear photos get

@@ -92,8 +92,6 @@ def write_shortlist(context: BuildContext, bundle: Path, of: Format, top: int) -
     """Writes the short list's file into the bundle and checks it.
 
     Args:
-        context: What the variants are made of.
-        bundle: The bundle's folder.
         of: The format.
         top: How many objects it names; all, where there are fewer.
 

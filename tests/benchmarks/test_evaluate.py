@@ -94,7 +94,7 @@ def test_the_ensemble_votes_by_mean_softmax_each_by_its_own_contract(
     mean = total / 2
     np.testing.assert_array_equal(answered.answers[ENSEMBLE].top, mean.argmax(axis=1))
     own = mean[np.arange(len(mean)), answered.truth]
-    np.testing.assert_allclose(answered.own[ENSEMBLE], own, rtol=1e-4)
+    np.testing.assert_allclose(answered.answers[ENSEMBLE].own, own, rtol=1e-4)
     with torch.inference_mode():
         pixels = np.stack([load(photo.path, OBLONG) for photo in chosen.test])
         hidden = networks[1].model.features(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())

@@ -13,11 +13,10 @@ from tiny_run import CONTRACT
 from benchmarks.evaluation.confused_pairs import draw_pairs, find_pairs
 from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs, find
-from benchmarks.evaluation.figures import _by_latency, _by_parameters, _by_photos
-from benchmarks.evaluation.findings import Findings
-from benchmarks.evaluation.inference import Network
+from benchmarks.evaluation.figures import draw_charts
+from benchmarks.evaluation.inference import Findings, Network
 from benchmarks.evaluation.page import render_page
-from benchmarks.evaluation.projections import MOST_POINTS, _scatter, pca, tsne, umap
+from benchmarks.evaluation.projections import MOST_POINTS, project, scatter
 from benchmarks.evaluation.saliency import draw_saliency, saliency_map
 from mobile_assets.photos import load
 from train.run import load_model
@@ -50,41 +49,35 @@ def test_the_check_sees_a_blank_picture(tmp_path: Path) -> None:
 
 
 def test_charts_are_drawn(found: Findings, tmp_path: Path) -> None:
-    names = []
-    for draw in (_by_photos, _by_parameters, _by_latency):
-        names += draw(found.evaluation, tmp_path)
+    names = draw_charts(found, tmp_path)
     assert len(names) == 3
     assert_drawn(tmp_path, names)
 
 
-@pytest.mark.parametrize("photos", [3, 4, 12])
-@pytest.mark.parametrize("project", [pca, tsne])
-def test_few_photos_have_a_projection(project: object, photos: int) -> None:
-    features = np.random.default_rng(0).normal(size=(photos, 16)).astype(np.float32)
-    points = project(features, 0)  # type: ignore[operator]
+def noise(photos: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(photos, 16)).astype(np.float32)
+
+
+UMAP = pytest.param("UMAP", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("photos", [3, 4, 12, 60])
+@pytest.mark.parametrize("method", ["PCA", "t-SNE", UMAP])
+def test_few_photos_have_a_projection(method: str, photos: int) -> None:
+    points = project(method, noise(photos), 0)
     assert points.shape == (photos, 2)
     assert np.isfinite(points).all()
     assert points.var() > 0
-    np.testing.assert_allclose(project(features, 0), points, rtol=1e-4)  # type: ignore[operator]
+    np.testing.assert_allclose(project(method, noise(photos), 0), points, rtol=1e-4)
 
 
 def test_projections_part_what_is_apart() -> None:
-    generator = np.random.default_rng(0)
-    features = generator.normal(size=(40, 16)).astype(np.float32)
+    features = noise(40)
     features[20:] += 12
-    for project in (pca, tsne):
-        points = project(features, 0)
+    for method in ("PCA", "t-SNE"):
+        points = project(method, features, 0)
         gap = np.linalg.norm(points[:20].mean(axis=0) - points[20:].mean(axis=0))
         assert gap > 1.5 * points[:20].std()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("photos", [3, 12, 60])
-def test_umap_of_few_photos(photos: int) -> None:
-    features = np.random.default_rng(0).normal(size=(photos, 16)).astype(np.float32)
-    points = umap(features, 0)
-    assert points.shape == (photos, 2)
-    assert np.isfinite(points).all()
 
 
 def test_many_collections_share_a_legend() -> None:
@@ -93,7 +86,7 @@ def test_many_collections_share_a_legend() -> None:
     _, axes = new_figure(4, 3)
     generator = np.random.default_rng(0)
     collections = np.array([f"C{i % 40:02}" for i in range(MOST_POINTS)])
-    _scatter(axes[0, 0], generator.normal(size=(MOST_POINTS, 2)).astype(np.float32), collections)
+    scatter(axes[0, 0], generator.normal(size=(MOST_POINTS, 2)).astype(np.float32), collections)
     texts = [text.get_text() for text in axes[0, 0].get_legend().get_texts()]
     assert len(texts) == 10
     assert texts[-1].startswith("31 others")
@@ -131,7 +124,7 @@ def test_saliency_and_pairs_are_drawn(found: Findings, tmp_path: Path) -> None:
 
 
 def test_the_page_holds_the_figures(found: Findings, tmp_path: Path) -> None:
-    names = tuple(_by_photos(found.evaluation, tmp_path))
+    names = tuple(draw_charts(found, tmp_path)[:1])
     page = render_page(found.evaluation.model_copy(update={"figures": names}), found, tmp_path)
     assert "<h3>Accuracy by photos per object</h3>" in page
     assert page.count("data:image/webp") > len(found.evaluation.photograph_again)

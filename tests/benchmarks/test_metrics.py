@@ -13,7 +13,6 @@ from benchmarks.results.classification import (
     expected_calibration_error,
     join_answers,
     reduce_answers,
-    select,
     top_k,
     wilson_interval,
 )
@@ -76,7 +75,7 @@ def test_answers_are_joined_and_selected() -> None:
     joined = join_answers([first, second])
     assert joined.rank.tolist() == [0, 1, 0]
     assert joined.right.tolist() == [True, False, True]
-    assert select(joined, flags("101")).top.tolist() == [0, 1]
+    assert joined.select(flags("101")).top.tolist() == [0, 1]
 
 
 def test_agreement_counts_equal_first_answers() -> None:

@@ -13,9 +13,10 @@ from test_input_pipelines import BY_NAME, RECORDED, SMALL, far
 
 from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
 from benchmarks.measure import preprocessing_sensitivity
-from benchmarks.measure.preprocessing_sensitivity import INPUT_PIPELINES, sample_photos
+from benchmarks.measure.evaluation_set import sample_photos
+from benchmarks.measure.preprocessing_sensitivity import INPUT_PIPELINES
 from benchmarks.measure.preprocessing_sensitivity import measure_preprocessing as measured
-from benchmarks.results.classification import Indices, wilson_interval
+from benchmarks.results.classification import wilson_interval
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.results.schema import PreprocessingCost
 from benchmarks.results.target import REFERENCE
@@ -53,6 +54,10 @@ def left(batch: Values) -> NDArray[np.float32]:
     return columns.reshape(len(batch), 2, -1).mean(axis=2)
 
 
+PLANTED = {"register": "planted", "min_photos": 3, "seed": 0, **REFERENCE._asdict()}
+del PLANTED["unit"]
+
+
 def costs_of(
     photos: tuple[TestPhoto, ...],
     predict: Callable[[Values], NDArray[np.float32]],
@@ -60,10 +65,9 @@ def costs_of(
     byte_input: bool = False,
     ways: tuple[InputPipeline, ...] = INPUT_PIPELINES,
 ) -> dict[str, PreprocessingCost]:
-    truth: Indices = np.array([photo.object_index for photo in photos], np.int64)
     costs = measured(
-        photos, SMALL, predict, truth, subject=REFERENCE, register_name="planted", min_photos=3,
-        run_seed=0, seed=0, bootstrap=200, byte_input=byte_input, ways=ways,
+        photos, SMALL, predict, identity=PLANTED, seed=0, bootstrap=200, byte_input=byte_input,
+        ways=ways,
     )  # fmt: skip
     return {cost.name: cost for cost in costs}
 

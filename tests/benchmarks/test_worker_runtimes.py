@@ -189,10 +189,11 @@ def test_another_number_of_objects_is_refused(bundle: Bundle) -> None:
         opened(replace(bundle, info=info), launch())
 
 
-def test_a_core_ml_variant_is_refused(bundle: Bundle) -> None:
+@pytest.mark.parametrize("name", ["litert", "litert-arm64", "tensorflow"])
+def test_a_core_ml_variant_is_refused(bundle: Bundle, name: str) -> None:
     variant = bundle.info.variants[0].model_copy(update={"format": "coreml", "name": "coreml-x"})
-    with pytest.raises(InputError, match="coreml-x is a coreml variant"):
-        WorkerSession(launch(), bundle, variant, threads=1)
+    with pytest.raises(InputError, match=f"coreml-x is a coreml variant, which {name} does not"):
+        runtimes(name)[0].open(bundle, variant)
 
 
 def test_an_interpreter_that_is_not_installed_is_named() -> None:

@@ -13,15 +13,10 @@ from train.demo.scene import Development
 
 
 def develop(image: FloatArray, how: Development, rng: np.random.Generator) -> bytes:
-    """Expose, blur, add grain and compress.
+    """Expose, blur, add grain and compress to a JPEG file.
 
     Args:
         image: Linear RGB, float32 `[height, width, 3]`.
-        how: The camera's settings.
-        rng: Source of the grain.
-
-    Returns:
-        A JPEG file.
     """
     height, width = image.shape[:2]
     longer = max(height, width)

@@ -19,7 +19,6 @@ class Cell:
     """A rectangle of a canvas with its own unit coordinates (x right, y down)."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float]) -> None:
-        """Take `box` = (left, top, width, height) in pixels of the drawing."""
         self._draw = draw
         self._left, self._top, self.width, self.height = box
         self._unit = min(self.width, self.height)
@@ -72,7 +71,6 @@ class Canvas(Cell):
     """A whole drawing area, smoothed by oversampling."""
 
     def __init__(self, width: int, height: int) -> None:
-        """Make an empty canvas of `width` by `height` pixels."""
         self._image = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING))
         super().__init__(
             ImageDraw.Draw(self._image),
@@ -106,14 +104,11 @@ class Canvas(Cell):
 
 
 def blur(image: FloatArray, radius: float) -> FloatArray:
-    """Smooth with three box filters, wrapping round in both directions.
+    """Smooth with three box filters, wrapping round in both directions; float32, the same shape.
 
     Args:
         image: float32 `[height, width]` or `[height, width, channels]`.
         radius: Half width of the boxes in pixels; below 0.5 nothing is done.
-
-    Returns:
-        float32, the same shape.
     """
     reach = round(radius)
     out = image
@@ -133,17 +128,11 @@ def blur(image: FloatArray, radius: float) -> FloatArray:
 def noise(
     rng: np.random.Generator, height: int, width: int, grains: int, octaves: int = 4
 ) -> FloatArray:
-    """Cloudy noise that joins seamlessly at the left and right.
+    """Cloudy noise that joins at left and right: float32 `[height, width]`, mostly -1 to 1.
 
     Args:
-        rng: Source of randomness.
-        height: Rows.
-        width: Columns.
         grains: Grains of the coarsest octave across the width.
         octaves: Octaves, each twice as fine and half as strong.
-
-    Returns:
-        float32 `[height, width]` with mean about 0 and most values in -1 to 1.
     """
     out = np.zeros((height, width), np.float32)
     for octave in range(octaves):

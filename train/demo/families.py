@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from train.demo.figures import idol, shabti
-from train.demo.flats import coin, scarab, tablet, tile
+from train.demo.flats import COINAGES, coin, scarab, tablet, tile
 from train.demo.maker import Builder, Maker
 from train.demo.mesh import Model
 from train.demo.plan import ObjectPlan
 from train.demo.smalls import lamp, necklace, seal
 from train.demo.spec import rng_for
-from train.demo.vessels import vessel
+from train.demo.vessels import SHAPES, vessel
 
 BUILDERS: dict[str, Builder] = {
-    "amphora": vessel("amphora"),
-    "beaker": vessel("beaker"),
-    "bowl": vessel("bowl"),
-    "cash": coin("cash"),
-    "coin": coin("coin"),
-    "idol": idol,
-    "jar": vessel("jar"),
-    "jug": vessel("jug"),
-    "lamp": lamp,
-    "necklace": necklace,
-    "penny": coin("penny"),
-    "scarab": scarab,
-    "seal": seal,
-    "shabti": shabti,
-    "tablet": tablet,
-    "tile": tile,
-    "token": coin("token"),
-    "vase": vessel("vase"),
+    **{shape.name: partial(vessel, shape) for shape in SHAPES},
+    **{kind: partial(coin, coinage) for kind, coinage in COINAGES.items()},
+    **{"idol": idol, "lamp": lamp, "necklace": necklace, "scarab": scarab, "seal": seal},
+    **{"shabti": shabti, "tablet": tablet, "tile": tile},
 }
 
 
@@ -37,31 +25,15 @@ def build_object(seed: int, plan: ObjectPlan) -> Model:
     """Make an object of the register.
 
     Args:
-        seed: The register's seed.
         plan: Which object; its number of photos has no influence.
-
-    Returns:
-        Its meshes, skins, poses and description.
     """
-    maker = Maker(
-        mould=rng_for(seed, "mould", plan.collection, plan.mould),
-        own=rng_for(seed, "object", plan.index),
-        collection=plan.collection,
-        member=plan.member,
-    )
-    return BUILDERS[plan.family](maker)
+    mould = rng_for(seed, "mould", plan.collection, plan.mould)
+    own = rng_for(seed, "object", plan.index)
+    return BUILDERS[plan.family](Maker(mould, own, plan.collection, plan.member))
 
 
 def build_stranger(seed: int, number: int) -> Model:
-    """Make an object that is in no register, as clutter for field scenes.
-
-    Args:
-        seed: The register's seed.
-        number: Which of the strangers.
-
-    Returns:
-        A model of any family.
-    """
+    """Make an object that is in no register, as clutter for field scenes."""
     rng = rng_for(seed, "stranger", number)
     family = sorted(BUILDERS)[int(rng.integers(len(BUILDERS)))]
     collection = ("Oriental", "Egyptian", "Fulling Mill", "Castle")[int(rng.integers(4))]

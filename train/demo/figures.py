@@ -10,25 +10,12 @@ from train.demo.canvas import Canvas, FloatArray, blur, noise
 from train.demo.maker import (
     Maker,
     alternatives,
-    fired,
-    ground,
     linear,
-    near,
     paint_over,
     pick,
     wear_words,
-    weather,
-    worn,
 )
-from train.demo.mesh import (
-    Model,
-    Pose,
-    Skin,
-    Surface,
-    grid_surface,
-    sample,
-    spline,
-)
+from train.demo.mesh import Model, Pose, Skin, Surface, grid_surface, sample, spline
 from train.demo.patterns import FIGURES, band, glyph_rows
 
 _ROWS, _COLUMNS, _RINGS, _SPOKES = 384, 320, 150, 145
@@ -64,16 +51,9 @@ def _heights(profile: FloatArray) -> FloatArray:
 
 def shabti(maker: Maker) -> Model:
     """A mummy-shaped funerary figure with an inscription."""
-    glaze, ink = pick(
-        maker.mould,
-        (
-            "#4aa19b|#1d2f3d",
-            "#2f6f9f|#10202e",
-            "#8fae8d|#3a3328",
-            "#c9b38a|#5b2f1e",
-            "#7a4b30|#d9bd86",
-        ),
-    ).split("|")
+    glazes = ("#4aa19b|#1d2f3d", "#2f6f9f|#10202e", "#8fae8d|#3a3328", "#c9b38a|#5b2f1e",
+              "#7a4b30|#d9bd86")  # fmt: skip
+    glaze, ink = pick(maker.mould, glazes).split("|")
     rows, columns = int(maker.mould.integers(4, 8)), int(maker.mould.integers(3, 6))
     stripes, upright = int(maker.mould.integers(5, 12)), bool(maker.mould.random() < 0.5)
     waist, head = float(maker.mould.uniform(0.16, 0.2)), float(maker.mould.uniform(0.085, 0.105))
@@ -81,7 +61,7 @@ def shabti(maker: Maker) -> Model:
         rows = max(3, rows + int(maker.own.choice([-2, -1, 1, 2])))
         stripes = max(0, stripes + int(maker.own.choice([-3, 0, 3])))
         upright = upright if maker.own.random() < 0.7 else not upright
-    waist, head = near(maker.own, waist, 0.03), near(maker.own, head, 0.03)
+    waist, head = maker.near(waist, 0.03), maker.near(head, 0.03)
     wear = float(maker.own.beta(2, 2.6))
     profile = spline(
         [(0, 0), (0.1, 0), (0.115, 0), (0.115, 0.05), (0.1, 0.12), (0.13, 0.35), (waist, 0.58),
@@ -92,28 +72,26 @@ def shabti(maker: Maker) -> Model:
     heights = _heights(profile)
     lumps = _shabti_lumps(heights, stripes)
     ink_mask = _shabti_ink(maker, heights, (rows, columns), upright, stripes)
-    shown = worn(maker.own, ink_mask, 0.8 * wear)
-    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, glaze), 0.13)
+    shown = maker.worn(ink_mask, 0.8 * wear)
+    albedo = maker.coat(_ROWS, _COLUMNS, glaze, 0.13)
     paint_over(albedo, shown * np.float32(0.92), linear(ink))
     lumps -= blur(ink_mask, 1) * np.float32(0.004)
     grain = noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.0025)
     lumps += grain
-    weather(maker.own, albedo, grain - ink_mask * np.float32(0.002), wear, linear("#8a7355"))
+    maker.weather(albedo, grain - ink_mask * np.float32(0.002), wear, linear("#8a7355"))
     label = f"Shabti with {rows} {'columns' if upright else 'rows'} of signs{wear_words(wear)}"
-    about: dict[str, str | int | float] = {
+    surface = _body(profile, 0.72, lumps, Skin(albedo, 0.4, 0.4))
+    return Model((surface,), _POSES, label, {
         "glaze": glaze, "rows": rows, "columns": columns, "upright": int(upright),
         "wig_stripes": stripes, "wear": round(wear, 3),
-    }  # fmt: skip
-    surface = _body(profile, 0.72, lumps, Skin(albedo, 0.4, 0.4))
-    return Model((surface,), _figure_poses(), label, about)
+    })  # fmt: skip
 
 
-def _figure_poses() -> tuple[Pose, ...]:
-    return (
-        Pose("front", yaw=(-50, 50), elevation=(2, 28)),
-        Pose("back", yaw=(150, 210), elevation=(2, 28), weight=0.2),
-        Pose("lying", tilt=-88, yaw=(-30, 30), elevation=(50, 85), weight=0.5),
-    )
+_POSES = (
+    Pose("front", yaw=(-50, 50), elevation=(2, 28)),
+    Pose("back", yaw=(150, 210), elevation=(2, 28), weight=0.2),
+    Pose("lying", tilt=-88, yaw=(-30, 30), elevation=(50, 85), weight=0.5),
+)
 
 
 def _shabti_lumps(heights: FloatArray, stripes: int) -> FloatArray:
@@ -174,7 +152,7 @@ def idol(maker: Maker) -> Model:
         motif = pick(maker.own, alternatives(motif)) if maker.own.random() < 0.6 else motif
         folds += int(maker.own.choice([-2, 0, 2]))
     wear = float(maker.own.beta(2, 2.6))
-    profile = spline([(near(maker.own, r, 0.035), z) for r, z in knots], _RINGS)
+    profile = spline([(maker.near(r, 0.035), z) for r, z in knots], _RINGS)
     heights = _heights(profile)
     lumps = _idol_lumps(heights, seated, folds, crown)
     mask = np.zeros((_ROWS, _COLUMNS), np.float32)
@@ -182,23 +160,21 @@ def idol(maker: Maker) -> Model:
         int(np.argmin(np.abs(heights - z))) for z in ((0.16, 0.03) if seated else (0.2, 0.04))
     )
     mask[first:last] = band(motif, _COLUMNS, last - first, repeats, maker.own)
-    mask = worn(maker.own, mask, 0.6 * wear)
+    mask = maker.worn(mask, 0.6 * wear)
     lumps -= blur(mask, 1) * np.float32(0.012)
     lumps += noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.003)
-    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, stone), 0.2)
+    albedo = maker.coat(_ROWS, _COLUMNS, stone, 0.2)
     veins = np.exp(-((noise(maker.own, _ROWS, _COLUMNS, 3, 4) * 9) ** 2))
     paint_over(albedo, (0.35 * veins).astype(np.float32), albedo * np.float32(0.5))
     _idol_face(albedo, heights, seated=seated)
-    weather(maker.own, albedo, lumps.copy(), wear, linear("#4c4336"))
-    label = (
-        f"{'Seated' if seated else 'Standing'} figure with {motif} round the base{wear_words(wear)}"
-    )
-    about: dict[str, str | int | float] = {
+    maker.weather(albedo, lumps.copy(), wear, linear("#4c4336"))
+    posture = "Seated" if seated else "Standing"
+    label = f"{posture} figure with {motif} round the base{wear_words(wear)}"
+    surface = _body(profile, 0.85 if seated else 0.75, lumps, Skin(albedo, 0.42, 0.4))
+    return Model((surface,), _POSES[:2], label, {
         "stone": stone, "seated": int(seated), "base": motif, "repeats": repeats,
         "folds": folds, "crown": crown, "wear": round(wear, 3),
-    }  # fmt: skip
-    surface = _body(profile, 0.85 if seated else 0.75, lumps, Skin(albedo, 0.42, 0.4))
-    return Model((surface,), _figure_poses()[:2], label, about)
+    })  # fmt: skip
 
 
 _SEATED = ((0, 0), (0.4, 0), (0.42, 0), (0.42, 0.05), (0.36, 0.17), (0.38, 0.22), (0.4, 0.28),

@@ -10,18 +10,12 @@ import numpy as np
 
 from train.demo.canvas import Canvas, FloatArray, blur, noise
 from train.demo.maker import (
-    Builder,
     Maker,
     alternatives,
-    fired,
-    ground,
     linear,
-    near,
     paint_over,
     pick,
     wear_words,
-    weather,
-    worn,
 )
 from train.demo.mesh import Model, Pose, Skin, pillow
 from train.demo.patterns import FACES, FIGURES, glyph, glyph_rows, wedge_rows
@@ -40,9 +34,6 @@ class Metal:
     """A metal with its corrosion.
 
     Attributes:
-        name: As a label has it.
-        colour: Of the clean metal.
-        crust: Of what grows on it.
         roughness: As in `Skin`.
         metallic: As in `Skin`.
     """
@@ -66,9 +57,6 @@ class Coinage:
     """A kind of struck or cast disc.
 
     Attributes:
-        name: As a label has it.
-        metals: What it is made of.
-        obverse: Motifs of the front.
         reverse: Motifs of the back.
         legends: Words round the edge; empty for none.
         square_hole: Whether it was cast with a square hole and four signs.
@@ -100,16 +88,8 @@ COINAGES: dict[str, Coinage] = {
 }  # fmt: skip
 
 
-def coin(kind: str) -> Builder:
-    """The builder of one of the `COINAGES`."""
-
-    def build(maker: Maker) -> Model:
-        return _coin(COINAGES[kind], maker)
-
-    return build
-
-
-def _coin(coinage: Coinage, maker: Maker) -> Model:
+def coin(coinage: Coinage, maker: Maker) -> Model:
+    """A struck or cast disc."""
     metal = coinage.metals[int(maker.mould.integers(len(coinage.metals)))]
     motifs = [pick(maker.mould, coinage.obverse), pick(maker.mould, coinage.reverse)]
     legend = pick(maker.mould, coinage.legends) if coinage.legends else ""
@@ -121,31 +101,28 @@ def _coin(coinage: Coinage, maker: Maker) -> Model:
             legend = pick(maker.own, coinage.legends)
     wear = float(maker.own.beta(2, 2.4))
     sides = [_die(maker, motif, legend, rim, coinage) for motif in motifs]
-    masks = [worn(maker.own, mask, 0.8 * wear) for mask in sides]
+    masks = [maker.worn(mask, 0.8 * wear) for mask in sides]
     reliefs = [blur(mask, 1) * np.float32(0.055 * (1 - 0.45 * wear)) for mask in masks]
     albedo, relief = _metal_coat(maker, metal, reliefs, wear)
     outline = 1 + 0.035 * _round_noise(maker.own, 5) * (0.4 + wear)
     surfaces = pillow(
-        (0.5, near(maker.own, 0.5, 0.015), 0.03), 2.0, 14.0,
+        (0.5, maker.near(0.5, 0.015), 0.03), 2.0, 14.0,
         (relief[:, :_SIDE], relief[:, _SIDE:]),
         Skin(albedo, metal.roughness + 0.2 * wear, 0.4, metal.metallic * (1 - 0.5 * wear)),
         wobble=outline, hole=0.17 if coinage.square_hole else 0.0, number=141,
     )  # fmt: skip
     label = f"{metal.name} {coinage.name} with {motifs[0]} and {motifs[1]}{wear_words(wear)}"
-    about: dict[str, str | int | float] = {
+    return Model(surfaces, _FLAT, label.capitalize(), {
         "metal": metal.name, "obverse": motifs[0], "reverse": motifs[1],
         "legend": legend, "rim": rim, "wear": round(wear, 3),
-    }  # fmt: skip
-    return Model(surfaces, _FLAT, label.capitalize(), about)
+    })  # fmt: skip
 
 
 def _die(maker: Maker, motif: str, legend: str, rim: str, coinage: Coinage) -> FloatArray:
     canvas = Canvas(_SIDE, _SIDE)
-    shift = maker.own.normal(0, 0.012, 2)
+    x, y = maker.own.normal(0, 0.012, 2).tolist()
     inner = 0.36 if legend else 0.44
-    middle = canvas.sub(
-        0.5 - inner + float(shift[0]), 0.5 - inner + float(shift[1]), 2 * inner, 2 * inner
-    )
+    middle = canvas.sub(0.5 - inner + x, 0.5 - inner + y, 2 * inner, 2 * inner)
     if coinage.square_hole:
         for x, y in ((0.5, 0.13), (0.87, 0.5), (0.5, 0.87), (0.13, 0.5)):
             glyph(middle.sub(x - 0.15, y - 0.15, 0.3, 0.3), maker.own)
@@ -170,13 +147,13 @@ def _metal_coat(
 ) -> tuple[FloatArray, FloatArray]:
     relief = np.concatenate(reliefs, axis=1)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 16, 4) * np.float32(0.004 * (0.4 + wear))
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, metal.colour), 0.12)
+    albedo = maker.coat(_SIDE, 2 * _SIDE, metal.colour, 0.12)
     low = 1 - np.clip(relief / 0.03, 0, 1)
     cloud = noise(maker.own, _SIDE, 2 * _SIDE, 6, 5)
     crust = np.clip((cloud - 0.7 + 0.9 * wear) * 1.3, 0, 1) * (0.35 + 0.65 * low)
     paint_over(albedo, (0.9 * crust).astype(np.float32), linear(metal.crust))
     paint_over(albedo, (0.5 * low).astype(np.float32), albedo * np.float32(0.4))
-    weather(maker.own, albedo, relief, 0.3 * wear, linear("#4a4136"))
+    maker.weather(albedo, relief, 0.3 * wear, linear("#4a4136"))
     return albedo, relief
 
 
@@ -206,19 +183,19 @@ def tablet(maker: Maker) -> Model:
         for row in range(rows - side + 1):
             y = row / (rows - side)
             page.line([(0, y), (1, y)], 0.008, 110)
-        sides.append(-blur(worn(maker.own, canvas.mask(), 0.75 * wear), 1) * np.float32(0.03))
+        sides.append(-blur(maker.worn(canvas.mask(), 0.75 * wear), 1) * np.float32(0.03))
     relief = np.concatenate(sides, axis=1)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 8, 5) * np.float32(0.006)
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, clay), 0.12)
-    weather(maker.own, albedo, relief, 0.4 + 0.5 * wear, linear("#5d4c3a"))
+    albedo = maker.coat(_SIDE, 2 * _SIDE, clay, 0.12)
+    maker.weather(albedo, relief, 0.4 + 0.5 * wear, linear("#5d4c3a"))
     broken = 1 + 0.03 * _round_noise(maker.own, 8)
     loss = int(maker.own.poisson(0.8 * wear))
     for _ in range(loss):
-        place = int(maker.own.integers(128))
-        away = np.abs((np.arange(128) - place + 64) % 128 - 64)
+        notch = int(maker.own.integers(128))
+        away = np.abs((np.arange(128) - notch + 64) % 128 - 64)
         broken -= float(maker.own.uniform(0.12, 0.3)) * np.exp(-((away / 7) ** 2))
     surfaces = pillow(
-        (near(maker.own, size[0], 0.03), near(maker.own, size[1], 0.03), size[2]), 5.0, 3.2,
+        (maker.near(size[0], 0.03), maker.near(size[1], 0.03), size[2]), 5.0, 3.2,
         (relief[:, :_SIDE], relief[:, _SIDE:]), Skin(albedo), wobble=broken, number=161,
     )  # fmt: skip
     poses = (
@@ -227,11 +204,10 @@ def tablet(maker: Maker) -> Model:
         Pose("leaning", tilt=62, elevation=(10, 35), yaw=(-40, 40), weight=0.6),
     )
     label = f"Clay tablet with {rows} ruled lines of writing{wear_words(wear)}"
-    about: dict[str, str | int | float] = {
+    return Model(surfaces, poses, label, {
         "clay": clay, "rows": rows, "written": round(fill, 2), "losses": loss,
         "wear": round(wear, 3),
-    }  # fmt: skip
-    return Model(surfaces, poses, label, about)
+    })  # fmt: skip
 
 
 _TILES = {
@@ -255,36 +231,29 @@ def tile(maker: Maker) -> Model:
         border = pick(maker.own, ("double", "dots", "none", "single")) if change == 2 else border
         turns += int(maker.own.integers(2))
     wear = float(maker.own.beta(2, 2.8))
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, fabric), 0.1)
+    albedo = maker.coat(_SIDE, 2 * _SIDE, fabric, 0.1)
     relief = noise(maker.own, _SIDE, 2 * _SIDE, 8, 4) * np.float32(0.004)
     for k, mask in enumerate(_tile_masks(maker, motif, corner, border, turns)):
-        shown = worn(maker.own, mask, 0.7 * wear)
+        shown = maker.worn(mask, 0.7 * wear)
         paint_over(albedo[:, :_SIDE], shown * np.float32(0.93), linear(paints[k % len(paints)]))
         relief[:, :_SIDE] -= mask * np.float32(0.006)
     paint_over(albedo[:, _SIDE:], np.full((_SIDE, _SIDE), 0.85, np.float32), linear("#a58a6c"))
-    weather(maker.own, albedo, relief, wear, linear("#55493a"))
-    side, outline = (
-        near(maker.own, 0.45, 0.015),
-        1 + 0.02 * _round_noise(maker.own, 8) * (0.3 + wear),
-    )
+    maker.weather(albedo, relief, wear, linear("#55493a"))
+    side = maker.near(0.45, 0.015)
+    outline = 1 + 0.02 * _round_noise(maker.own, 8) * (0.3 + wear)
     surfaces = pillow(
-        (side, 0.45, 0.055),
-        14.0,
-        16.0,
-        (relief[:, :_SIDE], relief[:, _SIDE:]),
-        Skin(albedo, 0.4 + 0.3 * wear, 0.35),
-        wobble=outline,
-    )
+        (side, 0.45, 0.055), 14.0, 16.0, (relief[:, :_SIDE], relief[:, _SIDE:]),
+        Skin(albedo, 0.4 + 0.3 * wear, 0.35), wobble=outline,
+    )  # fmt: skip
     poses = (
         Pose("flat", elevation=(50, 88), yaw=(-180, 180)),
         Pose("leaning", tilt=70, elevation=(8, 35), yaw=(-45, 45), weight=0.7),
     )
     label = f"{name} with {motif}, {corner} in the corners{wear_words(wear)}".capitalize()
-    about: dict[str, str | int | float] = {
+    return Model(surfaces, poses, label, {
         "motif": motif, "corner": corner, "border": border, "turns": turns,
         "wear": round(wear, 3),
-    }  # fmt: skip
-    return Model(surfaces, poses, label, about)
+    })  # fmt: skip
 
 
 def _tile_masks(maker: Maker, motif: str, corner: str, border: str, turns: int) -> list[FloatArray]:
@@ -321,52 +290,34 @@ def scarab(maker: Maker) -> Model:
     wear = float(maker.own.beta(2, 2.6))
     back, base = Canvas(_SIDE, _SIDE), Canvas(_SIDE, _SIDE)
     _beetle(back, maker.own, split, notches)
-    base.line(
-        [
-            (0.5 + 0.4 * math.cos(t), 0.5 + 0.43 * math.sin(t))
-            for t in np.linspace(0, 2 * math.pi, 40).tolist()
-        ],
-        0.022,
-    )
+    angles = np.linspace(0, 2 * math.pi, 40).tolist()
+    base.line([(0.5 + 0.4 * math.cos(t), 0.5 + 0.43 * math.sin(t)) for t in angles], 0.022)
     glyph_rows(base.sub(0.24, 0.18, 0.52, 0.64), maker.own, rows, columns)
-    cut = [worn(maker.own, canvas.mask(), 0.5 * wear) for canvas in (back, base)]
+    cut = [maker.worn(canvas.mask(), 0.5 * wear) for canvas in (back, base)]
     relief = -blur(np.concatenate(cut, axis=1), 1) * np.float32(0.028)
     relief += noise(maker.own, _SIDE, 2 * _SIDE, 8, 4) * np.float32(0.003)
-    albedo = ground(maker.own, _SIDE, 2 * _SIDE, fired(maker.own, stone), 0.14)
-    weather(maker.own, albedo, relief, wear, linear("#b39b74"))
+    albedo = maker.coat(_SIDE, 2 * _SIDE, stone, 0.14)
+    maker.weather(albedo, relief, wear, linear("#b39b74"))
     surfaces = pillow(
-        (near(maker.own, width, 0.05), 0.5, 0.09),
-        2.3,
-        7.0,
-        (relief[:, :_SIDE], relief[:, _SIDE:]),
-        Skin(albedo, 0.4, 0.4),
-        dome=2.0,
-    )
+        (maker.near(width, 0.05), 0.5, 0.09), 2.3, 7.0, (relief[:, :_SIDE], relief[:, _SIDE:]),
+        Skin(albedo, 0.4, 0.4), dome=2.0,
+    )  # fmt: skip
     poses = (
         Pose("back", elevation=(40, 85), yaw=(-60, 60)),
         Pose("base", tilt=180, elevation=(52, 88), yaw=(-40, 40), weight=0.8),
         Pose("side", elevation=(20, 40), weight=0.35),
     )
     label = f"Scarab with {rows} rows of signs{wear_words(wear)}"
-    about: dict[str, str | int | float] = {
+    return Model(surfaces, poses, label, {
         "stone": stone, "rows": rows, "columns": columns, "notches": notches,
         "wear": round(wear, 3),
-    }  # fmt: skip
-    return Model(surfaces, poses, label, about)
+    })  # fmt: skip
 
 
 def _beetle(canvas: Canvas, rng: np.random.Generator, split: float, notches: int) -> None:
     """Head, shield and wing cases as cut lines."""
-    canvas.line(
-        [
-            (0.06, split),
-            (0.3, split + 0.04),
-            (0.5, split + 0.05),
-            (0.7, split + 0.04),
-            (0.94, split),
-        ],
-        0.03,
-    )
+    shield = ((0.06, 0), (0.3, 0.04), (0.5, 0.05), (0.7, 0.04), (0.94, 0))
+    canvas.line([(x, split + y) for x, y in shield], 0.03)
     canvas.line([(0.5, split + 0.05), (0.5, 0.97)], 0.028)
     canvas.line([(0.25, 0.12), (0.32, 0.24), (0.5, 0.27), (0.68, 0.24), (0.75, 0.12)], 0.028)
     for x in (0.38, 0.62):

@@ -25,13 +25,9 @@ def generate_demo_register(
 
     Args:
         out: Folder for the register; new, empty, or holding the same register.
-        spec: What to generate.
         workers: Processes; by default one for each processor that may be used. Each
             takes about 0.2 GB of memory, whatever the register's size.
         progress: Called with the pictures that are there and those there will be.
-
-    Returns:
-        Where everything is.
 
     Raises:
         DemoError: If the folder holds anything else, or `workers` is below 1.

@@ -18,8 +18,6 @@ class Maker:
 
     Attributes:
         mould: What it shares with its sisters; every sister gets the same stream.
-        own: What is its own.
-        collection: Its collection's name.
         member: Its number among its sisters; 0 is as the mould has it.
     """
 
@@ -27,6 +25,51 @@ class Maker:
     own: np.random.Generator
     collection: str
     member: int
+
+    def fired(self, colour: str) -> FloatArray:
+        """A colour as one piece of a batch has it: no two come out quite alike."""
+        shade = float(np.exp(np.clip(self.own.normal(0, 0.16), -0.32, 0.32)))
+        tint = np.clip(self.own.normal(0, 0.07, 3), -0.14, 0.14)
+        return np.asarray(np.clip(linear(colour) * shade * (1 + tint), 0.004, 0.9), np.float32)
+
+    def near(self, value: float, spread: float) -> float:
+        """A value within a few per cent of another, as potters manage."""
+        return value * (1 + spread * float(np.clip(self.own.normal(), -2, 2)))
+
+    def weather(
+        self,
+        albedo: FloatArray,
+        height: FloatArray,
+        amount: float,
+        soil: FloatArray,
+    ) -> None:
+        """Age a surface in place: dirt in the hollows, stains, hairline cracks.
+
+        Args:
+            albedo: float32 `[h, w, 3]`.
+            height: float32 `[h, w]`, relief.
+            amount: 0 for new to 1 for long buried.
+        """
+        rows, columns = height.shape
+        hollow = blur(height, columns / 90) - height
+        depth = np.clip(hollow / (float(np.abs(hollow).max()) + 1e-9), 0, 1)
+        paint_over(albedo, (0.75 * depth).astype(np.float32), albedo * np.float32(0.35))
+        cloud = noise(self.own, rows, columns, 3, 5)
+        stains = np.clip((cloud - 0.9 + 0.5 * amount) * 1.6, 0, 0.75 * amount)
+        paint_over(albedo, stains.astype(np.float32), soil)
+        lines = cracks(self.own, rows, columns, int(self.own.poisson(4 * amount)))
+        paint_over(albedo, lines * np.float32(0.8), albedo * np.float32(0.15))
+        height -= lines * np.float32(0.004)
+
+    def worn(self, mask: FloatArray, amount: float) -> FloatArray:
+        """A mask of paint or relief with parts rubbed away."""
+        cloud = noise(self.own, mask.shape[0], mask.shape[1], 6, 5)
+        keep = np.clip((1.25 - 0.9 * amount - cloud) * 3, 0.15, 1)
+        return np.asarray(mask * keep, np.float32)
+
+    def coat(self, height: int, width: int, colour: str, mottle: float) -> FloatArray:
+        """A plain, slightly uneven coat of a colour, float32 `[height, width, 3]`."""
+        return ground(self.own, height, width, self.fired(colour), mottle)
 
 
 Builder = Callable[[Maker], Model]
@@ -38,9 +81,7 @@ class Zone:
 
     Attributes:
         low: Lower edge as a share of the decorated height.
-        high: Upper edge.
         kind: Pattern, a key of `ORNAMENTS` or `FIGURES`, or "lines".
-        repeats: How often the pattern is repeated.
         paint: Index of its paint.
     """
 
@@ -57,21 +98,9 @@ def linear(colour: str) -> FloatArray:
     return np.where(raw <= 0.04045, raw / 12.92, ((raw + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def fired(rng: np.random.Generator, colour: str) -> FloatArray:
-    """A colour as one piece of a batch has it: no two come out quite alike."""
-    shade = float(np.exp(np.clip(rng.normal(0, 0.16), -0.32, 0.32)))
-    tint = np.clip(rng.normal(0, 0.07, 3), -0.14, 0.14)
-    return np.asarray(np.clip(linear(colour) * shade * (1 + tint), 0.004, 0.9), np.float32)
-
-
 def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
     """One of some words."""
     return options[int(rng.integers(len(options)))]
-
-
-def near(rng: np.random.Generator, value: float, spread: float) -> float:
-    """A value within a few per cent of another, as potters manage."""
-    return value * (1 + spread * float(np.clip(rng.normal(), -2, 2)))
 
 
 def ground(
@@ -86,41 +115,6 @@ def ground(
 def paint_over(albedo: FloatArray, mask: FloatArray, colour: FloatArray) -> None:
     """Lay paint on `albedo` in place where `mask` `[height, width]` is above 0."""
     albedo += mask[..., None] * (colour - albedo)
-
-
-def weather(
-    rng: np.random.Generator,
-    albedo: FloatArray,
-    height: FloatArray,
-    amount: float,
-    soil: FloatArray,
-) -> None:
-    """Age a surface in place: dirt in the hollows, stains, hairline cracks.
-
-    Args:
-        rng: Source of randomness.
-        albedo: float32 `[h, w, 3]`.
-        height: float32 `[h, w]`, relief.
-        amount: 0 for new to 1 for long buried.
-        soil: Colour of the dirt.
-    """
-    rows, columns = height.shape
-    hollow = blur(height, columns / 90) - height
-    depth = np.clip(hollow / (float(np.abs(hollow).max()) + 1e-9), 0, 1)
-    paint_over(albedo, (0.75 * depth).astype(np.float32), albedo * np.float32(0.35))
-    cloud = noise(rng, rows, columns, 3, 5)
-    stains = np.clip((cloud - 0.9 + 0.5 * amount) * 1.6, 0, 0.75 * amount)
-    paint_over(albedo, stains.astype(np.float32), soil)
-    lines = cracks(rng, rows, columns, int(rng.poisson(4 * amount)))
-    paint_over(albedo, lines * np.float32(0.8), albedo * np.float32(0.15))
-    height -= lines * np.float32(0.004)
-
-
-def worn(rng: np.random.Generator, mask: FloatArray, amount: float) -> FloatArray:
-    """A mask of paint or relief with parts rubbed away."""
-    cloud = noise(rng, mask.shape[0], mask.shape[1], 6, 5)
-    keep = np.clip((1.25 - 0.9 * amount - cloud) * 3, 0.15, 1)
-    return np.asarray(mask * keep, np.float32)
 
 
 def alternatives(kind: str) -> tuple[str, ...]:

@@ -41,7 +41,6 @@ class Surface:
         normals: float32 `[vertices, 3]`, unit length, outwards.
         uv: float32 `[vertices, 2]`, 0 to 1.
         faces: int32 `[triangles, 3]`.
-        skin: The material.
     """
 
     positions: FloatArray
@@ -87,9 +86,6 @@ class Model:
     """An object as it can be photographed.
 
     Attributes:
-        surfaces: All its meshes, in one coordinate system.
-        poses: At least one pose.
-        title: What a museum's label would say.
         parameters: What tells it apart, for the description in `demo.json`.
     """
 
@@ -100,15 +96,12 @@ class Model:
 
 
 def sample(image: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
-    """Look an image up bilinearly, wrapping in u.
+    """Look an image up bilinearly, wrapping in u: float32 of the shape of `u`.
 
     Args:
         image: float32 `[height, width]`.
         u: float32 of any shape, 0 to 1 across the width.
         v: float32 of the same shape, 0 to 1 down the height.
-
-    Returns:
-        float32 of the shape of `u`.
     """
     height, width = image.shape
     x = u * width - 0.5
@@ -128,11 +121,7 @@ def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool
         points: float32 `[rows, columns, 3]`; columns run anticlockwise seen from
             outside with the rows going up, so that normals point outwards.
         uv: float32 `[rows, columns, 2]`.
-        skin: The material.
         closed: Whether the first and last columns are the same points.
-
-    Returns:
-        The surface, smooth across the seam of a closed grid.
     """
     rows, columns = points.shape[:2]
     if closed:
@@ -162,14 +151,10 @@ def grid_surface(points: FloatArray, uv: FloatArray, skin: Skin, *, closed: bool
 
 
 def spline(knots: Sequence[tuple[float, float]], number: int) -> FloatArray:
-    """A smooth curve through points, evenly spaced along its length.
+    """A smooth curve through points, evenly spaced along its length: float32 `[number, 2]`.
 
     Args:
         knots: At least two (r, z) points; a doubled point makes a corner.
-        number: Points to return.
-
-    Returns:
-        float32 `[number, 2]`.
     """
     points = np.asarray(knots, np.float64)
     padded = np.concatenate([points[:1], points, points[-1:]])
@@ -209,9 +194,6 @@ def revolve(
         columns: Vertices round the axis, the seam's counted twice.
         round_by: float32 `[rows, columns]` of factors on the radius, for bodies
             that are not round.
-
-    Returns:
-        The closed surface.
     """
     rows = len(profile)
     turn = np.linspace(0, 1, columns, dtype=np.float32)[None, :].repeat(rows, 0)
@@ -237,7 +219,6 @@ def tube(path: FloatArray, radii: FloatArray, skin: Skin, *, flat: float = 1.0) 
     Args:
         path: float32 `[rows, 3]`.
         radii: float32 `[rows]`.
-        skin: The material.
         flat: Thickness in the path's plane relative to that across it.
 
     Returns:
@@ -279,12 +260,8 @@ def pillow(
         skin: The material; the texture's left half is the front and its right half
             the back, both as seen by someone who looks at them.
         wobble: float32 `[k]` of factors on the radius round the outline.
-        number: Vertices along a side.
         dome: Extra height of the front's middle, in units of the thickness.
         hole: Half width of a square hole in the middle; 0 for none.
-
-    Returns:
-        Front and back.
     """
     line = np.linspace(-1, 1, number)
     line = np.sign(line) * (1 - (1 - np.abs(line)) ** 1.35)

@@ -11,65 +11,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from train.demo.canvas import Canvas, Cell, FloatArray
+from train.demo.canvas import Canvas, Cell, FloatArray, Point
 
 Draw = Callable[[Cell, np.random.Generator], None]
 
 
-def _meander(cell: Cell, _: np.random.Generator) -> None:
-    cell.line(
-        [(0, 0.88), (0, 0.12), (0.84, 0.12), (0.84, 0.66), (0.42, 0.66), (0.42, 0.4), (0.6, 0.4)],
-        0.11,
-    )
-    cell.line([(0, 0.88), (1.02, 0.88)], 0.11)
-
-
-def _zigzag(cell: Cell, _: np.random.Generator) -> None:
-    cell.line([(0, 0.85), (0.5, 0.15), (1, 0.85)], 0.16)
-
-
-def _triangles(cell: Cell, _: np.random.Generator) -> None:
-    cell.polygon([(0, 0.95), (0.5, 0.1), (1, 0.95)])
-
-
-def _dots(cell: Cell, _: np.random.Generator) -> None:
-    cell.disc(0.5, 0.5, 0.3)
-
-
-def _tongues(cell: Cell, _: np.random.Generator) -> None:
-    cell.polygon([(0.12, 0), (0.88, 0), (0.88, 0.6), (0.5, 1.0), (0.12, 0.6)])
-
-
-def _checker(cell: Cell, _: np.random.Generator) -> None:
-    cell.polygon([(0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5)])
-    cell.polygon([(0.5, 0.5), (1, 0.5), (1, 1), (0.5, 1)])
-
-
-def _diamonds(cell: Cell, _: np.random.Generator) -> None:
-    cell.polygon([(0.5, 0.02), (0.95, 0.5), (0.5, 0.98), (0.05, 0.5)])
-    cell.polygon([(0.5, 0.3), (0.7, 0.5), (0.5, 0.7), (0.3, 0.5)], 0)
-
-
-def _lattice(cell: Cell, _: np.random.Generator) -> None:
-    cell.line([(0, 0), (1, 1)], 0.09)
-    cell.line([(0, 1), (1, 0)], 0.09)
-
-
-def _wave(cell: Cell, _: np.random.Generator) -> None:
-    turns = np.linspace(0, 1, 16).tolist()
-    cell.line([(t, 0.5 + 0.33 * math.sin(2 * math.pi * t)) for t in turns], 0.16)
-
-
 def _spiral(cell: Cell, _: np.random.Generator) -> None:
-    turns = np.linspace(0, 2.2, 28).tolist()
-    box = cell.square()
-    box.line(
+    cell.square().line(
         [
-            (
-                0.5 + 0.2 * t * math.cos(2 * math.pi * t),
-                0.5 + 0.2 * t * math.sin(2 * math.pi * t),
-            )
-            for t in turns
+            (0.5 + 0.2 * t * math.cos(2 * math.pi * t), 0.5 + 0.2 * t * math.sin(2 * math.pi * t))
+            for t in np.linspace(0, 2.2, 28).tolist()
         ],
         0.09,
     )
@@ -179,20 +130,42 @@ def glyph(cell: Cell, rng: np.random.Generator) -> None:
             box.line([(0.1, y), (0.9, 1 - x)], 0.12)
 
 
+def _line(points: list[Point], width: float) -> Draw:
+    return lambda cell, _: cell.line(points, width)
+
+
+def _polygon(points: list[Point], value: int = 255) -> Draw:
+    return lambda cell, _: cell.polygon(points, value)
+
+
+def _both(first: Draw, second: Draw) -> Draw:
+    def draw(cell: Cell, rng: np.random.Generator) -> None:
+        first(cell, rng)
+        second(cell, rng)
+
+    return draw
+
+
+_WAVE = [(t, 0.5 + 0.33 * math.sin(2 * math.pi * t)) for t in np.linspace(0, 1, 16).tolist()]
+
 ORNAMENTS: dict[str, Draw] = {
-    "meander": _meander,
-    "zigzag": _zigzag,
-    "triangles": _triangles,
-    "dots": _dots,
-    "tongues": _tongues,
-    "checker": _checker,
-    "diamonds": _diamonds,
-    "lattice": _lattice,
-    "wave": _wave,
+    "meander": _both(
+        _line([(0, 0.88), (0, 0.12), (0.84, 0.12), (0.84, 0.66), (0.42, 0.66), (0.42, 0.4),
+               (0.6, 0.4)], 0.11), _line([(0, 0.88), (1.02, 0.88)], 0.11)),
+    "zigzag": _line([(0, 0.85), (0.5, 0.15), (1, 0.85)], 0.16),
+    "triangles": _polygon([(0, 0.95), (0.5, 0.1), (1, 0.95)]),
+    "dots": lambda cell, _: cell.disc(0.5, 0.5, 0.3),
+    "tongues": _polygon([(0.12, 0), (0.88, 0), (0.88, 0.6), (0.5, 1.0), (0.12, 0.6)]),
+    "checker": _both(_polygon([(0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5)]),
+                     _polygon([(0.5, 0.5), (1, 0.5), (1, 1), (0.5, 1)])),
+    "diamonds": _both(_polygon([(0.5, 0.02), (0.95, 0.5), (0.5, 0.98), (0.05, 0.5)]),
+                      _polygon([(0.5, 0.3), (0.7, 0.5), (0.5, 0.7), (0.3, 0.5)], 0)),
+    "lattice": _both(_line([(0, 0), (1, 1)], 0.09), _line([(0, 1), (1, 0)], 0.09)),
+    "wave": _line(_WAVE, 0.16),
     "chevrons": _chevrons,
     "arches": _arches,
     "scroll": _scroll,
-}
+}  # fmt: skip
 """Narrow ornament, for bands."""
 
 FIGURES: dict[str, Draw] = {
@@ -210,30 +183,17 @@ FIGURES: dict[str, Draw] = {
 
 
 def band(kind: str, width: int, height: int, repeats: int, rng: np.random.Generator) -> FloatArray:
-    """A band of ornament or figures.
+    """A band of ornament or figures: float32 `[height, width]`, 0 to 1, joining left and right.
 
     Args:
         kind: A key of `ORNAMENTS` or `FIGURES`, or "lines".
-        width: Columns.
-        height: Rows.
         repeats: How often the motif stands side by side ("lines": how many lines).
-        rng: Chooses the poses of figures.
-
-    Returns:
-        float32 `[height, width]`, 0 to 1, joining at left and right.
     """
     canvas = Canvas(width, max(2, height))
     if kind == "lines":
         for k in range(repeats):
-            y = (k + 0.5) / repeats
-            canvas.polygon(
-                [
-                    (0, y - 0.2 / repeats),
-                    (1, y - 0.2 / repeats),
-                    (1, y + 0.2 / repeats),
-                    (0, y + 0.2 / repeats),
-                ]
-            )
+            y, half = (k + 0.5) / repeats, 0.2 / repeats
+            canvas.polygon([(0, y - half), (1, y - half), (1, y + half), (0, y + half)])
     else:
         draw = ORNAMENTS.get(kind) or FIGURES[kind]
         for cell in canvas.cells(repeats):
@@ -265,40 +225,20 @@ def wedge_rows(cell: Cell, rng: np.random.Generator, rows: int, fill: float) -> 
 def _wedge_sign(cell: Cell, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(2, 5))):
         x, y = float(rng.uniform(0, 0.7)), float(rng.uniform(0, 0.6))
-        if rng.random() < 0.5:
-            cell.polygon(
-                [(x, y), (x + 0.36, y), (x + 0.21, y + 0.25), (x + 0.18, 1), (x + 0.14, y + 0.25)]
-            )
-        else:
-            cell.polygon(
-                [(x, y), (x + 0.15, y + 0.14), (1, y + 0.17), (x + 0.15, y + 0.22), (x, y + 0.36)]
-            )
+        upright = [(x, y), (x + 0.36, y), (x + 0.21, y + 0.25), (x + 0.18, 1), (x + 0.14, y + 0.25)]
+        lying = [(x, y), (x + 0.15, y + 0.14), (1, y + 0.17), (x + 0.15, y + 0.22), (x, y + 0.36)]
+        cell.polygon(upright if rng.random() < 0.5 else lying)
 
 
 def bust(cell: Cell, rng: np.random.Generator) -> None:
     """A head in profile, looking right."""
     nose, chin, crown = (float(v) for v in rng.uniform(-0.04, 0.05, 3))
     cell.polygon(
-        [
-            (0.3, 0.98),
-            (0.36, 0.74),
-            (0.27, 0.6),
-            (0.24, 0.35),
-            (0.34, 0.14),
-            (0.52, 0.08 + crown),
-            (0.66, 0.18),
-            (0.69, 0.34),
-            (0.8 + nose, 0.48),
-            (0.71, 0.52),
-            (0.74, 0.58),
-            (0.71, 0.63),
-            (0.74 + chin, 0.72),
-            (0.6, 0.78),
-            (0.62, 0.86),
-            (0.78, 0.98),
-        ],
+        [(0.3, 0.98), (0.36, 0.74), (0.27, 0.6), (0.24, 0.35), (0.34, 0.14), (0.52, 0.08 + crown),
+         (0.66, 0.18), (0.69, 0.34), (0.8 + nose, 0.48), (0.71, 0.52), (0.74, 0.58), (0.71, 0.63),
+         (0.74 + chin, 0.72), (0.6, 0.78), (0.62, 0.86), (0.78, 0.98)],
         200,
-    )
+    )  # fmt: skip
     cell.disc(0.62, 0.4, 0.035, 90)
     cell.line([(0.3, 0.3), (0.5, 0.22), (0.68, 0.28)], 0.05)
     if rng.random() < 0.5:

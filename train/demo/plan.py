@@ -58,12 +58,6 @@ class ObjectPlan:
 
     Attributes:
         index: Position in the sequence of all objects, from 0.
-        object_id: Accession number, unique, usable as a folder name.
-        collection: One of the four collections.
-        family: Key of the family that builds the object.
-        mould: Number of the look-alike group within the collection.
-        member: Number within the look-alike group.
-        photos: Photos in the register.
     """
 
     index: int
@@ -76,14 +70,7 @@ class ObjectPlan:
 
 
 def plan_register(spec: DemoSpec) -> tuple[ObjectPlan, ...]:
-    """Lay out a register without rendering anything.
-
-    Args:
-        spec: What to generate.
-
-    Returns:
-        One plan per object, in index order.
-    """
+    """Lay out a register without rendering anything."""
     homes = _collection_sequence(spec.objects)
     photos = _photos_of_objects(homes, spec.seed)
     ranks = [0] * len(COLLECTIONS)

@@ -35,7 +35,6 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
 
     Args:
         root: The folder; made if it is missing.
-        spec: What is to be generated.
 
     Returns:
         The descriptions that are already known, by object index.

@@ -19,7 +19,6 @@ class Renderer:
     """Turns scenes into linear images, on one thread, always alike."""
 
     def __init__(self) -> None:
-        """Load the renderer; takes about a second the first time in a process."""
         import drjit
         import mitsuba
 
@@ -31,14 +30,10 @@ class Renderer:
         self._mi: Any = mitsuba
 
     def render(self, scene: Scene, seed: int) -> FloatArray:
-        """Take a picture.
+        """Take a picture: linear RGB, float32 `[height, width, 3]`, at least 0.
 
         Args:
-            scene: What to take.
             seed: Of the renderer's noise, 0 to 2**32 - 1.
-
-        Returns:
-            Linear RGB, float32 `[height, width, 3]`, at least 0.
         """
         parts: dict[str, Any] = {
             "type": "scene",

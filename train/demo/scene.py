@@ -25,7 +25,6 @@ class Softbox:
     """A square light facing the object, which lies at the origin.
 
     Attributes:
-        position: Its middle.
         size: Half the length of its sides.
         irradiance: What a surface facing it receives at the origin, linear RGB.
     """
@@ -40,12 +39,7 @@ class Camera:
     """A perspective camera.
 
     Attributes:
-        origin: Position.
-        target: A point in the middle of the picture.
-        up: Direction that is up in the picture.
         fov: Horizontal field of view in degrees.
-        width: Pixels across.
-        height: Pixels down.
     """
 
     origin: Vector
@@ -68,7 +62,6 @@ class Development:
         blur_angle: Its direction in degrees.
         soft: Radius of the defocus in shares of the longer side.
         vignette: Loss of light in the corners, 0 to 1.
-        quality: JPEG quality.
     """
 
     exposure: float
@@ -98,13 +91,7 @@ def studio_scene(
     """A museum photograph on a plain ground.
 
     Args:
-        model: The object.
-        rng: What differs from photo to photo.
         series: What a series of photos shares: ground and mood of the light.
-        pixels: Longer side of the photo.
-
-    Returns:
-        The scene.
     """
     # Half the photos were taken some other day: a ground must not give an object away.
     ground = studio_ground(series if rng.random() < 0.5 else rng)
@@ -135,17 +122,7 @@ def studio_scene(
 def field_scene(
     model: Model, strangers: Sequence[Model], rng: np.random.Generator, pixels: int
 ) -> Scene:
-    """A hurried picture with a phone: clutter, bad light, shaky hands.
-
-    Args:
-        model: The object.
-        strangers: Objects to litter the scene with, none of the register.
-        rng: Source of randomness.
-        pixels: Longer side of the photo.
-
-    Returns:
-        The scene.
-    """
+    """A hurried picture with a phone: clutter, bad light, shaky hands."""
     pose = _choose(model.poses, rng)
     placed = _place(model.surfaces, pose, float(rng.uniform(*pose.yaw)))
     elevation = float(np.clip(rng.uniform(*pose.elevation) + rng.uniform(-8, 10), 10, 86))

@@ -31,8 +31,6 @@ class DemoSpec:
             paper's 24,502 photos and its numbers of objects per collection.
         seed: Non-negative seed of everything random.
         photo_pixels: Longer side of a photo in pixels, 32 to 2,048.
-        extra_views: Studio views per object that are no part of the register.
-        field_views: Views per object in cluttered, badly lit field scenes.
     """
 
     objects: int = 36
@@ -64,10 +62,6 @@ class DemoRegister:
         manifest: The register's `manifest.csv`.
         extra: Folder of the studio test views, laid out alike, if any were asked for.
         field: Folder of the field views, laid out alike, if any were asked for.
-        objects: Number of objects.
-        photos: Number of photos in the register.
-        extra_photos: Number of studio test views.
-        field_photos: Number of field views.
         rendered: Number of pictures rendered by this call; the others were there.
     """
 
@@ -95,11 +89,7 @@ def rng_for(seed: int, *key: int | str) -> np.random.Generator:
     """A generator that depends on the seed and the key alone.
 
     Args:
-        seed: The register's seed.
         *key: What the numbers are for, such as `"photo", 12, "extra", 3`.
-
-    Returns:
-        A fresh generator.
     """
     words = [seed]
     for part in key:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from train.demo.canvas import FloatArray, noise
 from train.demo.maker import (
-    Builder,
     Maker,
     Zone,
-    fired,
-    ground,
     linear,
-    near,
     paint_over,
     pick,
     sister_zones,
     wear_words,
-    weather,
-    worn,
 )
 from train.demo.mesh import Model, Pose, Skin, Surface, revolve, spline, tube
 from train.demo.patterns import FIGURES, ORNAMENTS, band
@@ -34,9 +28,6 @@ class Ware:
     """A fabric with its paints and shine.
 
     Attributes:
-        name: As a label has it.
-        fabric: Colour of the body.
-        paints: Colours of the decoration.
         roughness: As in `Skin`.
         specular: As in `Skin`.
         relief: Height of the decoration; negative if it is cut in.
@@ -78,18 +69,7 @@ WARES: dict[str, tuple[Ware, ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Ranges of a vessel's proportions, in units of its height.
-
-    Attributes:
-        name: As a label has it.
-        foot: Radius of the foot.
-        belly: Largest radius.
-        middle: Height of the largest radius.
-        neck: Radius of the neck.
-        shoulder: Height where the neck begins.
-        lip: Radius of the mouth.
-        handles: Number of handles.
-    """
+    """Ranges of a vessel's proportions, in units of its height."""
 
     name: str
     foot: tuple[float, float]
@@ -101,45 +81,22 @@ class Shape:
     handles: int = 0
 
 
-SHAPES: dict[str, Shape] = {
-    "amphora": Shape(
-        "amphora",
-        (0.1, 0.17),
-        (0.29, 0.37),
-        (0.46, 0.6),
-        (0.09, 0.14),
-        (0.73, 0.79),
-        (0.12, 0.19),
-        2,
-    ),
-    "jug": Shape(
-        "jug", (0.2, 0.27), (0.31, 0.42), (0.34, 0.5), (0.16, 0.22), (0.68, 0.76), (0.18, 0.24), 1
-    ),
-    "vase": Shape(
-        "vase", (0.14, 0.22), (0.24, 0.37), (0.4, 0.68), (0.06, 0.13), (0.78, 0.85), (0.09, 0.18)
-    ),
-    "jar": Shape(
-        "jar", (0.14, 0.28), (0.42, 0.56), (0.5, 0.65), (0.25, 0.36), (0.86, 0.9), (0.28, 0.42)
-    ),
-    "beaker": Shape(
-        "beaker", (0.24, 0.34), (0.36, 0.46), (0.35, 0.6), (0.32, 0.4), (0.82, 0.88), (0.35, 0.46)
-    ),
-    "bowl": Shape(
-        "bowl", (0.35, 0.6), (0.8, 1.05), (0.62, 0.75), (0.95, 1.2), (0.93, 0.95), (1.0, 1.3)
-    ),
-}
+SHAPES: tuple[Shape, ...] = (
+    Shape("amphora", (0.1, 0.17), (0.29, 0.37), (0.46, 0.6), (0.09, 0.14), (0.73, 0.79),
+          (0.12, 0.19), 2),
+    Shape("jug", (0.2, 0.27), (0.31, 0.42), (0.34, 0.5), (0.16, 0.22), (0.68, 0.76),
+          (0.18, 0.24), 1),
+    Shape("vase", (0.14, 0.22), (0.24, 0.37), (0.4, 0.68), (0.06, 0.13), (0.78, 0.85),
+          (0.09, 0.18)),
+    Shape("jar", (0.14, 0.28), (0.42, 0.56), (0.5, 0.65), (0.25, 0.36), (0.86, 0.9), (0.28, 0.42)),
+    Shape("beaker", (0.24, 0.34), (0.36, 0.46), (0.35, 0.6), (0.32, 0.4), (0.82, 0.88),
+          (0.35, 0.46)),
+    Shape("bowl", (0.35, 0.6), (0.8, 1.05), (0.62, 0.75), (0.95, 1.2), (0.93, 0.95), (1.0, 1.3)),
+)  # fmt: skip
 
 
-def vessel(kind: str) -> Builder:
-    """The builder of one of the `SHAPES`."""
-
-    def build(maker: Maker) -> Model:
-        return _vessel(SHAPES[kind], maker)
-
-    return build
-
-
-def _vessel(shape: Shape, maker: Maker) -> Model:
+def vessel(shape: Shape, maker: Maker) -> Model:
+    """A pot with zones of decoration."""
     ware = WARES[maker.collection][int(maker.mould.integers(len(WARES[maker.collection])))]
     zones = _mould_zones(maker.mould, len(ware.paints))
     profile, outside = _profile(shape, maker)
@@ -152,23 +109,17 @@ def _vessel(shape: Shape, maker: Maker) -> Model:
     if shape.name == "bowl":
         _decorate(maker, ware, shown[-3:], (inner * 0.95, inner * 0.1), (albedo, height), wear=wear)
     chips = _chip_rim(maker.own, (albedo, height), rim=inner, wear=wear, ware=ware)
-    weather(maker.own, albedo, height, wear, linear("#6a5b48"))
+    maker.weather(albedo, height, wear, linear("#6a5b48"))
     skin = Skin(albedo, ware.roughness, ware.specular)
     spout = _spout(profile) if shape.handles == 1 else None
     surfaces = [revolve(profile, height, skin, columns=193, round_by=spout)]
     surfaces += _handles(shape, maker, profile, skin)
     main = max(shown, key=lambda zone: zone.high - zone.low)
-    return Model(
-        tuple(surfaces),
-        _poses(shape),
-        f"{ware.name} {shape.name} with {main.kind}{wear_words(wear)}".capitalize(),
-        {
-            "ware": ware.name,
-            "zones": "; ".join(f"{z.repeats} {z.kind} (paint {z.paint})" for z in shown),
-            "chips": chips,
-            "wear": round(wear, 3),
-        },
-    )
+    label = f"{ware.name} {shape.name} with {main.kind}{wear_words(wear)}".capitalize()
+    described = "; ".join(f"{z.repeats} {z.kind} (paint {z.paint})" for z in shown)
+    return Model(tuple(surfaces), _poses(shape), label, {
+        "ware": ware.name, "zones": described, "chips": chips, "wear": round(wear, 3),
+    })  # fmt: skip
 
 
 def _poses(shape: Shape) -> tuple[Pose, ...]:
@@ -205,7 +156,7 @@ def _profile(shape: Shape, maker: Maker) -> tuple[FloatArray, float]:
     """The profile, and the share of its length that is outside."""
     ranges = (shape.foot, shape.belly, shape.middle, shape.neck, shape.shoulder, shape.lip)
     mould = [float(maker.mould.uniform(*r)) for r in ranges]
-    foot, belly, middle, neck, high, lip = (near(maker.own, v, 0.04) for v in mould)
+    foot, belly, middle, neck, high, lip = (maker.near(v, 0.04) for v in mould)
     high, middle = min(high, 0.95), min(middle, high - 0.1)
     wall = 0.03
     outer = [
@@ -224,7 +175,7 @@ def _profile(shape: Shape, maker: Maker) -> tuple[FloatArray, float]:
 
 
 def _coat(maker: Maker, ware: Ware) -> tuple[FloatArray, FloatArray]:
-    albedo = ground(maker.own, _ROWS, _COLUMNS, fired(maker.own, ware.fabric), 0.09)
+    albedo = maker.coat(_ROWS, _COLUMNS, ware.fabric, 0.09)
     height = noise(maker.own, _ROWS, _COLUMNS, 6, 4) * np.float32(0.0022)
     if ware.name.startswith("black-topped"):
         fade = np.clip(1.6 - np.linspace(0, 1, _ROWS) * 3.4, 0, 1)[:, None]
@@ -251,16 +202,15 @@ def _decorate(
         if last - first < 3:
             continue
         mask = band(zone.kind, _COLUMNS, last - first, zone.repeats, maker.own)
-        mask = worn(maker.own, mask, 0.6 * wear)
+        mask = maker.worn(mask, 0.6 * wear)
         strength = np.float32(0.75 if ware.relief else 0.95)
         paint_over(albedo[first:last], mask * strength, linear(ware.paints[zone.paint]))
         height[first:last] += mask * np.float32(ware.relief)
         if zone.kind in FIGURES:
             for row in (first - 2, last):
                 edge = slice(max(0, row), row + 2)
-                paint_over(
-                    albedo[edge], np.full_like(height[edge], 0.8), linear(ware.paints[zone.paint])
-                )
+                line = np.full_like(height[edge], 0.8)
+                paint_over(albedo[edge], line, linear(ware.paints[zone.paint]))
 
 
 def _chip_rim(
@@ -283,9 +233,8 @@ def _chip_rim(
         chip = np.clip((size * (1 + 0.3 * noise(rng, _ROWS, _COLUMNS, 24, 2)) - far) / 3, 0, 1)
         mask = chip.astype(np.float32)
         height -= mask * np.float32(0.005)
-        paint_over(
-            albedo, mask * np.float32(0.9), 0.5 * linear(ware.fabric) + linear("#8f7b62") * 0.5
-        )
+        inside = 0.5 * linear(ware.fabric) + linear("#8f7b62") * 0.5
+        paint_over(albedo, mask * np.float32(0.9), inside)
     return number
 
 
@@ -303,7 +252,7 @@ def _handles(shape: Shape, maker: Maker, profile: FloatArray, skin: Skin) -> lis
         return []
     outer = profile[: int(np.argmax(profile[:, 1]))]
     low, high = float(maker.mould.uniform(0.55, 0.68)), float(maker.mould.uniform(0.86, 0.95))
-    reach, thick = near(maker.own, float(maker.mould.uniform(0.16, 0.3)), 0.06), 0.035
+    reach, thick = maker.near(float(maker.mould.uniform(0.16, 0.3)), 0.06), 0.035
     r_low, r_high = (float(np.interp(z, outer[:, 1], outer[:, 0])) - 0.02 for z in (low, high))
     made = []
     for side in (-1.0, 1.0)[: shape.handles]:
@@ -311,12 +260,6 @@ def _handles(shape: Shape, maker: Maker, profile: FloatArray, skin: Skin) -> lis
         out = r_low + (r_high - r_low) * t + reach * np.sin(math.pi * t) ** 0.8
         z = low + (high - low) * t + 0.08 * np.sin(math.pi * t)
         path = np.stack([side * out, 0 * t, z], axis=1).astype(np.float32)
-        made.append(
-            tube(
-                path,
-                np.full(24, thick * (1.0 if shape.handles == 2 else 1.3), np.float32),
-                Skin(skin.albedo[-60:], skin.roughness, skin.specular),
-                flat=0.7,
-            )
-        )
+        radii = np.full(24, thick * (1.0 if shape.handles == 2 else 1.3), np.float32)
+        made.append(tube(path, radii, replace(skin, albedo=skin.albedo[-60:]), flat=0.7))
     return made

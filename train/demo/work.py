@@ -33,7 +33,6 @@ class DemoShot:
     Attributes:
         kind: "register", "extra" or "field".
         number: Number within the object's pictures of this kind, from 0.
-        path: Where it belongs.
     """
 
     kind: str
@@ -56,9 +55,6 @@ class Done:
     """What became of a job.
 
     Attributes:
-        index: The object.
-        title: Its label.
-        parameters: Its description.
         taken: Pictures taken; fewer than asked for after an interruption.
     """
 
@@ -72,7 +68,6 @@ class Photographer:
     """Takes pictures of objects; keeps the renderer and some strangers at hand."""
 
     def __init__(self, stop: Event | None = None) -> None:
-        """Start the renderer; `stop` ends a job between two pictures."""
         self._renderer = Renderer()
         self._stop = stop
         self._strangers: OrderedDict[tuple[int, int], Model] = OrderedDict()
@@ -82,9 +77,6 @@ class Photographer:
 
         Args:
             job: What to take; every file appears complete or not at all.
-
-        Returns:
-            What was taken.
         """
         model = build_object(job.seed, job.plan)
         taken = 0

@@ -39,6 +39,11 @@ class Cell:
     tone: Tone = ""
     chart: Markup = EMPTY
 
+    @property
+    def inline(self) -> str:
+        """The text, with its notes in brackets."""
+        return f"{self.text} ({', '.join(self.notes)})" if self.notes else self.text
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -89,6 +94,14 @@ def present(value: T | None) -> T:
 
 VARIANT = Column("Variant")
 Value = Callable[[Row], Cell | str]
+
+
+def text_cells(table: Table) -> tuple[list[str], list[list[Cell]]]:
+    """Titles and lines for where no chart can be drawn; a line's name is its first cell."""
+    kept = [number for number, column in enumerate(table.columns) if column.kind != "chart"]
+    lines = [(Cell(row.name, row.notes), *row.cells) for row in table.rows]
+    titles = [table.columns[number].title for number in kept]
+    return titles, [[line[number] for number in kept] for line in lines]
 
 
 def plain_table(

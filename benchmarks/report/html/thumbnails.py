@@ -60,6 +60,11 @@ def encoded(path: Path, size: int) -> str | None:
     except PhotoError:
         return None
     picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return data_address(picture, quality=_QUALITY)
+
+
+def data_address(picture: Image.Image, *, quality: int) -> str:
+    """A picture as a `data:` address of a WebP file."""
     stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=_QUALITY, method=4)
+    picture.save(stream, "WEBP", quality=quality, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -82,7 +82,6 @@ class Reply:
 
     Attributes:
         code: Exit code; of the program on the phone for a shell command.
-        errors: What adb itself printed on standard error.
     """
 
     code: int
@@ -175,7 +174,6 @@ class Phone:
     """One phone, by its serial number."""
 
     def __init__(self, adb: str, serial: str) -> None:
-        """Names the phone; says nothing to it yet."""
         self.adb, self.serial = adb, serial
 
     def shell(self, command: str, *, seconds: int = _SHORT, check: bool = True) -> Reply:

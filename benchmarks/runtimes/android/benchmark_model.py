@@ -109,9 +109,7 @@ class Log:
 
     Attributes:
         statistics: Every line of statistics in order: warm-up, timed, warm-up, timed, …
-        ready_ms: Time to open the model and apply the delegate.
         memory_mb: What the largest resident memory grew by; of 1024 * 1024 bytes.
-        peak_mb: The highest memory seen while running, where it was asked for.
         ignored: Options that the tool does not know, and went on without.
         taken: What delegates took, in the order in which they were applied.
         left: Operations that the interpreter executed itself, by kind; only with profiling.

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError
 from mobile_assets.errors import ArtefactError
 
 
-class DeviceFolder:
-    """`FOLDER` on the phone: empty at the beginning, removed at the end whatever happened."""
+@contextmanager
+def device_folder(phone: Phone) -> Iterator[None]:
+    """`FOLDER` on the phone: empty at the beginning, removed at the end whatever happened.
 
-    def __init__(self, phone: Phone) -> None:
-        """Names the phone; the folder is made on entering."""
-        self._phone = phone
+    Raises:
+        PhoneError: It cannot be made or removed; the message begins with what went wrong before.
+    """
+    phone.shell(f"rm -rf {FOLDER} && mkdir -p {FOLDER}")
+    try:
+        yield
+    except BaseException as error:
+        _remove(phone, error)
+        raise
+    _remove(phone, None)
 
-    def __enter__(self) -> Self:
-        """Makes the folder, without what an earlier run may have left.
 
-        Raises:
-            PhoneError: It cannot be made.
-        """
-        self._phone.shell(f"rm -rf {FOLDER} && mkdir -p {FOLDER}")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Removes the folder.
-
-        Raises:
-            PhoneError: It cannot be removed; the message begins with what went wrong before.
-        """
-        try:
-            self._phone.shell(f"rm -rf {FOLDER}")
-        except PhoneError as left:
-            if error is not None and not isinstance(error, ArtefactError):
-                return  # an interrupt, or a defect with its own trace
-            before = f"{error} " if error else ""
-            raise PhoneError(
-                f"{before}Files may be left on the phone, because {str(left)[:1].lower()}"
-                f"{str(left)[1:]} Remove them: adb -s {self._phone.serial} shell rm -rf {FOLDER}"
-            ) from error
+def _remove(phone: Phone, error: BaseException | None) -> None:
+    try:
+        phone.shell(f"rm -rf {FOLDER}")
+    except PhoneError as left:
+        if error is not None and not isinstance(error, ArtefactError):
+            return  # an interrupt, or a defect with its own trace
+        before = f"{error} " if error else ""
+        raise PhoneError(
+            f"{before}Files may be left on the phone, because {str(left)[:1].lower()}"
+            f"{str(left)[1:]} Remove them: adb -s {phone.serial} shell rm -rf {FOLDER}"
+        ) from error

@@ -31,7 +31,6 @@ import contextlib
 import shlex
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -39,9 +38,9 @@ import numpy as np
 from benchmarks.runtimes.android.adb import FOLDER, Phone, PhoneError, choose, find_adb
 from benchmarks.runtimes.android.benchmark_model import Delegate
 from benchmarks.runtimes.android.device import check_program, device_info
-from benchmarks.runtimes.android.device_folder import DeviceFolder
+from benchmarks.runtimes.android.device_folder import device_folder
 from benchmarks.runtimes.android.measure import PhoneOptions
-from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
+from benchmarks.runtimes.interface import Pixels, Probabilities, Session
 from benchmarks.runtimes.litert_runtime import LitertRuntime
 from benchmarks.runtimes.tflite_model import Tensor, as_input
 from mobile_assets.bundle import Bundle, Variant
@@ -55,7 +54,7 @@ _AT_ONCE = 64
 _SECONDS = 900
 
 
-class AndroidSession(ClosingSession):
+class AndroidSession(Session):
     """A variant and a runner on a phone; both are removed from it on closing."""
 
     def __init__(self, bundle: Bundle, variant: Variant, options: PhoneOptions) -> None:
@@ -81,7 +80,7 @@ class AndroidSession(ClosingSession):
         self._phone: Phone = choose(find_adb(options.adb), options.serial)
         check_program(runner, device_info(self._phone))
         with contextlib.ExitStack() as stack:
-            stack.enter_context(DeviceFolder(self._phone))
+            stack.enter_context(device_folder(self._phone))
             self._phone.push_checked(bundle.path(variant), _MODEL)
             self._phone.push_checked(runner, _RUNNER)
             self._phone.shell(f"chmod 755 {_RUNNER}")
@@ -94,7 +93,7 @@ class AndroidSession(ClosingSession):
             PhoneError: The runner failed or wrote something else than its contract says.
         """
         parts = [
-            self._some(batch[start : start + _AT_ONCE]) for start in range(0, len(batch), _AT_ONCE)
+            self._send(batch[start : start + _AT_ONCE]) for start in range(0, len(batch), _AT_ONCE)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self._objects), dtype=np.float32)
 
@@ -106,16 +105,10 @@ class AndroidSession(ClosingSession):
         """
         self._stack.close()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes the session; an error in the block is told together with one of removing."""
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *reason: Any) -> None:
+        self._stack.__exit__(*reason)  # an error in the block is told with one of removing
 
-    def _some(self, photos: Pixels) -> Probabilities:
+    def _send(self, photos: Pixels) -> Probabilities:
         with tempfile.TemporaryDirectory(prefix="artefact-id-") as folder:
             inputs, outputs = Path(folder) / "inputs", Path(folder) / "outputs"
             inputs.mkdir()

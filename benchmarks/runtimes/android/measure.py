@@ -19,9 +19,9 @@ from benchmarks.runtimes.android.device import (
     device_info,
     thermal_state,
 )
-from benchmarks.runtimes.android.device_folder import DeviceFolder
+from benchmarks.runtimes.android.device_folder import device_folder
 from benchmarks.runtimes.android.placement import delegate_used
-from benchmarks.runtimes.tflite_model import check_format
+from benchmarks.runtimes.interface import check_format
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import MissingDependencyError
 from mobile_assets.schema import Record
@@ -90,7 +90,6 @@ class PhoneReply(Record):
         memory_bytes: Growth of the tool's largest resident memory.
         placement: Operations that the first delegate took; null where the log does not tell.
         cold_load_ms: From opening the file to the first answer, right after it was pushed.
-        note: What does not fit into the fields, in sentences.
     """
 
     latency_ms: Latency | None
@@ -114,7 +113,7 @@ def measure_on_phone(
         PhoneError: The phone, the cable or the tool failed in the middle.
     """
     options = options or PhoneOptions()
-    check_format(variant)
+    check_format(variant, "tflite", "LiteRT")
     program = options.find_program()
     if program is None:
         raise MissingDependencyError(f"A phone's speed needs benchmark_model. {GET_PROGRAM}")
@@ -122,7 +121,7 @@ def measure_on_phone(
     model = device_info(phone)
     check_program(program, model)
     before = thermal_state(phone)
-    with DeviceFolder(phone):
+    with device_folder(phone):
         phone.push_checked(bundle.path(variant), _GRAPH)
         phone.push_checked(program, _PROGRAM)
         phone.shell(f"chmod 755 {_PROGRAM}")

@@ -12,8 +12,6 @@ def delegate_used(
     """What really executed the graph, in words, and the placement behind it.
 
     Args:
-        log: The timed call.
-        requested: The delegate that was asked for.
         profiled: A call with profiling, which names the operations left to the interpreter.
     """
     name = {"xnnpack": "XNNPACK", "gpu": "GPU"}[requested]

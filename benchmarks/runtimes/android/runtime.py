@@ -14,6 +14,7 @@ from benchmarks.runtimes.android.measure import (
     PhoneReply,
     measure_on_phone,
 )
+from benchmarks.runtimes.interface import Runtime
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import ArtefactError
 
@@ -22,7 +23,7 @@ MOST_PHOTOS = 1000
 
 
 @dataclass(frozen=True)
-class AndroidRuntime:
+class AndroidRuntime(Runtime):
     """A phone on adb with one delegate.
 
     It is not timed by the harness's own stopwatch, which would measure the cable: `measure` asks
@@ -56,13 +57,16 @@ class AndroidRuntime:
         return self.options.find_runner() is not None
 
     def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> AndroidSession:
-        """Sends a variant and the runner to the phone; see `answers` for the runner.
+        """Sends a variant and the runner to the phone; see `inference` for the runner.
 
         Raises:
             InputError: The variant is not a TFLite file, or no phone can be chosen.
             MissingDependencyError: adb or the runner is missing.
             PhoneError: The phone or the cable failed.
         """
+        return self._open(bundle, variant, threads)
+
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> AndroidSession:
         del threads
         return AndroidSession(bundle, variant, replace(self.options, delegate=self.unit))
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.runtimes.cached_setup import CachedSetup, cached_folder, read_marker
+from benchmarks.runtimes.interface import Runtime
 from benchmarks.runtimes.subprocess_interpreter import SCRIPT, LaunchCommand, WorkerSession
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import MissingDependencyError
+from train.decode_pool import available_cores
 
 SETUP_COMMAND = "artefact-id setup litert-arm64"
 
@@ -33,19 +33,17 @@ class Arm64Setup(CachedSetup):
 
     Attributes:
         litert: Version of ai-edge-litert, the key by which an older set-up is known.
-        packages: Debian's packages and their versions.
     """
 
     litert: str
     packages: dict[str, str]
 
 
-class LitertArm64Runtime:
+class LitertArm64Runtime(Runtime):
     """Opens the TFLite variants of a bundle in the Arm build of LiteRT."""
 
     name = "litert-arm64"
-    unit = ""
-    format: Literal["tflite"] = "tflite"
+    format = "tflite"
     timed = False
     limit = 200
 
@@ -65,20 +63,10 @@ class LitertArm64Runtime:
             )
         return None
 
-    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> WorkerSession:
-        """Opens a variant, in as many processes of one thread as threads are asked for.
-
-        Emulated threads wait for one another, so processes that share the photos are quicker.
-
-        Raises:
-            InputError: The variant is not a TFLite file.
-            DamagedError: The file cannot be opened, or does not fit the bundle's contract.
-            MissingDependencyError: The set-up was not made.
-        """
-        missing = self.missing()
-        if missing is not None:
-            raise MissingDependencyError(missing)
-        processes = min(max(1, threads), _processors(), _MOST_PROCESSES)
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> WorkerSession:
+        # Emulated threads wait for one another: processes of one thread that share the photos are
+        # quicker.
+        processes = min(max(1, threads), available_cores(), _MOST_PROCESSES)
         return WorkerSession(
             launch(setup_folder()), bundle, variant, threads=1, processes=processes
         )
@@ -116,11 +104,6 @@ def launch(folder: Path) -> LaunchCommand:
         },
         remedy=f"Prepare it anew with: {SETUP_COMMAND} --force",
     )
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 RUNTIMES = (LitertArm64Runtime(),)

@@ -44,8 +44,6 @@ def set_up_arm64(
 
     Args:
         mirror: Address of a Debian mirror; None for the one that apt is configured with.
-        force: Make it anew in any case.
-        progress: Told what is going on.
 
     Raises:
         MissingDependencyError: apt, dpkg, pip or Debian's keys are missing, this is no Linux, or

@@ -34,15 +34,10 @@ class Constants:
     """Unpacks constants, each once."""
 
     def __init__(self) -> None:
-        """Starts with nothing unpacked."""
         self._known: dict[int, Any] = {}
 
     def find(self, variable: Any) -> Any | None:
-        """The value of a variable of coremltools' as it holds it, unpacked; None if computed.
-
-        Returns:
-            A numpy array or scalar, or a string.
-        """
+        """A variable's value, a numpy array or scalar or a string, unpacked; None if computed."""
         operation = variable.op
         if operation is None:
             return None
@@ -78,7 +73,6 @@ def _from_palette(lut: Any, packed: Any, shape: Any) -> Any:
     Args:
         lut: `[2 ** bits]`.
         packed: Indices one after the other, their lowest bit first, as bytes.
-        shape: Of the result.
     """
     bits = len(lut).bit_length() - 1
     count = int(np.prod(shape))

@@ -1,6 +1,6 @@
-"""Reference implementations, not Core ML's own: convolution, pooling, linear, normalisation.
+"""Reference implementations, not Core ML's own: convolution, pooling, normalisation.
 
-Arguments and values as in `elementwise`. Sums are accumulated in float32, the bias included, and
+Arguments and values as in `operations`. Sums are accumulated in float32, the bias included, and
 rounded once, which is typical of accelerators; Core ML does not document how it accumulates.
 """
 
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.runtimes.coreml_reference.elementwise import Ints
-from benchmarks.runtimes.coreml_reference.shapes import pad_constant
+from benchmarks.runtimes.coreml_reference.shapes import Ints, pad_constant
 from mobile_assets.errors import DamagedError
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
@@ -62,11 +61,8 @@ def padding(
     stride 1 only.
 
     Args:
-        pad_type: MIL's word for the kind of padding.
         pad: Before and after of each axis, for `custom`.
-        size: Input size per axis.
         kernel: Reach of the kernel per axis, dilation included.
-        strides: Stride per axis.
     """
     if pad_type == "valid":
         return [(0, 0)] * len(size)
@@ -124,16 +120,6 @@ def max_pool(
         return pool(x, kernel_sizes, strides, padding=before, ceil_mode=ceil_mode)
     _refuse_ceil(ceil_mode)
     return pool(_padded(x, sides, -torch.inf), kernel_sizes, strides)
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x` times the transpose of `weight`, plus `bias`."""
-    return functional.linear(x, weight, bias)
-
-
-def matmul(x: Tensor, y: Tensor, transpose_x: bool, transpose_y: bool) -> Tensor:
-    """Matrix product of the last two axes; the others are broadcast."""
-    return (x.mT if transpose_x else x) @ (y.mT if transpose_y else y)
 
 
 def batch_norm(

@@ -19,7 +19,6 @@ class Step:
     """One operation with everything that it is given.
 
     Attributes:
-        name: What the program calls its result.
         constants: Inputs that never change, by MIL's name of the input.
         sources: Names of the results that are its other inputs, by MIL's name of the input; a
             tuple where the input is a list of tensors. A constant in such a list is a tensor.
@@ -80,16 +79,13 @@ class Program:
         return rows
 
     def run_arrays(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Executes the program once per photo, for several photos at a time.
+        """Executes the program once per photo, for several at a time: `[N, values]` of each result.
 
         Its shapes are those of one photo. `vmap` carries the photos' axis through every operation,
         whatever that does to its axes.
 
         Args:
             images: `[N, 3, H, W]` float32 RGB 0–255.
-
-        Returns:
-            `[N, values]` of each result.
         """
         channels = images.flip(1) if self.swapped else images
         with torch.inference_mode():

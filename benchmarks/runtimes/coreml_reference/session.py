@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.runtimes.interface import ClosingSession, Pixels, Probabilities
+from benchmarks.runtimes.interface import Pixels, Probabilities, Runtime, Session
 from mobile_assets.bundle import Bundle, Variant
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.errors import DamagedError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ _AT_ONCE = 4
 keep, so that every operation is given fresh pages."""
 
 
-class CoreMLReferenceSession(ClosingSession):
+class CoreMLReferenceSession(Session):
     """One Core ML package executed in torch on the CPU; a reference, never Core ML itself.
 
     Every operation is computed in float32 from operands that are of the type that the program
@@ -70,10 +70,7 @@ class CoreMLReferenceSession(ClosingSession):
 
 
 def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str, NDArray[Any]]:
-    """Executes a package that answers with arrays; a reference, never Core ML itself.
-
-    Returns:
-        `[N, values]` of each output by its name.
+    """Executes a package that answers with arrays: `[N, values]` of each output by its name.
 
     Raises:
         InputError: Its program has an operation that the reference does not know.
@@ -99,7 +96,7 @@ def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str,
 
 
 def _batches(program: Program, photos: Pixels) -> Iterator[tuple[int, Tensor]]:
-    """Photos as the program takes them, as many at once as is quick, and the first one's place."""
+    """Photos as the program takes them, as many at once as is quick, and the index of the first."""
     import torch
 
     at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
@@ -109,14 +106,12 @@ def _batches(program: Program, photos: Pixels) -> Iterator[tuple[int, Tensor]]:
         yield start, torch.from_numpy(part).float().permute(0, 3, 1, 2)
 
 
-class CoreMLReferenceRuntime:
+class CoreMLReferenceRuntime(Runtime):
     """Opens the Core ML variants of a bundle anywhere; a reference, never Core ML itself."""
 
     name = "coreml-reference"
-    unit = ""
-    format: Literal["coreml"] = "coreml"
+    format = "coreml"
     timed = False
-    limit = None
 
     def missing(self) -> str | None:
         """Which packages are not installed; None if all are."""
@@ -128,22 +123,7 @@ class CoreMLReferenceRuntime:
             "`export` extra."
         )
 
-    def open(self, bundle: Bundle, variant: Variant, threads: int = 1) -> CoreMLReferenceSession:
-        """Opens a variant.
-
-        Raises:
-            InputError: The variant is not a Core ML package, or has an unknown operation.
-            DamagedError: The package cannot be read, or does not fit the bundle's contract.
-            MissingDependencyError: torch or coremltools is not installed.
-        """
-        if variant.format != "coreml":
-            raise InputError(
-                f"{variant.name} is a {variant.format} variant, which coreml-reference does not "
-                "execute. Give one whose name begins with coreml-."
-            )
-        lacking = self.missing()
-        if lacking is not None:
-            raise MissingDependencyError(lacking)
+    def _open(self, bundle: Bundle, variant: Variant, threads: int) -> CoreMLReferenceSession:
         package = bundle.path(variant)
         session = CoreMLReferenceSession(package, threads=threads)
         check_contract(bundle, package, session.program.size, session.program.labels)

@@ -1,6 +1,6 @@
 """Reference implementations, not Core ML's own: operations that move values and change none.
 
-Arguments and values as in `elementwise`.
+Arguments and values as in `operations`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.runtimes.coreml_reference.elementwise import Ints
 from mobile_assets.errors import DamagedError
+
+Ints = tuple[int, ...]
 
 _DTYPES = {
     "fp16": torch.float32,  # rounded afterwards, by the type that the program says
@@ -20,11 +21,6 @@ _DTYPES = {
     "uint8": torch.uint8,
     "bool": torch.bool,
 }
-
-
-def identity(x: Tensor) -> Tensor:
-    """The value itself."""
-    return x
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:
@@ -39,22 +35,12 @@ def reshape(x: Tensor, shape: Ints) -> Tensor:
     return x.reshape([x.shape[axis] if side == 0 else side for axis, side in enumerate(shape)])
 
 
-def squeeze(x: Tensor, axes: Ints | None = None) -> Tensor:
-    """Without the axes of size 1 that are named; without all of them if none is."""
-    return x.squeeze() if axes is None else x.squeeze(axes)
-
-
 def expand_dims(x: Tensor, axes: Ints) -> Tensor:
-    """With axes of size 1 at those places of the result."""
+    """With axes of size 1 at those positions of the result."""
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
         x = x.unsqueeze(axis)
     return x
-
-
-def transpose(x: Tensor, perm: Ints) -> Tensor:
-    """With the axes in another order."""
-    return x.permute(perm)
 
 
 def concat(values: tuple[Tensor, ...], axis: int, interleave: bool = False) -> Tensor:
@@ -99,5 +85,5 @@ def topk(
     """
     values, indices = torch.sort(x, dim=axis, descending=not ascending, stable=True)
     wanted = x.shape[axis] if k < 0 else k
-    found = values.narrow(axis, 0, wanted)
-    return (found, indices.narrow(axis, 0, wanted).int()) if return_indices else (found,)
+    best = values.narrow(axis, 0, wanted)
+    return (best, indices.narrow(axis, 0, wanted).int()) if return_indices else (best,)

@@ -58,12 +58,7 @@ def classify(
     """Opens each model as an ImageClassifier and classifies every image with it.
 
     Args:
-        models: TFLite files.
         images: RGB images, `[height, width, 3]` uint8, of any size.
-        seconds: Longest time that all of it may take.
-
-    Returns:
-        One entry per model.
 
     Raises:
         MissingDependencyError: MediaPipe's environment is not prepared.
