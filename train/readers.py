@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from mobile_assets.csv_table import plain
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES
 from train.durham import durham_photos, is_durham
@@ -210,7 +211,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     for number, row in enumerate(reader, start=2):
         if None in row or any(value is None for value in row.values()):
             raise InputError(f"{path}, line {number}: not as many fields as the first line names.")
-        yield number, row
+        yield number, {name: plain(cell) for name, cell in row.items()}
 
 
 def _json_row(path: Path, number: int, line: str) -> Mapping[str, str]:

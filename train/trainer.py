@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import platform
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mobile_assets.csv_table import csv_text
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.output_lock import claimed
 from train.run import (
@@ -272,18 +271,14 @@ def _metrics(trainer: Trainer) -> RunMetrics:
 
 def _history(records: list[EpochRecord]) -> str:
     """`history.csv`; a cell is empty where there was nothing to measure."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(EpochRecord.model_fields), lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        row = record.model_dump()
-        writer.writerow(
-            {
-                key: "" if isinstance(v, float) and math.isnan(v) else _rounded(v)
-                for key, v in row.items()
-            }
-        )
-    return text.getvalue()
+    rows = (
+        {
+            key: None if isinstance(v, float) and math.isnan(v) else _rounded(v)
+            for key, v in record.model_dump().items()
+        }
+        for record in records
+    )
+    return csv_text(rows, list(EpochRecord.model_fields))
 
 
 def _rounded(value: object) -> object:
