@@ -63,8 +63,14 @@ def add_export(commands: Any) -> None:
         metavar="N|PHOTO",
         default=(),
         help="golden vectors of N validation photos, or of these photos, besides the drawn ones "
-        "that every bundle has; the photos go into the bundle as they are, with all that their "
+        "that every bundle has; their pictures alone go into the bundle, nothing of what their "
         "EXIF data tell, such as the place",
+    )
+    parser.add_argument(
+        "--keep-metadata",
+        action="store_true",
+        help="put photos of --golden into the bundle as they are, with EXIF, place, names and "
+        "comments",
     )
     parser.add_argument(
         "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
@@ -81,6 +87,25 @@ def add_export(commands: Any) -> None:
         metavar="K",
         help="also write a model that answers with the K best objects (1 to 100) instead of all: "
         "quicker to read where there are thousands",
+    )
+    parser.add_argument(
+        "--register-id",
+        metavar="NAME",
+        help="the register's name in the bundle, the same for every bundle of it: apps refuse a "
+        "bundle of another register (default: the name of the folder or manifest of the training)",
+    )
+    parser.add_argument(
+        "--serial",
+        type=int,
+        metavar="N",
+        help="the bundle's serial number: apps refuse a bundle whose number is not above that of "
+        "the one they have (default: the seconds since 1970)",
+    )
+    parser.add_argument(
+        "--newer-than",
+        type=Path,
+        metavar="BUNDLE",
+        help="a bundle that phones have: the new one is of the same register, with a higher number",
     )
     parser.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
@@ -103,8 +128,13 @@ def _export(options: argparse.Namespace) -> None:
         recommend=options.quantise == "auto",
         embedding=options.embedding,
         shortlist=options.shortlist,
+        register_id=options.register_id,
+        serial=options.serial,
+        newer_than=options.newer_than,
         force=options.force,
     )
+    if options.keep_metadata and not options.golden:
+        raise InputError("--keep-metadata is about the photos of --golden: give --golden as well.")
     if options.golden and not options.make_golden:
         raise InputError("--golden and --no-golden exclude each other. Give one of them.")
     with Terminal() as terminal:
@@ -113,7 +143,11 @@ def _export(options: argparse.Namespace) -> None:
             options.out,
             options=chosen,
             photos=photo_root(options.photos),
-            golden=golden_plan(options.golden, seed=options.seed) if options.make_golden else None,
+            golden=golden_plan(
+                options.golden, seed=options.seed, keep_metadata=options.keep_metadata
+            )
+            if options.make_golden
+            else None,
             signer=read_signer(options.sign, terminal.say) if options.sign else None,
             progress=terminal.say,
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artefact_id.options import command, register_heif
+from artefact_id.options import add_trust, command, register_heif, trusted_key
 from mobile_assets.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ def add_identify(commands: Any) -> None:
         _identify,
         "answer as the phone would, from the bundle alone",
         "  artefact-id identify bundle photo.jpg\n"
-        "  artefact-id identify bundle *.jpg --top 10 --json",
+        "  artefact-id identify bundle *.jpg --top 10 --json\n"
+        "  artefact-id identify bundle photo.jpg --trust public.pem\n\n"
+        "Nothing of a bundle is used before its files are compared with their hashes, and none of "
+        "it where a signature is there that does not hold.",
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
     parser.add_argument("pictures", type=Path, nargs="+", metavar="PHOTO", help="photos")
@@ -30,6 +33,7 @@ def add_identify(commands: Any) -> None:
         "--variant", help="default: the one that the bundle recommends, or else tflite-int8"
     )
     parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
 
 
@@ -40,7 +44,13 @@ def _identify(options: argparse.Namespace) -> int:
     register_heif()
     if options.top < 1:
         raise InputError(f"--top {options.top}: give 1 or more.")
-    answers = identify(options.bundle, options.pictures, variant=options.variant, top=options.top)
+    answers = identify(
+        options.bundle,
+        options.pictures,
+        variant=options.variant,
+        top=options.top,
+        trusted=trusted_key(options),
+    )
     if options.json:
         print_json([answer.as_json() for answer in answers])
     else:

@@ -71,7 +71,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
         "inception-v4, or any name of timm's (default: tf_efficientnet_lite0)",
     )
-    group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
+    group.add_argument(
+        "--recipe",
+        default="field",
+        help="field (default), discriminant, paper, probe or whole",
+    )
     group.add_argument(
         "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
     )
@@ -108,6 +112,22 @@ def train_options(options: argparse.Namespace, **changes: Any) -> Any:
         if getattr(options, name, None) is not None
     }
     return TrainOptions(**(chosen | changes))
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Whose signature a bundle must have."""
+    parser.add_argument(
+        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
+    )
+
+
+def trusted_key(options: argparse.Namespace) -> Any:
+    """The key of `--trust`; None without it."""
+    if options.trust is None:
+        return None
+    from export.bundle.signing import read_public_key
+
+    return read_public_key(options.trust)
 
 
 def photo_root(photos: Path | None) -> Path | None:

@@ -42,6 +42,7 @@ STAGES = {
     "features": "computing features",
     "head": "training the head",
     "all": "training all weights",
+    "closed form": "fitting the head",
 }
 """Stages of a training."""
 

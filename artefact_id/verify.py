@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from artefact_id.options import command, register_heif
+from artefact_id.options import add_trust, command, register_heif, trusted_key
 from artefact_id.sign import KEYS_HELP
 from mobile_assets.errors import InputError
 
@@ -20,14 +20,20 @@ def add_verify(commands: Any) -> None:
         "check a bundle: files, labels, metadata, golden vectors on every runtime here, signature",
         "  artefact-id verify bundle\n"
         "  artefact-id verify bundle --trust public.pem --junit verify.xml\n"
+        "  artefact-id verify bundle --trust public.pem --newer-than bundle-on-phones\n"
         "  artefact-id verify bundle --runtimes tensorflow,litert-arm64\n"
         "  artefact-id verify bundle --clients --photos photos/a.jpg photos/b.jpg\n\n"
         "Exit codes: 0 nothing failed; 1 a check failed; 2 this is no bundle, or the machine lacks "
         "what was asked for.\n\n" + KEYS_HELP,
     )
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
+    add_trust(parser)
     parser.add_argument(
-        "--trust", type=Path, metavar="KEY", help="refuse it unless this public key signed it"
+        "--newer-than",
+        type=Path,
+        metavar="BUNDLE",
+        help="fail unless it may replace this one: of the same register, with a higher serial "
+        "number",
     )
     parser.add_argument(
         "--runtimes",
@@ -60,15 +66,12 @@ def _verify(options: argparse.Namespace) -> int:
     register_heif()
     if options.photos and not options.clients:
         raise InputError("--photos are what --clients shows: give --clients, or leave them out.")
-    trusted = None
-    if options.trust:
-        from export.bundle.signing import read_public_key
-
-        trusted = read_public_key(options.trust)
+    trusted = trusted_key(options)
     with Terminal() as terminal:
         found = verify_bundle(
             options.bundle,
             trusted=trusted,
+            newer_than=options.newer_than,
             runtimes_named=tuple(options.runtimes.split(",")) if options.runtimes else (),
             progress=lambda check: terminal.say(
                 " ".join(filter(None, (check.name, check.subject, check.runtime)))

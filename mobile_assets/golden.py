@@ -6,6 +6,8 @@ without a library: pixels as raw bytes, probabilities as raw little-endian float
 
 from __future__ import annotations
 
+import io
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
+from mobile_assets.bundle import Bundle
+from mobile_assets.bundle_contents import BundleContents
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.schema import Document, Record
 
@@ -138,19 +142,31 @@ class Golden(Document):
 
 @dataclass(frozen=True)
 class GoldenVectors:
-    """Golden vectors on disk. What it gives is read when it is asked for."""
+    """Golden vectors on disk. What it gives is read when it is asked for.
+
+    Attributes:
+        folder: The `golden` folder.
+        contents: Of the bundle, whose list has the hash of every file.
+    """
 
     folder: Path
     info: Golden
+    contents: BundleContents
 
     @classmethod
-    def read(cls, folder: Path) -> GoldenVectors:
-        """Reads the description in a `golden` folder.
+    def read(cls, bundle: Bundle) -> GoldenVectors:
+        """Reads the description of a bundle's golden vectors.
+
+        Args:
+            bundle: From `read_bundle`.
 
         Raises:
-            DamagedError: It is missing, damaged, or of another schema version.
+            DamagedError: It is missing, changed, damaged, or of another schema version.
         """
-        return cls(folder, Golden.read(folder / GOLDEN_FILE))
+        contents = bundle.contents or BundleContents(bundle.folder, bundle.info.files)
+        name = f"{GOLDEN_FOLDER}/{GOLDEN_FILE}"
+        info = Golden.parse(contents.read(name), bundle.folder / name)
+        return cls(bundle.folder / GOLDEN_FOLDER, info, contents)
 
     def photo(self, name: str) -> GoldenPhoto:
         """The photo of that name.
@@ -177,8 +193,12 @@ class GoldenVectors:
         raise InputError(f"There are no golden answers of {name!r}. There are: {known}.")
 
     def path(self, photo: GoldenPhoto) -> Path:
-        """The photo's file."""
-        return self.folder / photo.photo
+        """The photo's file, in a private copy.
+
+        Raises:
+            DamagedError: It is missing or changed.
+        """
+        return self.contents.copy(f"{GOLDEN_FOLDER}/{photo.photo}")
 
     def decoded(self, photo: GoldenPhoto) -> Pixels | None:
         """Upright sRGB pixels `[height, width, 3]`; None where they are not held.
@@ -206,7 +226,7 @@ class GoldenVectors:
         """
         values = np.frombuffer(self._bytes(photo.tensor), dtype=np.uint8)
         shape = (self.info.height, self.info.width, 3)
-        if values.size != np.prod(shape):
+        if values.size != math.prod(shape):
             raise DamagedError(
                 f"{self.folder / photo.tensor} holds {values.size} bytes, not those of {shape}: "
                 "export the bundle again."
@@ -226,7 +246,7 @@ class GoldenVectors:
         """
         values = np.frombuffer(self._bytes(variant.probabilities), dtype="<f4")
         shape = (len(self.info.photos), self.info.objects)
-        if values.size != np.prod(shape):
+        if values.size != math.prod(shape):
             raise DamagedError(
                 f"{self.folder / variant.probabilities} holds {values.size} numbers, not "
                 f"{shape[0]} × {shape[1]}: export the bundle again."
@@ -234,25 +254,23 @@ class GoldenVectors:
         return values.reshape(shape).astype(np.float32)
 
     def _bytes(self, file: str) -> bytes:
-        try:
-            return (self.folder / file).read_bytes()
-        except OSError as error:
-            raise DamagedError(
-                f"{self.folder / file} cannot be read ({error.strerror}): export the bundle again."
-            ) from None
+        return self.contents.read(f"{GOLDEN_FOLDER}/{file}")
 
     def _png(self, file: str, shape: tuple[int, ...]) -> Pixels:
+        content = self._bytes(file)
         try:
-            with Image.open(self.folder / file) as opened:
-                pixels = np.asarray(opened.convert("RGB"), dtype=np.uint8)
-        except (OSError, SyntaxError, ValueError) as error:
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as opened:
+                # Looked at before it is decoded: a small file can hold a huge picture.
+                size = (opened.height, opened.width)
+                pixels = np.asarray(opened.convert("RGB")) if size == shape[:2] else None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DamagedError(
                 f"{self.folder / file} cannot be read ({error}): export the bundle again."
             ) from None
-        if pixels.shape != shape:
+        if pixels is None:
             raise DamagedError(
-                f"{self.folder / file} is of size {pixels.shape[:2]} instead of {shape[:2]}: "
-                "export the bundle again."
+                f"{self.folder / file} is of size {size} instead of {shape[:2]}: export the bundle "
+                "again."
             )
         return pixels
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mobile_assets.errors import DamagedError
 from mobile_assets.files import json_text, write_text
+from mobile_assets.regular_files import read_regular
+from mobile_assets.strict_json import MOST_BYTES, parse_json
 
 SCHEMA_VERSION = 1
 """Version of the run, bundle and results formats; raised when a reader would misread a file."""
@@ -29,7 +31,9 @@ def without_key(value: Any, key: str) -> Any:
 R = TypeVar("R", bound=Record)
 
 
-def read_record(kind: type[R], path: Path, *, key: str, version: int) -> R:
+def read_record(
+    kind: type[R], path: Path, *, key: str, version: int, most_bytes: int = MOST_BYTES
+) -> R:
     """Reads and validates a JSON file that says which schema it was written to.
 
     Args:
@@ -37,29 +41,39 @@ def read_record(kind: type[R], path: Path, *, key: str, version: int) -> R:
         path: The file.
         key: Name of the field with the schema version.
         version: The version that this release reads.
+        most_bytes: How large the file may be.
 
     Raises:
         DamagedError: The file is missing, not JSON, of another schema version or incomplete.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = read_regular(path, most=most_bytes, links=True)
     except FileNotFoundError:
         raise DamagedError(
             f"{path} is missing, so {path.parent} is not complete. "
             "Check the path, or write it again with the command that made it."
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, OSError) as error:
+    return parse_record(kind, content, path, key=key, version=version)
+
+
+def parse_record(kind: type[R], content: bytes, path: Path, *, key: str, version: int) -> R:
+    """As `read_record`, of the bytes that were read from `path`.
+
+    Types are strict: `true` and `1.0` are no integers, and `"1"` is no number.
+
+    Raises:
+        DamagedError: They are not JSON, of another schema version or incomplete.
+    """
+    value = parse_json(content, path)
+    stated = value.get(key) if isinstance(value, dict) else None
+    if type(stated) is not int or stated != version:  # True == 1 == 1.0
+        shown = json.dumps(stated, ensure_ascii=False)[:40]
         raise DamagedError(
-            f"{path} cannot be read ({error}). It is damaged: restore or write it again."
-        ) from None
-    found = value.get(key) if isinstance(value, dict) else None
-    if found != version:
-        raise DamagedError(
-            f"{path} has schema version {found}; this release reads version {version}. "
+            f"{path} has schema version {shown}; this release reads version {version}. "
             "Use the release that wrote it, or write it again."
         )
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
@@ -82,6 +96,15 @@ class Document(Record):
             DamagedError: The file is missing, not JSON, of another schema version or incomplete.
         """
         return read_record(cls, path, key="schema_version", version=SCHEMA_VERSION)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> Self:
+        """As `read`, of the bytes that were read from `path`.
+
+        Raises:
+            DamagedError: They are not JSON, of another schema version or incomplete.
+        """
+        return parse_record(cls, content, path, key="schema_version", version=SCHEMA_VERSION)
 
     def write(self, path: Path) -> None:
         """Writes the document as JSON by an atomic rename."""

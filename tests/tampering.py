@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from benchmarks.pipeline.identify import identify
+from benchmarks.verify import verify_bundle
 from mobile_assets.bundle import Bundle, BundleInfo, hash_files, read_bundle
+from mobile_assets.errors import ArtefactError
 from mobile_assets.files import sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
 
@@ -45,3 +49,29 @@ def replaced(
 def without_labels(content: bytes) -> bytes:
     """A TFLite file less the archive of labels at its end."""
     return content[: content.index(b"PK\x03\x04")]
+
+
+def write(path: Path, content: bytes) -> None:
+    """In the place of what is there, which other copies share."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def refused_by_verify(folder: Path, trusted: Any = None) -> bool:
+    try:
+        return bool(verify_bundle(folder, trusted=trusted).failed)
+    except ArtefactError as error:
+        return error.exit_code in {1, 2}
+
+
+def refused_by_identify(folder: Path, photo: Path, trusted: Any = None) -> bool:
+    more = {} if trusted is None else {"trusted": trusted}
+    try:
+        identify(folder, [photo], variant="tflite-int8", top=1, **more)
+    except ArtefactError as error:
+        return error.exit_code in {1, 2}
+    return False
+
+
+def assert_refused(folder: Path, photo: Path) -> None:
+    assert (refused_by_verify(folder), refused_by_identify(folder, photo)) == (True, True)

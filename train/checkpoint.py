@@ -165,8 +165,8 @@ def remove_finished_state(run: Path) -> None:
 
 def _free(path: Path) -> str:
     """The space on the disk of a file that may not be there yet."""
-    there = next(folder for folder in path.absolute().parents if folder.is_dir())
-    return f"{shutil.disk_usage(there).free / 1e6:.1f} MB"
+    existing = next(folder for folder in path.absolute().parents if folder.is_dir())
+    return f"{shutil.disk_usage(existing).free / 1e6:.1f} MB"
 
 
 def _metadata(data: bytes) -> dict[str, Any]:

@@ -271,9 +271,10 @@ def _check_room(cache: Path, shape: tuple[int, int, int, int], done: int) -> Non
 
 
 def _full(error: OSError, cache: Path) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error
     return InputError(
-        f"The disk is full: no more prepared photos can be written to {cache}. Free some space and "
-        "call the command again, which goes on from here, or give another folder with --cache."
+        f"The disk is full ({error.strerror}): no more prepared photos can be written to {cache}. "
+        "Free some space and call the command again, which goes on from here, or give another "
+        "folder with --cache."
     )

@@ -195,10 +195,10 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
     logits = predict_batches(
         trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
     )
-    found = fitted(logits.numpy(), trainer.val.truth.numpy())
-    if found is None:
+    temperature = fitted(logits.numpy(), trainer.val.truth.numpy())
+    if temperature is None:
         return None
-    return TemperatureInfo(value=round(found.value, 4), photos=found.photos)
+    return TemperatureInfo(value=round(temperature.value, 4), photos=temperature.photos)
 
 
 def _write(

@@ -21,16 +21,20 @@ def print_evaluation(evaluation: Evaluation, out: Path | None, *, json: bool) ->
     """Prints the tables, or `evaluation.json`."""
     remarks = messages()
     if json:
-        print_json(evaluation.model_dump(mode="json"))
+        print_json(evaluation.model_dump(mode="json", by_alias=True))
     else:
         _print_tables(evaluation, output())
     skipped = evaluation.tested.left_out
+    sentences: list[str] = []
     if skipped:
         first = skipped[0]
-        words = f"{len(skipped)} photos were left out, such as {first.path}: {first.reason}."
-        remarks.print(visible(words), markup=False, soft_wrap=True)
+        sentences.append(
+            f"{len(skipped)} photos were left out, such as {first.path}: {first.reason}."
+        )
     if out is not None:
-        remarks.print(visible(f"The page: {out / 'index.html'}"), markup=False, soft_wrap=True)
+        sentences.append(f"The page: {out / 'index.html'}")
+    for sentence in sentences:
+        remarks.print(visible(sentence), markup=False, soft_wrap=True)
 
 
 def _print_tables(evaluation: Evaluation, console: Console) -> None:
@@ -63,5 +67,5 @@ def _print(console: Console, title: str, table: report_table.Table) -> None:
     for number, column in enumerate(titles):
         printed.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
-        printed.add_row(*(cell(text.inline) for text in row))
+        printed.add_row(*(cell(value.inline) for value in row))
     console.print(printed)

@@ -154,6 +154,7 @@ def _request(
     return ProbeRequest(
         kind="latency",
         bundle=str(case.bundle.folder),
+        bundle_sha256=case.bundle.sha256,
         run=str(case.run.folder) if subject == REFERENCE else None,
         variant=subject.variant,
         runtime=subject.runtime,

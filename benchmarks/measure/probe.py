@@ -25,6 +25,7 @@ from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import REFERENCE_RUNTIME
 from benchmarks.runtimes import Pixels, Session, runtimes
 from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.errors import DamagedError
 from mobile_assets.photos import PhotoError, load
 from mobile_assets.schema import Record
 
@@ -52,6 +53,7 @@ class ProbeRequest(Record):
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
+        bundle_sha256: Hash that its `bundle.json` must have; None for any.
         variant: Name of the variant; of the reference's for `torch`.
         runtime: Name of the runtime, a key of `LIBRARIES`.
         unit: What it computes on, where it has a choice.
@@ -61,6 +63,7 @@ class ProbeRequest(Record):
 
     kind: Literal["start", "latency", "turns"]
     bundle: str
+    bundle_sha256: str | None = None
     variant: str
     runtime: str
     unit: str = ""
@@ -105,6 +108,7 @@ def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
         return lambda: open_reference(run, threads=request.threads)
     chosen = next(r for r in runtimes(request.runtime) if r.unit == request.unit)
     variant = bundle.info.variant(request.variant)
+    bundle.path(variant)  # its private copy is none of the time of opening
     return lambda: chosen.open(bundle, variant, request.threads)
 
 
@@ -209,6 +213,8 @@ def _since(start: float) -> float:
 def answer(request: ProbeRequest, lines: Iterable[str], replies: TextIO) -> None:
     """Does what the request says, in this process, and writes the reply."""
     bundle = read_bundle(Path(request.bundle), check_files=False)
+    if request.bundle_sha256 not in {None, bundle.sha256}:
+        raise DamagedError(f"{bundle.folder} was replaced while it was measured: measure it again.")
     photo = noise_photo(bundle)
     if request.kind == "start":
         start = measure_start(lambda: opener(bundle, request), photo)

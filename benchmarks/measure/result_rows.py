@@ -34,8 +34,7 @@ from benchmarks.results.schema import (
 )
 from benchmarks.results.scores import macro_scores
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from mobile_assets.bundle import BUNDLE_FILE, Variant
-from mobile_assets.files import sha256_file
+from mobile_assets.bundle import Variant
 from train.run import MODEL_FILE, Run
 
 if TYPE_CHECKING:
@@ -235,7 +234,7 @@ def _custody(
 ) -> Custody:
     case = measured.case
     return Custody(
-        bundle_sha256=sha256_file(case.bundle.folder / BUNDLE_FILE),
+        bundle_sha256=case.bundle.sha256,
         model_sha256=case.run.info.model_sha256,
         variant_sha256=variant_sha256,
         test_photos_sha256=list_hash(photos),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mobile_assets.bundle import read_bundle
 from mobile_assets.decision import Answer, answer
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PhotoError, load
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class Identification:
 
 
 def identify(
-    folder: Path, photos: Sequence[Path], *, variant: str | None = None, top: int
+    folder: Path,
+    photos: Sequence[Path],
+    *,
+    variant: str | None = None,
+    top: int,
+    trusted: Ed25519PublicKey | None = None,
 ) -> tuple[Identification, ...]:
     """Identifies photos with one TFLite variant of a bundle.
 
@@ -49,16 +57,18 @@ def identify(
         photos: Photo files; one that cannot be read gets an error instead of an answer.
         variant: A TFLite variant of the bundle; if None, the one that it recommends, or else
             `tflite-int8`.
+        trusted: The key that must have signed the bundle; None for any key or none.
 
     Raises:
         InputError: `folder` is no bundle, has no such variant, or no photo could be read.
         DamagedError: The bundle is damaged.
+        CheckFailedError: Its signature does not hold, or `trusted` did not sign it.
     """
     from benchmarks.runtimes.litert_runtime import open_litert
 
-    bundle = read_bundle(folder)
+    bundle = read_bundle(folder, trusted=trusted)
     if variant is None:
-        known = {one.format: one.variant for one in bundle.info.recommended}
+        known = {best.format: best.variant for best in bundle.info.recommended}
         variant = known.get("tflite", "tflite-int8")
     if bundle.info.variant(variant).format != "tflite":
         raise InputError(
@@ -74,6 +84,6 @@ def identify(
                 results.append(Identification(photo, None, error.reason))
                 continue
             probabilities = session.predict(pixels[None])[0]
-            found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
-            results.append(Identification(photo, found))
+            decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
+            results.append(Identification(photo, decided))
     return tuple(results)

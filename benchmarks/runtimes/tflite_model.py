@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from benchmarks.runtimes.interface import Floats, Pixels, Probabilities
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import DamagedError, InputError
 
-_LABELS_FILE = "labels.txt"
 _DTYPES = ("float32", "uint8", "int8")
 
 
@@ -86,13 +84,15 @@ def check_contract(bundle: Bundle, path: Path, image: Tensor, probabilities: Ten
 
 
 def embedded_labels(path: Path) -> tuple[str, ...] | None:
-    """The object ids that the exporter appended to the file; None if it appended none."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(_LABELS_FILE).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError):
-        return None
-    return tuple(text.splitlines())
+    """The object ids that the exporter appended to the file; None if it appended none.
+
+    Raises:
+        DamagedError: The archive that is appended is none that an export writes.
+    """
+    from export.tflite.metadata import appended_labels
+
+    with path.open("rb") as model:
+        return appended_labels(model)
 
 
 def as_input(photos: Pixels | Floats, tensor: Tensor) -> NDArray[Any]:

@@ -33,12 +33,12 @@ def explain_answers(folder: Path, answers_file: Path) -> AppDiagnosis:
     """
     answers = AppAnswers.read(answers_file)
     bundle = read_bundle(folder)
-    if not (folder / GOLDEN_FOLDER).is_dir():
+    if bundle.contents is None or GOLDEN_FOLDER not in bundle.contents:
         raise InputError(
             f"{folder} holds no golden vectors. Export it again without --no-golden, and have the "
             "app answer those photos."
         )
-    golden = GoldenVectors.read(folder / GOLDEN_FOLDER)
+    golden = GoldenVectors.read(bundle)
     golden.variant(answers.variant)
     with opened_predictor(bundle, bundle.info.variant(answers.variant)) as predict:
         diagnosis = GoldenDiagnosis(

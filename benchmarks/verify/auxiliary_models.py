@@ -21,7 +21,7 @@ from mobile_assets.bundle import (
     Variant,
 )
 from mobile_assets.errors import ArtefactError, DamagedError, InputError, first_line
-from mobile_assets.golden import GOLDEN_FOLDER, GoldenVectors
+from mobile_assets.golden import GoldenVectors
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import resize
 from mobile_assets.shortlist import INDICES_NAME, MOST, Shortlist
@@ -62,7 +62,7 @@ def check_auxiliary_models(checked: CheckedBundle) -> Iterator[Check]:
 def _photos(bundle: Bundle) -> Pixels:
     """The golden tensors, or drawn pictures where there are none, `[N, H, W, 3]` uint8."""
     try:
-        return GoldenVectors.read(bundle.folder / GOLDEN_FOLDER).tensors
+        return GoldenVectors.read(bundle).tensors
     except (ArtefactError, OSError):
         return np.stack(
             [resize(picture, bundle.info.preprocessing) for picture in synthetic_photos()]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mobile_assets.bundle import Bundle, BundleInfo
+from mobile_assets.bundle import Bundle
 
 State = Literal["ok", "failed", "not possible here"]
 
@@ -38,11 +38,11 @@ class Verification:
     """All checks of one bundle, in the order in which they were made.
 
     Attributes:
-        info: Its description; None if that is damaged.
+        bundle: What was checked; None if its description or label map is damaged.
     """
 
     folder: Path
-    info: BundleInfo | None
+    bundle: Bundle | None
     checks: tuple[Check, ...]
 
     @property

@@ -9,27 +9,37 @@ from typing import TYPE_CHECKING
 from benchmarks.verify.checks import Check, check_from_problems, skipped_check
 from mobile_assets.bundle import (
     BUNDLE_FILE,
-    SIGNATURE_FILE,
-    AuxiliaryModel,
+    LABELS_FILE,
+    LABELS_TEXT_FILE,
+    Bundle,
     BundleInfo,
     Calibration,
-    Variant,
-    content_problems,
+    model_problem,
 )
+from mobile_assets.bundle_contents import BundleContents
+from mobile_assets.bundle_paths import path_problem, shown
 from mobile_assets.errors import CheckFailedError, DamagedError
-from mobile_assets.files import sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
+from mobile_assets.register_version import InstalledBundle, update_problem
+from mobile_assets.signature import check_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-def check_files(folder: Path, info: BundleInfo) -> Check:
+def check_description(info: BundleInfo) -> Check:
+    """`bundle.json` says nothing that no export writes."""
+    number = (
+        f"{shown(info.register_id)}, serial number {info.serial}" if info.serial else "unnumbered"
+    )
+    good = f"{number}; {len(info.variants)} variants, {len(info.recommended)} recommended"
+    return check_from_problems("description", info.problems(), good)
+
+
+def check_files(contents: BundleContents) -> Check:
     """Every file is there and as listed, and nothing else is."""
-    if not info.files:
-        return skipped_check("files", f"{BUNDLE_FILE} lists no files: it is of an earlier release")
-    good = f"{len(info.files)} files as listed, nothing else"
-    return check_from_problems("files", content_problems(folder, info), good)
+    good = f"{len(contents.hashes)} files as listed, nothing else"
+    return check_from_problems("files", contents.problems(), good)
 
 
 def check_calibration(calibration: Calibration) -> Check:
@@ -46,77 +56,73 @@ def check_calibration(calibration: Calibration) -> Check:
     return check_from_problems("calibration", problems, good)
 
 
-def check_variant_files(folder: Path, info: BundleInfo) -> Iterator[Check]:
+def check_variant_files(contents: BundleContents, info: BundleInfo) -> Iterator[Check]:
     """Each variant and auxiliary model is of the size and hash that its description says."""
     for variant in info.models:
+        problem = path_problem(variant.file) or model_problem(contents, variant)
+        problems = [problem] if problem else []
         good = f"{variant.bytes:,} bytes"
-        problems = _model_problems(folder, info, variant)
         yield check_from_problems("size and hash", problems, good, subject=variant.name)
 
 
-def _model_problems(
-    folder: Path, info: BundleInfo, variant: Variant | AuxiliaryModel
-) -> Iterator[str]:
-    path = folder / variant.file
-    if not path.resolve().is_relative_to(folder.resolve()):
-        yield f"{variant.file} lies outside the bundle"
-    elif not path.exists():
-        yield f"{variant.file} is missing"
-    elif size_of(path) != variant.bytes:
-        yield f"{size_of(path):,} bytes instead of {variant.bytes:,}"
-    elif sha256_path(path) != variant.sha256:
-        yield "another SHA-256"
-    elif info.files and not any(f"{name}/".startswith(f"{variant.file}/") for name in info.files):
-        yield f"{variant.file} is not among the files listed"
-
-
-def read_labels(folder: Path) -> LabelMap | str:
-    """The label map, or what is wrong with it."""
+def read_labels(contents: BundleContents, info: BundleInfo) -> tuple[LabelMap | None, list[Check]]:
+    """The label map, if it can be read; whether it is the one described, and `labels.txt` too."""
     try:
-        return LabelMap.read(folder / "labels.json")
-    except (DamagedError, OSError) as error:
-        return str(error)
-
-
-def check_labels(folder: Path, info: BundleInfo, labels: LabelMap | str) -> Iterator[Check]:
-    """The label map is the one described, and `labels.txt` says the same."""
-    if isinstance(labels, str):
-        yield check_from_problems("label map", [labels], "")
-        yield skipped_check("labels.txt", "labels.json cannot be read")
-        return
+        content = contents.read(LABELS_FILE)
+    except DamagedError as error:
+        why = "labels.json, which it must repeat, is not the one listed"
+        return None, [
+            check_from_problems("label map", [str(error)], ""),
+            check_from_problems("labels.txt", [why], ""),
+        ]
+    try:
+        labels = LabelMap.parse(content, contents.folder / LABELS_FILE)
+    except DamagedError as error:
+        return None, [
+            check_from_problems("label map", [str(error)], ""),
+            skipped_check("labels.txt", "labels.json cannot be read"),
+        ]
     problems = []
-    if sha256_file(folder / "labels.json") != info.labels_sha256:
+    if contents.hash(LABELS_FILE) != info.labels_sha256:
         problems.append(f"labels.json is not the one that {BUNDLE_FILE} describes")
     if len(labels) != info.objects:
         problems.append(f"{len(labels)} labels for {info.objects} objects")
-    yield check_from_problems("label map", problems, f"{len(labels)} objects")
-    yield check_from_problems(
-        "labels.txt", _text_problems(folder / "labels.txt", labels), "as labels.json"
-    )
+    return labels, [
+        check_from_problems("label map", problems, f"{len(labels)} objects"),
+        check_from_problems("labels.txt", _text_problems(contents, labels), "as labels.json"),
+    ]
 
 
-def _text_problems(path: Path, labels: LabelMap) -> Iterator[str]:
+def _text_problems(contents: BundleContents, labels: LabelMap) -> Iterator[str]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        yield f"it cannot be read ({error})"
+        text = contents.read(LABELS_TEXT_FILE)
+    except DamagedError as error:
+        yield str(error)
         return
-    if text != labels.text:
+    if text != labels.text.encode("utf-8"):
         yield "it does not list the objects of labels.json"
 
 
-def check_signature_of(folder: Path, trusted: Ed25519PublicKey | None) -> Check | None:
-    """The signature, if there is one or one is asked for."""
-    if trusted is None and not (folder / SIGNATURE_FILE).exists():
-        return None
-    from export.bundle.signing import check_signature
-
+def check_signed(
+    folder: Path, description: bytes, trusted: Ed25519PublicKey | None
+) -> Check | None:
+    """The signature of `bundle.json`, if there is one or one is asked for."""
     try:
-        signature = check_signature(folder, trusted)
-    except (CheckFailedError, DamagedError) as error:
+        signature = check_signature(folder, description, trusted)
+    except CheckFailedError as error:
         return check_from_problems("signature", [str(error)], "")
+    if signature is None:
+        return None
     if trusted is None:
         good = f"by {signature.public_key}; give --trust to hold it against a key you know"
     else:
         good = "by the trusted key"
     return check_from_problems("signature", [], good)
+
+
+def check_newer(installed: Bundle, candidate: Bundle) -> Check:
+    """Whether a bundle may replace another one on phones."""
+    old, new = InstalledBundle.of(installed), InstalledBundle.of(candidate)
+    problem = update_problem(old, new)
+    good = f"{new.register_id}, serial number {new.serial} after {old.serial or 'none'}"
+    return check_from_problems("newer", [problem] if problem else [], good)

@@ -51,13 +51,13 @@ def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Che
         InputError: There is no runtime of such a name.
     """
     bundle = checked.bundle
-    if not (bundle.folder / GOLDEN_FOLDER).is_dir():
+    if bundle.contents is None or GOLDEN_FOLDER not in bundle.contents:
         yield skipped_check(
             "golden vectors", "the bundle holds none; `artefact-id export` makes them"
         )
         return
     try:
-        golden = GoldenVectors.read(bundle.folder / GOLDEN_FOLDER)
+        golden = GoldenVectors.read(bundle)
         yield check_from_problems(
             "golden vectors", _description_problems(golden, bundle), _counted(golden)
         )
@@ -169,7 +169,7 @@ def _answers(
         yield check_from_problems("golden answers", [str(error)], "", **on)
         return
     yield check_from_problems(
-        "sums to 1", _sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
+        "sums to 1", sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
     )
     known = {golden.variant: golden for golden in inputs.golden.info.variants}
     if variant.name not in known:
@@ -207,7 +207,8 @@ def _compared(
     )
 
 
-def _sum_problems(answers: Probabilities) -> Iterator[str]:
+def sum_problems(answers: Probabilities) -> Iterator[str]:
+    """What keeps answers from being probabilities that sum to 1; at most one thing."""
     sums = answers.sum(axis=1, dtype=np.float64)
     if not np.isfinite(answers).all() or answers.min() < 0:
         yield "it gives values that are no probabilities"

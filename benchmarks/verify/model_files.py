@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
-from mobile_assets.errors import CheckFailedError, first_line
+from mobile_assets.bundle_paths import path_problem, shown
+from mobile_assets.errors import ArtefactError, first_line
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.regular_files import read_regular
+from mobile_assets.strict_json import parse_json
 
+_MANIFEST = "Manifest.json"
+_DATA = "Data"
+_MOST_MANIFEST_BYTES = 2**20
 _AXIS_LABELS = 2
 """TFLite metadata's number for a file that labels the values of an output."""
 
@@ -101,15 +108,32 @@ def _coreml(checked: CheckedBundle, variant: Variant) -> ModelContents:
 
     package, contract = checked.bundle.path(variant), checked.bundle.info.preprocessing
     structure = read_structure(package)
-    wrong = end_problems(inputs_and_outputs(structure), variant)
+    wrong = [*manifest_problems(package)]
+    wrong += end_problems(inputs_and_outputs(structure), variant)
     wrong += pixel_problems(variant, contract)
     # Its own labels: whether they are the bundle's is a check apart.
-    inside = LabelMap.of([(label, "", "", 0) for label in structure.labels])
     try:
+        inside = LabelMap.of([(label, "", "", 0) for label in structure.labels])
         check_coreml(package, labels=inside, contract=contract, weights=variant.precision)
-    except CheckFailedError as error:
+    except ArtefactError as error:
         wrong.append(str(error))
     return ModelContents(structure.labels, "structure", tuple(wrong))
+
+
+def manifest_problems(package: Path) -> Iterator[str]:
+    """What its manifest names that is not there, and a program that is not the checked one.
+
+    Core ML opens what the manifest names, the checks open the one `.mlmodel` file.
+    """
+    path = package / _MANIFEST
+    content = parse_json(read_regular(path, most=_MOST_MANIFEST_BYTES), path)
+    items = {key: str(item["path"]) for key, item in content["itemInfoEntries"].items()}
+    for item in items.values():
+        if path_problem(item) or not (package / _DATA / item).exists():
+            yield f"its {_MANIFEST} names {shown(item)}, which is not in the package"
+    programs = [file.relative_to(package / _DATA) for file in package.rglob("*.mlmodel")]
+    if [items.get(content["rootModelIdentifier"])] != [file.as_posix() for file in programs]:
+        yield f"its {_MANIFEST} names another program than its .mlmodel file"
 
 
 def end_problems(

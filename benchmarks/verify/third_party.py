@@ -25,7 +25,7 @@ from benchmarks.verify.third_party_answers import (
     label_problems,
 )
 from export.golden.tolerances import tolerances
-from mobile_assets.bundle import Bundle, Variant, read_bundle
+from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.input_pipeline import Resample
 from mobile_assets.photos import decode
@@ -67,12 +67,12 @@ def client_checks(bundle: Bundle, photos: Sequence[Path] = ()) -> tuple[Check, .
 
 def with_clients(verification: Verification, photos: Sequence[Path] = ()) -> Verification:
     """A verification with the checks of `client_checks` after its own."""
-    if verification.failed:
+    bundle = verification.bundle
+    if verification.failed or bundle is None:
         why = "the bundle is damaged or does not fit: see the checks that failed"
         return replace(
             verification, checks=(*verification.checks, skipped_check("opened by clients", why))
         )
-    bundle = read_bundle(verification.folder)
     return replace(verification, checks=(*verification.checks, *client_checks(bundle, photos)))
 
 

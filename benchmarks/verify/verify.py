@@ -17,16 +17,18 @@ from benchmarks.verify.checks import (
 )
 from benchmarks.verify.files import (
     check_calibration,
+    check_description,
     check_files,
-    check_labels,
-    check_signature_of,
+    check_newer,
+    check_signed,
     check_variant_files,
     read_labels,
 )
 from benchmarks.verify.golden_vectors import check_vectors
 from benchmarks.verify.model_files import check_formats
-from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo
-from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
+from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo, read_bundle, read_description
+from mobile_assets.bundle_contents import BundleContents
+from mobile_assets.errors import DamagedError, MissingDependencyError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -36,6 +38,7 @@ def verify_bundle(
     folder: Path,
     *,
     trusted: Ed25519PublicKey | None = None,
+    newer_than: Path | None = None,
     runtimes_named: Sequence[str] = (),
     progress: Callable[[Check], None] | None = None,
 ) -> Verification:
@@ -44,6 +47,7 @@ def verify_bundle(
     Args:
         folder: The bundle's folder.
         trusted: The key that must have signed it; None does not ask for a signature.
+        newer_than: A bundle of the same register that it is to replace on phones.
         runtimes_named: Runtimes to execute it on besides those that are quick and always tried.
         progress: Told of each check when it is done.
 
@@ -51,58 +55,93 @@ def verify_bundle(
         InputError: `folder` is no bundle, or there is no such runtime.
         MissingDependencyError: A runtime that was named is not here.
     """
-    if not (folder / BUNDLE_FILE).is_file():
-        raise InputError(
-            f"{folder} holds no {BUNDLE_FILE}, so it is not a bundle. "
-            "Give the folder that `artefact-id export --out` wrote."
-        )
+    installed = None if newer_than is None else read_bundle(newer_than)
+    description = _description(folder)
     chosen = tuple(dict.fromkeys((*DEFAULT, *runtimes_named)))
     for name in runtimes_named:
         missing = runtimes(name)[0].missing()
         if missing is not None:
             raise MissingDependencyError(f"The runtime {name} was asked for. {missing}")
-    info = _description(folder)
+    verifying = _Verifying(folder, description, trusted, installed)
     checks: list[Check] = []
-    for check in _checks(folder, info, trusted, chosen):
+    for check in verifying.checks(chosen):
         checks.append(check)
         if progress is not None:
             progress(check)
-    return Verification(folder, info if isinstance(info, BundleInfo) else None, tuple(checks))
+    return Verification(folder, verifying.bundle, tuple(checks))
 
 
-def _description(folder: Path) -> BundleInfo | str:
-    """What `bundle.json` says, or what is wrong with it."""
+def _description(folder: Path) -> bytes | str:
+    """The bytes of `bundle.json`, or why they cannot be read."""
     try:
-        return BundleInfo.read(folder / BUNDLE_FILE)
+        return read_description(folder)
     except DamagedError as error:
         return str(error)
 
 
-def _checks(
-    folder: Path,
-    info: BundleInfo | str,
-    trusted: Ed25519PublicKey | None,
-    chosen: Sequence[str],
-) -> Iterator[Check]:
-    signature = check_signature_of(folder, trusted)
-    if signature is not None:
-        yield signature
-    if isinstance(info, str):
-        yield check_from_problems("schema", [info], "")
-        return
-    yield check_from_problems("schema", [], f"version {info.schema_version}")
-    yield check_files(folder, info)
-    if info.calibration is not None:
-        yield check_calibration(info.calibration)
-    variants = list(check_variant_files(folder, info))
-    yield from variants
-    labels = read_labels(folder)
-    yield from check_labels(folder, info, labels)
-    if isinstance(labels, str):
-        yield skipped_check("models", "without a label map nothing can be held against it")
-        return
-    changed = frozenset(check.subject for check in variants if check.state == "failed")
-    checked = CheckedBundle(Bundle(folder, info, labels), changed)
-    yield from check_formats(checked)
-    yield from check_auxiliary_models(checked)
-    yield from check_vectors(checked, chosen)
+class _Verifying:
+    """One verification: the bytes of `bundle.json`, and the bundle once its labels are read."""
+
+    def __init__(
+        self,
+        folder: Path,
+        description: bytes | str,
+        trusted: Ed25519PublicKey | None,
+        installed: Bundle | None,
+    ) -> None:
+        self._folder, self._description, self._trusted = folder, description, trusted
+        self._installed = installed
+        self._signed = False
+        self.bundle: Bundle | None = None
+
+    def checks(self, chosen: Sequence[str]) -> Iterator[Check]:
+        """All checks, in an order in which nothing is used before it is known to be signed."""
+        if isinstance(self._description, str):
+            yield check_from_problems("schema", [self._description], "")
+            return
+        signature = check_signed(self._folder, self._description, self._trusted)
+        if signature is not None:
+            yield signature
+            if signature.state == "failed":
+                yield skipped_check("all else", "what is not as it was signed is not looked into")
+                return
+            self._signed = True
+        try:
+            info = BundleInfo.parse(self._description, self._folder / BUNDLE_FILE)
+        except DamagedError as error:
+            yield check_from_problems("schema", [str(error)], "")
+            return
+        yield check_from_problems("schema", [], f"version {info.schema_version}")
+        yield from self._contents(self._description, info, chosen)
+
+    def _contents(
+        self, description: bytes, info: BundleInfo, chosen: Sequence[str]
+    ) -> Iterator[Check]:
+        contents = BundleContents(self._folder, info.files)
+        consistent = check_description(info)
+        yield consistent
+        if consistent.state == "failed":
+            yield skipped_check("all else", "what no export writes is not looked into")
+            return
+        files = check_files(contents)
+        yield files
+        if self._signed and files.state == "failed":
+            yield skipped_check("all else", "what is not as it was signed is not looked into")
+            return
+        if info.calibration is not None:
+            yield check_calibration(info.calibration)
+        variants = list(check_variant_files(contents, info))
+        yield from variants
+        labels, label_checks = read_labels(contents, info)
+        yield from label_checks
+        if labels is None:
+            yield skipped_check("models", "without a label map nothing can be held against it")
+            return
+        changed = frozenset(check.subject for check in variants if check.state == "failed")
+        self.bundle = Bundle(self._folder, info, labels, contents, description)
+        checked = CheckedBundle(self.bundle, changed)
+        if self._installed is not None:
+            yield check_newer(self._installed, self.bundle)
+        yield from check_formats(checked)
+        yield from check_auxiliary_models(checked)
+        yield from check_vectors(checked, chosen)

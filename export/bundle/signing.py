@@ -1,24 +1,22 @@
-"""Signatures of bundles: Ed25519 over `bundle.json`, which holds the hash of every other file.
+"""Signing bundles, and reading keys as OpenSSL writes them.
 
-The signature is over the file's bytes as they are, so an app or OpenSSL can check it without
-anything of this toolkit.
+What is signed, and how it is checked, is in `mobile_assets.signature`.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from mobile_assets.bundle import BUNDLE_FILE, SIGNATURE_FILE, BundleInfo, content_problems
+from mobile_assets.bundle import SIGNATURE_FILE, read_bundle
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import json_text, remove_unfinished, sha256_bytes, write_into_finished
-from mobile_assets.schema import Document
+from mobile_assets.files import remove_unfinished, sha256_bytes, write_into_finished
+from mobile_assets.signature import Signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -37,25 +35,6 @@ MAKE_KEYS = (
 
 MOST_BYTES = 64 * 1024
 """No key file is larger."""
-
-
-class Signature(Document):
-    """The content of `signature.json`.
-
-    Attributes:
-        algorithm: Ed25519, RFC 8032.
-        public_key: The signer's public key, 32 bytes in Base64. It says who claims to have signed;
-            whoever verifies must know the key from elsewhere.
-        file: What is signed: the bytes of this file.
-        sha256: Hash of that file.
-        signature: 64 bytes in Base64.
-    """
-
-    algorithm: Literal["ed25519"] = "ed25519"
-    public_key: str
-    file: Literal["bundle.json"] = "bundle.json"
-    sha256: str
-    signature: str
 
 
 @dataclass(frozen=True)
@@ -85,10 +64,7 @@ class Signer:
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        content = _read(path)
-        if say is not None and _open_to_others(path):
-            say(f"{path} can be read by other users: protect it with chmod 600 {path}.")
-        key = _private_key(path, content, ask)
+        key = read_private_key(path, ask=ask, say=say)
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{path} is a key of another kind than Ed25519. Make one: {MAKE_KEYS}")
         return cls(key)
@@ -97,24 +73,35 @@ class Signer:
         """Writes `signature.json` into a complete bundle, replacing one that is there.
 
         Raises:
-            DamagedError: Its `bundle.json` is damaged, or does not list its files as they are.
+            DamagedError: The bundle is damaged: its files are not as `bundle.json` lists them.
         """
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         remove_unfinished(folder, SIGNATURE_FILE)
-        problems = unlisted(folder)
-        if problems:
-            raise DamagedError(f"{folder} was not signed: {problems}. Export the bundle again.")
-        content = (folder / BUNDLE_FILE).read_bytes()
+        # What is signed is what was read and checked, whatever stands in the folder by now.
+        description = read_bundle(folder, check_signed=False).description
         public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         made = Signature(
             public_key=base64.b64encode(public).decode("ascii"),
-            sha256=sha256_bytes(content),
-            signature=base64.b64encode(self._key.sign(content)).decode("ascii"),
+            sha256=sha256_bytes(description),
+            signature=base64.b64encode(self._key.sign(description)).decode("ascii"),
         )
-        text = json_text(made.model_dump(mode="json"))
-        write_into_finished(folder, SIGNATURE_FILE, text.encode("utf-8"))
+        write_into_finished(folder, SIGNATURE_FILE, made.content)
         return made
+
+
+def read_private_key(
+    path: Path, *, ask: Callable[[str], str] | None, say: Callable[[str], None] | None
+) -> object:
+    """Reads a private key of any kind; the arguments are those of `Signer.read`.
+
+    Raises:
+        InputError: It cannot be read, is no private key, or the password is wrong.
+    """
+    content = _read(path)
+    if say is not None and _open_to_others(path):
+        say(f"{path} can be read by other users: protect it with chmod 600 {path}.")
+    return _private_key(path, content, ask)
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
@@ -159,69 +146,13 @@ def check_signature(folder: Path, trusted: Ed25519PublicKey | None = None) -> Si
     Raises:
         CheckFailedError: There is none, another key made it, or anything was changed since.
     """
-    signature = _signature(folder)
-    content = (folder / BUNDLE_FILE).read_bytes()
-    if trusted is not None and _decoded(signature.public_key) != _raw(trusted):
-        raise CheckFailedError(
-            f"{folder} is signed with another key than the trusted one. Do not use it."
-        )
-    if signature.sha256 != sha256_bytes(content) or not _signed(signature, content, trusted):
-        raise CheckFailedError(
-            f"{BUNDLE_FILE} in {folder} is not the one that was signed. Do not use it."
-        )
-    problems = unlisted(folder)
-    if problems:
-        raise CheckFailedError(f"{folder} was changed since it was signed: {problems}.")
-    return signature
-
-
-def unlisted(folder: Path) -> str:
-    """What in a bundle is not as its description lists it; empty if every byte is.
-
-    Raises:
-        DamagedError: `bundle.json` is missing or damaged.
-    """
-    info = BundleInfo.read(folder / BUNDLE_FILE)
-    if not info.files:
-        return f"{BUNDLE_FILE} lists no files"
-    problems = content_problems(folder, info)
-    more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-    return "; ".join(problems[:5]) + more
-
-
-def _signature(folder: Path) -> Signature:
-    if not (folder / SIGNATURE_FILE).is_file():
-        raise CheckFailedError(f"{folder} is not signed. Do not use it if it should be.")
     try:
-        return Signature.read(folder / SIGNATURE_FILE)
+        signature = read_bundle(folder, trusted=trusted).signature
     except DamagedError as error:
-        raise CheckFailedError(str(error)) from None
-
-
-def _signed(signature: Signature, content: bytes, trusted: Ed25519PublicKey | None) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        key = trusted or Ed25519PublicKey.from_public_bytes(_decoded(signature.public_key))
-        key.verify(_decoded(signature.signature), content)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _decoded(text: str) -> bytes:
-    """Base64; what is none gives nothing, which is no key and no signature."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _raw(key: Ed25519PublicKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        raise CheckFailedError(f"{error} Do not use it.") from None
+    if signature is None:
+        raise CheckFailedError(f"{folder} is not signed. Do not use it if it should be.")
+    return signature
 
 
 def _private_key(path: Path, content: bytes, ask: Callable[[str], str] | None) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from export.bundle.inputs import ExportInputs, check_request, gather
 from export.bundle.model_card import write_card
+from export.bundle.serial_number import RegisterVersion, register_version
 from export.golden.photos import GoldenPlan
 from export.golden.vectors import write_golden
 from export.variants.options import ExportOptions
@@ -66,9 +67,10 @@ def export_bundle(
     """
     say: Say = progress or (lambda _sentence: None)
     check_request(run, out, options, photos)
+    version = register_version(run, out, options, created_now(), say)
     inputs = gather(run, options, photos, golden, say)
     with new_folder(out, force=options.force, what="bundle") as folder:
-        info = _write_models(run, out, options, inputs, folder, say)
+        info = _write_models(run, out, options, version, inputs, folder, say)
         bundle = Bundle(folder, info, run.labels)
         if golden is not None and inputs.golden is not None:
             say("Making golden vectors.")
@@ -81,7 +83,13 @@ def export_bundle(
 
 
 def _write_models(
-    run: Run, out: Path, options: ExportOptions, inputs: ExportInputs, folder: Path, say: Say
+    run: Run,
+    out: Path,
+    options: ExportOptions,
+    version: RegisterVersion,
+    inputs: ExportInputs,
+    folder: Path,
+    say: Say,
 ) -> BundleInfo:
     """Writes every model into `folder`, which is to become `out`, and describes them."""
     from export.variants.auxiliary_writer import write_auxiliary_models
@@ -94,7 +102,9 @@ def _write_models(
         variants.append(EXPORTERS[name].export(context, folder))
     info = BundleInfo(
         name=context.description.name,
-        created=created_now(),
+        created=version.created,
+        register_id=version.register_id,
+        serial=version.serial,
         objects=len(run.labels),
         labels_sha256=run.labels.sha256,
         preprocessing=run.info.preprocessing,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from export.network.description import ModelDescription
 from export.tflite.flatbuffer import add_metadata_buffer, metadata_buffer
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, first_line
 from mobile_assets.labels import LabelMap
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -261,12 +262,51 @@ def _read_tensor(tensor: _Table) -> TensorDescription:
     )
 
 
-def _read_labels(content: bytes) -> tuple[str, ...]:
+def appended_labels(model: BinaryIO) -> tuple[str, ...] | None:
+    """The lines of the labels that are appended to a TFLite file; None if none are.
+
+    Archives that readers can take in two ways, or that grow when they are read, are refused.
+
+    Args:
+        model: The file, opened for reading; its end alone is read.
+
+    Raises:
+        DamagedError: The archive is none that `embed` writes.
+    """
+    if not zipfile.is_zipfile(model):
+        return None
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            text = archive.read(LABELS_FILE).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError):
+        with zipfile.ZipFile(model) as archive:
+            entries = archive.infolist()
+            if not any(entry.filename == LABELS_FILE for entry in entries):
+                return None
+            problem = _archive_problem(entries)
+            text = "" if problem else archive.read(LABELS_FILE).decode("utf-8")
+    # What a damaged archive can bring about: cut, encrypted, of an unknown kind, not UTF-8.
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OSError) as error:
+        problem = first_line(error)
+    if problem:
+        raise DamagedError(
+            f"The archive of labels in the TFLite file cannot be used ({problem}). "
+            "Export the bundle again."
+        )
+    return tuple(text.splitlines())
+
+
+def _archive_problem(entries: Sequence[zipfile.ZipInfo]) -> str:
+    if len(entries) != 1:
+        return f"it holds {len(entries)} files"
+    if entries[0].compress_type != zipfile.ZIP_STORED:
+        return "its content is compressed"
+    if entries[0].file_size != entries[0].compress_size:
+        return "its content is of another size than it says"
+    return ""
+
+
+def _read_labels(content: bytes) -> tuple[str, ...]:
+    labels = appended_labels(io.BytesIO(content))
+    if labels is None:
         raise DamagedError(
             f"The TFLite file has no {LABELS_FILE} appended. Export the bundle again."
-        ) from None
-    return tuple(text.splitlines())
+        )
+    return labels

@@ -48,6 +48,10 @@ class ExportOptions:
         shortlist: Of how many objects models with a short list are written, in each format of the
             variants; None for no such models.
         cache: Folder of prepared photos; None for the user's cache folder.
+        register_id: Name of the register in the bundle; None for the run's name of it.
+        serial: Serial number of the bundle; None for the seconds since 1970, or more if the bundle
+            that it follows has as many.
+        newer_than: A bundle of the same register that this one is to replace on phones.
         force: Replace a bundle that is already there, once the new one is complete.
     """
 
@@ -60,6 +64,9 @@ class ExportOptions:
     embedding: bool = False
     shortlist: int | None = None
     cache: Path | None = None
+    register_id: str | None = None
+    serial: int | None = None
+    newer_than: Path | None = None
     force: bool = False
 
     def checked_variants(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +28,12 @@ from benchmarks.measure.result_rows import reference_point
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.report.csv_tables import CSV_COLUMNS, csv_table
 from benchmarks.report.formatting import percent, signless
-from benchmarks.report.parity_table import markdown_table
+from benchmarks.report.markdown import markdown_report
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.results.schema import Results, Row
 from benchmarks.runtimes.litert_runtime import open_litert
 from export import ExportOptions, export_bundle
-from mobile_assets.bundle import Bundle, Variant, read_bundle
+from mobile_assets.bundle import Bundle, Variant, hash_files, read_bundle
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file, sha256_path, size_of
 from mobile_assets.labels import LabelMap
@@ -155,9 +156,9 @@ def test_tables_hold_every_row(results: Results, out: Path) -> None:
     assert float(small["top1"]) == row_of(results, "tflite-int8").top1
     assert next(line for line in lines if line["variant"] == "floor")["agreement"] == ""
     assert csv_table(results) == (out / "results.csv").read_text(encoding="utf-8")
-    text = markdown_table(results)
+    text = markdown_report(results)
     assert all(f"| {row.variant}" in text for row in results.rows)
-    assert "floor: Of a test." in text
+    assert re.search(r"\| floor \|.* Of a test\.", text)
 
 
 def test_numbers_are_not_rounded_to_what_they_are_not() -> None:
@@ -229,7 +230,9 @@ def test_a_core_ml_package_that_is_none_is_told(case: BenchmarkCase, tmp_path: P
     folder = whole.folder / package.file
     folder.mkdir()
     (folder / "model.bin").write_bytes(b"wrong")
-    info = whole.info.model_copy(update={"variants": (*whole.info.variants, package)})
+    variants = (*whole.info.variants, package)
+    files = hash_files(whole.folder)
+    info = whole.info.model_copy(update={"variants": variants, "files": files})
     info.write(whole.folder / "bundle.json")
     broken = read_bundle(whole.folder)
     found = run_benchmark([replace(case, bundle=broken)], tmp_path / "out", options=QUICK)

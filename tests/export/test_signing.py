@@ -13,33 +13,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from signing_keys import PEM, write_keys
 from tampering import relist
 
 from artefact_id.main import main
 from export.bundle.signing import PASSWORD_VARIABLE, Signer, check_signature, read_public_key
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-
-PEM = serialization.Encoding.PEM
-
-
-def write_keys(folder: Path, name: str, password: str | None = None) -> tuple[Path, Path]:
-    """A pair of keys as OpenSSL writes them: private, public."""
-    key = Ed25519PrivateKey.generate()
-    secret: Any = (
-        serialization.NoEncryption()
-        if password is None
-        else serialization.BestAvailableEncryption(password.encode())
-    )
-    private, public = folder / f"{name}.pem", folder / f"{name}.public.pem"
-    private.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, secret))
-    private.chmod(0o600)
-    public.write_bytes(
-        key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )
-    return private, public
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def raw(values: np.ndarray) -> Written:
 @pytest.fixture(scope="module")
 def right(golden_bundle: Bundle) -> Written:
     """What an app's test writes that does everything right."""
-    golden = GoldenVectors.read(golden_bundle.folder / "golden")
+    golden = GoldenVectors.read(golden_bundle)
     contract, ids = golden_bundle.info.preprocessing, golden_bundle.labels.object_ids
     photos = []
     for photo, answer in zip(
@@ -113,7 +113,7 @@ def test_files_beside_the_answers_are_read(
 def test_ignored_exif_is_named_for_all_photos_together(
     answers: Written, explain: Explain, golden_bundle: Bundle
 ) -> None:
-    golden = GoldenVectors.read(golden_bundle.folder / "golden")
+    golden = GoldenVectors.read(golden_bundle)
     for photo in answers["photos"]:
         with Image.open(golden.path(golden.photo(photo["photo"]))) as opened:
             if photo["photo"].startswith("orientation"):
@@ -127,7 +127,7 @@ def test_ignored_exif_is_named_for_all_photos_together(
 def test_the_mistake_is_named_by_all_photos(
     answers: Written, explain: Explain, golden_bundle: Bundle, name: str
 ) -> None:
-    golden = GoldenVectors.read(golden_bundle.folder / "golden")
+    golden = GoldenVectors.read(golden_bundle)
     (pipeline,) = (p for p in INTEGRATION_ERRORS if p.name == name)
     for photo in answers["photos"]:
         upright = decode(golden.path(golden.photo(photo["photo"])))
@@ -143,7 +143,7 @@ def test_an_answer_alone_is_enough_for_swapped_channels(
 ) -> None:
     from benchmarks.runtimes.litert_runtime import open_litert
 
-    golden = GoldenVectors.read(golden_bundle.folder / "golden")
+    golden = GoldenVectors.read(golden_bundle)
     with open_litert(golden_bundle, "tflite-float32") as session:
         rows = session.predict(golden.tensors[..., ::-1])
     answers["photos"] = [

@@ -16,6 +16,7 @@ from mobile_assets.bundle import (
     Calibration,
     TensorInfo,
     Variant,
+    hash_files,
     read_bundle,
 )
 from mobile_assets.errors import DamagedError, InputError
@@ -57,7 +58,8 @@ def folder(tmp_path: Path) -> Path:
     )
     info = describe_bundle(LABELS, CONTRACT, variants)
     calibration = Calibration(photos=("a.jpg",), seed=0, sha256="2" * 64)
-    info.model_copy(update={"calibration": calibration}).write(folder / "bundle.json")
+    changes = {"calibration": calibration, "files": hash_files(folder)}
+    info.model_copy(update=changes).write(folder / "bundle.json")
     return folder
 
 
@@ -72,7 +74,9 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def test_a_whole_bundle_is_read(folder: Path) -> None:
     bundle = read_bundle(folder)
     assert isinstance(bundle, Bundle) and bundle.labels == LABELS
-    assert bundle.path(bundle.info.variant("tflite-float32")) == folder / "models/m.tflite"
+    path = bundle.path(bundle.info.variant("tflite-float32"))
+    assert path.read_bytes() == (folder / "models/m.tflite").read_bytes()
+    assert not path.is_relative_to(folder) and path.name == "m.tflite"
     assert BundleInfo.read(folder / "bundle.json") == bundle.info
 
 

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import object_picture
 from PIL import Image
 
 import export.golden.vectors
@@ -19,7 +21,8 @@ from benchmarks.verify.golden_predictor import golden_plan
 from export.golden.photos import GoldenPlan, Predictions
 from export.golden.synthetic_photos import drawn_photos
 from export.golden.vectors import write_golden
-from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.bundle import Bundle, Variant, hash_files
+from mobile_assets.bundle_contents import BundleContents
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.golden import GoldenPhoto, GoldenVectors, Pixels, Probabilities
@@ -33,7 +36,7 @@ TURNED = tuple(f"orientation-{n}" for n in range(2, 9))
 
 @pytest.fixture(scope="module")
 def golden(golden_bundle: Bundle) -> GoldenVectors:
-    return GoldenVectors.read(golden_bundle.folder / "golden")
+    return GoldenVectors.read(golden_bundle)
 
 
 def stored(golden: GoldenVectors, photo: str) -> Pixels:
@@ -108,12 +111,14 @@ def test_unknown_names_and_damage_are_refused(golden: GoldenVectors, tmp_path: P
         golden.photo("sunset")
     with pytest.raises(InputError, match="tflite-float32"):
         golden.variant("tflite-int4")
-    (tmp_path / "grey").mkdir()
-    (tmp_path / "grey/tensor.rgb").write_bytes(b"123")
+    (tmp_path / "golden/grey").mkdir(parents=True)
+    (tmp_path / "golden/grey/tensor.rgb").write_bytes(b"123")
+    contents = BundleContents(tmp_path, hash_files(tmp_path))
+    damaged = GoldenVectors(tmp_path / "golden", golden.info, contents)
     with pytest.raises(DamagedError, match="3 bytes"):
-        GoldenVectors(tmp_path, golden.info).tensor(golden.photo("grey"))
+        damaged.tensor(golden.photo("grey"))
     with pytest.raises(DamagedError, match=r"decoded\.png"):
-        GoldenVectors(tmp_path, golden.info).decoded(golden.photo("grey"))
+        damaged.decoded(golden.photo("grey"))
 
 
 def test_photos_are_drawn_alike_each_time() -> None:
@@ -152,7 +157,8 @@ def test_large_photos_and_variants_that_cannot_be_executed(
     bundle = Bundle(tmp_path / "out", golden_bundle.info, golden_bundle.labels)
     photos = GoldenPlan(uniform, chosen=(chosen,)).choose(golden_run, register_folder)
     write_golden(photos, uniform, bundle)
-    made = GoldenVectors.read(bundle.folder / "golden")
+    contents = BundleContents(bundle.folder, hash_files(bundle.folder))
+    made = GoldenVectors.read(replace(bundle, contents=contents))
     assert made.info.left_out == {"coreml-float16": "there is nothing to execute it with"}
     mine: GoldenPhoto = made.info.photos[-1]
     assert (mine.name, mine.photo, mine.decoded) == (
@@ -260,3 +266,39 @@ def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
     assert list(first.parent.iterdir()) == [first]
     assert len(contents(first)) > 70
     assert contents(first) == contents(tmp_path / "second/bundle")
+
+
+def secret_photos(folder: Path) -> list[Path]:
+    """A photo of each format that tells where it was taken, and by whom."""
+    paths = []
+    for name in ("anna.jpg", "anna.png", "anna.webp", "anna.tif", "anna.heic"):
+        record = Image.Exif()
+        record[0x0112], record[0x013B] = 6, "SECRET NAME"
+        record.get_ifd(0x8825).update({1: "N", 2: (54.0, 46.0, 30.5)})
+        path = folder / name
+        object_picture(3, 1).save(path, exif=record)
+        assert b"SECRET" in path.read_bytes()
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_golden_photos_tell_nothing_but_their_picture_unless_asked_for(
+    keep: bool, golden_run: Run, tmp_path: Path
+) -> None:
+    paths = secret_photos(tmp_path)
+    plan = golden_plan([str(path) for path in paths], keep_metadata=keep)
+    files = [file for file in plan.choose(golden_run, None) if file.name.startswith("chosen-")]
+    assert len(files) == len(paths)
+    for path, file in zip(paths, files, strict=True):
+        assert (b"SECRET" in file.content) == keep
+        assert ("anna" in file.about) == keep
+        copy = tmp_path / f"{file.name}-{file.file}"
+        copy.write_bytes(file.content)
+        assert np.array_equal(np.asarray(decode(copy)), np.asarray(decode(path)))
+        if keep:
+            assert file.content == path.read_bytes()
+        elif path.suffix in (".jpg", ".png", ".webp"):
+            assert copy.suffix == path.suffix
+        else:
+            assert copy.suffix == ".png"

@@ -29,7 +29,7 @@ TURNED = tuple(f"orientation-{n}" for n in range(2, 9))
 
 @pytest.fixture(scope="module")
 def golden(golden_bundle: Bundle) -> GoldenVectors:
-    return GoldenVectors.read(golden_bundle.folder / "golden")
+    return GoldenVectors.read(golden_bundle)
 
 
 class App:

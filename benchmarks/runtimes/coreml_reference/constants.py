@@ -76,6 +76,8 @@ def _from_palette(lut: Any, packed: Any, shape: Any) -> Any:
     """
     bits = len(lut).bit_length() - 1
     count = int(np.prod(shape))
+    if 8 * packed.size < count * bits:  # the rest would be made up of zeros
+        raise DamagedError(f"A Core ML program makes {count:,} values of {packed.size:,} bytes.")
     single = np.unpackbits(packed, count=count * bits, bitorder="little").reshape(count, bits)
     return lut[np.packbits(single, axis=1, bitorder="little")[:, 0]].reshape(shape)
 
