@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
@@ -17,6 +16,7 @@ from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
 from benchmarks.results.schema import FlippedAnswer, Results, Row
+from mobile_assets.markdown_text import markdown
 
 MOST_FLIPPED = 50
 """Of more changed answers only so many are listed; `flipped.csv` has all."""
@@ -44,11 +44,14 @@ def markdown_report(results: Results) -> str:
 def table_markdown(table: Table) -> str:
     """A table without its charts; what needs attention is bold."""
     titles, lines = text_cells(table)
-    return markdown_rows(titles, [[_bold(cell).inline for cell in line] for line in lines])
+    rows = [[_cell(cell) for cell in line] for line in lines]
+    return markdown_rows([markdown(title) for title in titles], rows)
 
 
-def _bold(cell: Cell) -> Cell:
-    return replace(cell, text=f"**{cell.text}**") if cell.tone == "attention" else cell
+def _cell(cell: Cell) -> str:
+    text, notes = markdown(cell.text), tuple(map(markdown, cell.notes))
+    bold = f"**{text}**" if cell.tone == "attention" else text
+    return Cell(bold, notes).inline
 
 
 def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, PrefixLoader
 from markupsafe import Markup
 
+from mobile_assets.markdown_text import markdown
+
 
 @dataclass
 class Contents:
@@ -47,6 +49,7 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["markdown"] = markdown
     environment.filters["px"] = "{:.1f}".format
     environment.filters["share"] = "{:.2f}%".format  # of a cell's width
     return environment
