@@ -192,7 +192,8 @@ def _print(plan: ImportPlan, imported: Imported) -> None:
             f"{left_out:,} listed"
         )
     console.print(
-        f"{visible(str(plan.options.out))}: {imported.objects:,} objects, {len(imported.photos):,} photos. "
+        f"{visible(str(plan.options.out))}: {imported.objects:,} objects, "
+        f"{len(imported.photos):,} photos. "
         f"{imported.rows:,} rows: {imported.rows_used:,} used, "
         f"{imported.rows - imported.rows_used:,} listed{media}. "
         f"{imported.count('photo'):,} photos left out and {imported.count('note'):,} notes: "

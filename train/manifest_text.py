@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.csv_table import plain
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import RECORD_FIELDS
 from train.object_records import is_source_column
@@ -196,7 +197,7 @@ class _Table:
                     place, f"{max(nameless)!r} stands in a column without a name. Give it a name."
                 )
                 continue
-            yield ManifestRow(line, dict(named))
+            yield ManifestRow(line, {name: plain(cell) for name, cell in named})
 
     def _header(self) -> tuple[str, int, list[str]]:
         """The separator, the index of the first line after the columns, and their names."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import platform
 from collections.abc import Callable, Sequence
@@ -12,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mobile_assets.csv_table import csv_text
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.output_lock import claimed
 from train.run import (
@@ -256,15 +255,11 @@ def _metrics(trainer: Trainer) -> RunMetrics:
 
 def _history(records: list[EpochRecord]) -> str:
     """`history.csv`; a cell is empty where there was nothing to measure."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(EpochRecord.model_fields), lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        writer.writerow({key: _cell(value) for key, value in record.model_dump().items()})
-    return text.getvalue()
+    rows = ({key: _cell(value) for key, value in record.model_dump().items()} for record in records)
+    return csv_text(rows, list(EpochRecord.model_fields))
 
 
 def _cell(value: object) -> object:
     if not isinstance(value, float):
         return value
-    return "" if math.isnan(value) else round(value, 6)
+    return None if math.isnan(value) else round(value, 6)

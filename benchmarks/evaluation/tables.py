@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Accuracy, Evaluation, Outlook, Scores
-from benchmarks.report.csv_tables import columns, csv_text, picked
+from benchmarks.report.csv_tables import columns, picked
 from benchmarks.report.formatting import MISSING, percent, points
 from benchmarks.report.html.contents import markdown_document, sentence
 from benchmarks.report.html.table import Cell, Table, plain_table
 from benchmarks.report.markdown import table_markdown
 from benchmarks.results.scores import PAPER_SCORES, SEEN_SCORES
+from mobile_assets.csv_table import csv_text
 from mobile_assets.labels import LabelMap
 
 SHORT_LIST = 20

@@ -29,7 +29,7 @@ from benchmarks.measure.parity import (
 from benchmarks.measure.result_rows import case_rows, make_test_set, reference_row
 from benchmarks.measure.structure import StructureCheck, structural_checks
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
+from benchmarks.results.schema import REFERENCE_RUNTIME, PreprocessingCost, Results, Row, Settings
 from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
 from export.bundle.ship_limits import Gates
@@ -52,7 +52,8 @@ class BenchmarkOptions:
     """How a benchmark is made.
 
     Attributes:
-        runtimes: Names of the runtimes; None for the default ones that this machine has.
+        runtimes: Names of the runtimes; None for the default ones that this machine has. `torch`
+            is the reference: it is always measured, and may be the only one.
         latency_runs: Timed runs per variant, after the warm-up.
         threads: Threads for the runtimes; the first is the one that tables show.
         starts: Fresh processes whose median is the cold load.
@@ -82,6 +83,12 @@ class BenchmarkOptions:
     notes: tuple[str, ...] = ()
     force: bool = False
 
+    @property
+    def executed(self) -> tuple[str, ...]:
+        """Names of the runtimes that execute variants."""
+        names = self.runtimes or DEFAULT
+        return tuple(name for name in names if name != REFERENCE_RUNTIME)
+
     def __post_init__(self) -> None:
         """Checks the numbers.
 
@@ -101,7 +108,7 @@ class BenchmarkOptions:
             )
         if self.limit is not None and self.limit < 1:
             raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
-        for name in self.runtimes or ():
+        for name in self.executed if self.runtimes else ():
             lacking = [runtime.missing() for runtime in runtimes(name)]
             if all(lacking):
                 raise InputError(f"The runtime {name} cannot be used here: {lacking[0]}")
@@ -186,7 +193,7 @@ def _executed(
     """What is executed of a bundle: nothing whose structure is wrong."""
     return tuple(
         candidate
-        for candidate in runnable_candidates(case.bundle, options.runtimes or DEFAULT)
+        for candidate in runnable_candidates(case.bundle, options.executed)
         if checks[candidate.variant.name].status != "check-failed"
     )
 

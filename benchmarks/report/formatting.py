@@ -72,8 +72,9 @@ def interval_cell(row: Row) -> str:
 def markdown_rows(
     columns: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()
 ) -> str:
-    """A table in Markdown; `rule` has each column's `---`."""
-    # A bar in words from outside would end its cell.
+    """A table in Markdown; `rule` has each column's `---`.
+
+    Cells are Markdown: words from outside pass `mobile_assets.markdown_text.markdown` before.
+    """
     lines = [columns, rule or ["---"] * len(columns), *rows]
-    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
@@ -16,6 +15,7 @@ from benchmarks.report.runtime_names import runtime_descriptions
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
 from benchmarks.results.schema import Results, Row
+from mobile_assets.markdown_text import markdown
 
 
 def markdown_report(results: Results) -> str:
@@ -40,11 +40,14 @@ def markdown_report(results: Results) -> str:
 def table_markdown(table: Table) -> str:
     """A table without its charts; what needs attention is bold."""
     titles, lines = text_cells(table)
-    bold = [
-        [replace(c, text=f"**{c.text}**") if c.tone == "attention" else c for c in line]
-        for line in lines
-    ]
-    return markdown_rows(titles, [[cell.inline for cell in line] for line in bold])
+    rows = [[_cell(cell) for cell in line] for line in lines]
+    return markdown_rows([markdown(title) for title in titles], rows)
+
+
+def _cell(cell: Cell) -> str:
+    text, notes = markdown(cell.text), tuple(map(markdown, cell.notes))
+    bold = f"**{text}**" if cell.tone == "attention" else text
+    return Cell(bold, notes).inline
 
 
 def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:

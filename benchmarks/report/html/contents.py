@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, PrefixLoader
 from markupsafe import Markup
 
 from benchmarks.report.formatting import percent, points, signless
+from mobile_assets.markdown_text import markdown
 
 
 @dataclass
@@ -52,6 +53,7 @@ def template_environment() -> Environment:
     environment.filters["percent"] = percent
     environment.filters["signed"] = points
     environment.filters["points"] = lambda value: f"{signless(value)} points"
+    environment.filters["markdown"] = markdown
     environment.filters["px"] = "{:.1f}".format
     environment.filters["share"] = "{:.2f}%".format  # of a cell's width
     return environment
