@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobile_assets.bundle_contents import ALONE, BUNDLE_FILE, SIGNATURE_FILE, BundleContents
+from mobile_assets.bundle_contents import (
+    ALONE,
+    BUNDLE_FILE,
+    MOST_VALUES,
+    SIGNATURE_FILE,
+    BundleContents,
+)
 from mobile_assets.bundle_info import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -124,7 +130,7 @@ def read_bundle(
     """
     description = read_description(folder)
     signature = check_signature(folder, description, trusted) if check_signed else None
-    info = BundleInfo.parse(description, folder / BUNDLE_FILE)
+    info = BundleInfo.parse(description, folder / BUNDLE_FILE, most_values=MOST_VALUES)
     _refuse(folder, list(info.problems()))
     contents = BundleContents(folder, info.files)
     labels = _read_labels(contents, info)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mobile_assets.bundle_paths import shown
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes
 from mobile_assets.regular_files import open_regular
 
@@ -31,6 +31,9 @@ MOST_FILE_BYTES = 4 * 2**30
 
 MOST_BUNDLE_BYTES = 16 * 2**30
 MOST_ENTRIES = 2_000_000
+MOST_VALUES = 2 * 2**20
+"""No JSON file of a bundle but the label map has more values."""
+
 MOST_IN_MEMORY = 512 * 2**20
 """No file that is read into memory is larger; models are not."""
 
@@ -85,10 +88,18 @@ class BundleContents:
 
         Raises:
             DamagedError: It is not listed, missing, changed, or holds what is no regular file.
+            InputError: There is no room for the copy.
         """
         with self._lock:
             if name not in self._copies:
-                self._copies[name] = self._copied(name)
+                try:
+                    self._copies[name] = self._copied(name)
+                except OSError as error:
+                    raise InputError(
+                        f"{self.folder / name} cannot be copied to a private place "
+                        f"({error.strerror or error}). Make room in {_temporary()}, or set TMPDIR "
+                        "to another folder."
+                    ) from None
             return self._copies[name]
 
     def check(self, name: str) -> None:
@@ -186,7 +197,7 @@ class BundleContents:
         digest, size = hashlib.sha256(), 0
         try:
             with open_regular(path, most=most) as source:
-                while chunk := source.read(_CHUNK):
+                while chunk := _read(source, path):
                     size += len(chunk)
                     if size > most:
                         break
@@ -238,6 +249,20 @@ def entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield name, status
             if stat.S_ISDIR(status.st_mode):
                 waiting.append(f"{name}/")
+
+
+def _read(source: BinaryIO, path: Path) -> bytes:
+    try:
+        return source.read(_CHUNK)
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # there is none that can be written to
+        return "the system's folder for temporary files"
 
 
 def _parents(name: str) -> Iterator[str]:
