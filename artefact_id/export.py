@@ -10,6 +10,7 @@ from artefact_id.options import add_out, command, photo_root, register_heif
 from artefact_id.sign import KEYS_HELP, read_signer
 from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.errors import InputError
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from mobile_assets.bundle import Bundle
@@ -145,16 +146,18 @@ def _print(bundle: Bundle) -> None:
     """Lists a bundle's variants."""
     from rich.table import Table
 
-    from artefact_id.terminal import messages, output
+    from artefact_id.terminal import cell, messages, output
 
     table = Table("variant", "file", "bytes", "input", "output")
     for variant in bundle.info.variants:
         table.add_row(
-            variant.name,
-            variant.file,
+            cell(variant.name),
+            cell(variant.file),
             f"{variant.bytes:,}",
-            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.inputs),
-            ", ".join(f"{tensor.name} {tensor.dtype}" for tensor in variant.outputs),
+            ", ".join(f"{cell(tensor.name)} {tensor.dtype}" for tensor in variant.inputs),
+            ", ".join(f"{cell(tensor.name)} {tensor.dtype}" for tensor in variant.outputs),
         )
     output().print(table)
-    messages().print(f"{bundle.folder}: {bundle.info.objects} objects", markup=False)
+    messages().print(
+        visible(f"{bundle.folder}: {bundle.info.objects} objects"), markup=False, soft_wrap=True
+    )

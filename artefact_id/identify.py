@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import add_trust, command, register_heif, trusted_key
 from mobile_assets.errors import InputError
-from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.identify import Identification
@@ -40,6 +38,7 @@ def add_identify(commands: Any) -> None:
 
 
 def _identify(options: argparse.Namespace) -> int:
+    from artefact_id.terminal import print_json
     from benchmarks.pipeline.identify import identify
 
     register_heif()
@@ -53,7 +52,7 @@ def _identify(options: argparse.Namespace) -> int:
         trusted=trusted_key(options),
     )
     if options.json:
-        sys.stdout.write(json_text([answer.as_json() for answer in answers]))
+        print_json([answer.as_json() for answer in answers])
     else:
         _print(answers)
     # Photos that could be read are answered; the others still make the call a failed one.
@@ -62,21 +61,21 @@ def _identify(options: argparse.Namespace) -> int:
 
 def _print(answers: Sequence[Identification]) -> None:
     """Prints what the phone would answer to each photo."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from artefact_id.terminal import output
+    from artefact_id.terminal import cell, output
+    from mobile_assets.visible_text import visible
 
     console = output()
     for identification in answers:
         answer = identification.answer
         result = identification.error if answer is None else answer.verdict
-        console.print(f"{identification.photo}: {result}", markup=False, soft_wrap=True)
+        console.print(visible(f"{identification.photo}: {result}"), markup=False, soft_wrap=True)
         if answer is None:
             continue
         table = Table("", "object", "title", "collection", "probability")
         for rank, candidate in enumerate(answer.candidates, start=1):
             label = candidate.label
             words = (label.object_id, label.title, label.collection)
-            table.add_row(str(rank), *map(escape, words), f"{candidate.probability:.1%}")
+            table.add_row(str(rank), *map(cell, words), f"{candidate.probability:.1%}")
         console.print(table)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import json_text, sha256_bytes, write_text
+from mobile_assets.object_ids import unfit_object_id
 from mobile_assets.regular_files import read_regular
 from mobile_assets.schema import Record
 from mobile_assets.strict_json import parse_json
@@ -32,6 +33,14 @@ class Label(Record):
     collection: str = ""
     title: str = ""
     photos: int = Field(ge=0, default=0)
+
+    @field_validator("object_id")
+    @classmethod
+    def _on_one_line(cls, object_id: str) -> str:
+        """Refuses an id that would not be exactly one line of `labels.txt` on every platform."""
+        if (why := unfit_object_id(object_id)) is not None:
+            raise ValueError(why)
+        return object_id
 
 
 MOST_BYTES = 128 * 2**20
@@ -78,7 +87,10 @@ class LabelMap:
 
     @property
     def text(self) -> str:
-        """The content of `labels.txt`: one object id a line, class order."""
+        """The content of `labels.txt`: one object id a line, class order.
+
+        Whatever a platform takes for the end of a line, there are as many lines as classes.
+        """
         return "".join(f"{object_id}\n" for object_id in self.object_ids)
 
     @property
@@ -121,14 +133,25 @@ class LabelMap:
         try:
             return cls(_ADAPTER.validate_python(value, strict=True))
         except ValidationError as error:
-            first = str(error).splitlines()[0]
+            first_error = error.errors()[0]
+            where = ".".join(str(part) for part in first_error["loc"])
+            first = f"entry {where}: {first_error['msg']}" if where else first_error["msg"]
             raise DamagedError(
                 f"{path} is not a label map ({first}). It is damaged: write it again."
             ) from None
 
     @classmethod
     def of(cls, entries: Sequence[tuple[str, str, str, int]]) -> LabelMap:
-        """Numbers `(object_id, collection, title, photos)` entries in the order given."""
+        """Numbers `(object_id, collection, title, photos)` entries in the order given.
+
+        Raises:
+            InputError: An id cannot be a line of `labels.txt`.
+        """
+        for object_id, *_ in entries:
+            if (why := unfit_object_id(object_id)) is not None:
+                raise InputError(
+                    f"The object id {object_id!r} {why}. Rename the object in the register."
+                )
         return cls(
             tuple(
                 Label(

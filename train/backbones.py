@@ -123,8 +123,8 @@ def find(name: str) -> Backbone | None:
     timm's name counts whatever the tag of its weights, so that facts about the network are found.
     """
     architecture = name.partition(".")[0]
-    found = BACKBONES.get(name.lower())
-    return found or next((b for b in _ALL if architecture in _architectures(b)), None)
+    backbone = BACKBONES.get(name.lower())
+    return backbone or next((b for b in _ALL if architecture in _architectures(b)), None)
 
 
 def timm_name(name: str) -> str:
@@ -166,12 +166,12 @@ def pretrained_input(name: str) -> tuple[Size, Channels, Channels]:
     """
     import timm
 
-    found = timm.get_pretrained_cfg(timm_name(name))
-    if found is None:
+    config = timm.get_pretrained_cfg(timm_name(name))
+    if config is None:
         raise InputError(f"timm knows no input size for {name}. Choose another backbone.")
     ours = BACKBONES.get(name.lower())  # timm's own names keep timm's sizes
-    size = (ours.size, ours.size) if ours else (found.input_size[1], found.input_size[2])
-    return size, tuple(found.mean), tuple(found.std)
+    size = (ours.size, ours.size) if ours else (config.input_size[1], config.input_size[2])
+    return size, tuple(config.mean), tuple(config.std)
 
 
 def _architectures(backbone: Backbone) -> set[str]:

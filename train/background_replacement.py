@@ -37,11 +37,11 @@ def object_masks(images: Tensor) -> tuple[Tensor, Tensor]:
     """
     small = functional.interpolate(images.contiguous(), size=(SIDE, SIDE), mode="area")
     distance, plain = _distance_from_ground(small)
-    found = 1 - _reached_from_border((distance < _FAR).float())
+    masks = 1 - _reached_from_border((distance < _FAR).float())
     # An erosion and a dilation remove specks of a pixel or two.
-    found = functional.max_pool2d(-functional.max_pool2d(-found, 3, 1, 1), 3, 1, 1)
-    area = found.mean(dim=(1, 2, 3))
-    soft = functional.avg_pool2d(functional.pad(found, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    masks = functional.max_pool2d(-functional.max_pool2d(-masks, 3, 1, 1), 3, 1, 1)
+    area = masks.mean(dim=(1, 2, 3))
+    soft = functional.avg_pool2d(functional.pad(masks, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return soft, plain & (area > 0.03) & (area < 0.85)
 
 

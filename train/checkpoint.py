@@ -15,11 +15,13 @@ from typing import Any
 from torch import Tensor
 
 from mobile_assets.errors import InputError
-from mobile_assets.files import sha256_bytes, write_bytes
-from train.run import EpochRecord
+from mobile_assets.files import sha256_bytes, sha256_file, write_bytes
+from train.run import MODEL_FILE, EpochRecord
 from train.training_state import BestWeights, EpochProgress, TrainingState
 
 STATE_FILE = "state.safetensors"
+_FINISHED = "finished"
+"""Holds the SHA-256 of the model that a finished training has made."""
 PAUSE_SECONDS = 30.0
 """The state is written at most this often: a kill costs no more than about that much work."""
 WRITING_SHARE = 50
@@ -140,15 +142,31 @@ class Checkpoint:
                 raise
             raise self._cannot(out, None, error) from error
 
+    def finish(self, model_sha256: str) -> None:
+        """Notes which model this training has made, just before its run takes its place."""
+        if self.folder.is_dir():
+            write_bytes(self.folder / _FINISHED, model_sha256.encode("ascii"))
+
     def remove(self) -> None:
         """Removes the stored state, when the run is whole."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def remove_finished_state(run: Path) -> None:
+    """Removes the state of a training whose run is in its place, but which was killed just then."""
+    state = run.with_name(f"{run.name}.partial")
+    try:
+        made = (state / _FINISHED).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return
+    if (run / MODEL_FILE).is_file() and sha256_file(run / MODEL_FILE) == made:
+        shutil.rmtree(state, ignore_errors=True)
+
+
 def _free(path: Path) -> str:
     """The space on the disk of a file that may not be there yet."""
-    there = next(folder for folder in path.absolute().parents if folder.is_dir())
-    return f"{shutil.disk_usage(there).free / 1e6:.1f} MB"
+    existing = next(folder for folder in path.absolute().parents if folder.is_dir())
+    return f"{shutil.disk_usage(existing).free / 1e6:.1f} MB"
 
 
 def _metadata(data: bytes) -> dict[str, Any]:

@@ -37,11 +37,11 @@ class _Depthwise(torch.autograd.Function):
         image, weight = ctx.saved_tensors
         (grad,) = grads
 
-        def gradient(place: int, exact: bool) -> Tensor | None:
-            if not ctx.needs_input_grad[place]:
+        def gradient(position: int, exact: bool) -> Tensor | None:
+            if not ctx.needs_input_grad[position]:
                 return None
             number = torch.float32 if exact else grad.dtype
-            found = torch.ops.aten.convolution_backward(
+            gradients = torch.ops.aten.convolution_backward(
                 grad.to(number),
                 image.to(number),
                 weight.to(number),
@@ -52,9 +52,9 @@ class _Depthwise(torch.autograd.Function):
                 False,
                 [0, 0],
                 weight.shape[0],
-                [place == 0, place == 1, False],
+                [position == 0, position == 1, False],
             )
-            result: Tensor = found[place]
+            result: Tensor = gradients[position]
             return result.to(grad.dtype)
 
         strided = max(ctx.stride) > 1
@@ -77,13 +77,13 @@ class FastDepthwise(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Handles one call of a torch function."""
-        given = dict(kwargs or {})
+        options = dict(kwargs or {})
         # Convolution modules, timm's too, pass all seven arguments by position.
-        if func is functional.conv2d and not given and len(args) == 7 and _fits(*args):
+        if func is functional.conv2d and not options and len(args) == 7 and _fits(*args):
             image, weight, _, stride, padding = args[:5]
             low = torch.bfloat16
             return _Depthwise.apply(image.to(low), weight.to(low), _pair(stride), _pair(padding))
-        return func(*args, **given)
+        return func(*args, **options)
 
 
 def _fits(

@@ -87,7 +87,7 @@ def durham_photos(files: Iterable[File]) -> tuple[list[Photo], list[Problem]]:
         The photos whose number was found; what was left out or joined, for the user to check.
     """
     problems: list[Problem] = []
-    found: list[tuple[str, str, str, Number]] = []
+    numbered: list[tuple[str, str, str, Number]] = []
     left_out: dict[str, int] = defaultdict(int)
     for parts, name in files:
         path = "/".join((*parts, name))
@@ -100,7 +100,7 @@ def durham_photos(files: Iterable[File]) -> tuple[list[Photo], list[Problem]]:
             reason = "no accession number in its name: rename it, or use a manifest; left out"
             problems.append(Problem("warning", path, reason))
         else:
-            found.append((path, below[0], "/".join(below[1:]), number))
+            numbered.append((path, below[0], "/".join(below[1:]), number))
             if number.note:
                 reason = f"'{number.note}' after {number.spelling} is taken for a remark"
                 problems.append(Problem("warning", path, reason))
@@ -108,7 +108,7 @@ def durham_photos(files: Iterable[File]) -> tuple[list[Photo], list[Problem]]:
         Problem("ignored", folder, f"{count} photos: the paper leaves {LEFT_OUT} out")
         for folder, count in left_out.items()
     ]
-    photos, spellings = _objects(found)
+    photos, spellings = _objects(numbered)
     return photos, problems + spellings
 
 
@@ -200,15 +200,15 @@ def _separators(text: str) -> set[str]:
     return set(re.findall(r"[\s._–&+,-]+", text))
 
 
-def _objects(found: list[tuple[str, str, str, Number]]) -> tuple[list[Photo], list[Problem]]:
+def _objects(numbered: list[tuple[str, str, str, Number]]) -> tuple[list[Photo], list[Problem]]:
     """Photos with object ids; a number without prefix joins the one that has a prefix."""
     prefixes: dict[tuple[str, str, tuple[str, ...]], set[str]] = defaultdict(set)
-    for _, collection, folder, number in found:
+    for _, collection, folder, number in numbered:
         if number.prefix:
             prefixes[collection, folder, number.parts].add(number.prefix)
     photos: list[Photo] = []
     spellings: dict[str, set[str]] = defaultdict(set)
-    for path, collection, folder, number in found:
+    for path, collection, folder, number in numbered:
         prefix = number.prefix
         known = prefixes[collection, folder, number.parts]
         if not prefix and len(known) == 1:  # with two museums' prefixes nobody knows which

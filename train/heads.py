@@ -77,6 +77,7 @@ class EmbeddingHead(nn.Sequential):
     def __init__(self, features: int, size: int, objects: int) -> None:
         """Makes a head for pooled features `[N, features]` and logits `[N, objects]`."""
         super().__init__(nn.Linear(features, size), UnitLength(), CosineClassifier(size, objects))
+        self.features, self.size, self.objects = features, size, objects
 
     def embedding(self, features: Tensor) -> Tensor:
         """Unit rows `[N, size]` of pooled features `[N, features]`."""
@@ -109,6 +110,6 @@ def make_head(name: str, features: int, objects: int) -> nn.Module:
 
 def embedding_size(name: str) -> int | None:
     """How many numbers a head's embedding has; None where it has no embedding."""
-    found = re.fullmatch(r"embedding(?:-(\d{3}))?", name)
-    size = int(found[1] or 256) if found else 0
+    match = re.fullmatch(r"embedding(?:-(\d{3}))?", name)
+    size = int(match[1] or 256) if match else 0
     return size if size in EMBEDDING_SIZES else None

@@ -73,16 +73,17 @@ def inspect(
         InputError: `source` cannot be read as a register.
     """
     register = read_register(source, layout=layout)
-    found = dict(zip(register.photos, _examined(register, progress), strict=True))
-    bad = {photo.path: facts.error for photo, facts in found.items() if facts.error is not None}
-    good = {photo: facts for photo, facts in found.items() if facts.error is None}
+    examined = dict(zip(register.photos, _examined(register, progress), strict=True))
+    bad = {photo.path: facts.error for photo, facts in examined.items() if facts.error is not None}
+    good = {photo: facts for photo, facts in examined.items() if facts.error is None}
     photos = tuple(good)
     digests = {photo.path: facts.sha256 for photo, facts in good.items()}
     hashes = {photo.path: int(facts.picture_hash, 16) for photo, facts in good.items()}
-    problems = [Problem("unreadable", path, reason) for path, reason in sorted(bad.items())]
-    problems += same_picture(across_objects(photos, digests, hashes))
+    problems = same_picture(across_objects(photos, digests, hashes))
     problems += _twice(photos, digests, hashes)
-    return _inspection(str(source), register.without(bad, problems), _kinds(list(good.values())))
+    problems += _too_small(register.unreadable(bad))
+    readable = register.unreadable(bad).without((), problems)
+    return _inspection(str(source), readable, _kinds(list(good.values())))
 
 
 def _inspection(source: str, register: Register, kinds: dict[str, int]) -> Inspection:
@@ -102,6 +103,18 @@ def _inspection(source: str, register: Register, kinds: dict[str, int]) -> Inspe
         problems=register.problems,
         kinds=kinds,
     )
+
+
+def _too_small(register: Register) -> Iterator[Problem]:
+    """Says that `train` will refuse the register unless it is told to take fewer photos."""
+    minimum = THRESHOLDS[0]
+    objects = len(register.threshold(minimum).object_ids)
+    if objects < 2:
+        reason = (
+            f"`train` needs 2 objects with at least {minimum} photos, and here are {objects}: "
+            "add photos, or give it another --min-photos"
+        )
+        yield Problem("warning", register.name, reason)
 
 
 def _collections(register: Register) -> tuple[Row, ...]:
@@ -126,13 +139,13 @@ def _examined(register: Register, progress: Progress | None) -> list[PhotoFacts]
         Request(file=str(register.path(photo)), height=_SIDE, width=_SIDE, pixels=False)
         for photo in register.photos
     )
-    found: list[PhotoFacts] = []
+    examined: list[PhotoFacts] = []
     with DecoderPool(len(register.photos)) as pool:
         for facts, _ in pool.examine(requests):
-            found.append(facts)
+            examined.append(facts)
             if progress is not None:
-                progress(len(found), len(register.photos))
-    return found
+                progress(len(examined), len(register.photos))
+    return examined
 
 
 def _kinds(facts: Sequence[PhotoFacts]) -> dict[str, int]:

@@ -60,11 +60,6 @@ def perceptual_hash(photo: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
 
 
-def hamming_distance(one: int, other: int) -> int:
-    """In how many bits two hashes differ."""
-    return (one ^ other).bit_count()
-
-
 def alike(hashes: Sequence[int], bits: int) -> list[list[int]]:
     """Groups positions of hashes that are near each other, directly or through others.
 

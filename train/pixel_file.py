@@ -76,15 +76,15 @@ class PixelFile:
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Rows in the order given, `[len(rows), H, W, 3]` uint8."""
-        taken = np.empty((len(rows), *self.header.shape[1:]), np.uint8)
+        pixels = np.empty((len(rows), *self.header.shape[1:]), np.uint8)
         size = self.header.row_bytes
-        flat = taken.reshape(-1)
+        flat = pixels.reshape(-1)
         with self._lock:
-            for place, row in enumerate(rows.tolist()):
+            for index, row in enumerate(rows.tolist()):
                 self._file.seek(self.header.offset + row * size)
-                if self._file.readinto(flat[place * size : (place + 1) * size].data) != size:
+                if self._file.readinto(flat[index * size : (index + 1) * size].data) != size:
                     raise OSError("the prepared photos were cut off while they were in use")
-        return taken
+        return pixels
 
     def close(self) -> None:
         """Closes the file."""

@@ -48,8 +48,8 @@ class Prepared:
 
     def take(self, paths: Sequence[str]) -> NDArray[np.uint8]:
         """A copy of the pixels of some photos, `[len(paths), height, width, 3]`, in that order."""
-        taken: NDArray[np.uint8] = self.pixels[self._rows(paths)]
-        return taken
+        copied: NDArray[np.uint8] = self.pixels[self._rows(paths)]
+        return copied
 
     def view(self, paths: Sequence[str]) -> PixelRows:
         """As `take`, but pixels are read from disk when they are asked for, and never kept."""
@@ -117,8 +117,10 @@ def prepare(
         if index is None:
             index = _make(store, key, stamps, register.root, contract, progress)
             said(f"prepared photos: {size_of(folder) / 1e9:.2f} GB in {folder}")
-        elif progress is not None:
-            progress(len(stamps), len(stamps))
+        else:
+            store.remove_replaced()
+            if progress is not None:
+                progress(len(stamps), len(stamps))
         return _prepared(register, folder, index)
 
 
@@ -142,14 +144,13 @@ def same_picture(shared: Sequence[Sequence[Photo]]) -> list[Problem]:
 
 def _prepared(register: Register, folder: Path, index: PreparedIndex) -> Prepared:
     bad = {photo.path: photo.error for photo in index.photos if photo.error is not None}
-    problems = [Problem("unreadable", path, reason) for path, reason in sorted(bad.items())]
     readable = [photo for photo in index.photos if photo.error is None]
     digests = {photo.path: photo.sha256 for photo in readable}
     hashes = {photo.path: int(photo.picture_hash, 16) for photo in readable}
-    kept = register.without(bad)
+    kept = register.unreadable(bad)
     shared = across_objects(kept.photos, digests, hashes)
     return Prepared(
-        register=register.without(bad, [*problems, *same_picture(shared)]),
+        register=kept.without((), same_picture(shared)),
         pixels=np.load(folder / PIXELS_FILE, mmap_mode="r"),
         rows={photo.path: row for row, photo in enumerate(index.photos)},
         digests=digests,

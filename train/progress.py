@@ -16,7 +16,7 @@ class TrainingProgress:
     """One moment of a training.
 
     Attributes:
-        stage: `features`, `head` or `all`.
+        stage: `features`, `head`, `all` or `closed form`.
         epoch: The epoch under way; 0 where the stage has none.
         done: Photos of the stage that are done.
         photos_per_second: In this stage, since training began or went on; NaN before the first.
@@ -71,6 +71,7 @@ class StageTimer:
         head_epochs: int,
         epochs: int,
         validations: int | None = None,
+        closed_form_views: int = 0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Plans the work.
@@ -78,6 +79,7 @@ class StageTimer:
         Args:
             views: Versions of each photo in the head's stage.
             validations: How many of these are validated; None for all.
+            closed_form_views: Versions of each photo that a head in closed form is fitted to.
         """
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
@@ -85,6 +87,7 @@ class StageTimer:
             "features": _Stage(features, features),
             "head": _Stage(head_epochs * train, head_epochs * train),
             "all": _Stage(epochs * train, epochs * TRAINED * train + validated),
+            "closed form": _Stage(closed_form_views * train, closed_form_views * train),
         }
         self._now = now
         self._at = now()
@@ -92,23 +95,23 @@ class StageTimer:
     def work(self, stage: str, photos: int, *, trained: bool) -> None:
         """Counts photos that were just trained on, or only looked at, and the time since before."""
         now = self._now()
-        one = self._stages[stage]
+        current = self._stages[stage]
         amount = photos * (TRAINED if trained and stage == "all" else 1)
-        one.done += amount
-        one.measured += amount
-        one.seconds += now - self._at
-        if trained or stage == "features":
-            one.photos_done += photos
-            one.photos_measured += photos
+        current.done += amount
+        current.measured += amount
+        current.seconds += now - self._at
+        if trained or stage in ("features", "closed form"):
+            current.photos_done += photos
+            current.photos_measured += photos
         self._at = now
 
     def skip(self, stage: str, photos: float = math.inf) -> None:
         """Counts photos as done that were done before, or will not be; all of the stage if inf."""
-        one = self._stages[stage]
-        left = one.photos - one.photos_done
-        share = min(photos, left) / one.photos if one.photos else 0.0
-        one.done = one.work if photos >= left else one.done + share * one.work
-        one.photos_done += min(photos, left)
+        current = self._stages[stage]
+        left = current.photos - current.photos_done
+        share = min(photos, left) / current.photos if current.photos else 0.0
+        current.done = current.work if photos >= left else current.done + share * current.work
+        current.photos_done += min(photos, left)
         self._at = self._now()
 
     @property
@@ -119,7 +122,7 @@ class StageTimer:
         for stage in self._stages.values():
             left = max(0.0, stage.work - stage.done)
             pace = stage.pace
-            if math.isnan(pace) and stage is whole:
+            if math.isnan(pace) and stage in (whole, self._stages["closed form"]):
                 pace = features.pace
             if left and math.isnan(pace):
                 if stage is whole or stage is features:
@@ -130,14 +133,16 @@ class StageTimer:
 
     def moment(self, stage: str, epoch: int, epochs: int, val_top1: float) -> TrainingProgress:
         """Where training stands."""
-        one = self._stages[stage]
+        current = self._stages[stage]
         return TrainingProgress(
             stage=stage,
             epoch=epoch,
             epochs=epochs,
-            done=round(one.photos_done),
-            total=round(one.photos),
-            photos_per_second=one.photos_measured / one.seconds if one.seconds else math.nan,
+            done=round(current.photos_done),
+            total=round(current.photos),
+            photos_per_second=current.photos_measured / current.seconds
+            if current.seconds
+            else math.nan,
             val_top1=val_top1,
             seconds_left=self.seconds_left,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ class Photo:
         collection: Subdivision of the register, empty where there is none.
         title: What the object is called, empty where unknown.
         split: The manifest's `split` column; None where there is none.
+        line: Line of the manifest, from 1; None where there is no manifest.
     """
 
     object_id: str
@@ -29,6 +30,7 @@ class Photo:
     collection: str = ""
     title: str = ""
     split: str | None = None
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Register:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.root.resolve().name
+        """The folder's name; the root of a drive has none."""
+        return self.root.resolve().name or "register"
 
     @property
     def object_ids(self) -> tuple[str, ...]:
@@ -83,6 +85,22 @@ class Register:
         gone = set(paths)
         kept = tuple(photo for photo in self.photos if photo.path not in gone)
         return replace(self, photos=kept, problems=(*self.problems, *problems))
+
+    def unreadable(self, reasons: Mapping[str, str]) -> Register:
+        """The register less the photos that cannot be read, each with why among the problems.
+
+        Args:
+            reasons: Why, by the photo's path.
+        """
+        lines = {photo.path: photo.line for photo in self.photos}
+        problems = [
+            Problem(
+                "unreadable", path, f"{reason} (line {line} of the manifest)" if line else reason
+            )
+            for path, reason in sorted(reasons.items())
+            for line in (lines.get(path),)
+        ]
+        return self.without(reasons, problems)
 
     def label_map(self) -> LabelMap:
         """One label per object; collection and title are those of its first photo that has any."""

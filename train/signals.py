@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from multiprocessing import parent_process
+from types import FrameType
 from typing import Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,12 +40,7 @@ class InterruptHandler:
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
         self._before.clear()
@@ -57,6 +53,14 @@ class InterruptHandler:
             self.asked, self._at = True, now
         elif not (_launched() and now - self._at < _ONE_WISH):
             raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """Ends this process, which `multiprocessing` started, as soon as its parent has ended."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _launched() -> bool:

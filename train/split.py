@@ -148,11 +148,11 @@ def _held_out(
         group = groups[index]
         if any(photo.path in kept for photo in group):
             continue
-        taken = sum(len(g) for g in held)
-        if len(held) + 1 == len(groups) or taken >= wanted:
+        count = sum(len(g) for g in held)
+        if len(held) + 1 == len(groups) or count >= wanted:
             break
         # A large group would take the object's training photos away.
-        if taken + len(group) <= max(wanted, len(photos) // 2):
+        if count + len(group) <= max(wanted, len(photos) // 2):
             held.append(group)
     return held
 

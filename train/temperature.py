@@ -48,9 +48,9 @@ class TemperatureFit:
         kept = np.isfinite(probabilities).all(axis=1)
         logs = log_probabilities(probabilities[kept])
         own = logs[np.arange(len(logs)), truth[kept]]
-        for place, temperature in enumerate(_TEMPERATURES):
+        for index, temperature in enumerate(_TEMPERATURES):
             scaled = logs / np.float32(temperature)
-            self._sum[place] += float((log_sum(scaled) - own / temperature).sum())
+            self._sum[index] += float((log_sum(scaled) - own / temperature).sum())
         self._photos += len(logs)
 
     def result(self) -> Temperature | None:

@@ -8,10 +8,12 @@ import io
 import math
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
+from mobile_assets.output_lock import claimed
 from train.run import (
     METRICS_FILE,
     MODEL_FILE,
@@ -52,15 +54,19 @@ def train_run(
     Raises:
         InputError: The photos, an option or `out` cannot be used.
     """
+    from train.checkpoint import remove_finished_state
     from train.parallel import is_first_process, processes
 
     reporter = reporter if reporter and is_first_process() else Reporter()
 
     def made_plan() -> TrainingPlan:
+        if several.first:
+            claim.enter_context(claimed(out))
+            remove_finished_state(out)
         check_output(out, force=options.force, what="run")
         return plan or plan_run(photos, options, reporter)
 
-    with processes() as several:
+    with ExitStack() as claim, processes() as several:
         settled = several.together(made_plan)
         report_plan(reporter, settled)
         _train(settled, out, options, reporter, several)
@@ -108,6 +114,7 @@ def _train(
                     weights=weights,
                     temperature=temperature,
                 )
+                checkpoint.finish(sha256_file(folder / MODEL_FILE))
             checkpoint.remove()
 
     several.together(write)
@@ -189,10 +196,10 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
     logits = predict_batches(
         trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
     )
-    found = fitted(logits.numpy(), trainer.val.truth.numpy())
-    if found is None:
+    temperature = fitted(logits.numpy(), trainer.val.truth.numpy())
+    if temperature is None:
         return None
-    return TemperatureInfo(value=round(found.value, 4), photos=found.photos)
+    return TemperatureInfo(value=round(temperature.value, 4), photos=temperature.photos)
 
 
 def _write(

@@ -126,10 +126,10 @@ def matched(
         InputError: A tensor is missing, of another shape or not finite.
     """
     wanted = _without_counters(backbone.state_dict())
-    found = _unwrapped(tensors, set(wanted))
-    if not any(name in found for name in wanted) and any(name in found for name in _FIRST_LAYERS):
-        found = _by_order(wanted, found, source=source)
-    missing = sorted(set(wanted) - set(found))
+    named = _unwrapped(tensors, set(wanted))
+    if not any(name in named for name in wanted) and any(name in named for name in _FIRST_LAYERS):
+        named = _by_order(wanted, named, source=source)
+    missing = sorted(set(wanted) - set(named))
     if missing:
         raise InputError(
             f"{source} lacks {len(missing)} of the backbone's {len(wanted)} tensors, such as "
@@ -137,8 +137,8 @@ def matched(
             "known here. Give a checkpoint of this backbone with timm's or torchvision's names."
         )
     for name, tensor in wanted.items():
-        _check(name, tensor, found[name], source=source)
-    return {name: found[name] for name in wanted}
+        _check(name, tensor, named[name], source=source)
+    return {name: named[name] for name in wanted}
 
 
 def in_order(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -164,30 +164,30 @@ def _by_order(
     wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, source: str
 ) -> dict[str, Tensor]:
     body = {k: v for k, v in tensors.items() if not k.startswith(_CLASSIFIERS)}
-    given = list(_without_counters(body).values())
-    if len(given) != len(wanted):
+    values = list(_without_counters(body).values())
+    if len(values) != len(wanted):
         raise InputError(
-            f"{source} has {len(given)} tensors, the backbone {len(wanted)}: "
+            f"{source} has {len(values)} tensors, the backbone {len(wanted)}: "
             "it is of another network."
         )
-    for (name, tensor), value in zip(wanted.items(), given, strict=True):
+    for (name, tensor), value in zip(wanted.items(), values, strict=True):
         _check(name, tensor, value, source=source)
-    return dict(zip(wanted, given, strict=True))
+    return dict(zip(wanted, values, strict=True))
 
 
-def _check(name: str, wanted: Tensor, given: Tensor, *, source: str) -> None:
-    if wanted.shape != given.shape:
+def _check(name: str, wanted: Tensor, actual: Tensor, *, source: str) -> None:
+    if wanted.shape != actual.shape:
         raise InputError(
             f"{source} does not fit the backbone: {name} has shape {tuple(wanted.shape)}, "
-            f"there {tuple(given.shape)}. It is of another network."
+            f"there {tuple(actual.shape)}. It is of another network."
         )
-    if not torch.isfinite(given).all():
+    if not torch.isfinite(actual).all():
         raise InputError(f"{source} is damaged: {name} holds values that are not finite.")
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
     """The tensors less the prefixes of wrappers, one inside the other."""
-    found: dict[str, Tensor] = {}
+    unwrapped: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         name = key
         while name not in wanted:
@@ -195,8 +195,8 @@ def _unwrapped(tensors: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Ten
             if prefix is None:
                 break
             name = name.removeprefix(prefix)
-        found[name] = tensor
-    return found
+        unwrapped[name] = tensor
+    return unwrapped
 
 
 def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -281,9 +281,9 @@ def _in_hub_cache(hub_id: str | None) -> Path | None:
     if not hub_id:
         return None
     for file in _HUB_FILES:
-        found = try_to_load_from_cache(hub_id, file)
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(hub_id, file)
+        if isinstance(cached, str):
+            return Path(cached)
     return None
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.gates.regression import QuantityChange, RowPair, Verdict, changes
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row, Status
@@ -113,24 +112,30 @@ def compare(new: Results, old: Results) -> ResultsComparison:
     Raises:
         DamagedError: A row's record of right answers does not fit it.
     """
-    before, now = _by_subject(old), _by_subject(new)
-    ambiguous = [s for s in (before | now) if len(before.get(s, ())) > 1 or len(now.get(s, ())) > 1]
-    for subject in ambiguous:
-        before.pop(subject, None)
-        now.pop(subject, None)
-    matched = {subject: subject for subject in now if subject in before}
-    matched |= _other_head(set(now) - set(matched), set(before) - set(matched))
-    rows = [
-        _compared(subject, matched[subject], now[subject][0], before[matched[subject]][0], new, old)
-        for subject in now
-        if subject in matched
+    before, now = _by_key(old.rows, _key), _by_key(new.rows, _key)
+    ambiguous = [k for k in (before | now) if len(before.get(k, ())) > 1 or len(now.get(k, ())) > 1]
+    for key in ambiguous:
+        before.pop(key, None)
+        now.pop(key, None)
+    # Those that differ in the head alone are pairs where just one stands on either side.
+    headless = [
+        _by_key([rows[key][0] for key in rows if key not in others], _headless)
+        for rows, others in ((before, now), (now, before))
     ]
+    pairs = {key: (now[key][0], before[key][0]) for key in now if key in before}
+    pairs |= {
+        _key(rows[0]): (rows[0], headless[0][key][0])
+        for key, rows in headless[1].items()
+        if len(rows) == 1 and len(headless[0].get(key, ())) == 1
+    }
+    compared = [_compared(*pairs[key], new, old) for key in now if key in pairs]
+    matched = {_key(old_row) for _, old_row in pairs.values()}
     return ResultsComparison(
         old=_origin(old),
         new=_origin(new),
-        rows=tuple(sorted(rows, key=lambda row: row.subject.min_photos)),
-        appeared=tuple(subject for subject in now if subject not in matched),
-        vanished=tuple(subject for subject in before if subject not in matched.values()),
+        rows=tuple(sorted(compared, key=lambda row: row.subject.min_photos)),
+        appeared=tuple(key for key in now if key not in pairs),
+        vanished=tuple(key for key in before if key not in matched),
         ambiguous=tuple(ambiguous),
     )
 
@@ -139,45 +144,24 @@ def _origin(results: Results) -> ResultsOrigin:
     return ResultsOrigin(created=results.created, host=results.host, versions=results.versions)
 
 
-def _subject(row: Row) -> RowKey:
+def _key(row: Row) -> RowKey:
     return RowKey.model_validate({name: getattr(row, name) for name in RowKey.model_fields})
 
 
-Key = TypeVar("Key")
+def _headless(row: Row) -> RowKey:
+    return _key(row).model_copy(update={"head": ""})
 
 
-def _grouped(subjects: Iterable[RowKey], key: Callable[[RowKey], Key]) -> dict[Key, list[RowKey]]:
-    groups: dict[Key, list[RowKey]] = defaultdict(list)
-    for subject in subjects:
-        groups[key(subject)].append(subject)
+def _by_key(rows: Iterable[Row], key: Callable[[Row], RowKey]) -> dict[RowKey, list[Row]]:
+    groups: dict[RowKey, list[Row]] = {}
+    for row in rows:
+        if row.status != "given":
+            groups.setdefault(key(row), []).append(row)
     return groups
 
 
-def _by_subject(results: Results) -> dict[RowKey, list[Row]]:
-    rows: dict[RowKey, list[Row]] = defaultdict(list)
-    for row in results.rows:
-        if row.status != "given":
-            rows[_subject(row)].append(row)
-    return dict(rows)
-
-
-def _other_head(now: Iterable[RowKey], before: Iterable[RowKey]) -> dict[RowKey, RowKey]:
-    """Pairs that differ in the head alone, where just one stands on either side."""
-
-    def rest(subject: RowKey) -> RowKey:
-        return subject.model_copy(update={"head": ""})
-
-    later, earlier = _grouped(now, rest), _grouped(before, rest)
-    return {
-        later[key][0]: earlier[key][0]
-        for key in later
-        if len(later[key]) == 1 and len(earlier.get(key, ())) == 1
-    }
-
-
-def _compared(
-    subject: RowKey, old_subject: RowKey, row: Row, old_row: Row, new: Results, old: Results
-) -> RowComparison:
+def _compared(row: Row, old_row: Row, new: Results, old: Results) -> RowComparison:
+    key = _key(row)
     pair = RowPair(
         old=old_row,
         new=row,
@@ -192,10 +176,10 @@ def _compared(
     try:
         quantities = tuple(changes(pair))
     except DamagedError as error:
-        raise DamagedError(f"{subject.words}: {error}") from None
+        raise DamagedError(f"{key.words}: {error}") from None
     return RowComparison(
-        subject=subject,
-        old_head=old_subject.head if old_subject.head != subject.head else None,
+        subject=key,
+        old_head=old_row.head if old_row.head != row.head else None,
         same_file=files[0] is not None and files[0] == files[1],
         status=(old_row.status, row.status),
         latency_ms=(_median_ms(old_row), _median_ms(row)),
@@ -210,14 +194,10 @@ def _median_ms(row: Row) -> float | None:
 def _reference(row: Row, results: Results) -> Row | None:
     """The full-precision row of the same bundle."""
     for other in results.rows:
-        if (
-            other.variant == REFERENCE_VARIANT
-            and other.custody is not None
-            and row.custody is not None
-            and other.custody.bundle_sha256 == row.custody.bundle_sha256
-            and other.custody.test_photos_sha256 == row.custody.test_photos_sha256
-        ):
-            return other
+        if other.variant == REFERENCE_VARIANT and other.custody and row.custody:
+            beside = row.custody.model_copy(update={"variant_sha256": None})
+            if other.custody == beside:
+                return other
     return None
 
 

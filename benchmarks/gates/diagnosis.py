@@ -46,32 +46,3 @@ def matching_pipelines(
 
 def _holds(interval: Interval | None, share: float) -> bool:
     return interval is not None and interval[0] <= share <= interval[1]
-
-
-def preprocessing_table(costs: Sequence[PreprocessingCost]) -> str:
-    """A Markdown table of what each way costs, the dearest first, for a person to look up."""
-    lines = [
-        "| way | right | 95 % | lost, points | 95 % | same answer | what |",
-        "|---|---:|---|---:|---|---:|---|",
-    ]
-    measured = [cost for cost in costs if cost.top1 is not None]
-    for cost in sorted(measured, key=lambda cost: -(cost.drop_points or 0.0)):
-        cells = (
-            cost.name,
-            _percent(cost.top1),
-            _percents(cost.top1_ci95),
-            "" if cost.drop_points is None else f"{cost.drop_points:.1f}",
-            "" if cost.drop_ci95 is None else "{:.1f} to {:.1f}".format(*cost.drop_ci95),
-            _percent(cost.agreement),
-            cost.what,
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
-
-
-def _percents(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else "{:.0f}–{:.0f} %".format(*(100 * end for end in interval))

@@ -36,13 +36,17 @@ class Observation:
     """What a row says on one quantity.
 
     Attributes:
-        words: The value in words, or why there is none.
+        words: The value in words.
         bounds: Its 95 % interval, or its spread; None where there is none.
     """
 
-    value: float | None
+    value: float
     words: str
     bounds: Bounds | None = None
+
+
+Read = Callable[[RowInResults], Observation | str | None]
+"""Reads a quantity; gives in words why there is none, or None if it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,8 @@ class RowLimit:
     """How one of the ship limits is read from a row and told.
 
     Attributes:
-        words: The requirement, with a place for the limit.
+        words: The requirement, with `{}` for the limit.
         shown: How the limit is written there.
-        read: Reads the quantity.
         most: Whether the limit is an upper one.
         executed: Whether only a row that was executed can be held against it.
         interval: What the whole of which can be asked to keep the limit; empty where there is only
@@ -61,7 +64,7 @@ class RowLimit:
 
     words: str
     shown: Callable[[float], str]
-    read: Callable[[RowInResults], Observation]
+    read: Read
     most: bool = True
     executed: bool = True
     interval: str = ""
@@ -72,10 +75,10 @@ class RowLimit:
         return f"{words}, {self.interval}" if judge == "interval" and self.interval else words
 
     def holds(self, bound: float, judge: Judge, held: RowInResults) -> tuple[str, bool]:
-        """What was found, in words, and whether the requirement holds."""
+        """What was measured, in words, and whether the requirement holds."""
         observed = self.read(held)
-        if observed.value is None:
-            return observed.words, False
+        if not isinstance(observed, Observation):
+            return observed or "not measured", False
         value = observed.value
         if judge == "interval" and self.interval:
             if observed.bounds is None:
@@ -88,10 +91,6 @@ def _signed(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
 def _given_share(value: float) -> str:
     return f"{100 * value:.6g} %"
 
@@ -100,56 +99,44 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}".replace("-", "−")
 
 
-def _drop(held: RowInResults) -> Observation:
+def _drop(held: RowInResults) -> Observation | None:
     row = held.row
     if row.drop_points is None:
-        return Observation(None, "not measured")
+        return None
     words = f"{_signed(row.drop_points)} points"
     if row.drop_ci95 is not None:
-        low, high = row.drop_ci95
-        words += f" (95 % interval {_signed(low)} to {_signed(high)})"
+        words += " (95 % interval {} to {})".format(*map(_signed, row.drop_ci95))
     return Observation(row.drop_points, f"{words} over {row.photos:,} photos", row.drop_ci95)
 
 
-def _share_of_photos(share: float | None, photos: int) -> Observation:
+def _share_of_photos(share: float | None, photos: int) -> Observation | None:
     if share is None:
-        return Observation(None, "not measured")
+        return None
     count = round(share * photos)
     bounds = wilson_interval(count, photos)
-    words = f"{_share(share)}, {count:,} of {photos:,} photos"
+    words = f"{100 * share:.2f} %, {count:,} of {photos:,} photos"
     if bounds is not None:
         words += f" (95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %)"
     return Observation(share, words, bounds)
 
 
-def _agreement(held: RowInResults) -> Observation:
-    return _share_of_photos(held.row.agreement, held.row.photos)
-
-
-def _top1(held: RowInResults) -> Observation:
-    return _share_of_photos(held.row.top1, held.row.photos)
-
-
-def _size_ratio(held: RowInResults) -> Observation:
+def _size_ratio(held: RowInResults) -> Observation | str | None:
     kind = held.row.variant.split("-", maxsplit=1)[0]
     whole = held.beside(f"{kind}-float32")
     if whole is None or not whole.bytes:
-        words = f"the bundle has no {kind}-float32 to compare with: export it, or leave this out"
-        return Observation(None, words)
+        return f"the bundle has no {kind}-float32 to compare with: export it, or leave this out"
     if held.row.bytes is None:
-        return Observation(None, "not measured")
+        return None
     ratio = held.row.bytes / whole.bytes
     return Observation(ratio, f"{ratio:.4f} ({held.row.bytes:,} of {whole.bytes:,} bytes)")
 
 
-def _bytes(held: RowInResults) -> Observation:
+def _bytes(held: RowInResults) -> Observation | None:
     size = held.row.bytes
-    return (
-        Observation(None, "not measured") if size is None else Observation(size, f"{size:,} bytes")
-    )
+    return None if size is None else Observation(size, f"{size:,} bytes")
 
 
-def _latency_ratio(held: RowInResults) -> Observation:
+def _latency_ratio(held: RowInResults) -> Observation | str:
     ratio = held.row.latency_ratio
     if ratio is not None:
         words = (
@@ -158,50 +145,42 @@ def _latency_ratio(held: RowInResults) -> Observation:
         )
         return Observation(ratio.median, words, (ratio.p10, ratio.p90))
     if held.results and not held.results.settings.measure_speed:
-        return Observation(None, "speed was not measured: leave out --no-speed, or the limit")
-    return Observation(None, "not timed beside tflite-float32 of the same bundle")
+        return "speed was not measured: leave out --no-speed, or the limit"
+    return "not timed beside tflite-float32 of the same bundle"
 
 
-def _calibration_rise(held: RowInResults) -> Observation:
-    reference = held.beside(REFERENCE_VARIANT)
-    if held.row.calibration_error is None:
-        return Observation(None, "not measured")
+def _calibration_rise(held: RowInResults) -> Observation | str | None:
+    row, reference = held.row, held.beside(REFERENCE_VARIANT)
+    if row.calibration_error is None:
+        return None
     if reference is None or reference.calibration_error is None:
-        return Observation(None, f"no calibration error of {REFERENCE_VARIANT} to compare with")
-    if reference.photos != held.row.photos:
-        words = f"measured on {held.row.photos:,} photos, the reference on {reference.photos:,}"
-        return Observation(None, words)
-    before, now = reference.calibration_error, held.row.calibration_error
-    return Observation(
-        now - before, f"{_signed(100 * (now - before))} points, {_share(now)} in all"
-    )
+        return f"no calibration error of {REFERENCE_VARIANT} to compare with"
+    if reference.photos != row.photos:
+        return f"measured on {row.photos:,} photos, the reference on {reference.photos:,}"
+    rise = row.calibration_error - reference.calibration_error
+    words = f"{_signed(100 * rise)} points, {100 * row.calibration_error:.2f} % in all"
+    return Observation(rise, words)
 
 
-def _drift(held: RowInResults) -> Observation:
+def _drift(held: RowInResults) -> Observation | str | None:
     drift = held.row.max_probability_drift
     if drift is not None:
         return Observation(drift, f"{drift:.2g} at most")
-    if held.row.invalid_answers:
-        return Observation(None, "some probabilities are not finite numbers")
-    return Observation(None, "not measured")
+    return "some probabilities are not finite numbers" if held.row.invalid_answers else None
 
 
-def _mean_drift(held: RowInResults) -> Observation:
+def _mean_drift(held: RowInResults) -> Observation | str | None:
     drift = held.row.drift
     if drift is not None:
         return Observation(drift.mean, f"{drift.mean:.4f} (99 % of photos at most {drift.p99:.4f})")
-    return Observation(None, _drift(held).words if held.row.invalid_answers else "not measured")
+    return _drift(held) if held.row.invalid_answers else None
 
 
-def _invalid(held: RowInResults) -> Observation:
-    count = held.row.invalid_answers
+def _invalid(held: RowInResults) -> Observation | None:
+    count, row = held.row.invalid_answers, held.row
     if count is None:
-        return Observation(None, "not measured")
-    return Observation(count, f"{count:,} of {held.row.photos + held.row.unseen_photos:,} photos")
-
-
-def _photos(held: RowInResults) -> Observation:
-    return Observation(held.row.photos, f"{held.row.photos:,} photos")
+        return None
+    return Observation(count, f"{count:,} of {row.photos + row.unseen_photos:,} photos")
 
 
 _WHOLE = "its whole 95 % interval"
@@ -209,9 +188,19 @@ _WHOLE = "its whole 95 % interval"
 LIMITS = {
     "max_drop_points": RowLimit("accuracy drop at most {} points", _number, _drop, interval=_WHOLE),
     "min_agreement": RowLimit(
-        "agreement at least {}", _given_share, _agreement, most=False, interval=_WHOLE
+        "agreement at least {}",
+        _given_share,
+        lambda held: _share_of_photos(held.row.agreement, held.row.photos),
+        most=False,
+        interval=_WHOLE,
     ),
-    "min_top1": RowLimit("top-1 at least {}", _given_share, _top1, most=False, interval=_WHOLE),
+    "min_top1": RowLimit(
+        "top-1 at least {}",
+        _given_share,
+        lambda held: _share_of_photos(held.row.top1, held.row.photos),
+        most=False,
+        interval=_WHOLE,
+    ),
     "max_probability_drift": RowLimit(
         "no probability further than {} from the reference's", _number, _drift
     ),
@@ -226,7 +215,12 @@ LIMITS = {
     "max_invalid_answers": RowLimit(
         "answers that are no finite numbers at most {}", _number, _invalid
     ),
-    "min_photos_measured": RowLimit("measured on at least {} photos", _number, _photos, most=False),
+    "min_photos_measured": RowLimit(
+        "measured on at least {} photos",
+        _number,
+        lambda held: Observation(held.row.photos, f"{held.row.photos:,} photos"),
+        most=False,
+    ),
     "max_size_ratio": RowLimit(
         "size at most {} of float32's", _number, _size_ratio, executed=False
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,220 +104,219 @@ class RowPair:
 
 def changes(pair: RowPair) -> Iterator[QuantityChange]:
     """Every quantity that one of the two rows has."""
-    made = [_top1, _agreement, _drop, _calibration, _size, _latency_ratio, _memory]
-    if pair.new.variant == REFERENCE_VARIANT:  # it agrees with itself
-        made = [make for make in made if make not in (_agreement, _drop)]
-    for change in (make(pair) for make in made):
-        if change.old is not None or change.new is not None:
-            yield change
+    for quantity in QUANTITIES:
+        # The reference agrees with itself.
+        if pair.new.variant == REFERENCE_VARIANT and quantity.name in ("agreement", "drop"):
+            continue
+        old, new = quantity.read(pair.old), quantity.read(pair.new)
+        if old is None and new is None:
+            continue
+        change = QuantityChange(
+            quantity=quantity.name,
+            unit=quantity.unit,
+            old=old,
+            new=new,
+            verdict="not comparable",
+            why=f"not measured {'before' if old is None else 'now'}",
+        )
+        if old is not None and new is not None:
+            try:
+                verdict, why, interval = quantity.judge(pair, old, new)
+            except _NotComparableError as reason:
+                judged: dict[str, object] = {"why": str(reason)}
+            else:
+                judged = {"verdict": verdict, "why": why, "ci95": interval, "difference": new - old}
+            change = change.model_copy(update=judged)
+        yield change
 
 
-def _verdict(interval: Bounds, *, more_is_better: bool) -> Verdict:
+class _NotComparableError(Exception):
+    """Why a quantity of two rows cannot be compared."""
+
+
+Judgement = tuple[Verdict, str, Bounds | None]
+"""The verdict, how it was reached, and the 95 % interval of the difference."""
+
+
+def _beyond_noise(interval: Bounds, why: str, *, more_is_better: bool) -> Judgement:
     low, high = interval
     if low <= 0 <= high:
-        return "no difference"
-    return "better" if (low > 0) == more_is_better else "worse"
+        return "no difference", why, interval
+    return "better" if (low > 0) == more_is_better else "worse", why, interval
 
 
-def _bits(row: Row | None) -> NDArray[np.int64] | None:
-    if row is None or row.right_bits is None:
+def _by_size(old: float, new: float, same: float, why: str) -> Judgement:
+    """Of a quantity of which less is better and small relative changes mean nothing."""
+    if abs(new / old - 1) <= same:
+        return "no difference", why, None
+    return "better" if new < old else "worse", why, None
+
+
+def _in_points(bounds: Bounds | None) -> Bounds | None:
+    return None if bounds is None else (POINTS * bounds[0], POINTS * bounds[1])
+
+
+def _share_in_points(share: float | None) -> float | None:
+    return None if share is None else POINTS * share
+
+
+def _right(row: Row | None, photos: int) -> NDArray[np.int64] | None:
+    """`[photos]` 1 where the first answer is right; None where the results do not tell."""
+    if row is None or row.right_bits is None or row.photos != photos:
         return None
     return unpack(row.right_bits, row.photos).astype(np.int64)
 
 
-def _in_points(value: float | None) -> float | None:
-    return None if value is None else POINTS * value
+def _of_photos(
+    pair: RowPair,
+    old: tuple[float, Bounds | None],
+    new: tuple[float, Bounds | None],
+    *,
+    gained: NDArray[np.int64] | None,
+    more_is_better: bool = True,
+) -> Judgement:
+    """Of a quantity in percentage points that depends on which photos were asked.
+
+    Args:
+        pair: The rows.
+        old: Value before and its interval, in points.
+        new: The same now.
+        gained: `[photos]` right answers now less those before; None to judge by the intervals.
+        more_is_better: Whether a larger value is the better one.
+    """
+    if not pair.same_photos:
+        raise _NotComparableError("measured on different photos")
+    if gained is not None:
+        objects, why = pair.photo_objects, f"photo by photo, {len(gained):,} photos"
+        if objects is None or len(objects) != len(gained):
+            objects = np.arange(len(gained))
+            why += ", as if each showed an object of its own: the results do not tell which"
+        else:
+            why += f" of {len(np.unique(objects)):,} objects"
+        interval = paired_change_interval(gained, objects)
+    elif old[1] is not None and new[1] is not None:
+        interval = difference_interval(old[0], old[1], new[0], new[1])
+        why = "the same photos, but from the shares alone: a wider interval than photo by photo"
+    else:
+        raise _NotComparableError("no interval was measured")
+    return _beyond_noise(interval, why, more_is_better=more_is_better)
 
 
-def _top1(pair: RowPair) -> QuantityChange:
-    old, new = _bits(pair.old), _bits(pair.new)
-    paired = None if old is None or new is None or len(old) != len(new) else new - old
+def _judge_top1(pair: RowPair, old: float, new: float) -> Judgement:
+    before, now = (_in_points(row.top1_ci95) for row in (pair.old, pair.new))
+    right = [_right(row, pair.new.photos) for row in (pair.old, pair.new)]
+    gained = None if right[0] is None or right[1] is None else right[1] - right[0]
+    return _of_photos(pair, (old, before), (new, now), gained=gained)
+
+
+def _judge_agreement(pair: RowPair, old: float, new: float) -> Judgement:
+    before, now = (
+        _in_points(wilson_interval(round((row.agreement or 0) * row.photos), row.photos))
+        for row in (pair.old, pair.new)
+    )
+    return _of_photos(pair, (old, before), (new, now), gained=None)
+
+
+def _judge_drop(pair: RowPair, old: float, new: float) -> Judgement:
+    rows = (pair.old_reference, pair.old, pair.new_reference, pair.new)
+    right = [bits for row in rows if (bits := _right(row, pair.new.photos)) is not None]
+    lost = None
+    if len(right) == len(rows):
+        lost = (right[2] - right[3]) - (right[0] - right[1])
     return _of_photos(
         pair,
-        "top-1",
-        (_in_points(pair.old.top1), _scaled(pair.old.top1_ci95)),
-        (_in_points(pair.new.top1), _scaled(pair.new.top1_ci95)),
-        paired=paired,
-        more_is_better=True,
-    )
-
-
-def _agreement(pair: RowPair) -> QuantityChange:
-    def read(row: Row) -> tuple[float | None, Bounds | None]:
-        if row.agreement is None:
-            return None, None
-        bounds = wilson_interval(round(row.agreement * row.photos), row.photos)
-        return POINTS * row.agreement, _scaled(bounds)
-
-    return _of_photos(
-        pair, "agreement", read(pair.old), read(pair.new), paired=None, more_is_better=True
-    )
-
-
-def _drop(pair: RowPair) -> QuantityChange:
-    parts = [_bits(row) for row in (pair.old_reference, pair.old, pair.new_reference, pair.new)]
-    paired = None
-    if all(part is not None and len(part) == pair.new.photos for part in parts):
-        before_whole, before, now_whole, now = (part for part in parts if part is not None)
-        paired = (now_whole - now) - (before_whole - before)
-    return _of_photos(
-        pair,
-        "drop",
-        (pair.old.drop_points, pair.old.drop_ci95),
-        (pair.new.drop_points, pair.new.drop_ci95),
-        paired=paired,
+        (old, pair.old.drop_ci95),
+        (new, pair.new.drop_ci95),
+        gained=lost,
         more_is_better=False,
     )
 
 
-def _scaled(bounds: Bounds | None) -> Bounds | None:
-    return None if bounds is None else (POINTS * bounds[0], POINTS * bounds[1])
-
-
-Measured = tuple[float | None, Bounds | None]
-
-
-def _of_photos(
-    pair: RowPair,
-    quantity: str,
-    old: Measured,
-    new: Measured,
-    *,
-    paired: NDArray[np.int64] | None,
-    more_is_better: bool,
-) -> QuantityChange:
-    """A quantity in percentage points that depends on which photos were asked."""
-    (before, before_ci), (now, now_ci) = old, new
-    if before is None or now is None:
-        return _unmeasured(quantity, "points", before, now)
-    interval: Bounds
+def _judge_calibration(pair: RowPair, old: float, new: float) -> Judgement:
     if not pair.same_photos:
-        return _not_comparable(quantity, "points", before, now, "measured on different photos")
-    if paired is not None:
-        objects, why = pair.photo_objects, f"photo by photo, {len(paired):,} photos"
-        if objects is None or len(objects) != len(paired):
-            objects = np.arange(len(paired))
-            why += ", as if each showed an object of its own: the results do not tell which"
-        else:
-            why += f" of {len(np.unique(objects)):,} objects"
-        interval = paired_change_interval(paired, objects)
-    elif before_ci is not None and now_ci is not None:
-        interval = difference_interval(before, before_ci, now, now_ci)
-        why = "the same photos, but from the shares alone: a wider interval than photo by photo"
-    else:
-        return _not_comparable(quantity, "points", before, now, "no interval was measured")
-    verdict = _verdict(interval, more_is_better=more_is_better)
-    return _judged(quantity, "points", before, now, verdict, why, interval)
-
-
-def _calibration(pair: RowPair) -> QuantityChange:
-    quantity, old, new = "calibration error", pair.old, pair.new
-    before, now = _in_points(old.calibration_error), _in_points(new.calibration_error)
-    if before is None or now is None:
-        return _unmeasured(quantity, "points", before, now)
-    if not pair.same_photos:
-        return _not_comparable(quantity, "points", before, now, "measured on different photos")
-    if old.calibration is None or new.calibration is None:
-        why = "its diagram, which tells the noise, was not measured in both"
-        return _not_comparable(quantity, "points", before, now, why)
-    half = Z95 * math.hypot(
-        calibration_deviation(old.calibration), calibration_deviation(new.calibration)
-    )
-    interval = now - before - half, now - before + half
+        raise _NotComparableError("measured on different photos")
+    diagrams = [row.calibration for row in (pair.old, pair.new) if row.calibration is not None]
+    if len(diagrams) < 2:
+        raise _NotComparableError("its diagram, which tells the noise, was not measured in both")
+    half = Z95 * math.hypot(*map(calibration_deviation, diagrams))
+    interval = new - old - half, new - old + half
     why = "noise from drawing the photos of each range anew"
-    verdict = _verdict(interval, more_is_better=False)
-    return _judged(quantity, "points", before, now, verdict, why, interval)
+    return _beyond_noise(interval, why, more_is_better=False)
 
 
-def _size(pair: RowPair) -> QuantityChange:
-    before, now = pair.old.bytes, pair.new.bytes
-    if before is None or now is None or before == 0:
-        return _unmeasured("size", "bytes", before, now)
-    return _relative("size", "bytes", before, now, SAME_SIZE, "exact")
+def _judge_size(_: RowPair, old: float, new: float) -> Judgement:
+    return _by_size(old, new, SAME_SIZE, "exact")
 
 
-def _relative(
-    quantity: str, unit: str, before: float, now: float, same: float, why: str
-) -> QuantityChange:
-    """A quantity of which less is better and small relative changes mean nothing."""
-    ratio = now / before
-    verdict: Verdict = "no difference"
-    if abs(ratio - 1) > same:
-        verdict = "better" if ratio < 1 else "worse"
-    return _judged(quantity, unit, before, now, verdict, why)
-
-
-def _latency_ratio(pair: RowPair) -> QuantityChange:
-    quantity, before, now = "latency ratio", pair.old.latency_ratio, pair.new.latency_ratio
-    if before is None or now is None:
-        medians = [None if ratio is None else ratio.median for ratio in (before, now)]
-        return _unmeasured(quantity, "of float32's", *medians)
-    values = before.median, now.median
+def _judge_latency_ratio(pair: RowPair, old: float, new: float) -> Judgement:
     if not pair.same_machine:
-        return _not_comparable(quantity, "of float32's", *values, "another machine")
+        raise _NotComparableError("another machine")
     if pair.old_results.settings.threads[0] != pair.new_results.settings.threads[0]:
-        return _not_comparable(quantity, "of float32's", *values, "other numbers of threads")
-    verdict: Verdict = "no difference"
-    if now.p90 < before.p10:
-        verdict = "better"
-    elif now.p10 > before.p90:
-        verdict = "worse"
+        raise _NotComparableError("other numbers of threads")
+    before, now = pair.old.latency_ratio, pair.new.latency_ratio
+    assert before is not None and now is not None  # both have a value
     why = (
         "the middle 80 % of the rounds: "
         f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
     )
-    return _judged(quantity, "of float32's", *values, verdict, why)
+    if before.p10 <= now.p90 and now.p10 <= before.p90:
+        return "no difference", why, None
+    return "better" if new < old else "worse", why, None
 
 
-def _memory(pair: RowPair) -> QuantityChange:
-    (before, before_metric), (now, now_metric) = _memory_of(pair.old), _memory_of(pair.new)
-    if before is None or now is None or before == 0:
-        return _unmeasured("memory", "bytes", before, now)
-    if before_metric != now_metric:
-        return _not_comparable("memory", "bytes", before, now, "counted in another way")
+def _judge_memory(pair: RowPair, old: float, new: float) -> Judgement:
+    before, now = _memory_metric(pair.old), _memory_metric(pair.new)
+    if before != now:
+        raise _NotComparableError("counted in another way")
     if not pair.same_machine:
-        return _not_comparable("memory", "bytes", before, now, "another machine")
-    why = f"{now_metric}; {SAME_MEMORY:.0%} either way is noise"
-    return _relative("memory", "bytes", before, now, SAME_MEMORY, why)
+        raise _NotComparableError("another machine")
+    return _by_size(old, new, SAME_MEMORY, f"{now}; {SAME_MEMORY:.0%} either way is noise")
 
 
-def _memory_of(row: Row) -> tuple[float | None, str]:
+def _memory_metric(row: Row) -> str:
     if row.memory is not None:
-        return row.memory.model_resident, f"model at rest: {row.memory.metric}"
-    if row.memory_bytes is not None:
-        return row.memory_bytes.value, row.memory_bytes.metric
-    return None, ""
+        return f"model at rest: {row.memory.metric}"
+    return row.memory_bytes.metric if row.memory_bytes is not None else ""
 
 
-def _judged(
-    quantity: str,
-    unit: str,
-    before: float,
-    now: float,
-    verdict: Verdict,
-    why: str,
-    interval: Bounds | None = None,
-) -> QuantityChange:
-    return QuantityChange(
-        quantity=quantity,
-        unit=unit,
-        old=before,
-        new=now,
-        difference=now - before,
-        ci95=interval,
-        verdict=verdict,
-        why=why,
-    )
+def _memory(row: Row) -> float | None:
+    if row.memory is not None:
+        return row.memory.model_resident or None
+    return row.memory_bytes.value or None if row.memory_bytes is not None else None
 
 
-def _unmeasured(quantity: str, unit: str, old: float | None, new: float | None) -> QuantityChange:
-    side = "before" if old is None else "now"
-    return _not_comparable(quantity, unit, old, new, f"not measured {side}")
+@dataclass(frozen=True)
+class Quantity:
+    """What is compared of two rows.
+
+    Attributes:
+        read: Its value in a row; None where it was not measured.
+        judge: What the values before and now mean; raises where they cannot be compared.
+    """
+
+    name: str
+    unit: str
+    read: Callable[[Row], float | None]
+    judge: Callable[[RowPair, float, float], Judgement]
 
 
-def _not_comparable(
-    quantity: str, unit: str, old: float | None, new: float | None, why: str
-) -> QuantityChange:
-    return QuantityChange(
-        quantity=quantity, unit=unit, old=old, new=new, verdict="not comparable", why=why
-    )
+QUANTITIES = (
+    Quantity("top-1", "points", lambda row: _share_in_points(row.top1), _judge_top1),
+    Quantity("agreement", "points", lambda row: _share_in_points(row.agreement), _judge_agreement),
+    Quantity("drop", "points", lambda row: row.drop_points, _judge_drop),
+    Quantity(
+        "calibration error",
+        "points",
+        lambda row: _share_in_points(row.calibration_error),
+        _judge_calibration,
+    ),
+    Quantity("size", "bytes", lambda row: row.bytes or None, _judge_size),
+    Quantity(
+        "latency ratio",
+        "of float32's",
+        lambda row: row.latency_ratio.median if row.latency_ratio else None,
+        _judge_latency_ratio,
+    ),
+    Quantity("memory", "bytes", _memory, _judge_memory),
+)
+"""In the order of the tables."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from benchmarks.gates.limits import LIMITS, OF_ANSWERS, RowInResults, RowLimit
 from benchmarks.results.schema import GateOutcome, Results, Row
@@ -62,33 +63,33 @@ def judge(results: Results, gates: Gates) -> GateVerdict:
     was found wrong fails, whatever the rules say.
     """
     rows = [row for row in results.rows if row.status != "given"]
-    # Rules may ask the same of the same row; it is told once.
-    outcomes: dict[GateOutcome, None] = {}
-    excused: list[WaivedRequirement] = []
-    for row in rows:
-        if row.status == "check-failed":
-            outcomes[_outcome(row, "a sound file or package", row.note or "it is not", False)] = (
-                None
-            )
-            continue
-        for rule in (rule for rule in gates.rules if _matches(rule, row)):
-            for name, bound in rule.limits():
-                outcome = _held(rule, LIMITS[name], bound, RowInResults(row, results))
-                if isinstance(outcome, WaivedRequirement):
-                    excused.append(outcome)
-                else:
-                    outcomes[outcome] = None
-    for rule in gates.rules:
-        outcomes |= dict.fromkeys(_required(rule, rows))
+    judged = [
+        *(outcome for row in rows for outcome in _judged(row, gates, results)),
+        *(outcome for rule in gates.rules for outcome in _required(rule, rows)),
+    ]
+    outcomes = [outcome for outcome in judged if isinstance(outcome, GateOutcome)]
     if not outcomes:
-        outcomes[_nothing(rows)] = None
+        minimum = min((row.min_photos for row in rows), default=1)
+        about = "at least one requirement that can be judged"
+        outcomes = [_about(ANY, ANY, minimum, about, f"none, of {len(rows)} rows", False)]
     unmatched = [
         rule.name
         for rule in gates.rules
         if not rule.require and not any(_matches(rule, row) for row in rows)
     ]
-    ordered = sorted(outcomes, key=lambda outcome: outcome.min_photos)
+    # Rules may ask the same of the same row; it is told once.
+    ordered = sorted(dict.fromkeys(outcomes), key=lambda outcome: outcome.min_photos)
+    excused = (outcome for outcome in judged if isinstance(outcome, WaivedRequirement))
     return GateVerdict(tuple(ordered), tuple(excused), tuple(unmatched))
+
+
+def _judged(row: Row, gates: Gates, results: Results) -> Iterator[GateOutcome | WaivedRequirement]:
+    if row.status == "check-failed":
+        yield _outcome(row, "a sound file or package", row.note or "it is not", False)
+        return
+    for rule in (rule for rule in gates.rules if _matches(rule, row)):
+        for name, bound in rule.limits():
+            yield _held(rule, LIMITS[name], bound, RowInResults(row, results))
 
 
 def unkept_beside_answers(results: Results) -> tuple[GateOutcome, ...]:
@@ -123,11 +124,17 @@ def _held(
 
 
 def _outcome(row: Row, requirement: str, measured: str, passed: bool) -> GateOutcome:
+    outcome = _about(row.variant, row.runtime, row.min_photos, requirement, measured, passed)
+    return outcome.model_copy(update={"unit": row.unit})
+
+
+def _about(
+    variant: str, runtime: str, min_photos: int, requirement: str, measured: str, passed: bool
+) -> GateOutcome:
     return GateOutcome(
-        min_photos=row.min_photos,
-        variant=row.variant,
-        runtime=row.runtime,
-        unit=row.unit,
+        min_photos=min_photos,
+        variant=variant,
+        runtime=runtime,
         requirement=requirement,
         measured=measured,
         passed=passed,
@@ -138,37 +145,15 @@ def _required(rule: Rule, rows: Sequence[Row]) -> Iterator[GateOutcome]:
     """Whether the rows that a rule must find are there, at every threshold that it is about."""
     if not rule.require:
         return
-    good = {"measured"} if rule.require_measured else {"measured", "converted-only"}
-    for minimum in rule.min_photos or sorted({row.min_photos for row in rows}) or (1,):
-        for variant in rule.variants:
-            for runtime in rule.runtimes:
-                part = rule.model_copy(
-                    update={
-                        "variants": (variant,),
-                        "runtimes": (runtime,),
-                        "min_photos": (minimum,),
-                    }
-                )
-                count = sum(_matches(part, row) and row.status in good for row in rows)
-                yield GateOutcome(
-                    min_photos=minimum,
-                    variant=variant,
-                    runtime=runtime,
-                    requirement="measured" if rule.require_measured else "measured or converted",
-                    measured=f"{count} variants" if count != 1 else "1 variant",
-                    passed=count > 0,
-                )
-
-
-def _nothing(rows: Sequence[Row]) -> GateOutcome:
-    return GateOutcome(
-        min_photos=min((row.min_photos for row in rows), default=1),
-        variant=ANY,
-        runtime=ANY,
-        requirement="at least one requirement that can be judged",
-        measured=f"none, of {len(rows)} rows",
-        passed=False,
-    )
+    statuses = {"measured"} if rule.require_measured else {"measured", "converted-only"}
+    thresholds = rule.min_photos or sorted({row.min_photos for row in rows}) or (1,)
+    for minimum, variant, runtime in product(thresholds, rule.variants, rule.runtimes):
+        part = {"variants": (variant,), "runtimes": (runtime,), "min_photos": (minimum,)}
+        narrowed = rule.model_copy(update=part)
+        count = sum(_matches(narrowed, row) and row.status in statuses for row in rows)
+        requirement = "measured" if rule.require_measured else "measured or converted"
+        measured = f"{count} variants" if count != 1 else "1 variant"
+        yield _about(variant, runtime, minimum, requirement, measured, count > 0)
 
 
 def failure_lines(outcomes: Sequence[GateOutcome]) -> list[str]:

@@ -286,25 +286,25 @@ def benchmark_bundles(
         for folder in folders
     ]
     by_threshold = {case.run.info.min_photos: case for case in cases}
-    extra = [reference_row(found, by_threshold[found.info.min_photos]) for found in references]
+    extra = [reference_row(other, by_threshold[other.info.min_photos]) for other in references]
     return run_benchmark(cases, out, options=options, extra_rows=extra, progress=progress)
 
 
 def _case(
     bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
 ) -> BenchmarkCase:
-    found = locate_run(bundle, run)
+    located = locate_run(bundle, run)
     root = register_root(photos)
-    chosen, skipped = ((), ()) if _only_elsewhere(found, test_photos) else held_out(found, root)
+    chosen, skipped = ((), ()) if _only_elsewhere(located, test_photos) else held_out(located, root)
     if test_photos is not None:
         further = read_register(test_photos, layout=layout)
         # Objects below the threshold are no mistake of the user's, so they are not counted as one.
-        known = set(found.labels.object_ids)
+        known = set(located.labels.object_ids)
         others = [photo.path for photo in further.photos if photo.object_id not in known]
         inside = further.without(others) if len(others) < len(further.photos) else further
-        more, unusable = from_register(inside, found)
+        more, unusable = from_register(inside, located)
         chosen, skipped = (*chosen, *more), (*skipped, *unusable)
-    return BenchmarkCase(bundle, found, root, chosen, skipped)
+    return BenchmarkCase(bundle, located, root, chosen, skipped)
 
 
 def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:

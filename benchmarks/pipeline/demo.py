@@ -11,10 +11,9 @@ from benchmarks.pipeline.benchmark import BenchmarkOptions
 from benchmarks.pipeline.callbacks import Callbacks
 from benchmarks.pipeline.sweep import SweepOptions, can_go_on, run_sweep
 from benchmarks.pipeline.time_estimate import estimated
-from benchmarks.pipeline.worker_processes import available_processors
 from benchmarks.results.schema import Results
-from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
+from train.decode_pool import available_cores
 from train.inspection import THRESHOLDS
 from train.training_plan import TrainOptions
 
@@ -174,7 +173,7 @@ def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None
         test_photos=register.extra,
         variants_above=scale.variants_above,
         calibration_photos=scale.calibration_photos,
-        processes=min(2, available_processors()),
+        processes=min(2, available_cores()),
     )
     sweep = out / "sweep"
     force = options.force and not can_go_on(register.register, sweep, chosen)
@@ -192,19 +191,16 @@ def _render(
         return int(getattr(scale, name) if value is None else value)
 
     progress = callbacks.steps("rendering photos")
+    spec = DemoSpec(
+        objects=chosen("objects"),
+        seed=options.seed,
+        extra_views=chosen("extra_views"),
+        field_views=chosen("field_views"),
+    )
     try:
-        spec = DemoSpec(
-            objects=chosen("objects"),
-            seed=options.seed,
-            extra_views=chosen("extra_views"),
-            field_views=chosen("field_views"),
-        )
-        try:
-            return generate_demo_register(folder, spec, progress=progress)
-        except DemoError:
-            if not options.force:
-                raise
-            shutil.rmtree(folder)  # of another specification, and --force was given
-            return generate_demo_register(folder, spec, progress=progress)
-    except DemoError as error:
-        raise InputError(str(error)) from None
+        return generate_demo_register(folder, spec, progress=progress)
+    except DemoError:
+        if not options.force:
+            raise
+        shutil.rmtree(folder)  # of another specification, and --force was given
+        return generate_demo_register(folder, spec, progress=progress)

@@ -68,7 +68,7 @@ def identify(
 
     bundle = read_bundle(folder, trusted=trusted)
     if variant is None:
-        known = {one.format: one.variant for one in bundle.info.recommended}
+        known = {best.format: best.variant for best in bundle.info.recommended}
         variant = known.get("tflite", "tflite-int8")
     if bundle.info.variant(variant).format != "tflite":
         raise InputError(
@@ -84,6 +84,6 @@ def identify(
                 results.append(Identification(photo, None, error.reason))
                 continue
             probabilities = session.predict(pixels[None])[0]
-            found = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
-            results.append(Identification(photo, found))
+            decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
+            results.append(Identification(photo, decided))
     return tuple(results)

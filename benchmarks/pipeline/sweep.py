@@ -16,6 +16,7 @@ from export.variants.options import CALIBRATION_PHOTOS
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
+from mobile_assets.output_lock import claimed
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
 from train.readers import register_root
@@ -71,7 +72,11 @@ def run_sweep(
         InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
         KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
-    callbacks = callbacks or Callbacks()
+    with claimed(out):
+        return _sweep(photos, out, options, callbacks or Callbacks())
+
+
+def _sweep(photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks) -> Results:
     _claim(out, photos, options)
     prepared = replace(
         options.train,

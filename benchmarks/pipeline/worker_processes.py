@@ -17,14 +17,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from benchmarks.pipeline.callbacks import Callbacks
 from mobile_assets.errors import InputError
-from train.signals import InterruptHandler
+from train.decode_pool import available_cores
+from train.signals import InterruptHandler, end_with_parent
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read when a numerical library is loaded: they must be set before a process starts."""
@@ -74,7 +75,7 @@ def run_jobs(jobs: Sequence[Job], callbacks: Callbacks, *, processes: int) -> li
     processes = min(processes, len(jobs))
     if processes <= 1:
         return [job.function(*job.arguments, callbacks) for job in jobs]
-    threads = max(1, available_processors() // processes)
+    threads = max(1, available_cores() // processes)
     workers: list[_Worker] = []
     try:
         with _thread_variables(threads), _ignored_interrupts():
@@ -87,13 +88,6 @@ def run_jobs(jobs: Sequence[Job], callbacks: Callbacks, *, processes: int) -> li
                 worker.process.join(END_SECONDS)
             worker.process.kill()
             worker.process.join()
-
-
-def available_processors() -> int:
-    """Processors that this process may use; not every system can tell them from all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _start(threads: int) -> _Worker:
@@ -189,7 +183,7 @@ def _ignored_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection, threads: int) -> None:
     """Answers jobs until the parent closes the pipe; runs in the new process."""
     os.setpgrp()  # the terminal's Ctrl-C is for the parent, which passes it on
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     def send(kind: str, value: object) -> None:
         pipe.send((kind, value))
@@ -220,10 +214,3 @@ def _prepare_libraries(threads: int) -> None:
 
     pillow_heif.register_heif_opener()
     torch.set_num_threads(threads)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -53,14 +53,6 @@ def points_lost(row: Row) -> str:
     return MISSING if row.drop_points is None else signless(row.drop_points)
 
 
-def drop_cell(row: Row) -> str:
-    """The drop with its interval, such as `0.3 (−0.2 to 0.8)`."""
-    if row.drop_points is None:
-        return MISSING
-    interval = drop_interval(row)
-    return signless(row.drop_points) + (f" ({interval})" if interval else "")
-
-
 def drop_interval(row: Row) -> str:
     """The interval of the drop, such as `−0.2 to 0.8`; empty where there is none."""
     return interval_words(row.drop_ci95)

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
+from benchmarks.report.html.contents import markdown_document
 from benchmarks.report.html.table import Cell, Table, plain_table, text_cells
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.omissions import omissions
 from benchmarks.report.paper_comparison import paper_comparisons
-from benchmarks.report.parity_table import markdown_table, sorted_rows
+from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
@@ -23,23 +24,21 @@ MOST_FLIPPED = 50
 
 def markdown_report(results: Results) -> str:
     """The content of `results.md`: only tables that have something in them."""
-    parts = [markdown_table(results).rstrip()]
     rows = sorted_rows(results)
-    pace = pace_sentence(rows)
-    if pace:
-        parts.append(pace)
-    words = [f"- {name}: {description}" for name, description in runtime_descriptions(rows)]
-    words += [f"- Memory: read as {metric}." for metric in latency_memory.memory_metrics(rows)]
-    if words:
-        parts.append("\n".join(words))
-    left_out = omissions(results)
-    if left_out:
-        bullets = [f"- {what}: {words}" for what, words in left_out]
-        parts.append("\n".join(["## What was left out", "", *bullets]))
-    for title, table in _tables(results, rows):
-        if table is not None and table.rows:
-            parts.append(f"## {title}\n\n{table_markdown(table)}")
-    return "\n\n".join(parts) + "\n"
+    return markdown_document(
+        "report/results.md.j2",
+        results=results,
+        variants=table_markdown(summary_tables.variants_table(rows)),
+        pace=pace_sentence(rows),
+        runtimes=runtime_descriptions(rows),
+        metrics=latency_memory.memory_metrics(rows),
+        omissions=omissions(results),
+        tables=[
+            (title, table_markdown(table))
+            for title, table in _tables(results, rows)
+            if table is not None and table.rows
+        ],
+    )
 
 
 def table_markdown(table: Table) -> str:
@@ -62,8 +61,10 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table 
     yield "From photo to answer", latency_memory.speed_table(rows)
     yield "Memory", latency_memory.memory_table(rows)
     yield "Placement", latency_memory.placement_table(rows)
-    yield "By collection", _by_collection(once)
-    yield "By photos per object", _by_photos(once)
+    collections = [(row, b.collection, b) for row in once for b in row.by_collection]
+    yield "By collection", _breakdown("Collection", collections)
+    photos = [(row, str(b.photos_per_object), b) for row in once for b in row.by_photos]
+    yield "By photos per object", _breakdown("Photos of the object", photos)
     for costs in sections.costs_of(results):
         for title, table in costs.charts:
             yield f"{title}: {costs.target}", table
@@ -72,16 +73,6 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table 
     count = len(results.flipped)
     of_all = f" ({MOST_FLIPPED} of {count:,}; all in flipped.csv)" if count > MOST_FLIPPED else ""
     yield f"Changed answers{of_all}", _changed_answers(results.flipped[:MOST_FLIPPED])
-
-
-def _by_collection(rows: Sequence[Row]) -> Table:
-    bins = [(row, b.collection, b) for row in rows for b in row.by_collection]
-    return _breakdown("Collection", bins)
-
-
-def _by_photos(rows: Sequence[Row]) -> Table:
-    bins = [(row, str(b.photos_per_object), b) for row in rows for b in row.by_photos]
-    return _breakdown("Photos of the object", bins)
 
 
 def _breakdown(title: str, bins: Sequence[tuple[Row, str, CollectionBin | PhotoBin]]) -> Table:

@@ -9,36 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS
 from mobile_assets.files import new_folder
+from train.demo import photo_counts
+from train.demo.plan import COLLECTIONS
 
-COLLECTIONS = {"Oriental": 2993, "Egyptian": 820, "Fulling Mill": 309, "Castle": 210}
-"""Objects of each collection in the paper's Table 2b."""
-
-_MANY = 12
-_MOST = (15, 16)
-_SIXTEENS = 9
 _LARGE = (4000, 3000)
-
-
-def photo_counts(objects: int) -> list[int]:
-    """Photos of each object; for 4,332 objects those of Table 2a, 24,502 in all.
-
-    The table's last row, 10 photos or more, has 4,059 photos of 270 objects: 15 each, nine with 16.
-    """
-    counts: list[int] = []
-    for photos, number in OBJECTS_BY_PHOTOS.items():
-        if photos == _MANY:
-            counts += [_MOST[0]] * (number - _SIXTEENS) + [_MOST[1]] * _SIXTEENS
-        else:
-            counts += [photos] * number
-    # Evenly spaced picks keep the proportions for any number of objects.
-    return [counts[math.floor((i + 0.5) * len(counts) / objects)] for i in range(objects)]
 
 
 def collections(objects: int) -> list[str]:
     """The collection of each object, in the proportions of Table 2b."""
-    names = [name for name, number in COLLECTIONS.items() for _ in range(number)]
+    names = [name for name, _, number, _ in COLLECTIONS for _ in range(number)]
     return [names[math.floor((i + 0.5) * len(names) / objects)] for i in range(objects)]
 
 
@@ -68,14 +48,14 @@ def _photograph(
     rng = np.random.default_rng(seed)
     cells = int(rng.integers(5, 13))
     pattern = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
-    thing = pattern.resize((256, 256), Image.Resampling.BICUBIC)
+    texture = pattern.resize((256, 256), Image.Resampling.BICUBIC)
     ground = tuple(int(v) for v in rng.integers(90, 200, 3))
     for view, big in enumerate(large):
         angle, zoom = rng.uniform(-math.pi, math.pi), rng.uniform(0.7, 1.1)
         c, s = math.cos(angle) / zoom, math.sin(angle) / zoom
         x, y = 160 + rng.uniform(-20, 20), 120 + rng.uniform(-15, 15)
         matrix = (c, s, 128 - c * x - s * y, -s, c, 128 + s * x - c * y)
-        photo = thing.transform(
+        photo = texture.transform(
             (320, 240), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=ground
         )
         photo.resize(_LARGE if big else size).save(folder / f"{view:02}.jpg", quality=88)

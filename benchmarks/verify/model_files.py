@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
 from mobile_assets.bundle_paths import path_problem, shown
-from mobile_assets.errors import CheckFailedError, first_line
+from mobile_assets.errors import ArtefactError, first_line
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
@@ -112,10 +112,10 @@ def _coreml(checked: CheckedBundle, variant: Variant) -> ModelContents:
     wrong += end_problems(inputs_and_outputs(structure), variant)
     wrong += pixel_problems(variant, contract)
     # Its own labels: whether they are the bundle's is a check apart.
-    inside = LabelMap.of([(label, "", "", 0) for label in structure.labels])
     try:
+        inside = LabelMap.of([(label, "", "", 0) for label in structure.labels])
         check_coreml(package, labels=inside, contract=contract, weights=variant.precision)
-    except CheckFailedError as error:
+    except ArtefactError as error:
         wrong.append(str(error))
     return ModelContents(structure.labels, "structure", tuple(wrong))
 

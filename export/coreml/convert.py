@@ -128,7 +128,8 @@ def convert_arrays(
             network,
             contract,
             outputs=[
-                ct.TensorType(name=name, dtype=types[one.dtype]) for name, one in outputs.items()
+                ct.TensorType(name=name, dtype=types[output.dtype])
+                for name, output in outputs.items()
             ],
             compute_precision=_half_but(_of_rows_or_exact if exact_rows else _in_float32),
             minimum_deployment_target=ct.target.iOS16,
@@ -139,8 +140,8 @@ def convert_arrays(
             specification, weights_dir=model.weights_dir, skip_model_load=True
         )
     _describe(model, description, user_defined)
-    for name, one in outputs.items():
-        model.output_description[name] = one.description
+    for name, output in outputs.items():
+        model.output_description[name] = output.description
     return model
 
 

@@ -171,7 +171,7 @@ def test_a_phone_that_goes_away_in_the_middle(phone: Talk, bytes_bundle: Bundle)
 def test_a_phone_that_does_not_answer(
     phone: Talk, bytes_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adb, "_LONG", 1)
+    monkeypatch.setattr(adb, "TRANSFER_SECONDS", 1)
     phone.change("int8.tflite", seconds=20)
     with pytest.raises(PhoneError, match="adb push did not end within 1 seconds"):
         measure(phone, bytes_bundle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from benchmarks.measure.result_rows import reference_point
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.report.csv_tables import CSV_COLUMNS, csv_table
 from benchmarks.report.formatting import percent, signless
-from benchmarks.report.parity_table import markdown_table
+from benchmarks.report.markdown import markdown_report
 from benchmarks.results.measurement import BenchmarkCase, TestPhoto
 from benchmarks.results.schema import Results, Row
 from benchmarks.runtimes.litert_runtime import open_litert
@@ -155,9 +156,9 @@ def test_tables_hold_every_row(results: Results, out: Path) -> None:
     assert float(small["top1"]) == row_of(results, "tflite-int8").top1
     assert next(line for line in lines if line["variant"] == "floor")["agreement"] == ""
     assert csv_table(results) == (out / "results.csv").read_text(encoding="utf-8")
-    text = markdown_table(results)
+    text = markdown_report(results)
     assert all(f"| {row.variant}" in text for row in results.rows)
-    assert "floor: Of a test." in text
+    assert re.search(r"\| floor \|.* Of a test\.", text)
 
 
 def test_numbers_are_not_rounded_to_what_they_are_not() -> None:

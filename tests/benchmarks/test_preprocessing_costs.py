@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from test_input_pipelines import BY_NAME, RECORDED, SMALL, far
 
-from benchmarks.gates.diagnosis import matching_pipelines, preprocessing_table
+from benchmarks.gates.diagnosis import matching_pipelines
 from benchmarks.measure import preprocessing_sensitivity
 from benchmarks.measure.evaluation_set import sample_photos
 from benchmarks.measure.preprocessing_sensitivity import INPUT_PIPELINES
@@ -179,12 +179,6 @@ def test_a_number_tells_the_mistake() -> None:
 def test_what_is_no_number_of_photos_is_refused(top1: float, photos: int) -> None:
     with pytest.raises(InputError):
         matching_pipelines(known(own=0.9), top1, photos)
-
-
-def test_the_table_begins_with_the_dearest() -> None:
-    lines = preprocessing_table(known(own=0.9, grey=0.55, bgr=0.62)).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| grey", "| bgr", "| own"]
-    assert "| grey | 55.0 % | 49–61 % | 35.0 |" in lines[2]
 
 
 def batch_of(side: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

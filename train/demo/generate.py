@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 
+from train.decode_pool import available_cores
 from train.demo import record
 from train.demo.plan import ObjectPlan, plan_register
 from train.demo.spec import DemoError, DemoRegister, DemoSpec
@@ -41,9 +41,9 @@ def generate_demo_register(
     total = sum(len(wanted) for wanted in shots)
     jobs = [job for plan, wanted in zip(plans, shots, strict=True)
             if (job := _job(spec, plan, wanted, plan.index in known))]  # fmt: skip
-    there = total - sum(len(job.shots) for job in jobs)
+    kept = total - sum(len(job.shots) for job in jobs)
     if progress is not None:
-        progress(there, total)
+        progress(kept, total)
     rendered = 0
     for done in _run(jobs, workers):
         if done.index not in known:
@@ -51,7 +51,7 @@ def generate_demo_register(
             record.note(root, done)
         rendered += done.taken
         if progress is not None:
-            progress(there + rendered, total)
+            progress(kept + rendered, total)
     record.close_register(root, spec, plans, known)
     return _result(root, spec, plans, rendered)
 
@@ -80,7 +80,7 @@ def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[Done]:
         return
     context = get_context("spawn")
     stop = context.Event()
-    number = min(workers or _processors(), len(jobs))
+    number = min(workers or available_cores(), len(jobs))
     waiting = iter(jobs)
     with ProcessPoolExecutor(number, context, start_worker, (stop,)) as pool:
         running: set[Future[Done]] = set()
@@ -98,13 +98,6 @@ def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[Done]:
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _processors() -> int:
-    """Processors this process may use; not every system can tell them from all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _result(root: Path, spec: DemoSpec, plans: Sequence[ObjectPlan], rendered: int) -> DemoRegister:

@@ -186,13 +186,13 @@ def _photos_of_objects(homes: Sequence[int], seed: int) -> list[int]:
     """Deal the counts out, each collection getting a fair spread of them."""
     counts = sorted(photo_counts(len(homes)), reverse=True)
     members = [[k for k, home in enumerate(homes) if home == c] for c in range(len(COLLECTIONS))]
-    places = []
+    ranked = []
     for c, indices in enumerate(members):
         order = rng_for(seed, "photos", c).permutation(len(indices))
-        for place, k in enumerate(order):
-            places.append(((place + 0.5) / len(indices), c, indices[int(k)]))
+        for rank, k in enumerate(order):
+            ranked.append(((rank + 0.5) / len(indices), c, indices[int(k)]))
     photos = [0] * len(homes)
-    for count, (_, _, index) in zip(counts, sorted(places), strict=True):
+    for count, (_, _, index) in zip(counts, sorted(ranked), strict=True):
         photos[index] = count
     _balance(photos, members)
     return photos

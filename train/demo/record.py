@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.files import write_text
 from train.demo.plan import ObjectPlan
 from train.demo.spec import GENERATOR_VERSION, DemoError, DemoSpec
 from train.demo.work import Done
@@ -50,12 +51,12 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
                 f"holds no {DEMO_JSON}. Give a new or empty folder."
             )
         root.mkdir(parents=True, exist_ok=True)
-        _write(file, json.dumps(header(spec) | {"complete": False, "objects": []}, indent=1))
+        write_text(file, json.dumps(header(spec) | {"complete": False, "objects": []}, indent=1))
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        _check(root, found, header(spec))
-        return _known(root, found)
+        description = json.loads(file.read_text(encoding="utf-8"))
+        _check(root, description, header(spec))
+        return _known(root, description)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DemoError(
             f"{file} cannot be read as the description of a demo register ({error}). "
@@ -63,20 +64,20 @@ def open_register(root: Path, spec: DemoSpec) -> dict[int, Done]:
         ) from error
 
 
-def _check(root: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _check(root: Path, description: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key in ("schema", "generator_version", "spec", "versions"):
-        if key == "versions" and found["complete"]:
+        if key == "versions" and description["complete"]:
             continue  # finished pictures stay good whatever is installed now
-        if found[key] != wanted[key]:
+        if description[key] != wanted[key]:
             raise DemoError(
                 f"{root} was given for the demo register, but holds one made with other "
-                f"settings: {key} is {found[key]} there and {wanted[key]} now. Give another "
+                f"settings: {key} is {description[key]} there and {wanted[key]} now. Give another "
                 "folder, use the settings of that register, or delete it."
             )
 
 
-def _known(root: Path, found: dict[str, Any]) -> dict[int, Done]:
-    rows: list[dict[str, Any]] = list(found["objects"])
+def _known(root: Path, description: dict[str, Any]) -> dict[int, Done]:
+    rows: list[dict[str, Any]] = list(description["objects"])
     part = root / _PART
     if part.exists():
         for line in part.read_text(encoding="utf-8").splitlines():
@@ -98,14 +99,14 @@ def close_register(
     root: Path, spec: DemoSpec, plans: Sequence[ObjectPlan], known: dict[int, Done]
 ) -> None:
     """Write the manifest and the full description; the register is complete."""
-    _write(root / "register" / "manifest.csv", _manifest(plans, known))
+    write_text(root / "register" / "manifest.csv", _manifest(plans, known))
     objects = [
         asdict(plan)
         | {"title": known[plan.index].title, "parameters": known[plan.index].parameters}
         for plan in plans
     ]
     text = json.dumps(header(spec) | {"complete": True, "objects": objects}, indent=1)
-    _write(root / DEMO_JSON, text)
+    write_text(root / DEMO_JSON, text)
     (root / _PART).unlink(missing_ok=True)
 
 
@@ -125,10 +126,3 @@ def _manifest(plans: Iterable[ObjectPlan], known: dict[int, Done]) -> str:
     writer.writerow(("path", "object_id", "collection", "title"))
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mobile_assets.errors import InputError
+
 GENERATOR_VERSION = 1
 """Raised whenever the same specification would give other pictures."""
 
@@ -14,7 +16,7 @@ PAPER_OBJECTS = 4332
 PAPER_PHOTOS = 24502
 
 
-class DemoError(ValueError):
+class DemoError(InputError):
     """A demo register cannot be made as asked; the message says what to do."""
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 
+from mobile_assets.files import write_bytes
 from train.demo.camera import develop
 from train.demo.families import build_object, build_stranger
 from train.demo.mesh import Model
@@ -20,6 +19,7 @@ from train.demo.plan import ObjectPlan
 from train.demo.render import Renderer
 from train.demo.scene import Scene, field_scene, studio_scene
 from train.demo.spec import rng_for
+from train.signals import end_with_parent
 
 _STRANGERS = 24
 _KEPT_STRANGERS = 10
@@ -83,7 +83,7 @@ class Photographer:
         for shot in job.shots:
             if self._stop is not None and self._stop.is_set():
                 break
-            _write(shot.path, self._take(job, model, shot))
+            write_bytes(shot.path, self._take(job, model, shot))
             taken += 1
         return Done(job.plan.index, model.title, model.parameters, taken)
 
@@ -112,20 +112,13 @@ class Photographer:
         return self._strangers[key]
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
 _ready: list[Photographer] = []
 
 
 def start_worker(stop: Event) -> None:
     """Make a process ready: it leaves interruptions to its parent and dies with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _ready[:] = [Photographer(stop)]
 
 
@@ -138,10 +131,3 @@ def run_job(job: Job) -> Done:
     if not _ready:
         raise RuntimeError("run_job was called in a process that start_worker did not prepare")
     return _ready[0].run(job)
-
-
-def _follow_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -19,15 +19,7 @@ _LEFT, _RIGHT = 3.0, 97.0
 
 @dataclass(frozen=True)
 class Dot:
-    """A value with its interval.
-
-    Attributes:
-        style: Class that gives it its colour.
-        value: Where the mark stands.
-        low: Where the line through it begins.
-        high: Where that ends.
-        ring: Whether the mark is an open ring, around what lies under it.
-    """
+    """A mark at a value with a line from `low` to `high`; a ring goes around what lies under it."""
 
     style: str
     value: float

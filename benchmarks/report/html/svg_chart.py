@@ -24,13 +24,9 @@ WIDE = 940
 
 @dataclass(frozen=True)
 class Point:
-    """One measured share.
+    """A share `y` with the ends of its 95 % interval, 0–1, at a position of the axis.
 
     Attributes:
-        x: Position: bytes, milliseconds, or the number of a category.
-        y: Share, 0–1.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
         title: What a pointer held over it tells.
         label: Written beside it; empty for none.
     """
@@ -54,12 +50,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Band:
-    """A faint area behind the series, with words on it.
-
-    Attributes:
-        edges: (position, lower share, upper share), from left to right.
-        words: What it shows.
-    """
+    """A faint area with words on it; `edges` are (position, lower, upper share), left to right."""
 
     edges: tuple[tuple[float, float, float], ...]
     words: str
@@ -67,10 +58,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal axis: (position, label) of its ticks, its range and what it is.
-
-    On a logarithmic one positions are still plain numbers.
-    """
+    """A horizontal axis, with (position, label) of its ticks; positions are plain numbers."""
 
     title: str
     ticks: tuple[tuple[float, str], ...]
@@ -126,15 +114,7 @@ def chart(
     band: Band | None = None,
     width: int = WIDTH,
 ) -> Markup:
-    """An `<svg>` of shares in per cent over `axis`, with their intervals.
-
-    Args:
-        series: What to draw, the last on top.
-        axis: The horizontal axis.
-        title: For readers who hear the page.
-        band: Drawn behind everything.
-        width: In the units of the drawing, which are about pixels.
-    """
+    """An `<svg>` of shares in per cent over `axis` with their intervals, the last series on top."""
     points = [point for line in series for point in line.points]
     if band is not None:
         points += [Point(x, low, low, high, "") for x, low, high in band.edges]

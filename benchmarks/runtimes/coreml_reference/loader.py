@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.runtimes.coreml_reference.constants import CONSTEXPR, Constants, as_argument
 from benchmarks.runtimes.coreml_reference.operations import CLASSIFY, OPERATIONS
 from benchmarks.runtimes.coreml_reference.program import Program, Step
+from export.coreml.structure import operations_of, specification_of
 from mobile_assets.errors import DamagedError, UnsupportedError
 from mobile_assets.files import size_of
 from mobile_assets.log_suppression import quiet
@@ -76,15 +77,17 @@ def _read(package: Path) -> tuple[Any, _Image]:
     with quiet():
         from coremltools.converters.mil.frontend.milproto.load import load
 
-    file, specification = _specification(package)
+    specification = specification_of(package)
+    if list(specification.mlProgram.functions) != ["main"]:
+        raise DamagedError(f"{package} is not an ML Program with one function. {_AGAIN}")
     _refuse_unknown(package, specification)
     _refuse_huge(package, specification)
     name, height, width, swapped = _image(package, specification)
     try:
         with quiet():
-            loaded = load(
-                specification, specification.specificationVersion, str(file.parent / "weights")
-            )
+            (file,) = package.rglob("*.mlmodel")
+            weights = str(file.parent / "weights")
+            loaded = load(specification, specification.specificationVersion, weights)
     except (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError):
         raise DamagedError(f"{package} cannot be read by coremltools. {_AGAIN}") from None
     function = loaded.functions["main"]
@@ -116,28 +119,11 @@ def _program(
     )
 
 
-def _specification(package: Path) -> tuple[Path, Any]:
-    from coremltools.proto import Model_pb2
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    files = sorted(package.rglob("*.mlmodel"))
-    if len(files) != 1:
-        raise DamagedError(f"{package} is not a Core ML package. {_AGAIN}")
-    try:
-        specification = Model_pb2.Model.FromString(files[0].read_bytes())
-    except DecodeError:
-        raise DamagedError(f"{files[0]} is damaged. {_AGAIN}") from None
-    program = specification.mlProgram if specification.WhichOneof("Type") == "mlProgram" else None
-    if program is None or list(program.functions) != ["main"]:
-        raise DamagedError(f"{package} is not an ML Program with one function. {_AGAIN}")
-    return files[0], specification
-
-
 def _refuse_unknown(package: Path, specification: Any) -> None:
     """Names every operation that is not known, before anything is read or executed."""
     unknown = [
         f"{operation.type} (makes {', '.join(output.name for output in operation.outputs)})"
-        for operation in _operations(specification)
+        for operation in operations_of(specification)
         if operation.type not in _KNOWN
     ]
     if unknown:
@@ -151,7 +137,7 @@ def _refuse_huge(package: Path, specification: Any) -> None:
     """Refuses a small package whose constants or results would fill the memory."""
     # Of 1-bit palettes, each byte makes 8 values; programs for phones make far smaller tensors.
     most_constant = 8 * size_of(package)
-    for operation in _operations(specification):
+    for operation in operations_of(specification):
         constant = operation.type == "const" or operation.type in CONSTEXPR
         for output in operation.outputs:
             dimensions = output.type.tensorType.dimensions
@@ -161,11 +147,6 @@ def _refuse_huge(package: Path, specification: Any) -> None:
                     f"{output.name} in {package} has {count:,} values, more than a program of this "
                     f"toolkit makes of so small a file. {_AGAIN}"
                 )
-
-
-def _operations(specification: Any) -> Iterator[Any]:
-    for block in specification.mlProgram.functions["main"].block_specializations.values():
-        yield from block.operations
 
 
 def _image(package: Path, specification: Any) -> tuple[str, int, int, bool]:
@@ -233,15 +214,15 @@ def _inputs(operation: Any, constants: Constants) -> tuple[dict[str, Any], Sourc
     """What never changes, and the names of what is computed."""
     fixed: dict[str, Any] = {}
     sources: Sources = {}
-    for name, given in operation.inputs.items():
-        if isinstance(given, list | tuple):
-            sources[name] = tuple(_item(variable, constants) for variable in given)
-        elif given is not None:
-            value = constants.find(given)
+    for name, source in operation.inputs.items():
+        if isinstance(source, list | tuple):
+            sources[name] = tuple(_item(variable, constants) for variable in source)
+        elif source is not None:
+            value = constants.find(source)
             if value is None:
-                sources[name] = given.name
+                sources[name] = source.name
             else:
-                fixed[name] = as_argument(value, half=_is_half(given))
+                fixed[name] = as_argument(value, half=_is_half(source))
     return fixed, sources
 
 

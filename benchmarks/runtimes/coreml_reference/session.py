@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.runtimes.coreml_reference.program import Program
 
-_MEMORY = 64 * 2**20
+BATCH_MEMORY = 64 * 2**20
 """Bytes that the tensors of one operation may take, for all photos executed at once."""
 
 _AT_ONCE = 4
@@ -99,7 +99,7 @@ def _batches(program: Program, photos: Pixels) -> Iterator[tuple[int, Tensor]]:
     """Photos as the program takes them, as many at once as is quick, and the index of the first."""
     import torch
 
-    at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
+    at_once = max(1, min(_AT_ONCE, BATCH_MEMORY // (4 * max(program.peak, 1))))
     for start in range(0, len(photos), at_once):
         part = np.ascontiguousarray(photos[start : start + at_once])
         # Laid out channels last, as photos are and as torch's convolutions are quickest.
