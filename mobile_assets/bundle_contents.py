@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from mobile_assets.bundle_paths import shown
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes
 from mobile_assets.regular_files import open_regular
+from mobile_assets.visible_text import visible
 
 BUNDLE_FILE = "bundle.json"
 SIGNATURE_FILE = "signature.json"
@@ -147,11 +147,11 @@ class BundleContents:
                     continue
                 problem = self._problem(name, status, folders)
                 if problem:
-                    problems.append(f"{shown(name)} {problem}")
+                    problems.append(f"{visible(name)} {problem}")
                 missing.pop(name, None)
         except DamagedError as error:
             return (str(error),)
-        problems += [f"{shown(name)} is missing" for name in missing]
+        problems += [f"{visible(name)} is missing" for name in missing]
         return tuple(sorted(problems))
 
     def _problem(self, name: str, status: os.stat_result, folders: set[str]) -> str | None:
@@ -215,8 +215,8 @@ class BundleContents:
 
     def _unlisted(self, name: str) -> DamagedError:
         return DamagedError(
-            f"{shown(name)} is not among the files that {self.folder / BUNDLE_FILE} lists: export "
-            "the bundle again."
+            f"{visible(name)} is not among the files that {self.folder / BUNDLE_FILE} lists: "
+            "export the bundle again."
         )
 
 
@@ -234,13 +234,13 @@ def entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     while waiting:
         within = waiting.pop()
         if within.count("/") > _DEEPEST:
-            raise DamagedError(f"{folder} has folders nested too deeply: {shown(within)[:80]}…")
+            raise DamagedError(f"{folder} has folders nested too deeply: {visible(within)[:80]}…")
         try:
             with os.scandir(folder / within) as scanned:
                 children = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             raise DamagedError(
-                f"{folder / shown(within)} cannot be read ({error.strerror})."
+                f"{folder / visible(within)} cannot be read ({error.strerror})."
             ) from None
         for entry in children:
             # On Windows the scan's own status does not tell junctions from folders.
