@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mobile_assets.photo_decoding.colour_tags import ColourTags
 from mobile_assets.photo_decoding.errors import UnreadableError
@@ -25,6 +25,7 @@ Size = tuple[int, int]
 Bands = Iterator[tuple[int, Image.Image]]
 
 _FILLED_BYTES = 4096
+_READ_BYTES = 1 << 20  # at a time: 64 kB, as Pillow does it, take 3 % longer
 _WHOLE_BYTES = 21.0
 """What a pixel takes where the decoder holds the whole picture, several times over: measured were
 16 to 20 for WebP, 9 to 16 for AVIF and 7 to 13 for HEIC, all of 8 bits."""
@@ -91,6 +92,7 @@ def _jpeg(file: BinaryIO, at_least: int | None) -> StoredPicture:
     if is_filled_up(file, header.scan):
         raise UnreadableError("truncated (its end is missing and filled with zeros or 0xFF)")
     opened = _pillow(file, header.parts, "JPEG")
+    cast(ImageFile.ImageFile, opened).decodermaxblock = _READ_BYTES
     width, height = opened.size
     divided = reduction(opened.size)
     if at_least is not None or divided > 1:
