@@ -57,11 +57,7 @@ class DecoderPool:
     """
 
     def __init__(self, photos: int) -> None:
-        """Starts nothing yet.
-
-        Args:
-            photos: How many there will be, about: a few do not pay for many processes.
-        """
+        """`photos` is how many there will be, about: a few do not pay for many processes."""
         self.processes = max(1, min(available_cores(), photos // 32))
         self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
         self._decoders = [_Decoder() for _ in range(self.processes)]
