@@ -23,7 +23,14 @@ from train.run import (
     TemperatureInfo,
     read_run,
 )
-from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run, report_plan
+from train.training_plan import (
+    Reporter,
+    TrainingPlan,
+    TrainOptions,
+    check_run,
+    plan_run,
+    report_plan,
+)
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
@@ -58,7 +65,10 @@ def train_run(
 
     def made_plan() -> TrainingPlan:
         check_output(out, force=options.force, what="run")
-        return plan or plan_run(photos, options, reporter)
+        if plan is not None:
+            return plan
+        check_run(photos, out, options)
+        return plan_run(photos, options, reporter)
 
     with processes() as several:
         settled = several.together(made_plan)
