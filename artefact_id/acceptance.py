@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobile_assets.files import json_text
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from benchmarks.gates.comparison import ResultsComparison
@@ -66,10 +65,12 @@ def answer(
     Raises:
         CheckFailedError: A gate does not hold; everything is written and printed by then.
     """
+    from artefact_id.terminal import print_json
+
     outcome = criteria.judge(results, report=report)
     if json:
         if report is None:
-            sys.stdout.write(json_text(outcome.as_json()))
+            print_json(outcome.as_json())
     else:
         if outcome.comparison is not None:
             print_comparison(outcome.comparison)
@@ -90,11 +91,11 @@ def print_comparison(comparison: ResultsComparison) -> None:
         for row, change in notable(comparison, change_kind):
             lines.append(f"{change_kind}: {sentence(row, change)}")
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(visible(line), markup=False, soft_wrap=True)
     if comparison.rows:
         console.print(against_table(comparison))
     for remark in remarks(comparison):
-        console.print(remark, markup=False, soft_wrap=True)
+        console.print(visible(remark), markup=False, soft_wrap=True)
 
 
 def print_verdict(verdict: GateVerdict) -> None:
@@ -112,4 +113,4 @@ def print_verdict(verdict: GateVerdict) -> None:
     if verdict.unmatched:
         lines.append(f"Rules without a row: {'; '.join(verdict.unmatched)}.")
     for line in lines:
-        messages().print(line, markup=False, soft_wrap=True)
+        messages().print(visible(line), markup=False, soft_wrap=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artefact_id.acceptance import acceptance_criteria, add_acceptance, answer
 from artefact_id.options import PHOTOS_HELP, add_layout, add_out, command, register_heif
 from mobile_assets.errors import InputError
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.acceptance import AcceptanceCriteria
@@ -65,8 +65,9 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runtimes",
         metavar="NAMES",
-        help="comma-separated: litert, tensorflow, litert-arm64, coreml, coreml-reference, android "
-        "(default: those that are quick and here; `doctor` lists them)",
+        help="comma-separated: torch, litert, tensorflow, litert-arm64, coreml, coreml-reference, "
+        "android (default: those that are quick and here; `doctor` lists them); torch is the "
+        "reference and always measured",
     )
     for option, variable, what in ANDROID_OPTIONS:
         group.add_argument(option, metavar="WHICH", help=f"{what} (or ${variable})")
@@ -138,14 +139,14 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 def print_results(results: Results, report: Path, *, json: bool = False) -> None:
     """Prints the table of results and where the report lies."""
-    from artefact_id.terminal import messages, output
+    from artefact_id.terminal import messages, output, print_json
     from benchmarks.report.parity_table import results_table
     from benchmarks.report.slowdowns import pace_sentence
 
     if json:
-        sys.stdout.write((report / "results.json").read_text(encoding="utf-8"))
+        print_json(results.model_dump(mode="json", by_alias=True))
     else:
         output().print(results_table(results))
     for line in (pace_sentence(results.rows), f"The report: {report / 'report.html'}"):
         if line:
-            messages().print(line, markup=False, soft_wrap=True)
+            messages().print(visible(line), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from artefact_id.benchmark import print_results
 from artefact_id.options import command
+from mobile_assets.visible_text import visible
 
 
 def add_demo(commands: Any) -> None:
@@ -55,5 +56,7 @@ def _demo(options: argparse.Namespace) -> None:
     if demo.results is not None:
         print_results(demo.results, demo.report)
         messages().print(
-            f"Try: artefact-id identify {demo.bundle} {demo.photo}", markup=False, soft_wrap=True
+            visible(f"Try: artefact-id identify {demo.bundle} {demo.photo}"),
+            markup=False,
+            soft_wrap=True,
         )

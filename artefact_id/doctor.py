@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from artefact_id.options import command
-from mobile_assets.files import json_text
 
 
 def add_doctor(commands: Any) -> None:
@@ -19,18 +17,17 @@ def add_doctor(commands: Any) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from artefact_id.terminal import output
+    from artefact_id.terminal import cell, output, print_json
     from benchmarks.pipeline.doctor import diagnose
 
     parts = diagnose()
     if options.json:
-        sys.stdout.write(json_text([part.as_json() for part in parts]))
+        print_json([part.as_json() for part in parts])
         return
     table = Table("part", "state", "what it can do here", "versions", "to get the rest")
     for part in parts:
         versions = "\n".join(f"{name} {version}" for name, version in part.versions.items())
-        table.add_row(part.name, part.state, part.can, versions, escape(part.remedy))
+        table.add_row(part.name, part.state, part.can, versions, cell(part.remedy))
     output().print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from artefact_id.acceptance import DEFAULT_GATE, acceptance_criteria, add_acceptance, answer
 from artefact_id.options import command
 from mobile_assets.errors import InputError
-from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
     from benchmarks.results.schema import PreprocessingCost
@@ -140,14 +138,13 @@ def _explain_accuracy(options: argparse.Namespace) -> None:
 
 def _print_pipelines(pipelines: Sequence[PreprocessingCost], *, json: bool) -> None:
     """Prints the ways of making the input that fit an app's accuracy, the nearest first."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from artefact_id.terminal import messages, output
+    from artefact_id.terminal import cell, messages, output, print_json
 
     if json:
         rows = [pipeline.model_dump(mode="json") for pipeline in pipelines]
-        sys.stdout.write(json_text(rows))
+        print_json(rows)
         return
     if not pipelines:
         messages().print(
@@ -158,5 +155,5 @@ def _print_pipelines(pipelines: Sequence[PreprocessingCost], *, json: bool) -> N
     for pipeline in pipelines:
         low, high = pipeline.top1_ci95 or (0.0, 1.0)
         right = f"{pipeline.top1 or 0:.1%}"
-        table.add_row(pipeline.name, right, f"{low:.1%} to {high:.1%}", escape(pipeline.what))
+        table.add_row(cell(pipeline.name), right, f"{low:.1%} to {high:.1%}", cell(pipeline.what))
     output().print(table)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import add_trust, command, register_heif, trusted_key
 from mobile_assets.errors import InputError
-from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.identify import Identification
+    from mobile_assets.labels import Label
 
 
 def add_identify(commands: Any) -> None:
@@ -32,7 +31,9 @@ def add_identify(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
     parser.add_argument("pictures", type=Path, nargs="+", metavar="PHOTO", help="photos")
     parser.add_argument(
-        "--variant", help="default: the one that the bundle recommends, or else tflite-int8"
+        "--variant",
+        help="default: the one that the bundle recommends, or else the first that it has of "
+        "tflite-int8, -int8-weights, -float16 and -float32",
     )
     parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
     add_trust(parser)
@@ -40,6 +41,7 @@ def add_identify(commands: Any) -> None:
 
 
 def _identify(options: argparse.Namespace) -> int:
+    from artefact_id.terminal import print_json
     from benchmarks.pipeline.identify import identify
 
     register_heif()
@@ -53,7 +55,7 @@ def _identify(options: argparse.Namespace) -> int:
         trusted=trusted_key(options),
     )
     if options.json:
-        sys.stdout.write(json_text([answer.as_json() for answer in answers]))
+        print_json([answer.as_json() for answer in answers])
     else:
         _print(answers)
     # Photos that could be read are answered; the others still make the call a failed one.
@@ -62,21 +64,31 @@ def _identify(options: argparse.Namespace) -> int:
 
 def _print(answers: Sequence[Identification]) -> None:
     """Prints what the phone would answer to each photo."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from artefact_id.terminal import output
+    from artefact_id.terminal import cell, output
+    from mobile_assets.visible_text import visible
 
     console = output()
     for identification in answers:
         answer = identification.answer
         result = identification.error if answer is None else answer.verdict
-        console.print(f"{identification.photo}: {result}", markup=False, soft_wrap=True)
+        console.print(visible(f"{identification.photo}: {result}"), markup=False, soft_wrap=True)
         if answer is None:
             continue
         table = Table("", "object", "title", "collection", "probability")
         for rank, candidate in enumerate(answer.candidates, start=1):
             label = candidate.label
             words = (label.object_id, label.title, label.collection)
-            table.add_row(str(rank), *map(escape, words), f"{candidate.probability:.1%}")
+            table.add_row(str(rank), *map(cell, words), f"{candidate.probability:.1%}")
         console.print(table)
+        for candidate in answer.candidates:
+            if line := _record_line(candidate.label):
+                console.print(visible(line), markup=False, soft_wrap=True)
+
+
+def _record_line(label: Label) -> str:
+    """An object's descriptive fields in one line; empty if it has none."""
+    fields = label.record.as_json() if label.record is not None else {}
+    texts = "; ".join(f"{name.replace('_', ' ')}: {text}" for name, text in fields.items())
+    return f"{label.object_id}: {texts}" if texts else ""

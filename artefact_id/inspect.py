@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import add_photos, command, register_heif
-from mobile_assets.files import json_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +31,7 @@ def add_inspect(commands: Any) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from artefact_id.terminal import Terminal
+    from artefact_id.terminal import Terminal, print_json
     from train.inspection import inspect
 
     register_heif()
@@ -44,7 +42,7 @@ def _inspect(options: argparse.Namespace) -> None:
             progress=terminal.callbacks.steps("decoding photos"),
         )
     if options.json:
-        sys.stdout.write(json_text(inspection.as_json()))
+        print_json(inspection.as_json())
     else:
         _print(inspection)
 
@@ -52,10 +50,11 @@ def _inspect(options: argparse.Namespace) -> None:
 def _print(inspection: Inspection) -> None:
     """Prints the register's tables in the form of the paper's Table 2."""
     from artefact_id.terminal import output
+    from mobile_assets.visible_text import visible
 
     console = output()
     console.print(
-        f"{inspection.source}: {inspection.objects} objects, {inspection.photos} photos",
+        visible(f"{inspection.source}: {inspection.objects} objects, {inspection.photos} photos"),
         markup=False,
     )
     console.print(_counts("Photos per object", "photos per object", inspection.per_object))
@@ -71,23 +70,25 @@ def _print(inspection: Inspection) -> None:
 
 
 def _counts(title: str, first: str, rows: Sequence[Row]) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+
+    from artefact_id.terminal import cell
 
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     table.add_column("objects", justify="right")
     table.add_column("photos", justify="right")
     for row in rows:
-        table.add_row(escape(row.name), f"{row.objects:,}", f"{row.photos:,}")
+        table.add_row(cell(row.name), f"{row.objects:,}", f"{row.photos:,}")
     return table
 
 
 def _problems(inspection: Inspection) -> Table:
-    from rich.markup import escape
     from rich.table import Table
+
+    from artefact_id.terminal import cell
 
     table = Table("what", "file", "why", title=f"{len(inspection.problems)} to look at")
     for problem in inspection.problems[:LISTED_PROBLEMS]:
-        table.add_row(problem.kind, escape(problem.path), escape(problem.reason))
+        table.add_row(problem.kind, cell(problem.path), cell(problem.reason))
     return table

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from artefact_id import (
     benchmark,
@@ -19,6 +21,7 @@ from artefact_id import (
     export,
     gate,
     identify,
+    import_register,
     inspect,
     setup,
     sign,
@@ -26,7 +29,11 @@ from artefact_id import (
     train,
     verify,
 )
+from artefact_id.options import SafeParser
+from artefact_id.streams import output_failure, protect_streams
 from mobile_assets.errors import ArtefactError, InputError, MissingDependencyError
+from mobile_assets.output_lock import claimed
+from mobile_assets.visible_text import visible
 
 INTERRUPTED = 130
 HALTED = "Interrupted: nothing half-written is left; the same command goes on where it can."
@@ -46,6 +53,9 @@ EXTRAS = {
     "matplotlib": "benchmark",
     "psutil": "benchmark",
     "mitsuba": "demo",
+    "openpyxl": "import",
+    "lxml": "import",
+    "tomli_w": "import",
     "scipy": "benchmark",
     "sklearn": "figures",
     "umap": "figures",
@@ -64,23 +74,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 a check or gate failed, 2 the user's input or environment is wrong,
         130 interrupted.
     """
+    protect_streams()
+    try:
+        code = _run(arguments)
+    except SystemExit:  # of the parser: its help, or its refusal
+        if output_failure() is None:
+            raise
+        code = 0
+    failure = output_failure()
+    if failure is None or code:
+        return code
+    _complain(f"standard output: {failure.strerror}. Check where it goes: some of it was lost.")
+    return InputError.exit_code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     _quieten()
     try:
-        return int(options.run(options) or 0)
+        with _claimed(options):
+            return int(options.run(options) or 0)
     except KeyboardInterrupt as interrupt:
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
-            print(f"\n{interrupt}" if str(interrupt) else f"\n{HALTED}", file=sys.stderr)
+            print(f"\n{visible(str(interrupt) or HALTED)}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (ArtefactError, OSError, ModuleNotFoundError) as error:
         if options.debug:
             raise
         translated = _translate(error)
-        print(f"artefact-id: {translated}", file=sys.stderr)
+        _complain(str(translated))
         return translated.exit_code
+
+
+def _complain(message: str) -> None:
+    """Prints an error; what follows a line break in it cannot be taken for a line of its own."""
+    lines = re.sub(r"\n(?! )", "\n  ", visible(message, keep_lines=True))
+    print(f"artefact-id: {lines}", file=sys.stderr)
+
+
+def _claimed(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """Makes a command that writes `--out` its only writer, before it begins.
+
+    Of several processes that torchrun starts, the first claims it, in the training itself.
+    """
+    out = getattr(options, "out", None)
+    return nullcontext() if out is None or "RANK" in os.environ else claimed(out)
 
 
 def _translate(error: Exception) -> ArtefactError:
@@ -106,7 +144,7 @@ def _quieten() -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = SafeParser(
         prog="artefact-id",
         description="Recognise one particular museum object on a phone, offline.",
         epilog="Start with `artefact-id demo`, which does the whole job on a generated register.\n"
@@ -119,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         demo.add_demo,
+        import_register.add_import,
         inspect.add_inspect,
         train.add_train,
         evaluate.add_evaluate,

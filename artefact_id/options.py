@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from mobile_assets.visible_text import visible
+
+
+class SafeParser(argparse.ArgumentParser):
+    """Quotes what was given without passing on what a terminal would obey."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the words that were given, with exit code 2."""
+        super().error(visible(message))
 
 
 def command(
@@ -61,7 +71,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="efficientnet-b0 to -b7, efficientnet-lite0 to -lite4, resnet-rs-101, inception-v3, "
         "inception-v4, or any name of timm's (default: tf_efficientnet_lite0)",
     )
-    group.add_argument("--recipe", default="field", help="field (default), paper, probe or whole")
+    group.add_argument(
+        "--recipe",
+        default="field",
+        help="field (default), discriminant, paper, probe or whole",
+    )
     group.add_argument(
         "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
     )

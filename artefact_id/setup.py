@@ -46,27 +46,31 @@ def _setup(options: argparse.Namespace) -> None:
     if options.part == "mediapipe":
         _setup_mediapipe(options)
         return
-    from artefact_id.terminal import Terminal
+    from artefact_id.terminal import Terminal, output
     from benchmarks.runtimes.arm64.runtime import setup_folder
     from benchmarks.runtimes.arm64.setup import set_up_arm64
 
     with Terminal() as terminal:
         made = set_up_arm64(mirror=options.mirror, force=options.force, progress=terminal.progress)
-    print(
+    output().print(
         f"{options.part} is ready: LiteRT {made.litert}, Python {made.versions['python']}, "
-        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
+        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
 def _setup_mediapipe(options: argparse.Namespace) -> None:
-    from artefact_id.terminal import Terminal
+    from artefact_id.terminal import Terminal, output
     from benchmarks.runtimes.mediapipe_tasks.setup import set_up_mediapipe, setup_folder
 
     if options.mirror is not None:
         raise InputError("--mirror is of litert-arm64: MediaPipe comes from pip's package index.")
     with Terminal() as terminal:
         made = set_up_mediapipe(force=options.force, progress=terminal.progress)
-    print(
+    output().print(
         f"mediapipe is ready: MediaPipe {made.mediapipe}, Python {made.versions['python']}, "
-        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}"
+        f"numpy {made.versions['numpy']}, {made.bytes / 1e6:.0f} MB in {setup_folder()}",
+        markup=False,
+        soft_wrap=True,
     )

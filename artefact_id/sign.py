@@ -10,6 +10,8 @@ from typing import Any
 
 from artefact_id.options import command
 from mobile_assets.errors import InputError
+from mobile_assets.output_lock import claimed
+from mobile_assets.visible_text import visible
 
 KEYS_HELP = (
     "Make a pair of keys with OpenSSL 3, and keep key.pem to yourself:\n"
@@ -47,7 +49,7 @@ def _sign(options: argparse.Namespace) -> None:
     from artefact_id.terminal import Terminal
     from mobile_assets.bundle import SIGNATURE_FILE
 
-    with Terminal() as terminal:
+    with claimed(options.bundle), Terminal() as terminal:
         if options.openssf is not None:
             _sign_openssf(options, terminal.say)
             return
@@ -81,4 +83,7 @@ def read_signer(key: Path, say: Callable[[str], None]) -> Any:
 def _ask() -> Callable[[str], str] | None:
     from getpass import getpass
 
-    return getpass if sys.stdin.isatty() else None
+    def ask(question: str) -> str:
+        return getpass(visible(question))
+
+    return ask if sys.stdin.isatty() else None

@@ -6,14 +6,12 @@ All of it goes to standard error, so that standard output can be piped.
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,15 +25,15 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from benchmarks.results.console import cell, messages, output, print_json
+from mobile_assets.visible_text import visible
+
 if TYPE_CHECKING:
     from benchmarks.pipeline.callbacks import Callbacks
     from train.progress import TrainingProgress
 
 LINE_SECONDS = 30.0
 """Where there is no terminal, as in the log of a build, nobody waits longer for a line."""
-
-PIPE_WIDTH = 120
-"""A pipe has no width of its own: wide enough for a table with few columns folded."""
 
 BAR_WIDTH = 12
 """In characters."""
@@ -44,18 +42,12 @@ STAGES = {
     "features": "computing features",
     "head": "training the head",
     "all": "training all weights",
+    "closed form": "fitting the head",
 }
 """Stages of a training."""
 
 
-def output() -> Console:
-    """Where results are printed."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-
-
-def messages() -> Console:
-    """Where everything else is printed: progress, remarks, errors."""
-    return Console(stderr=True, highlight=False)
+__all__ = ["Terminal", "cell", "duration", "messages", "output", "print_json"]
 
 
 class TimeLeftColumn(TimeRemainingColumn):
@@ -176,7 +168,7 @@ class Terminal:
 
     def _print(self, line: str) -> None:
         console = self._console if self._bars is None else self._bars.console
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(visible(line), markup=False, soft_wrap=True)
         self._spoke = time.monotonic()
 
     def _end(self, what: str) -> None:
@@ -206,7 +198,7 @@ class Terminal:
             )
             self._bars.start()
         if work.bar is None:
-            work.bar = self._bars.add_task(what, total=work.total, note="", left=None)
+            work.bar = self._bars.add_task(cell(what), total=work.total, note="", left=None)
         self._bars.update(
             work.bar,
             completed=work.done,

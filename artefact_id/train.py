@@ -61,6 +61,7 @@ def _train(options: argparse.Namespace) -> None:
 def _print(run: Run) -> None:
     """Says what a training reached."""
     from artefact_id.terminal import messages
+    from mobile_assets.visible_text import visible
 
     metrics = run.require_metrics()
     reached = (
@@ -69,7 +70,7 @@ def _print(run: Run) -> None:
         else f"{metrics.val_top1:.1%} top-1 on {metrics.val_photos} validation photos"
     )
     messages().print(
-        f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s",
+        visible(f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s"),
         markup=False,
         soft_wrap=True,
     )

@@ -3,42 +3,96 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-import shutil
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mobile_assets.errors import InputError
+from mobile_assets.names import hidden_sibling
+from mobile_assets.output_lock import (
+    busy,
+    claimed,
+    is_empty_folder,
+    remove,
+    replaced,
+    unfinished,
+)
+from mobile_assets.swap import swap
 
 if sys.platform != "win32":
     import fcntl
 
 _CHUNK = 1 << 20
-_UNFINISHED = ".unfinished"
-_YOUNG_SECONDS = 60
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes `data` to `path` by an atomic rename: a kill leaves the old file or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    _write_by_rename(hidden_sibling(path, "part"), path, data)
+
+
+def write_into_finished(folder: Path, name: str, data: bytes) -> None:
+    """Writes one file of a finished folder; a kill leaves nothing in it that is not finished.
+
+    The file is written beside the folder and renamed into it; where that is another file system or
+    may not be written, in the folder itself.
+    """
+    folder = folder.resolve()
     try:
-        with os.fdopen(handle, "wb") as file:
+        _write_by_rename(hidden_sibling(folder, f"{name}.part"), folder / name, data)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        _write_by_rename(hidden_sibling(folder / name, "part"), folder / name, data)
+
+
+def remove_unfinished(folder: Path, name: str) -> None:
+    """Removes what a killed `write_into_finished` left in the folder, where it had to write there.
+
+    The caller is the folder's only writer.
+    """
+    remove(hidden_sibling(folder.resolve() / name, "part"))
+
+
+def _write_by_rename(part: Path, path: Path, data: bytes) -> None:
+    """Writes `part`, waits until it is on disk, and renames it to `path`.
+
+    `part` is the same for every writer of the file, so that a kill leaves one at most, which the
+    next one writes over. Two that write at once do so one after the other.
+    """
+    with os.fdopen(_opened_alone(part), "wb") as file:
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only the owner can read
-        os.replace(temporary, path)
-    except BaseException:
+            if sys.platform != "win32":  # there, an open file cannot be renamed
+                os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+    if sys.platform == "win32":
+        os.replace(part, path)
+
+
+def _opened_alone(part: Path) -> int:
+    """Opens an empty file for writing, which no other process or thread writes meanwhile."""
+    while True:
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        handle = os.open(part, flags, 0o666)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+            if os.path.samestat(os.fstat(handle), part.stat()):
+                os.truncate(handle, 0)
+                return handle
+        os.close(handle)  # the one before has renamed it by now
 
 
 def write_text(path: Path, text: str) -> None:
@@ -98,7 +152,7 @@ def check_output(path: Path, *, force: bool, what: str) -> None:
     Raises:
         InputError: `path` exists and is not an empty folder, or its parent is not a folder.
     """
-    occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    occupied = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
     if occupied and not force:
         raise InputError(
             f"{path} already exists, so the {what} was not written. "
@@ -115,7 +169,9 @@ def check_output(path: Path, *, force: bool, what: str) -> None:
 def new_folder(path: Path, *, force: bool, what: str) -> Iterator[Path]:
     """Gives a temporary folder that becomes `path` when the block ends without an error.
 
-    Temporary folders that killed processes left behind for the same `path` are removed.
+    A kill at any moment leaves the old folder or the new one at `path`, or, on systems that cannot
+    swap two folders, the old one hidden beside it until `path` is written again, which puts it
+    back first. What killed processes left behind is removed.
 
     Args:
         path: The folder to create.
@@ -126,66 +182,51 @@ def new_folder(path: Path, *, force: bool, what: str) -> Iterator[Path]:
         An empty folder beside `path`, on the same file system.
 
     Raises:
-        InputError: `path` exists and `force` is false.
+        InputError: `path` exists and `force` is false, or another process writes it.
     """
-    check_output(path, force=force, what=what)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    prefix = f".{path.name[:40]}."
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=_UNFINISHED, dir=path.parent))
-    try:
-        temporary.chmod(0o755)
-        with _locked(temporary):
-            yield temporary
-            _replace_folder(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Locks a folder until the block or the process ends; gives whether it could."""
-    if sys.platform == "win32":  # folders cannot be locked there
-        yield False
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with claimed(path):
+        check_output(path, force=force, what=what)
+        temporary = unfinished(path)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another has it, or the file system knows no locks
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
+            temporary.mkdir()
+        except FileExistsError:
+            raise busy(path) from None
+        try:
+            yield temporary
+            _to_disk(temporary)
+            _put_in_place(temporary, path)
+        finally:
+            remove(temporary)  # half-written, or what was replaced
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Removes temporary folders of `path` whose processes are gone: nobody holds their lock."""
-    for folder in path.parent.iterdir():
-        name = folder.name
-        if not (name.startswith(f".{path.name[:40]}.") and name.endswith(_UNFINISHED)):
-            continue
-        with contextlib.suppress(OSError):
-            # A younger one may be about to be locked.
-            if time.time() - folder.stat().st_mtime > _YOUNG_SECONDS:
-                with _locked(folder) as abandoned:
-                    if abandoned:
-                        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _replace_folder(new: Path, path: Path) -> None:
-    """Renames `new` to `path`; what stood there is moved aside first and then removed."""
-    if not path.exists():
-        os.replace(new, path)
+def _to_disk(folder: Path) -> None:
+    """Waits until every file of a folder is on disk: a power cut after the rename loses none."""
+    if sys.platform == "win32":
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.old.", dir=path.parent))
-    os.replace(path, aside / "old")
-    try:
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Renames `new` to `path`, or swaps the two, so that what stood at `path` can be removed."""
+    if is_empty_folder(path):
+        path.rmdir()
+    if not os.path.lexists(path):
         os.replace(new, path)
-    except OSError:
-        os.replace(aside / "old", path)
-        raise
-    finally:
-        if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+    elif not swap(new, path):
+        old = replaced(path)
+        os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            if not os.path.lexists(path):
+                os.replace(old, path)
+            raise
+        finally:
+            if os.path.lexists(path):
+                remove(old)

@@ -26,6 +26,7 @@ import torch
 
 import artefact_id.terminal  # noqa: F401
 import train.checkpoint
+import train.closed_form
 import train.device
 import train.engine
 import train.features
@@ -37,6 +38,7 @@ from artefact_id.main import main
 PLACES: dict[str, tuple[Any, str]] = {
     "step": (train.engine.Trainer, "_step"),
     "features": (train.features, "to_images"),
+    "closed form": (train.closed_form, "to_images"),
     "write": (os, "replace"),
 }
 
@@ -71,7 +73,7 @@ def arm(place: str, count: int, what: str) -> None:
 def prepare() -> None:
     torch.set_num_threads(1)
     recipe = dataclasses.replace(
-        train.recipes.FIELD, batch=5, head_epochs=3, head_views=2, epochs=3, rate=3e-3
+        train.recipes.DISCRIMINANT, batch=5, head_epochs=3, head_views=2, epochs=3, rate=3e-3
     )
     train.recipes.RECIPES["field"] = recipe
     train.checkpoint.PAUSE_SECONDS = train.checkpoint.WRITING_SHARE = 0

@@ -124,6 +124,49 @@ def test_only_the_command_line_and_consoles_print() -> None:
     assert [m for m, path in sources().items() if prints_where_it_may_not(m, path)] == []
 
 
+def unsafe_consoles(path: Path) -> list[str]:
+    """Calls that pass text to a terminal as it is, past `benchmarks.results.console`."""
+    calls = [ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)]
+    return [call for call in calls if call in {"Console", "sys.stdout.write"}]
+
+
+MAY_WRITE = {
+    "benchmarks.results.console",  # makes it safe
+    "benchmarks.measure.probe",
+    "train.decode_worker",
+}
+
+
+def test_nothing_prints_past_the_safe_console() -> None:
+    for module, path in sources().items():
+        if module not in MAY_WRITE:
+            assert unsafe_consoles(path) == [], path
+
+
+@pytest.mark.parametrize("line", ["Console(stderr=True).print(1)", "sys.stdout.write('x')"])
+def test_printing_past_the_safe_console_is_seen(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "console.py"
+    path.write_text(f"import sys\n{line}\n")
+    assert len(unsafe_consoles(path)) == 1
+
+
+def csv_writers(path: Path) -> list[str]:
+    """Calls of the csv module's own writers, whose cells may be formulas."""
+    calls = [ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)]
+    return [call for call in calls if call in {"csv.writer", "csv.DictWriter", "writer"}]
+
+
+def test_every_csv_is_written_by_the_one_safe_writer() -> None:
+    for path in sources().values():
+        assert csv_writers(path) == [], path
+
+
+def test_another_csv_writer_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "table.py"
+    path.write_text("import csv\ncsv.DictWriter(None, [])\n")
+    assert csv_writers(path) == ["csv.DictWriter"]
+
+
 def test_rooms_hold_the_modules() -> None:
     for room in ("benchmarks", "export"):
         assert [path.name for path in (ROOT / room).glob("*.py")] == ["__init__.py"]

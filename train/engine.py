@@ -1,4 +1,4 @@
-"""The training loop: the stages of a recipe over prepared photos and cached features."""
+"""The stages of a recipe over prepared photos and cached features."""
 
 from __future__ import annotations
 
@@ -8,109 +8,32 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from train.batches import (
     Photos,
     augmented,
-    class_weights,
     predict_batches,
-    seed_for,
-    shuffled_batches,
     to_images,
 )
-from train.checkpoint import Checkpoint
-from train.device import Compute
+from train.closed_form import refit_head
 from train.features import FeatureStore, cached_features
-from train.freezing import early_parameters, train_mode
-from train.model import ArtefactModel
-from train.parallel import SingleProcess
-from train.progress import OnProgress, StageTimer
+from train.loop import TrainingLoop
 from train.recipes import Recipe
-from train.run import EpochRecord
 from train.schedule import (
     Stage,
-    first_settled_epoch,
     head_optimiser,
-    is_validated,
-    next_epoch,
     optimiser_of,
-    set_rate,
 )
-from train.signals import InterruptHandler, TrainingInterrupted
 from train.training_state import (
     BestWeights,
-    EpochProgress,
     TrainingState,
-    optimiser_tensors,
-    random_state,
-    restore_optimiser,
-    restore_random_state,
 )
 from train.training_state import tensors_of as copied
 
-EpochCallback = Callable[[EpochRecord, int], None]
-"""Called after each epoch with its record and the number of epochs of the stage."""
 
-
-class Trainer:
+class Trainer(TrainingLoop):
     """Trains one model by one recipe. Deterministic for a seed, device and number of threads."""
-
-    def __init__(
-        self,
-        model: ArtefactModel,
-        recipe: Recipe,
-        train: Photos,
-        val: Photos,
-        compute: Compute,
-        *,
-        seed: int,
-        on_epoch: EpochCallback | None = None,
-        on_progress: OnProgress | None = None,
-        checkpoint: Checkpoint | None = None,
-        interrupts: InterruptHandler | None = None,
-        processes: SingleProcess | None = None,
-    ) -> None:
-        """Moves the model to the device; nothing is trained yet.
-
-        Args:
-            seed: Of the order of photos, the augmentation and dropout.
-            on_epoch: Called after each epoch.
-            on_progress: Called after each batch.
-            checkpoint: Where the state is kept now and then; None to keep none.
-            interrupts: Who may ask for an end; None for nobody.
-            processes: Those that share the work; None for this one alone.
-        """
-        self.model = model.to(compute.device).to(memory_format=compute.memory_format)
-        for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
-            parameter.requires_grad_(False)
-        self.recipe = recipe
-        self.train = train
-        self.val = val
-        self.compute = compute
-        self.seed = seed
-        self.best = BestWeights()
-        self.history: list[EpochRecord] = []
-        last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
-        self.weights = class_weights(train.truth, last.out_features).to(compute.device)
-        self.on_epoch = on_epoch
-        self.on_progress = on_progress
-        self.checkpoint = checkpoint
-        self.interrupts = interrupts or InterruptHandler()
-        self.processes = processes or SingleProcess()
-        self.seconds = 0.0
-        self.cpu_seconds = 0.0
-        self._generator = torch.Generator()
-        self._clock = StageTimer(
-            train=len(train),
-            val=len(val),
-            views=max(1, recipe.head_views),
-            head_epochs=recipe.head_epochs,
-            epochs=recipe.epochs,
-            validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
-        )
-        self._start_clocks(None)
 
     def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains the head, then all weights, and returns the best checkpoint.
@@ -131,6 +54,8 @@ class Trainer:
             self._fit_head(resume)
         if self.recipe.epochs:
             self._fit_all(resume if resume is not None and resume.stage == "all" else None)
+        if self.recipe.closed_form:
+            self._refit_head()
         self.seconds = time.perf_counter() - self._started
         self.cpu_seconds = self._cpu_before + self.processes.total(
             time.process_time() - self._cpu_started
@@ -188,205 +113,50 @@ class Trainer:
             with self.compute.autocast():
                 return self.model.head(self.processes.features(self.model, images))  # type: ignore[no-any-return]
 
-        def validate() -> Tensor | None:
-            if not len(self.val):
-                return None
-            return predict_batches(
-                self.model,
-                self.val.pixels,
-                self.compute,
-                processes=self.processes,
-                on_batch=lambda count: self._clock.work("all", count, trained=False),
-            )
-
         optimiser = optimiser_of(self.model, self.recipe)
-        self._fit(Stage("all", self.recipe.epochs, optimiser, logits, validate), resume)
+        stage = Stage("all", self.recipe.epochs, optimiser, logits, self._validation_logits)
+        self._fit(stage, resume)
+
+    def _validation_logits(self) -> Tensor | None:
+        if not len(self.val):
+            return None
+        return predict_batches(
+            self.model,
+            self.val.pixels,
+            self.compute,
+            processes=self.processes,
+            on_batch=lambda count: self._clock.work("all", count, trained=False),
+        )
+
+    def _refit_head(self) -> None:
+        """Replaces the head of the best checkpoint by one in closed form."""
+        self.model.load_state_dict(self.best.weights)
+        started, last = time.perf_counter(), self._stage
+
+        def batch(count: int) -> None:
+            self._clock.work("closed form", count, trained=False)
+            self._report("closed form", 0, 0)
+            self._pause_between(last, None)
+
+        refit_head(
+            self.model,
+            self.train,
+            self.recipe,
+            self.compute,
+            seed=self.seed,
+            processes=self.processes,
+            on_batch=batch,
+        )
+        fitted = time.perf_counter() - started
+        self._record(
+            replace(last, name="closed form", epochs=1),
+            1,
+            loss=math.nan,
+            logits=self._validation_logits(),
+            rate=math.nan,
+            trained=fitted,
+            seconds=time.perf_counter() - started,
+        )
 
     def _images(self, rows: Tensor) -> Tensor:
         return to_images(self.train.pixels[rows.numpy()], self.compute)
-
-    def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits.float(), truth, weight=self.weights, label_smoothing=self.recipe.label_smoothing
-        )
-
-    # --- the loop -------------------------------------------------------------------------------
-
-    def _fit(self, stage: Stage, resume: TrainingState | None) -> None:
-        midway = None
-        if resume is not None:
-            restore_optimiser(stage.optimiser, resume.optimiser)
-            midway = resume.midway
-        self._count_as_done(stage, midway)
-        epoch = self._next(stage)
-        while epoch is not None:
-            self.processes.begin_epoch(self.model)
-            self.run_epoch(stage, epoch, midway)
-            midway = None
-            following = self._next(stage)
-            if following is not None and following > epoch + 1:
-                self._clock.skip(stage.name, (following - epoch - 1) * len(self.train))
-            epoch = following
-
-    def _next(self, stage: Stage) -> int | None:
-        if stage.name == "all":
-            return next_epoch(self.recipe, self.history)
-        done = sum(record.stage == "head" for record in self.history)
-        return done + 1 if done < stage.epochs else None
-
-    def run_epoch(self, stage: Stage, epoch: int, midway: EpochProgress | None = None) -> None:
-        """One pass over all training photos, its validation and its record.
-
-        Args:
-            epoch: Which, from 1.
-            midway: Where it was broken off; None to begin it.
-        """
-        started = time.perf_counter()
-        done = self.train_epoch(stage, epoch, midway)
-        trained = time.perf_counter() - started + done.seconds
-        validated = stage.name == "head" or is_validated(self.recipe, epoch)
-        logits = stage.validate() if validated else None
-        self._record(
-            stage,
-            epoch,
-            loss=done.loss / done.photos,
-            logits=logits,
-            rate=max(group["lr"] for group in stage.optimiser.param_groups),
-            trained=trained,
-            seconds=time.perf_counter() - started + done.seconds,
-        )
-        self._pause_between(stage, None)
-
-    def train_epoch(
-        self, stage: Stage, epoch: int, midway: EpochProgress | None = None
-    ) -> EpochProgress:
-        """One pass over all training photos, or the rest of one; returns its sums."""
-        started = time.perf_counter()
-        done = midway or EpochProgress(epoch)
-        train_mode(self.model, self.recipe, head_only=stage.name == "head")
-        self._generator.manual_seed(seed_for(self.seed, "augment", epoch))
-        truth = self.train.truth.to(self.compute.device)
-        seed = seed_for(self.seed, stage.name, epoch)
-        batches = list(shuffled_batches(len(self.train), self.recipe.batch, seed))
-        if done.random_state:
-            restore_random_state(done.random_state, self.compute.device, self._generator)
-        total, count = done.loss, done.photos
-        # The rate of the last step done is set again: it is told even if no other step follows.
-        for step in range(max(0, done.step - 1), len(batches)):
-            if stage.name == "all":
-                set_rate(stage.optimiser, self.recipe, epoch - 1 + step / len(batches))
-            if step < done.step:
-                continue
-            rows = batches[step]
-            loss = self._step(stage, rows, truth[rows], epoch)
-            total, count = total + loss * len(rows), count + len(rows)
-            self._clock.work(stage.name, len(rows), trained=True)
-            self._report(stage.name, epoch, stage.epochs)
-            seconds = time.perf_counter() - started + done.seconds
-            self._pause_between(stage, EpochProgress(epoch, step + 1, total, count, seconds))
-        return EpochProgress(epoch, len(batches), total, count, done.seconds)
-
-    def _step(self, stage: Stage, rows: Tensor, truth: Tensor, epoch: int) -> float:
-        stage.optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(stage.logits(rows, epoch, self._generator), truth)
-        loss.backward()  # type: ignore[no-untyped-call]
-        stage.optimiser.step()
-        return loss.item()
-
-    # --- what is kept and told ------------------------------------------------------------------
-
-    def _start_clocks(self, resume: TrainingState | None) -> None:
-        self._started, self._cpu_started = time.perf_counter(), time.process_time()
-        self._cpu_before = resume.cpu_seconds if resume is not None else 0.0
-        if resume is not None:
-            self._started -= resume.seconds
-
-    def _count_as_done(self, stage: Stage, midway: EpochProgress | None) -> None:
-        if stage.name == "all":
-            self._clock.skip("features")
-            self._clock.skip("head")
-        done = [record.epoch for record in self.history if record.stage == stage.name]
-        photos = (done[-1] if done else 0) * len(self.train)
-        self._clock.skip(stage.name, photos + (midway.photos if midway else 0))
-
-    def _report(self, stage: str, epoch: int, epochs: int) -> None:
-        if self.on_progress is not None:
-            known = (r.val_top1 for r in reversed(self.history) if not math.isnan(r.val_top1))
-            top1 = next(known, math.nan)
-            self.on_progress(self._clock.moment(stage, epoch, epochs, top1))
-
-    def _pause(self, keep: Callable[[], object], where: Callable[[], str]) -> None:
-        """Keeps the state if it is time to, or if somebody asked for an end; then ends."""
-        end = self.processes.any(self.interrupts.asked)
-        kept = self.checkpoint
-        if kept is not None and self.processes.first and (end or kept.due):
-            keep()
-        if end:
-            self.processes.any(False)  # none ends before the first has written
-            raise TrainingInterrupted(
-                f"Interrupted {where()}. "
-                + (f"The state is kept in {kept.folder}: " if kept is not None else "")
-                + "give the same command again to go on."
-            )
-
-    def _pause_between(self, stage: Stage, midway: EpochProgress | None) -> None:
-        def state() -> TrainingState:
-            chances = random_state(self.compute.device, self._generator) if midway else {}
-            return TrainingState(
-                stage=stage.name,
-                model=self.model.state_dict(),
-                optimiser=optimiser_tensors(stage.optimiser),
-                best=self.best,
-                history=self.history,
-                seconds=time.perf_counter() - self._started,
-                cpu_seconds=self._cpu_before
-                + (time.process_time() - self._cpu_started) * self.processes.size,
-                midway=replace(midway, random_state=chances) if midway else None,
-            )
-
-        def keep() -> None:
-            if self.checkpoint is not None:
-                self.checkpoint.save(state())
-
-        self._pause(keep, lambda: state().place())
-
-    def _record(
-        self,
-        stage: Stage,
-        epoch: int,
-        *,
-        loss: float,
-        logits: Tensor | None,
-        rate: float,
-        trained: float,
-        seconds: float,
-    ) -> None:
-        top1 = val_loss = math.nan
-        if logits is not None:
-            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            val_loss = functional.cross_entropy(logits, self.val.truth).item()
-        record = EpochRecord.model_construct(
-            stage=stage.name,
-            epoch=epoch,
-            train_loss=loss,
-            val_loss=val_loss,
-            val_top1=top1,
-            seconds=seconds,
-            rate=rate,
-            photos_per_second=len(self.train) / trained,
-        )
-        self.history.append(record)
-        self._offer(record)
-        if self.on_epoch is not None:
-            self.on_epoch(record, stage.epochs)
-
-    def _offer(self, record: EpochRecord) -> None:
-        """Lets validation choose, of all weights among the epochs that have settled."""
-        if record.stage == "head":
-            self.best.offer(record, self.model.head, "head.")
-            return
-        first = first_settled_epoch(self.recipe)
-        if record.epoch == first and self.recipe.settled < 1:
-            self.best = BestWeights()  # the head alone no longer stands against them
-        if record.epoch >= first:
-            self.best.offer(record, self.model)

@@ -77,6 +77,7 @@ class EmbeddingHead(nn.Sequential):
     def __init__(self, features: int, size: int, objects: int) -> None:
         """Makes a head for pooled features `[N, features]` and logits `[N, objects]`."""
         super().__init__(nn.Linear(features, size), UnitLength(), CosineClassifier(size, objects))
+        self.features, self.size, self.objects = features, size, objects
 
     def embedding(self, features: Tensor) -> Tensor:
         """Unit rows `[N, size]` of pooled features `[N, features]`."""

@@ -158,9 +158,13 @@ class PhotoCache:
         if self.folder.exists():
             os.replace(self.folder, self._old)
         os.replace(self._work, self.folder)
+        self.remove_replaced()
+        return index
+
+    def remove_replaced(self) -> None:
+        """Removes what a whole cache replaces, this process's or that of one that was killed."""
         for folder in (self._old, self._left):
             shutil.rmtree(folder, ignore_errors=True)
-        return index
 
 
 class PartialCache:
@@ -267,9 +271,10 @@ def _check_room(cache: Path, shape: tuple[int, int, int, int], done: int) -> Non
 
 
 def _full(error: OSError, cache: Path) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error
     return InputError(
-        f"The disk is full: no more prepared photos can be written to {cache}. Free some space and "
-        "call the command again, which goes on from here, or give another folder with --cache."
+        f"The disk is full ({error.strerror}): no more prepared photos can be written to {cache}. "
+        "Free some space and call the command again, which goes on from here, or give another "
+        "folder with --cache."
     )

@@ -117,8 +117,10 @@ def prepare(
         if index is None:
             index = _make(store, key, stamps, register.root, contract, progress)
             said(f"prepared photos: {size_of(folder) / 1e9:.2f} GB in {folder}")
-        elif progress is not None:
-            progress(len(stamps), len(stamps))
+        else:
+            store.remove_replaced()
+            if progress is not None:
+                progress(len(stamps), len(stamps))
         return _prepared(register, folder, index)
 
 
@@ -172,7 +174,7 @@ def decoder_versions() -> str:
         from pillow_heif import __version__ as heif_version
     except ImportError:
         heif_version = "none"
-    return f"1, Pillow {pillow_version}, pillow-heif {heif_version}"
+    return f"2, Pillow {pillow_version}, pillow-heif {heif_version}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ class TrainingProgress:
     """One moment of a training.
 
     Attributes:
-        stage: `features`, `head` or `all`.
+        stage: `features`, `head`, `all` or `closed form`.
         epoch: The epoch under way; 0 where the stage has none.
         done: Photos of the stage that are done.
         photos_per_second: In this stage, since training began or went on; NaN before the first.
@@ -71,13 +71,14 @@ class StageTimer:
         head_epochs: int,
         epochs: int,
         validations: int | None = None,
+        closed_form_views: int = 0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Plans the work.
 
         Args:
-            views: Versions of each photo in the head's stage.
-            validations: How many of these are validated; None for all.
+            validations: How many epochs of all weights are validated; None for all.
+            closed_form_views: Versions of each photo that a head in closed form is fitted to.
         """
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
@@ -85,6 +86,7 @@ class StageTimer:
             "features": _Stage(features, features),
             "head": _Stage(head_epochs * train, head_epochs * train),
             "all": _Stage(epochs * train, epochs * TRAINED * train + validated),
+            "closed form": _Stage(closed_form_views * train, closed_form_views * train),
         }
         self._now = now
         self._at = now()
@@ -97,7 +99,7 @@ class StageTimer:
         current.done += amount
         current.measured += amount
         current.seconds += now - self._at
-        if trained or stage == "features":
+        if trained or stage in ("features", "closed form"):
             current.photos_done += photos
             current.photos_measured += photos
         self._at = now
@@ -119,7 +121,7 @@ class StageTimer:
         for stage in self._stages.values():
             left = max(0.0, stage.work - stage.done)
             pace = stage.pace
-            if math.isnan(pace) and stage is whole:
+            if math.isnan(pace) and stage in (whole, self._stages["closed form"]):
                 pace = features.pace
             if left and math.isnan(pace):
                 if stage is whole or stage is features:

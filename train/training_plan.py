@@ -188,6 +188,12 @@ def _recipe(options: TrainOptions) -> Recipe:
         if options.patience < 0:
             raise InputError(f"--patience {options.patience}: give 0 (never) or more.")
         recipe = dataclasses.replace(recipe, patience=options.patience)
+    head = options.head or recipe.head
+    if recipe.closed_form and not head.startswith("embedding"):
+        raise InputError(
+            f"Recipe {recipe.name} fits an embedding in closed form, and head {head} has none. "
+            "Leave --head out, or give --head embedding-N."
+        )
     if recipe.epochs + recipe.head_epochs == 0:
         raise InputError(f"Recipe {recipe.name} with --epochs 0 trains nothing. Give 1 or more.")
     return recipe

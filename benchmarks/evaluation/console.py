@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.evaluation import tables
 from benchmarks.evaluation.schema import Evaluation
 from benchmarks.report.html import table as report_table
+from benchmarks.results.console import cell, messages, output, print_json
+from mobile_assets.visible_text import visible
 
 LISTED = 8
 """Objects to photograph again that are printed; the files have all."""
 
-_WIDTH = 120
-"""Of a pipe, which has no width of its own."""
-
 
 def print_evaluation(evaluation: Evaluation, out: Path | None, *, json: bool) -> None:
     """Prints the tables, or `evaluation.json`."""
-    remarks = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    remarks = messages()
     if json:
-        sys.stdout.write(evaluation.text)
+        print_json(evaluation.model_dump(mode="json", by_alias=True))
     else:
-        width = None if sys.stdout.isatty() else _WIDTH
-        _print_tables(evaluation, Console(highlight=False, width=width))
+        _print_tables(evaluation, output())
     skipped = evaluation.tested.left_out
+    sentences: list[str] = []
     if skipped:
         first = skipped[0]
-        remarks.print(f"{len(skipped)} photos were left out, such as {first.path}: {first.reason}.")
+        sentences.append(
+            f"{len(skipped)} photos were left out, such as {first.path}: {first.reason}."
+        )
     if out is not None:
-        remarks.print(f"The page: {out / 'index.html'}")
+        sentences.append(f"The page: {out / 'index.html'}")
+    for sentence in sentences:
+        remarks.print(visible(sentence), markup=False, soft_wrap=True)
 
 
 def _print_tables(evaluation: Evaluation, console: Console) -> None:
@@ -55,7 +56,7 @@ def _print_tables(evaluation: Evaluation, console: Console) -> None:
     _print(console, "By collection", tables.collection_table(evaluation))
     _print(console, "By photos per object", tables.group_table(evaluation))
     if evaluation.comparisons:
-        console.print(tables.comparison_words(evaluation), markup=False)
+        console.print(visible(tables.words(evaluation)["comparison"]), markup=False)
     again = f"To photograph again: {LISTED} of {evaluation.objects}, estimates"
     _print(console, again, tables.outlook_table(evaluation.photograph_again[:LISTED]))
 
@@ -66,5 +67,5 @@ def _print(console: Console, title: str, table: report_table.Table) -> None:
     for number, column in enumerate(titles):
         printed.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
-        printed.add_row(*(escape(cell.inline) for cell in row))
+        printed.add_row(*(cell(value.inline) for value in row))
     console.print(printed)

@@ -21,6 +21,7 @@ from export.variants.options import (
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
+from mobile_assets.output_lock import claimed
 from mobile_assets.plan_checks import check_packages, check_place
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
@@ -63,10 +64,7 @@ class SweepMark(Document):
 
 
 def run_sweep(
-    photos: Path,
-    out: Path,
-    options: SweepOptions,
-    callbacks: Callbacks | None = None,
+    photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks | None = None
 ) -> Results:
     """Trains, exports and benchmarks one model per threshold.
 
@@ -77,8 +75,12 @@ def run_sweep(
         InputError: `out` holds something else or a finished sweep, or the photos cannot be used.
         KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
-    callbacks = callbacks or Callbacks()
-    check_sweep(photos, out, options)
+    with claimed(out):
+        check_sweep(photos, out, options)
+        return _sweep(photos, out, options, callbacks or Callbacks())
+
+
+def _sweep(photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks) -> Results:
     _claim(out, photos, options)
     prepared = replace(
         options.train,
@@ -226,7 +228,6 @@ def export_run(
     Args:
         variants: Names of the variants; None for all.
         say: Called with a line for the person who waits.
-        cache: Folder of prepared photos; None for the user's cache folder.
     """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle

@@ -11,7 +11,12 @@ from dataclasses import replace
 from benchmarks.pipeline.callbacks import Callbacks
 from train.progress import TrainingProgress
 
-TRAINING_SHARES = {"features": (0.0, 0.2), "head": (0.2, 0.1), "all": (0.3, 0.7)}
+TRAINING_SHARES = {
+    "features": (0.0, 0.2),
+    "head": (0.2, 0.1),
+    "all": (0.3, 0.7),
+    "closed form": (1.0, 0.0),
+}
 """Where each stage of a training begins, and what share of it that stage is."""
 
 _EXPORT = re.compile(r"(\w+): (?:Exporting (\S+)\.|(Making golden vectors)\.|(Wrote|exported) .*)")
@@ -27,11 +32,7 @@ class TimeEstimate:
     def __init__(
         self, expected: Mapping[str, float], *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begins to count.
-
-        Args:
-            expected: Seconds of processor time that each stage took elsewhere, by its name.
-        """
+        """`expected` are the seconds of processor time that each stage took elsewhere."""
         self._expected = dict(expected)
         self._done = dict.fromkeys(expected, 0.0)
         self._now = now

@@ -6,6 +6,7 @@ import sys
 import time
 
 from benchmarks.pipeline.callbacks import Callbacks
+from mobile_assets.visible_text import visible
 from train.progress import TrainingProgress
 
 LINE_SECONDS = 30.0
@@ -21,7 +22,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Prints one line."""
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
     def step(self, what: str, done: int, total: int) -> None:
         """Prints how far some work is, now and then and at its end."""

@@ -17,6 +17,7 @@ from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import ArtefactError
 from mobile_assets.files import write_text
 from mobile_assets.schema import Document
+from mobile_assets.visible_text import visible
 from train.versions import created_now, versions
 
 FOLDER = Path(__file__).parent
@@ -139,6 +140,6 @@ class MeasuredStudy(Study):
                 study.publish(arguments.table)
                 study.check()
         except ArtefactError as error:
-            print(f"{cls.NAME}: {error}", file=sys.stderr)
+            print(f"{cls.NAME}: {visible(str(error))}", file=sys.stderr)
             return error.exit_code
         return 0

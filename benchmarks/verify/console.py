@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 from junitparser import Failure, Skipped
 from junitparser.xunit2 import TestCase
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.gates.junit import clean, junit_bytes, make_case, make_failure, make_suite
+from benchmarks.results.console import cell, output, print_json
 from benchmarks.verify.checks import Check, Verification
 from mobile_assets.app_diagnosis import AppDiagnosis
-from mobile_assets.files import json_text, write_bytes
+from mobile_assets.files import write_bytes
+from mobile_assets.visible_text import visible
 from train.versions import created_now, versions
 
 _STYLES = {"ok": "green", "failed": "bold red", "not possible here": "yellow"}
@@ -29,24 +28,25 @@ SHOWN_CAUSES = 3
 def print_verification(verification: Verification, *, json: bool) -> None:
     """Prints the checks as a table, or as JSON."""
     if json:
-        sys.stdout.write(json_text(verification.as_json()))
+        print_json(verification.as_json())
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = output()
     table = Table("check", "variant", "on", "result", "what was found")
     for check in verification.checks:
         result = f"[{_STYLES[check.state]}]{check.state}[/]"
         cells = (check.name, check.subject, check.runtime)
-        table.add_row(*map(escape, cells), result, escape(check.said))
+        table.add_row(*map(cell, cells), result, cell(check.said))
     console.print(table)
-    console.print(f"{verification.folder}: {verification.summary}", markup=False, soft_wrap=True)
+    line = f"{verification.folder}: {verification.summary}"
+    console.print(visible(line), markup=False, soft_wrap=True)
 
 
 def print_app_diagnosis(diagnosis: AppDiagnosis, *, json: bool) -> None:
     """Prints where an app first differs from the golden vectors and what that looks like."""
     if json:
-        sys.stdout.write(json_text(diagnosis.as_json()))
+        print_json(diagnosis.as_json())
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = output()
     differences = dict(diagnosis.differences)
     if diagnosis.label_map is not None:
         differences["(list of labels)"] = diagnosis.label_map
@@ -54,12 +54,12 @@ def print_app_diagnosis(diagnosis: AppDiagnosis, *, json: bool) -> None:
         table = Table("photo", "stage", "what differs", "what it alone looks like")
         for name, difference in differences.items():
             cells = (name, difference.stage, difference.found, difference.likely)
-            table.add_row(*map(escape, cells))
+            table.add_row(*map(cell, cells))
         console.print(table)
     for name, reason in diagnosis.left_out.items():
-        console.print(f"Left out: {name} ({reason})", markup=False, soft_wrap=True)
+        console.print(visible(f"Left out: {name} ({reason})"), markup=False, soft_wrap=True)
     for line in _conclusion(diagnosis):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(visible(line), markup=False, soft_wrap=True)
 
 
 def _conclusion(diagnosis: AppDiagnosis) -> Iterator[str]:

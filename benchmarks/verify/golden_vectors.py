@@ -169,7 +169,7 @@ def _answers(
         yield check_from_problems("golden answers", [str(error)], "", **on)
         return
     yield check_from_problems(
-        "sums to 1", _sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
+        "sums to 1", sum_problems(golden_answers), f"within {SUM_TOLERANCE:g}", **on
     )
     known = {golden.variant: golden for golden in inputs.golden.info.variants}
     if variant.name not in known:
@@ -207,7 +207,8 @@ def _compared(
     )
 
 
-def _sum_problems(answers: Probabilities) -> Iterator[str]:
+def sum_problems(answers: Probabilities) -> Iterator[str]:
+    """What keeps answers from being probabilities that sum to 1; at most one thing."""
     sums = answers.sum(axis=1, dtype=np.float64)
     if not np.isfinite(answers).all() or answers.min() < 0:
         yield "it gives values that are no probabilities"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mobile_assets.bundle import SIGNATURE_FILE, read_bundle
 from mobile_assets.errors import CheckFailedError, DamagedError, InputError
-from mobile_assets.files import sha256_bytes
+from mobile_assets.files import remove_unfinished, sha256_bytes, write_into_finished
 from mobile_assets.signature import Signature
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Signer:
         """
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+        remove_unfinished(folder, SIGNATURE_FILE)
         # What is signed is what was read and checked, whatever stands in the folder by now.
         description = read_bundle(folder, check_signed=False).description
         public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -85,7 +86,7 @@ class Signer:
             sha256=sha256_bytes(description),
             signature=base64.b64encode(self._key.sign(description)).decode("ascii"),
         )
-        made.write(folder / SIGNATURE_FILE)
+        write_into_finished(folder, SIGNATURE_FILE, made.content)
         return made
 
 

@@ -127,7 +127,7 @@ def write_embedding(context: BuildContext, bundle: Path, of: Format) -> Auxiliar
                 outputs=(EMBEDDING_NAME,),
             )
         )
-        _check(run_tflite(content, context.probe), parts.directions, context.expected)
+        check_embedding(run_tflite(content, context.probe), parts.directions, context.expected)
         write_bytes(path, content)
     else:
         _write_package(parts, context, path)
@@ -149,12 +149,14 @@ def _write_package(parts: SplitNetwork, context: BuildContext, path: Path) -> No
     save_package(model, path)
     with torch.inference_mode():
         photos = torch.from_numpy(context.probe).permute(0, 3, 1, 2).float()
-        _check(parts.embedding(photos).numpy(), parts.directions, context.expected)
+        check_embedding(parts.embedding(photos).numpy(), parts.directions, context.expected)
     problems = auxiliary.package_problems(path, context.contract, EXACT)
     auxiliary.refuse("The embedding's package", problems)
 
 
-def _check(rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]) -> None:
+def check_embedding(
+    rows: NDArray[np.float32], directions: Tensor, expected: NDArray[np.float32]
+) -> None:
     """Whether rows have length 1 and their cosines make the expected probabilities."""
     lengths = np.linalg.norm(rows, axis=1)
     if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +23,13 @@ from benchmarks.runtimes.mediapipe_tasks.image_classifier import Classification,
 from benchmarks.verify.checks import Check, Verification
 from benchmarks.verify.third_party import client_checks, with_clients
 from benchmarks.verify.third_party_answers import answer_problems, difference, label_problems
-from export.network.description import ModelDescription
-from export.tflite import metadata
-from export.tflite.metadata import embed
+from export.tflite.flatbuffer import metadata_buffer
+from export.tflite.metadata import METADATA_NAME, read_metadata
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import DamagedError, InputError, MissingDependencyError
 
 VARIANTS = ("tflite-float32", "tflite-float16", "tflite-int8-weights", "tflite-int8")
 PHOTOS: Pixels = np.stack([np.asarray(object_picture(n % 6, n // 6)) for n in range(6)])
-WORDS = ModelDescription("tiny", "", "1", "", "")
 
 needs_mediapipe = pytest.mark.skipif(setup.missing() is not None, reason=str(setup.missing()))
 
@@ -79,13 +78,18 @@ def test_a_file_without_labels_is_seen(changed: Bundle) -> None:
 
 
 @needs_mediapipe
-def test_a_wrong_normalisation_is_seen(changed: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = metadata._floats
-    # What ImageNet models are often given, in place of mean 0 and standard deviation 1.
-    monkeypatch.setattr(
-        metadata, "_floats", lambda b, v: real(b, [127.5] if v in ([0.0], [1.0]) else v)
-    )
-    spoil(changed, VARIANTS[0], lambda old: embed(without_labels(old), changed.labels, WORDS))
+def test_a_wrong_normalisation_is_seen(changed: Bundle) -> None:
+    # Divided by what ImageNet models are often given, not by 1: a vector of one number.
+    right, wrong = (struct.pack("<If", 1, value) for value in (1.0, 127.5))
+
+    def normalise(content: bytes) -> bytes:
+        buffer = metadata_buffer(content, METADATA_NAME)
+        assert buffer is not None
+        other = content.replace(buffer, buffer.replace(right, wrong))
+        assert read_metadata(other).inputs[0].std == (127.5,)
+        return other
+
+    spoil(changed, VARIANTS[0], normalise)
     found = states(client_checks(changed), VARIANTS[0])
     assert found["labels in MediaPipe"] == "ok"
     assert found["scores in MediaPipe"] == "failed"

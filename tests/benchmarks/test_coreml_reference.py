@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coreml_packages import (
-    Classifier,
-    Plain,
-    answers,
-    converted,
-    ct,
-    mb,
-    pictures,
-    save,
-    saved,
-)
+from coreml_packages import Classifier, Plain, answers, converted, ct, mb, pictures, save, saved
 from tiny_run import describe_bundle
 
 from benchmarks.runtimes import runtimes, runtimes_for
@@ -298,7 +288,7 @@ class TestRuntime:
             return run(program, images)
 
         monkeypatch.setattr(type(opened.program), "run", counted)
-        monkeypatch.setattr(session, "_MEMORY", 8 * opened.program.peak)
+        monkeypatch.setattr(session, "BATCH_MEMORY", 8 * opened.program.peak)
         found = opened.predict(PHOTOS[:5])
         assert seen == [2, 2, 1]
         assert np.abs(found - expected[:5]).max() < 1e-4

@@ -19,7 +19,7 @@ from tampering import relist
 from artefact_id.main import main
 from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE
 from benchmarks.verify import Verification, verify_bundle
-from benchmarks.verify.golden_vectors import _sum_problems
+from benchmarks.verify.golden_vectors import sum_problems
 from export.tflite import flatbuffer
 from export.tflite.metadata import METADATA_NAME
 from mobile_assets.bundle import Bundle, BundleInfo
@@ -284,9 +284,9 @@ def test_other_golden_answers_fail(folder: Path) -> None:
 
 def test_values_that_are_no_probabilities_fail() -> None:
     good = np.full((3, 4), 0.25, dtype=np.float32)
-    assert list(_sum_problems(good)) == []
+    assert list(sum_problems(good)) == []
     for bad in (good * 1.01, good * np.nan, good - 0.5):
-        assert len(list(_sum_problems(bad.astype(np.float32)))) == 1
+        assert len(list(sum_problems(bad.astype(np.float32)))) == 1
 
 
 def test_a_bundle_without_golden_vectors_says_so(folder: Path) -> None:

@@ -238,8 +238,8 @@ def test_wrong_rows_are_refused(run: Run, photos: NDArray[np.uint8]) -> None:
     with torch.inference_mode():
         images = torch.from_numpy(photos).permute(0, 3, 1, 2).float()
         rows = parts.embedding(images).numpy()
-    exported._check(rows, parts.directions, expected)
+    exported.check_embedding(rows, parts.directions, expected)
     with pytest.raises(CheckFailedError, match="length"):
-        exported._check(1.1 * rows, parts.directions, expected)
+        exported.check_embedding(1.1 * rows, parts.directions, expected)
     with pytest.raises(CheckFailedError, match="does not answer"):
-        exported._check(-rows, parts.directions, expected)
+        exported.check_embedding(-rows, parts.directions, expected)

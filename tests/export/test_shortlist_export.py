@@ -23,6 +23,7 @@ from export import ExportOptions, export_bundle
 from export.bundle.delegates import delegate_views
 from export.bundle.inputs import gather
 from export.coreml.convert import ArrayOutput, convert_arrays, save_package
+from export.network.fold import ChannelsLast
 from export.tflite import flatbuffer
 from export.tflite.convert import interpreter
 from export.variants import auxiliary as exported
@@ -66,6 +67,11 @@ def photos() -> NDArray[np.uint8]:
     coarse = torch.rand((12, 3, 6, 6), generator=torch.Generator().manual_seed(3)) * 255
     smooth = nn.functional.interpolate(coarse, size=64, mode="bilinear")
     return smooth.permute(0, 2, 3, 1).round().to(torch.uint8).numpy()
+
+
+def best_of(probabilities: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    values, indices = torch.topk(probabilities, top, dim=-1)
+    return indices.int(), values
 
 
 def whole_lists(bundle: Bundle, of: str, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -133,7 +139,7 @@ def test_accelerators_are_told_of_the_choice(made: Exported) -> None:
 def test_of_equal_probabilities_tflite_takes_the_lower_index() -> None:
     class Ties(nn.Module):
         def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-            return topk._chosen(image.reshape(1, -1), 9)
+            return best_of(image.reshape(1, -1), 9)
 
     with quiet():
         import litert_torch
@@ -166,10 +172,7 @@ def failed(folder: Path) -> dict[tuple[str, str], str]:
 
 
 def replace_package(
-    folder: Path,
-    made: Exported,
-    network: nn.Module,
-    facts: dict[str, str] | None = None,
+    folder: Path, made: Exported, network: nn.Module, facts: dict[str, str] | None = None
 ) -> None:
     """Another program in place of the short list's package, with hashes that fit."""
     outputs = {"indices": ArrayOutput("int32", "i"), "probabilities": ArrayOutput("float32", "p")}
@@ -214,7 +217,7 @@ class Worst(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        return topk._chosen(torch.softmax(-self.network(image), dim=-1), TOP)
+        return best_of(torch.softmax(-self.network(image), dim=-1), TOP)
 
 
 class Backwards(nn.Module):
@@ -225,8 +228,19 @@ class Backwards(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        indices, values = topk._chosen(torch.softmax(self.network(image), dim=-1), TOP)
+        indices, values = best_of(torch.softmax(self.network(image), dim=-1), TOP)
         return OBJECTS - 1 - indices, values
+
+
+class Best(nn.Module):
+    """The right short list."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        return best_of(torch.softmax(self.network(image), dim=-1), TOP)
 
 
 @pytest.mark.parametrize("wrong", [Worst, Backwards])
@@ -240,8 +254,7 @@ def test_verify_sees_other_objects_than_the_best(
 
 
 def test_verify_sees_indices_of_another_label_map(folder: Path, made: Exported) -> None:
-    network = topk._TopK(made.material.network, TOP)
-    replace_package(folder, made, network, {exported.LABELS_FACT: "0" * 64})
+    replace_package(folder, made, Best(made.material.network), {exported.LABELS_FACT: "0" * 64})
     assert list(failed(folder)) == [("structure", "coreml-shortlist")]
     file = folder / made.companion("tflite-shortlist").file
     other = flatbuffer.add_metadata_buffer(
@@ -338,11 +351,15 @@ def test_a_list_that_is_not_short_is_refused(
 def test_a_converter_that_chooses_otherwise_is_noticed(
     made: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def second_best(values: Tensor, top: int) -> tuple[Tensor, Tensor]:
-        found, indices = torch.topk(values, top + 1)
-        return indices[..., 1:].int(), found[..., 1:]
+    class SecondBest(ChannelsLast):
+        def forward(self, image: Tensor) -> dict[str, Tensor]:
+            indices, values = best_of(super().forward(image)["probabilities"], TOP + 1)
+            return {"indices": indices[..., 1:], "probabilities": values[..., 1:]}
 
-    monkeypatch.setattr(topk, "_chosen", second_best)
+    convert = topk.convert_float32
+    monkeypatch.setattr(
+        topk, "convert_float32", lambda *a, **named: convert(*a, **named | {"wrapper": SecondBest})
+    )
     with pytest.raises(CheckFailedError, match=r"short list.*better"):
         topk.write_shortlist(made.material, tmp_path, "tflite", TOP)
     assert not (tmp_path / exported.auxiliary_file("shortlist", "tflite")).exists()

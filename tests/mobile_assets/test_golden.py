@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import object_picture
 from PIL import Image
 
 import export.golden.vectors
@@ -24,7 +24,7 @@ from export.golden.vectors import write_golden
 from mobile_assets.bundle import Bundle, Variant, hash_files
 from mobile_assets.bundle_contents import BundleContents
 from mobile_assets.errors import DamagedError, InputError
-from mobile_assets.files import new_folder, sha256_file
+from mobile_assets.files import sha256_file
 from mobile_assets.golden import GoldenPhoto, GoldenVectors, Pixels, Probabilities
 from mobile_assets.golden_diagnosis import AppOutputs, GoldenDiagnosis
 from mobile_assets.photos import decode
@@ -261,30 +261,44 @@ def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
     assert codes == [-9, 2, 0, 0], done.stderr
     # What a killed process could not remove is hidden, and no bundle by name.
     assert not killed.exists()
-    assert all(path.name.endswith(".unfinished") for path in killed.parent.iterdir())
+    assert {path.name for path in killed.parent.iterdir()} == {".bundle.unfinished", ".bundle.lock"}
     assert "space on the disk" in done.stderr and list(full.parent.iterdir()) == []
     assert list(first.parent.iterdir()) == [first]
     assert len(contents(first)) > 70
     assert contents(first) == contents(tmp_path / "second/bundle")
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    left, young, other = (
-        tmp_path / name
-        for name in (".out.abc.unfinished", ".out.def.unfinished", ".outer.abc.unfinished")
-    )
-    for folder in (left, young, other):
-        folder.mkdir()
-        (folder / "part").write_bytes(b"half")
-    for folder in (left, other):
-        os.utime(folder, (1, 1))
-    with new_folder(tmp_path / "out", force=False, what="bundle") as mine:
-        assert not left.exists() and young.exists() and other.exists()
-        os.utime(mine, (1, 1))
-        # Another process for the same path leaves alone what is being written.
-        with new_folder(tmp_path / "out", force=False, what="bundle") as theirs:
-            (theirs / "file").write_bytes(b"theirs")
-            assert mine.exists()
-        (mine / "file").write_bytes(b"mine")
-        shutil.rmtree(tmp_path / "out")
-    assert (tmp_path / "out/file").read_bytes() == b"mine"
+def secret_photos(folder: Path) -> list[Path]:
+    """A photo of each format that tells where it was taken, and by whom."""
+    paths = []
+    for name in ("anna.jpg", "anna.png", "anna.webp", "anna.tif", "anna.heic"):
+        record = Image.Exif()
+        record[0x0112], record[0x013B] = 6, "SECRET NAME"
+        record.get_ifd(0x8825).update({1: "N", 2: (54.0, 46.0, 30.5)})
+        path = folder / name
+        object_picture(3, 1).save(path, exif=record)
+        assert b"SECRET" in path.read_bytes()
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_golden_photos_tell_nothing_but_their_picture_unless_asked_for(
+    keep: bool, golden_run: Run, tmp_path: Path
+) -> None:
+    paths = secret_photos(tmp_path)
+    plan = golden_plan([str(path) for path in paths], keep_metadata=keep)
+    files = [file for file in plan.choose(golden_run, None) if file.name.startswith("chosen-")]
+    assert len(files) == len(paths)
+    for path, file in zip(paths, files, strict=True):
+        assert (b"SECRET" in file.content) == keep
+        assert ("anna" in file.about) == keep
+        copy = tmp_path / f"{file.name}-{file.file}"
+        copy.write_bytes(file.content)
+        assert np.array_equal(np.asarray(decode(copy)), np.asarray(decode(path)))
+        if keep:
+            assert file.content == path.read_bytes()
+        elif path.suffix in (".jpg", ".png", ".webp"):
+            assert copy.suffix == path.suffix
+        else:
+            assert copy.suffix == ".png"

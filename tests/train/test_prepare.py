@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,8 +19,7 @@ from conftest import object_picture, picture
 from mobile_assets.errors import InputError
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
-from train import decode_pool as pool_module
-from train.decode_pool import CRASHED, DecoderPool
+from train.decode_pool import CRASHED, HUNG, DecoderPool
 from train.decode_worker import Request
 from train.prepare import Prepared, prepare
 from train.readers import read_register
@@ -183,14 +183,44 @@ def test_a_photo_that_kills_its_decoder_is_unreadable(
     # A process that dies for real at one photo, as a defect in a C library makes it die.
     deadly = (
         "import os, train.decode_worker as d; real = d.examine; d.examine = lambda r: "
-        "os.abort() if r.file.endswith('OBJ-1/001.png') else real(r); d.serve()"
+        "os.abort() if r.file.endswith('OBJ-1/001.png') else real(r)"
     )
-    start = pool_module._START
-    monkeypatch.setattr(pool_module, "_START", start.split("from train")[0] + deadly)
+    (tmp_path / "sitecustomize.py").write_text(deadly)  # executed by every Python that starts
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
     prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
     assert len(prepared.register.photos) == 32
     (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
     assert (problem.path, problem.reason) == ("Egyptian/OBJ-1/001.png", CRASHED)
+
+
+def test_a_photo_that_hangs_its_decoder_is_unreadable(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = (
+        "import time, train.decode_worker as d; real = d.examine; d.examine = lambda r: "
+        "time.sleep(600) if r.file.endswith('OBJ-1/001.png') else real(r)"
+    )
+    (tmp_path / "sitecustomize.py").write_text(endless)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    monkeypatch.setattr("train.decode_pool.DECODE_SECONDS", 3.0)
+    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
+    assert len(prepared.register.photos) == 32
+    (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
+    assert (problem.path, problem.reason) == ("Egyptian/OBJ-1/001.png", HUNG)
+
+
+def test_a_photo_that_wants_all_memory_is_unreadable(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy = (
+        "import train.decode_worker as d; real = d.read_photo; d.read_photo = lambda p, **how: "
+        "bytearray(2 << 30) if str(p).endswith('OBJ-1/001.png') else real(p, **how)"
+    )
+    (tmp_path / "sitecustomize.py").write_text(greedy)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
+    (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
+    assert "memory" in problem.reason
 
 
 def test_a_full_disk_is_said_before_anything_is_written(
@@ -209,10 +239,7 @@ def test_a_disk_that_fills_up_loses_nothing(
     # A limit on the size of files fails like a full disk, for real, in a process of its own.
     script = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "import errno, train.photo_cache as s; full = s._full;"
-        "s._full = lambda e, c: full(OSError(errno.ENOSPC, 'x'), c) if e.errno == errno.EFBIG "
-        "else full(e, c);"
-        "create = s.create\n"
+        "import train.photo_cache as s; create = s.create\n"
         "def limited(path, shape):\n"
         "    header = create(path, shape)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (header.offset + 20 * 3072, -1))\n"

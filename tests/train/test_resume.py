@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,8 @@ from conftest import tiny_weights
 
 from mobile_assets.files import sha256_file
 from train.run import RunMetrics
+from train.trainer import train_run
+from train.training_plan import Reporter, TrainOptions
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parents[1] / "broken_off.py"
@@ -28,6 +32,7 @@ KILLS = [
     ["step", 8, "SIGKILL"],
     ["write", 4, "SIGKILL"],
     ["step", 5, "SIGKILL"],
+    ["closed form", 7, "SIGKILL"],
     [],
 ]
 INTERRUPTIONS = [
@@ -36,6 +41,7 @@ INTERRUPTIONS = [
     ["step", 16, "SIGINT"],
     ["step", 3, "full disk"],
     ["step", 2, "two SIGINT"],
+    ["closed form", 4, "SIGINT"],
     [],
 ]
 
@@ -78,7 +84,7 @@ def test_the_model_is_that_of_an_uninterrupted_training(
         [[row[c] for c in columns] for row in csv.DictReader((folder / n / "history.csv").open())]
         for n in (name, "whole")
     )
-    assert len(wanted) == 6
+    assert len(wanted) == 7
     assert rows == wanted
     leftovers = {p.name for p in folder.iterdir()} - {f"{n}-cache" for n in broken_off}
     assert not [p for p in leftovers if p.endswith(".partial") or p.startswith(".")]
@@ -91,11 +97,12 @@ def test_a_kill_is_a_kill(broken_off: dict[str, list[dict[str, Any]]]) -> None:
 def test_an_interruption_keeps_the_state_and_says_how_to_go_on(
     broken_off: dict[str, list[dict[str, Any]]],
 ) -> None:
-    features, head, weights, full, twice, _ = broken_off["interruptions"]
+    features, head, weights, full, twice, closed_form, _ = broken_off["interruptions"]
     for answer, where in (
         (features, "before the head"),
         (head, "in epoch 1 of the head"),
         (weights, "of all weights"),
+        (closed_form, "of all weights"),
     ):
         assert answer["code"] == 130
         assert where in answer["said"]
@@ -108,7 +115,7 @@ def test_an_interruption_keeps_the_state_and_says_how_to_go_on(
 def test_a_full_disk_is_explained(broken_off: dict[str, list[dict[str, Any]]]) -> None:
     full = broken_off["interruptions"][3]["said"]
     for words in (
-        "state.safetensors",
+        "state.bin",
         "File too large",
         "MB",
         "Make room",
@@ -127,9 +134,10 @@ def test_the_logs_hold_each_epoch_once(
         events = EventAccumulator(str(folder / name / "logs"))
         events.Reload()
         curves = {"train_loss", "val_loss", "val_top1", "rate", "photos_per_second"}
-        assert set(events.Tags()["scalars"]) == {
-            f"{s}/{c}" for s in ("head", "all") for c in curves
-        }
+        closed_form = curves - {"train_loss", "rate"}  # nothing is learnt by steps
+        tags = {f"{s}/{c}" for s in ("head", "all") for c in curves}
+        tags |= {f"closed_form/{c}" for c in closed_form}
+        assert set(events.Tags()["scalars"]) == tags
         rows = list(csv.DictReader((folder / name / "history.csv").open()))
         for stage in ("head", "all"):
             found = events.Scalars(f"{stage}/train_loss")
@@ -145,3 +153,36 @@ def test_time_is_counted_over_all_parts(
     assert whole.cpu_seconds
     assert parts.cpu_seconds
     assert parts.seconds > 0
+
+
+@pytest.mark.parametrize("stage", ["features", "head"])
+def test_a_state_of_another_training_is_not_gone_on_with(
+    register_folder: Path, tmp_path: Path, stage: str
+) -> None:
+    options = TrainOptions(
+        backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=1,
+        device="cpu", hold_out_test=False, cache=tmp_path / "cache",
+    )  # fmt: skip
+    other = dataclasses.replace(options, seed=1)
+    messages: list[str] = []
+
+    def train(out: Path, options: TrainOptions, *, break_off: bool = False) -> str:
+        at_stage = Reporter(
+            progress=lambda moment: (
+                os.kill(os.getpid(), signal.SIGINT) if moment.stage == stage else None
+            )
+        )
+        reporter = at_stage if break_off else Reporter(said=messages.append)
+        return train_run(register_folder, out, options, reporter).info.model_sha256
+
+    for following in (other, options):
+        broken_off = tmp_path / f"run-{following.seed}"
+        with pytest.raises(KeyboardInterrupt):
+            train(broken_off, options, break_off=True)
+        kept = tmp_path / f"run-{following.seed}.partial"
+        assert list(kept.glob("features-*" if stage == "features" else "state.*"))
+        wanted = train(tmp_path / f"whole-{following.seed}", following)
+        assert train(broken_off, following) == wanted
+        assert any("going on" in text for text in messages) == (
+            stage == "head" and following == options
+        )

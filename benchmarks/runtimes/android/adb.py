@@ -25,7 +25,10 @@ ADB_VARIABLE = "ARTEFACT_ID_ADB"
 SERIAL_VARIABLE = "ANDROID_SERIAL"
 
 _EXIT = "artefact-id-exit:"
-_SHORT, _LONG = 60, 600
+_SHORT = 60
+
+TRANSFER_SECONDS = 600
+"""So long may a file take to the phone or back."""
 
 _INSTALL = (
     "Install it (Debian, Ubuntu: apt install adb; macOS: brew install android-platform-tools; "
@@ -200,7 +203,7 @@ class Phone:
         Raises:
             PhoneError: It cannot be copied.
         """
-        reply = self._adb("push", str(source), target, seconds=_LONG)
+        reply = self._adb("push", str(source), target, seconds=TRANSFER_SECONDS)
         if reply.code:
             raise self.failure(
                 f"{source.name} cannot be copied to the phone", reply.text + reply.errors
@@ -227,7 +230,7 @@ class Phone:
         Raises:
             PhoneError: It cannot be copied.
         """
-        reply = self._adb("pull", source, str(target), seconds=_LONG)
+        reply = self._adb("pull", source, str(target), seconds=TRANSFER_SECONDS)
         if reply.code:
             raise self.failure(
                 f"{source} cannot be copied from the phone", reply.text + reply.errors
@@ -247,11 +250,7 @@ class Phone:
 def _run(command: list[str], seconds: int) -> Reply:
     try:
         done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
         raise PhoneError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.runtimes.coreml_reference.program import Program
 
-_MEMORY = 64 * 2**20
+BATCH_MEMORY = 64 * 2**20
 """Bytes that the tensors of one operation may take, for all photos executed at once."""
 
 _AT_ONCE = 4
@@ -76,9 +76,9 @@ def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str,
         InputError: Its program has an operation that the reference does not know.
         DamagedError: It cannot be read, is a classifier, or takes photos of another size.
     """
-    from benchmarks.runtimes.coreml_reference.loader import load_arrays
+    from benchmarks.runtimes.coreml_reference.loader import load_package
 
-    program = load_arrays(package)
+    program = load_package(package, classifier=False)
     if photos.shape[1:3] != program.size:
         raise DamagedError(
             f"{package} takes photos of {program.size}, not of {photos.shape[1:3]} (height, "
@@ -99,7 +99,7 @@ def _batches(program: Program, photos: Pixels) -> Iterator[tuple[int, Tensor]]:
     """Photos as the program takes them, as many at once as is quick, and the index of the first."""
     import torch
 
-    at_once = max(1, min(_AT_ONCE, _MEMORY // (4 * max(program.peak, 1))))
+    at_once = max(1, min(_AT_ONCE, BATCH_MEMORY // (4 * max(program.peak, 1))))
     for start in range(0, len(photos), at_once):
         part = np.ascontiguousarray(photos[start : start + at_once])
         # Laid out channels last, as photos are and as torch's convolutions are quickest.

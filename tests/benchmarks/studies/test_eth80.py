@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import object_picture, tiny_weights
 
-from benchmarks.pipeline.sweep import _with_defaults
+from benchmarks.pipeline.sweep import trained_run
 from benchmarks.results.cluster_bootstrap import share_of
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS, Eth80Study, draw_photos
-from benchmarks.studies.recipe_runs import RunScore, pooled
-from train.recipes import PAPER
+from benchmarks.studies.recipe_runs import RunScore
+from mobile_assets.errors import InputError
 from train.register import Photo
+from train.training_plan import Reporter, TrainOptions, plan_run
 
 VIEWS = [Photo(f"o{n:03}", f"o{n:03}/{v:02}.jpg") for n in range(400) for v in range(20)]
 
@@ -47,10 +48,29 @@ def test_a_score_refuses_counts_that_do_not_fit() -> None:
         RunScore.model_validate(row | {"top1": row["top1"].rsplit(" ", 1)[0]})
 
 
-def test_a_run_of_before_a_setting_was_added_is_kept() -> None:
-    before = {k: v for k, v in PAPER.settings().items() if k != "split"}
-    assert _with_defaults(before)["split"] == "stratified"
-    assert _with_defaults(PAPER.settings()) == PAPER.settings()
+def test_a_run_of_before_a_setting_was_added_is_kept(register_folder: Path, tmp_path: Path) -> None:
+    options = TrainOptions(
+        backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=1,
+        cache=tmp_path / "cache",
+    )  # fmt: skip
+    plan, messages = plan_run(register_folder, options), []
+    reporter = Reporter(said=messages.append)
+
+    def trained() -> str:
+        run = trained_run(register_folder, tmp_path / "run", options, plan, reporter)
+        return run.info.created
+
+    first = trained()
+    path = tmp_path / "run/run.json"
+    value = json.loads(path.read_text())
+    assert value["recipe_settings"].pop("split") == "stratified"
+    path.write_text(json.dumps(value))
+    assert trained() == first
+    assert messages[-1] == "trained before, kept"
+    value["recipe_settings"]["split"] = "paper"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match="already exists"):
+        trained()
 
 
 @pytest.mark.slow
@@ -75,7 +95,7 @@ def test_trial_trains_asks_and_keeps_what_is_finished(
         (seed, recipe) for seed in (0, 1) for recipe in ("field", "probe", "paper")
     }
     assert all(sum(row.tested) == study.draws[row.seed].left for row in study.runs)
-    probe = pooled(study.runs, "3", "probe")
+    probe = study.pooled(3, "probe")
     assert probe.photos == sum(draw.left for draw in study.draws)
     assert share_of(probe).text(".1%") in table.read_text(encoding="utf-8")
     capsys.readouterr()

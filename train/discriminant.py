@@ -1,0 +1,149 @@
+"""A head in closed form: linear discriminant analysis of the trained network's features.
+
+How photos of one object differ from one another (light, side, focus) is learnt better from all
+objects together than from 3 to 10 photos of each on its own. The covariance of photos about their
+object's mean, pooled over the objects, is exactly that. Features divided by its root, in which the
+differences between objects stand out, make the embedding, and the mean of an object's photos in it
+is the object's direction (Fisher's linear discriminant; Hastie, Tibshirani and Friedman, The
+Elements of Statistical Learning, section 4.3). The head is an `EmbeddingHead` as training by
+gradients makes it, with other weights: nothing behind it needs to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from train.heads import EmbeddingHead
+
+SHRINKAGE = 0.2
+"""Share of the covariance that is replaced by that of a ball of the same trace. A few hundred
+photos do not fill the 1,280 dimensions of the features: unseen directions would have a variance of
+nothing, and would be enlarged without bound."""
+
+DEGRADED_WEIGHT = 0.25
+"""How much a degraded photo counts in the covariance, beside 1 of an ordinary one. In the means of
+the objects it does not count: there it moves objects towards each other."""
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """A fitted head.
+
+    Attributes:
+        weight: `[size, features]` float64; features → embedding before it is brought to length 1.
+        bias: `[size]` float64.
+        directions: `[objects, size]` float64 unit rows.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    def write(self, head: EmbeddingHead) -> None:
+        """Puts the weights into a head of the same sizes."""
+        head.load_state_dict(
+            {
+                "0.weight": torch.from_numpy(self.weight),
+                "0.bias": torch.from_numpy(self.bias),
+                "2.weight": torch.from_numpy(self.directions),
+            }
+        )
+
+
+@dataclass
+class Scatter:
+    """Sums over photos, batch by batch: memory grows with the features and objects alone.
+
+    Attributes:
+        features: Width of the features.
+        objects: Number of classes.
+    """
+
+    features: int
+    objects: int
+    _sums: NDArray[np.float64] = field(init=False)
+    _counts: NDArray[np.int64] = field(init=False)
+    _degraded_sums: NDArray[np.float64] = field(init=False)
+    _degraded_counts: NDArray[np.int64] = field(init=False)
+    _squares: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """No photo yet."""
+        self._sums, self._degraded_sums = np.zeros((2, self.objects, self.features))
+        self._counts, self._degraded_counts = np.zeros((2, self.objects), np.int64)
+        self._squares = np.zeros((self.features, self.features))
+
+    def add(self, rows: Tensor, truth: Tensor, *, degraded: bool = False) -> None:
+        """Counts photos in.
+
+        Args:
+            rows: `[N, features]` float.
+            truth: `[N]` int64 class indices.
+            degraded: Whether they count in the covariance alone.
+        """
+        # In float64: sums of squares and squares of sums are large and nearly equal.
+        values = rows.double().cpu().numpy()
+        sums, counts = (
+            (self._degraded_sums, self._degraded_counts) if degraded else (self._sums, self._counts)
+        )
+        np.add.at(sums, truth.numpy(), values)
+        counts += np.bincount(truth.numpy(), minlength=self.objects)
+        self._squares += (DEGRADED_WEIGHT if degraded else 1.0) * (values.T @ values)
+
+    def means(self) -> NDArray[np.float64]:
+        """`[objects, features]`: mean features of each object's photos; NaN without any."""
+        with np.errstate(invalid="ignore"):
+            return self._sums / self._counts[:, None]
+
+    def covariance(self) -> NDArray[np.float64]:
+        """`[features, features]`: how photos differ from their object's mean, shrunk."""
+        means = np.nan_to_num(self.means())
+        weights = self._counts + DEGRADED_WEIGHT * self._degraded_counts
+        sums = self._sums + DEGRADED_WEIGHT * self._degraded_sums
+        cross = sums.T @ means
+        about = self._squares - cross - cross.T + (means * weights[:, None]).T @ means
+        about /= weights.sum()
+        ball = np.trace(about) / self.features
+        # Where each object has one photo alone, the trace is nothing: then the features themselves.
+        ball = ball if ball > 0 else 1.0
+        return (1 - SHRINKAGE) * about + SHRINKAGE * ball * np.eye(self.features)
+
+
+def fit_discriminant(scatter: Scatter, size: int, *, seed: int) -> Discriminant:
+    """Fits a head.
+
+    Args:
+        scatter: The photos' sums.
+        size: How many numbers the embedding has.
+        seed: Of the rotation, which changes no cosine.
+    """
+    means = scatter.means()
+    centre = np.nanmean(means, axis=0)
+    # An object without a photo has no direction: no photo is ever like it.
+    means = np.where(np.isnan(means), centre, means)
+    variances, axes = np.linalg.eigh(scatter.covariance())
+    whiten = axes / np.sqrt(variances)
+    _, _, across = np.linalg.svd((means - centre) @ whiten, full_matrices=False)
+    # The means of K objects span K - 1 directions about their centre: further ones hold noise.
+    kept = across[: min(size, scatter.objects - 1)]
+    weight = _rotation(len(kept), size, seed) @ (whiten @ kept.T).T
+    directions = (means - centre) @ weight.T
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    return Discriminant(weight, -weight @ centre, directions / np.maximum(lengths, 1e-12))
+
+
+def _rotation(inner: int, outer: int, seed: int) -> NDArray[np.float64]:
+    """`[outer, inner]` with orthonormal columns.
+
+    Cosines stay what they are; the embedding's numbers become alike in size, none is always 0, and
+    8 bits suit all of them equally well.
+    """
+    square = np.random.default_rng(seed).standard_normal((outer, inner))
+    columns, triangle = np.linalg.qr(square)
+    rotation: NDArray[np.float64] = columns * np.sign(np.diag(triangle))
+    return rotation
