@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobile_assets.bundle import read_bundle
-from mobile_assets.decision import Answer, answer
+import numpy as np
+from numpy.typing import NDArray
+
+from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.decision import Answer, Candidate, answer
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.photos import PhotoError, load, takes_bounded_time
+from mobile_assets.preprocessing import Preprocessing
+from train.decode_pool import DecoderPool
+from train.decode_worker import Request
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+PREFERRED = ("tflite-int8", "tflite-int8-weights", "tflite-float16", "tflite-float32")
+"""Variants that answer where a bundle recommends none, the one for most phones first."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +41,39 @@ class Identification:
         return {
             "photo": str(self.photo),
             "verdict": self.answer.verdict,
-            "candidates": [
-                {
-                    "object_id": candidate.label.object_id,
-                    "collection": candidate.label.collection,
-                    "title": candidate.label.title,
-                    "probability": round(candidate.probability, 6),
-                }
-                for candidate in self.answer.candidates
-            ],
+            "candidates": [_candidate(candidate) for candidate in self.answer.candidates],
         }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    """One object of the shortlist, with its descriptive fields if the bundle has any."""
+    label = candidate.label
+    record = label.record.as_json() if label.record is not None else {}
+    return {
+        "object_id": label.object_id,
+        "collection": label.collection,
+        "title": label.title,
+        "probability": round(candidate.probability, 6),
+        **({"record": record} if record else {}),
+    }
+
+
+def _default_variant(bundle: Bundle) -> str:
+    """The variant that a phone would execute.
+
+    Raises:
+        InputError: None of them is a TFLite file.
+    """
+    there = [variant.name for variant in bundle.info.variants if variant.format == "tflite"]
+    recommended = [best.variant for best in bundle.info.recommended]
+    for name in (*recommended, *PREFERRED, *there):
+        if name in there:
+            return name
+    names = ", ".join(variant.name for variant in bundle.info.variants) or "no variant"
+    raise InputError(
+        f"{bundle.folder} has {names}, and only TFLite variants are executed here. "
+        "Export one with --variants tflite-int8."
+    )
 
 
 def identify(
@@ -55,8 +88,8 @@ def identify(
 
     Args:
         photos: Photo files; one that cannot be read gets an error instead of an answer.
-        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else
-            `tflite-int8`.
+        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else the
+            first of `PREFERRED` that it has.
         trusted: The key that must have signed the bundle; None for any key or none.
 
     Raises:
@@ -68,18 +101,18 @@ def identify(
 
     bundle = read_bundle(folder, trusted=trusted)
     if variant is None:
-        known = {best.format: best.variant for best in bundle.info.recommended}
-        variant = known.get("tflite", "tflite-int8")
+        variant = _default_variant(bundle)
     if bundle.info.variant(variant).format != "tflite":
         raise InputError(
             f"{variant} is a Core ML package, which Core ML alone runs. "
             "Give one of the bundle's TFLite variants with --variant."
         )
+    contract = bundle.info.preprocessing
     results: list[Identification] = []
-    with open_litert(bundle, variant) as session:
+    with DecoderPool(len(photos)) as pool, open_litert(bundle, variant) as session:
         for photo in photos:
             try:
-                pixels = load(photo, bundle.info.preprocessing)
+                pixels = _pixels(photo, contract, pool)
             except PhotoError as error:
                 results.append(Identification(photo, None, error.reason))
                 continue
@@ -87,3 +120,24 @@ def identify(
             decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
             results.append(Identification(photo, decided))
     return tuple(results)
+
+
+def _pixels(photo: Path, contract: Preprocessing, pool: DecoderPool) -> NDArray[np.uint8]:
+    """What the model is given of a photo.
+
+    Usual photos are decoded here, at once. One whose decoder might never end, or take the answers
+    to all others with it, is decoded in a process of its own.
+
+    Raises:
+        PhotoError: The photo cannot be decoded.
+    """
+    if takes_bounded_time(photo):
+        return load(photo, contract)
+    size = (contract.height, contract.width)
+    request = Request(
+        file=str(photo), height=size[0], width=size[1], pixels=True, exact=True, hashes=False
+    )
+    facts, pixels = pool.ask(request)
+    if pixels is None:
+        raise PhotoError(photo, facts.error or "it cannot be decoded")
+    return pixels
