@@ -228,7 +228,10 @@ def _apply_profile(photo: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _unidentified(path: Path | str) -> str:
     if Path(path).suffix.lower() in {".heic", ".heif"}:
-        return "not a readable HEIC photo (or the pillow-heif package is not installed)"
+        return (
+            "not a readable HEIC photo, or the extra that reads them is not installed: "
+            "pip install 'artefact-id[heic]'"
+        )
     return "not a picture, or its header is damaged"
 
 
