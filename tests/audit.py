@@ -1,7 +1,7 @@
 """What is installed: under which licences, dragged in by which extra, with which known weaknesses.
 
-`python tests/audit.py` (or `make audit`) lists the licences of each extra, then asks PyPI's database
-of weaknesses by pip-audit. Exit codes: 0 nothing known; 1 a weakness is known; 2 the
+`python tests/audit.py` (or `make audit`) lists the licences of each extra, then asks PyPI's
+database of weaknesses by pip-audit. Exit codes: 0 nothing known; 1 a weakness is known; 2 the
 database could not be asked.
 """
 
