@@ -46,8 +46,10 @@ def csv_text(rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None
     """
     cells = list(rows)
     names = list(columns or (cells[0] if cells else ()))
-    lines = [names, *([row.get(name) for name in names] for row in cells)] if names else []
-    return "".join(f"{_line(line)}\n" for line in lines)
+    if not names:
+        return ""
+    lines = [_line(names), *(_line([row.get(name) for name in names]) for row in cells)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _line(cells: Sequence[object]) -> str:
