@@ -12,6 +12,7 @@ from mobile_assets.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.pipeline.identify import Identification
+    from mobile_assets.labels import Label
 
 
 def add_identify(commands: Any) -> None:
@@ -81,3 +82,13 @@ def _print(answers: Sequence[Identification]) -> None:
             words = (label.object_id, label.title, label.collection)
             table.add_row(str(rank), *map(cell, words), f"{candidate.probability:.1%}")
         console.print(table)
+        for candidate in answer.candidates:
+            if line := _record_line(candidate.label):
+                console.print(visible(line), markup=False, soft_wrap=True)
+
+
+def _record_line(label: Label) -> str:
+    """An object's descriptive fields in one line; empty if it has none."""
+    fields = label.record.as_json() if label.record is not None else {}
+    texts = "; ".join(f"{name.replace('_', ' ')}: {text}" for name, text in fields.items())
+    return f"{label.object_id}: {texts}" if texts else ""

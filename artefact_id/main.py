@@ -21,6 +21,7 @@ from artefact_id import (
     export,
     gate,
     identify,
+    import_register,
     inspect,
     setup,
     sign,
@@ -52,6 +53,9 @@ EXTRAS = {
     "matplotlib": "benchmark",
     "psutil": "benchmark",
     "mitsuba": "demo",
+    "openpyxl": "import",
+    "lxml": "import",
+    "tomli_w": "import",
     "scipy": "benchmark",
     "sklearn": "figures",
     "umap": "figures",
@@ -153,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
         demo.add_demo,
+        import_register.add_import,
         inspect.add_inspect,
         train.add_train,
         evaluate.add_evaluate,

@@ -48,8 +48,8 @@ def csv_text(rows: Iterable[Mapping[str, object]], columns: Sequence[str] | None
     names = list(columns or (cells[0] if cells else ()))
     if not names:
         return ""
-    lines = [_line(names), *(_line([row.get(name) for name in names]) for row in cells)]
-    return "".join(f"{line}\n" for line in lines)
+    lines: list[list[object]] = [[*names], *([row.get(name) for name in names] for row in cells)]
+    return "".join(f"{_line(line)}\n" for line in lines)
 
 
 def _line(cells: Sequence[object]) -> str:

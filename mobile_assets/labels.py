@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import json_text, sha256_bytes, write_text
 from mobile_assets.object_ids import unfit_object_id
+from mobile_assets.object_record import ObjectRecord
 from mobile_assets.regular_files import read_regular
 from mobile_assets.schema import Record
 from mobile_assets.strict_json import parse_json
@@ -26,6 +28,7 @@ class Label(Record):
         collection: Subdivision of the register; empty where there is none.
         title: What a person reads beside the identifier; empty where unknown.
         photos: How many photos of the object the register holds.
+        record: Descriptive fields for a person to compare; None where there are none.
     """
 
     index: int = Field(ge=0)
@@ -33,6 +36,13 @@ class Label(Record):
     collection: str = ""
     title: str = ""
     photos: int = Field(ge=0, default=0)
+    record: ObjectRecord | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry in `labels.json`; without a record it is the same as before there were any."""
+        entry = self.model_dump(exclude={"record"})
+        fields = self.record.as_json() if self.record is not None else {}
+        return entry | ({"record": fields} if fields else {})
 
     @field_validator("object_id")
     @classmethod
@@ -96,7 +106,7 @@ class LabelMap:
     @property
     def json(self) -> str:
         """The content of `labels.json`."""
-        return json_text([label.model_dump() for label in self.labels])
+        return json_text([label.as_json() for label in self.labels])
 
     @property
     def sha256(self) -> str:
@@ -141,8 +151,16 @@ class LabelMap:
             ) from None
 
     @classmethod
-    def of(cls, entries: Sequence[tuple[str, str, str, int]]) -> LabelMap:
+    def of(
+        cls,
+        entries: Sequence[tuple[str, str, str, int]],
+        records: Mapping[str, ObjectRecord] | None = None,
+    ) -> LabelMap:
         """Numbers `(object_id, collection, title, photos)` entries in the order given.
+
+        Args:
+            entries: One per object.
+            records: Descriptive fields by object id, of any objects.
 
         Raises:
             InputError: An id cannot be a line of `labels.txt`.
@@ -152,10 +170,16 @@ class LabelMap:
                 raise InputError(
                     f"The object id {object_id!r} {why}. Rename the object in the register."
                 )
+        known = records or {}
         return cls(
             tuple(
                 Label(
-                    index=index, object_id=object_id, collection=collection, title=title, photos=n
+                    index=index,
+                    object_id=object_id,
+                    collection=collection,
+                    title=title,
+                    photos=n,
+                    record=known.get(object_id),
                 )
                 for index, (object_id, collection, title, n) in enumerate(entries)
             )

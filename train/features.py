@@ -23,11 +23,6 @@ class FeatureStore:
     """Features that are already computed, in blocks on disk beside the training's state."""
 
     def __init__(self, checkpoint: Checkpoint, name: str) -> None:
-        """Reads and writes nothing yet.
-
-        Args:
-            name: `train` or `val`.
-        """
         self._checkpoint = checkpoint
         self._name = name
         self._blocks = 0
@@ -84,7 +79,6 @@ def cached_features(
     Args:
         model: The model; it is put into evaluation mode.
         recipe: How many versions, and how they differ from the photo.
-        processes: Those that share the work; None for this one alone.
         on_batch: Called after each batch.
     """
     model.eval()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_ids import unfit_object_id
-from mobile_assets.photos import PHOTO_SUFFIXES
+from mobile_assets.photos import is_photo_file
 from train.durham import durham_photos, is_durham
 from train.folder_scan import scan_folder
 from train.manifest import MANIFEST_NAMES
@@ -40,11 +40,11 @@ def read_folders(root: Path, *, layout: str, help_: str) -> Register:
     refusals = Refusals(root)
     everywhere: list[File] = []
     for parts, name in scan.files:
-        if Path(name).suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo_file(root.joinpath(*parts, name)):
             everywhere.append((parts, name))
         elif name not in _BESIDE_PHOTOS:
             path = _shown("/".join((*parts, name)))
-            problems.append(Problem("ignored", path, "not a photo (by its ending)"))
+            problems.append(Problem("ignored", path, "not a photo (by its content)"))
     files = _with_unicode_names(everywhere, problems, refusals)
     refusals.check()
     if layout == "durham" or (layout == "auto" and is_durham(files)):

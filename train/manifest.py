@@ -13,6 +13,7 @@ from mobile_assets.photos import PHOTO_SUFFIXES
 from train.manifest_paths import PhotoFinder
 from train.manifest_text import ManifestRow, manifest_rows
 from train.object_ids import composed_text, joined_spellings, one_line, visible
+from train.object_records import RecordCollector
 from train.refusals import Refusals
 from train.register import Photo, Problem, Register, make_register
 
@@ -50,6 +51,7 @@ class _ManifestReader:
         self._finder = PhotoFinder(path.parent)
         self._photos: dict[str, Photo] = {}
         self._spellings: dict[str, set[str]] = defaultdict(set)
+        self._records = RecordCollector()
 
     def is_photo(self, word: str) -> bool:
         """Whether a word is the path of a photo, by its ending or because it is there."""
@@ -75,6 +77,7 @@ class _ManifestReader:
         if first is None:
             self._photos[same_file] = photo
             self._spellings[photo.object_id].add(row.values["object_id"])
+            self._records.add(photo.path, photo.object_id, row.values)
             return
         again = f"{self._path}, line {row.line}"
         if first.object_id != photo.object_id:
@@ -101,8 +104,9 @@ class _ManifestReader:
             *self._finder.problems(self._path),
             *joined_spellings(self._spellings),
             *_several_values(photos),
+            *self._records.problems,
         ]
-        return make_register(self._path.parent, photos, problems)
+        return make_register(self._path.parent, photos, problems, self._records.records())
 
     def _photo(self, row: ManifestRow) -> Photo | str:
         """The photo of a row, or why it cannot be used."""

@@ -14,12 +14,14 @@ from typing import Any
 
 from mobile_assets.csv_table import plain
 from mobile_assets.errors import InputError
+from mobile_assets.object_record import RECORD_FIELDS
+from train.object_records import is_source_column
 from train.refusals import Refusals
 from train.register import Problem
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
-COLUMNS = ("path", "object_id", "collection", "title", "split")
+COLUMNS = ("path", "object_id", "collection", "title", "split", *RECORD_FIELDS)
 REQUIRED = ("path", "object_id")
 MOST_BYTES = 1 << 29
 """Larger manifests are refused: a million photos take a fifth of it."""
@@ -183,14 +185,16 @@ class _Table:
                     f"{len(columns)}. Put text that holds the separator in quotation marks.",
                 )
                 continue
-            named = [(name, cell) for name, cell in zip(columns, cells, strict=False) if name]
+            named = [
+                (name, plain(cell)) for name, cell in zip(columns, cells, strict=False) if name
+            ]
             nameless = [cell for name, cell in zip(columns, cells, strict=False) if not name]
             if any(cell.strip() for cell in nameless):
                 self._refusals.add(
                     place, f"{max(nameless)!r} stands in a column without a name. Give it a name."
                 )
                 continue
-            yield ManifestRow(line, {name: plain(cell) for name, cell in named})
+            yield ManifestRow(line, dict(named))
 
     def _header(self) -> tuple[str, int, list[str]]:
         """The separator, the index of the first line after the columns, and their names."""
@@ -218,7 +222,7 @@ class _Table:
         )
 
     def _check_columns(self, names: Sequence[str]) -> None:
-        unknown = sorted(set(names) - {*COLUMNS, ""})
+        unknown = sorted({n for n in names if not is_source_column(n)} - {*COLUMNS, ""})
         if unknown:
             raise InputError(
                 f"{self._path}, line 1: unknown column {', '.join(unknown)}. "
@@ -291,7 +295,7 @@ def _json_row(line: str) -> Mapping[str, str]:
         raise InputError(f"not a row ({type(error).__name__}).") from None
     if not isinstance(row, dict) or not all(isinstance(v, str | None) for v in row.values()):
         raise InputError("not an object whose values are strings.")
-    unknown = sorted(set(row) - set(COLUMNS))
+    unknown = sorted({name for name in row if not is_source_column(name)} - set(COLUMNS))
     if unknown:
         raise InputError(
             f"unknown column {', '.join(unknown)}. Known columns: {', '.join(COLUMNS)}."

@@ -41,12 +41,7 @@ class PhotoPixels:
     def __init__(
         self, contract: Preprocessing, *, root: Path | None = None, cache: Path | None = None
     ) -> None:
-        """Opens the cache for reading; nothing is written yet.
-
-        Args:
-            root: The register's root, whose photos training may have decoded already.
-            cache: Folder of prepared photos; None for the user's cache folder.
-        """
+        """`root` is the register's, whose photos training may have decoded already."""
         self._contract = contract
         self._shape = (contract.height, contract.width, 3)
         cache = cache or default_cache()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mobile_assets.labels import LabelMap
+from mobile_assets.object_record import ObjectRecord
 
 ProblemKind = Literal["unreadable", "ignored", "duplicate", "warning"]
 
@@ -54,6 +55,7 @@ class Register:
     root: Path
     photos: tuple[Photo, ...]
     problems: tuple[Problem, ...] = ()
+    records: Mapping[str, ObjectRecord] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -116,12 +118,18 @@ class Register:
                     len(photos[object_id]),
                 )
                 for object_id in self.object_ids
-            ]
+            ],
+            self.records,
         )
 
 
-def make_register(root: Path, photos: Iterable[Photo], problems: Iterable[Problem]) -> Register:
+def make_register(
+    root: Path,
+    photos: Iterable[Photo],
+    problems: Iterable[Problem],
+    records: Mapping[str, ObjectRecord] | None = None,
+) -> Register:
     """A register with photos and problems in their fixed order."""
     ordered = sorted(photos, key=lambda photo: (photo.object_id, photo.path))
     noted = sorted(problems, key=lambda problem: (problem.kind, problem.path))
-    return Register(root, tuple(ordered), tuple(noted))
+    return Register(root, tuple(ordered), tuple(noted), records or {})

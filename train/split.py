@@ -92,10 +92,7 @@ def _paper_sides(register: Register) -> dict[str, SplitName]:
 
 
 def _manifest_sides(
-    register: Register,
-    seed: int,
-    hashes: Mapping[str, int],
-    shared: Sequence[Sequence[Photo]],
+    register: Register, seed: int, hashes: Mapping[str, int], shared: Sequence[Sequence[Photo]]
 ) -> dict[str, SplitName]:
     sides: dict[str, SplitName] = {}
     for photo in register.photos:

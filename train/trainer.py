@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mobile_assets.csv_table import csv_text
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
@@ -104,15 +104,8 @@ def _train(
                 new_folder(out, force=options.force, what="run") as folder,
             ):
                 log.move(folder)
-                _write(
-                    folder,
-                    trainer,
-                    plan,
-                    options,
-                    name=out.name,
-                    weights=weights,
-                    temperature=temperature,
-                )
+                facts = {"name": out.name, "weights": weights, "temperature": temperature}
+                _write(folder, trainer, plan, options, facts)
                 checkpoint.finish(sha256_file(folder / MODEL_FILE))
             checkpoint.remove()
 
@@ -202,14 +195,7 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
 
 
 def _write(
-    folder: Path,
-    trainer: Trainer,
-    plan: TrainingPlan,
-    options: TrainOptions,
-    *,
-    name: str,
-    weights: str,
-    temperature: TemperatureInfo | None,
+    folder: Path, trainer: Trainer, plan: TrainingPlan, options: TrainOptions, facts: dict[str, Any]
 ) -> None:
     from safetensors.torch import save_file
 
@@ -222,7 +208,6 @@ def _write(
     write_text(folder / "history.csv", _history(trainer.history))
     _metrics(trainer).write(folder / METRICS_FILE)
     RunInfo(
-        name=name,
         created=created_now(),
         register_name=dataset.name,
         objects=len(labels),
@@ -231,7 +216,6 @@ def _write(
         head=options.head or trainer.recipe.head,
         recipe=trainer.recipe.name,
         recipe_settings=trainer.recipe.settings(),
-        weights=weights,
         seed=options.seed,
         preprocessing=plan.contract,
         photos=PhotoCounts(
@@ -248,7 +232,7 @@ def _write(
             "system": f"{platform.system()} {platform.machine()}",
             "compute": trainer.compute.description,
         },
-        temperature=temperature,
+        **facts,
     ).write(folder / "run.json")
 
 
@@ -271,15 +255,11 @@ def _metrics(trainer: Trainer) -> RunMetrics:
 
 def _history(records: list[EpochRecord]) -> str:
     """`history.csv`; a cell is empty where there was nothing to measure."""
-    rows = (
-        {
-            key: None if isinstance(v, float) and math.isnan(v) else _rounded(v)
-            for key, v in record.model_dump().items()
-        }
-        for record in records
-    )
+    rows = ({key: _cell(value) for key, value in record.model_dump().items()} for record in records)
     return csv_text(rows, list(EpochRecord.model_fields))
 
 
-def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else value
+def _cell(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(value, 6)

@@ -246,9 +246,7 @@ def _from_hub(backbone: nn.Module, name: str) -> str:
 def _ways(name: str, full: str, problem: str) -> str:
     """What to do where no source has the weights."""
     package = _package(name)
-    ways = [
-        f"a checkpoint with --weights FILE (safetensors or a PyTorch state dict of {full})",
-    ]
+    ways = [f"a checkpoint with --weights FILE (safetensors or a PyTorch state dict of {full})"]
     if problem != _NONE_AT_ALL:
         ways.insert(0, "a network connection to timm's hub, once")
     if package is not None:

@@ -18,7 +18,7 @@ from typing import Literal, TextIO
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.memory import MemoryWatch
 from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import REFERENCE_RUNTIME
@@ -48,17 +48,14 @@ READY = "ready"
 
 
 class ProbeRequest(Record):
-    """What to measure.
+    """What to measure of a variant, of the reference if a run is given.
 
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
         bundle_sha256: Hash that its `bundle.json` must have; None for any.
-        variant: Name of the variant; of the reference's for `torch`.
-        runtime: Name of the runtime, a key of `LIBRARIES`.
-        unit: What it computes on, where it has a choice.
-        photos: Real photos for the end-to-end time; none to leave it out.
-        camera: A photo as a phone's camera makes it, for the time from there; None to leave it out.
+        runtime: A key of `LIBRARIES`; `unit`: what it computes on, where it has a choice.
+        photos: Real photos for the end-to-end time; `camera`: one as a phone's camera makes it.
     """
 
     kind: Literal["start", "latency", "turns"]
@@ -93,10 +90,7 @@ class LatencyReply(Record):
     busy_share: float | None
 
 
-Opener = Callable[[], Session]
-
-
-def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
+def opener(bundle: Bundle, request: ProbeRequest) -> Callable[[], Session]:
     """Imports everything that the runtime needs, and gives a function that opens the model."""
     for library in LIBRARIES[request.runtime]:
         importlib.import_module(library)
@@ -119,7 +113,7 @@ def noise_photo(bundle: Bundle) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def measure_start(prepare: Callable[[], Opener], photo: Pixels) -> StartReply:
+def measure_start(prepare: Callable[[], Callable[[], Session]], photo: Pixels) -> StartReply:
     """From a process without the runtime to a model that has answered."""
     watch = MemoryWatch()
     opening = prepare()

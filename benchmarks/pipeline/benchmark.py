@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.gates.rules import judge
-from benchmarks.measure.android import measure_phones, with_answers
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.cases import check_objects, locate_run
 from benchmarks.measure.evaluation_set import (
+    choose_test_photos,
     exclude_training_photos,
-    from_register,
-    held_out,
     sample_photos,
     validation_photos,
 )
 from benchmarks.measure.host import command_line, describe_host
 from benchmarks.measure.latency import LatencyPlan, measure_latencies
-from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
-from benchmarks.measure.reference_runs import reference_row
-from benchmarks.measure.result_rows import case_rows, make_test_set
+from benchmarks.measure.parity import (
+    Candidate,
+    Progress,
+    measure_answers,
+    measure_phones,
+    runnable_candidates,
+    with_answers,
+)
+from benchmarks.measure.result_rows import case_rows, make_test_set, reference_row
 from benchmarks.measure.structure import StructureCheck, structural_checks
 from benchmarks.results.measurement import BenchmarkCase, Measurement
 from benchmarks.results.schema import REFERENCE_RUNTIME, PreprocessingCost, Results, Row, Settings
@@ -32,7 +36,7 @@ from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
-from train.readers import Layout, read_register, register_root
+from train.readers import Layout, register_root
 from train.run import Run
 from train.versions import created_now, versions
 
@@ -298,21 +302,7 @@ def benchmark_bundles(
 
 
 def _case(
-    bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
+    bundle: Bundle, folder: Path | None, photos: Path, test_photos: Path | None, layout: Layout
 ) -> BenchmarkCase:
-    located = locate_run(bundle, run)
-    root = register_root(photos)
-    chosen, skipped = ((), ()) if _only_elsewhere(located, test_photos) else held_out(located, root)
-    if test_photos is not None:
-        further = read_register(test_photos, layout=layout)
-        # Objects below the threshold are no mistake of the user's, so they are not counted as one.
-        known = set(located.labels.object_ids)
-        others = [photo.path for photo in further.photos if photo.object_id not in known]
-        inside = further.without(others) if len(others) < len(further.photos) else further
-        more, unusable = from_register(inside, located)
-        chosen, skipped = (*chosen, *more), (*skipped, *unusable)
-    return BenchmarkCase(bundle, located, root, chosen, skipped)
-
-
-def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
-    return test_photos is not None and not run.split.of("test")
+    run, root = locate_run(bundle, folder), register_root(photos)
+    return BenchmarkCase(bundle, run, root, *choose_test_photos(run, root, test_photos, layout))

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mobile_assets.bundle import Bundle, read_bundle
-from mobile_assets.decision import Answer, answer
+from mobile_assets.decision import Answer, Candidate, answer
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.photos import PhotoError, load, takes_bounded_time
+from mobile_assets.preprocessing import Preprocessing
+from train.decode_pool import DecoderPool
+from train.decode_worker import Request
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -35,16 +41,21 @@ class Identification:
         return {
             "photo": str(self.photo),
             "verdict": self.answer.verdict,
-            "candidates": [
-                {
-                    "object_id": candidate.label.object_id,
-                    "collection": candidate.label.collection,
-                    "title": candidate.label.title,
-                    "probability": round(candidate.probability, 6),
-                }
-                for candidate in self.answer.candidates
-            ],
+            "candidates": [_candidate(candidate) for candidate in self.answer.candidates],
         }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    """One object of the shortlist, with its descriptive fields if the bundle has any."""
+    label = candidate.label
+    record = label.record.as_json() if label.record is not None else {}
+    return {
+        "object_id": label.object_id,
+        "collection": label.collection,
+        "title": label.title,
+        "probability": round(candidate.probability, 6),
+        **({"record": record} if record else {}),
+    }
 
 
 def _default_variant(bundle: Bundle) -> str:
@@ -96,11 +107,12 @@ def identify(
             f"{variant} is a Core ML package, which Core ML alone runs. "
             "Give one of the bundle's TFLite variants with --variant."
         )
+    contract = bundle.info.preprocessing
     results: list[Identification] = []
-    with open_litert(bundle, variant) as session:
+    with DecoderPool(len(photos)) as pool, open_litert(bundle, variant) as session:
         for photo in photos:
             try:
-                pixels = load(photo, bundle.info.preprocessing)
+                pixels = _pixels(photo, contract, pool)
             except PhotoError as error:
                 results.append(Identification(photo, None, error.reason))
                 continue
@@ -108,3 +120,24 @@ def identify(
             decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
             results.append(Identification(photo, decided))
     return tuple(results)
+
+
+def _pixels(photo: Path, contract: Preprocessing, pool: DecoderPool) -> NDArray[np.uint8]:
+    """What the model is given of a photo.
+
+    Usual photos are decoded here, at once. One whose decoder might never end, or take the answers
+    to all others with it, is decoded in a process of its own.
+
+    Raises:
+        PhotoError: The photo cannot be decoded.
+    """
+    if takes_bounded_time(photo):
+        return load(photo, contract)
+    size = (contract.height, contract.width)
+    request = Request(
+        file=str(photo), height=size[0], width=size[1], pixels=True, exact=True, hashes=False
+    )
+    facts, pixels = pool.ask(request)
+    if pixels is None:
+        raise PhotoError(photo, facts.error or "it cannot be decoded")
+    return pixels

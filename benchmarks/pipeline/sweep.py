@@ -58,10 +58,7 @@ class SweepMark(Document):
 
 
 def run_sweep(
-    photos: Path,
-    out: Path,
-    options: SweepOptions,
-    callbacks: Callbacks | None = None,
+    photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks | None = None
 ) -> Results:
     """Trains, exports and benchmarks one model per threshold.
 
@@ -190,7 +187,6 @@ def export_run(
     Args:
         variants: Names of the variants; None for all.
         say: Called with a line for the person who waits.
-        cache: Folder of prepared photos; None for the user's cache folder.
     """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle

@@ -24,7 +24,8 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
     parts = [
         f"# {markdown(info.name)}: details",
         "How to use the bundle is in [README.md](README.md). Exported "
-        f"{info.created}; `{run.info.backbone}` with head `{run.info.head}`.",
+        f"{info.created} with serial number {info.serial}; `{run.info.backbone}` with head "
+        f"`{run.info.head}`.",
         _files(info),
         auxiliary_usage(info),
         _training(info, run, run.metrics),
