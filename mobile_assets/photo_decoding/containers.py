@@ -173,7 +173,10 @@ def _iso(file: BinaryIO, kind: str) -> StoredPicture:
     """HEIC or AVIF: the primary picture, whose turns and crop are boxes, whatever EXIF says."""
     kinds = [name for name in (kind, "AVIF", "HEIF") if name in Image.OPEN or name == "AVIF"]
     if kind not in kinds:
-        raise UnreadableError("a HEIC photo, and the pillow-heif package is not installed")
+        raise UnreadableError(
+            "a HEIC photo, and the extra that reads them is not installed: "
+            "pip install 'artefact-id[heic]'"
+        )
     _check_length(file.seek(0, io.SEEK_END), kind)
     header = read_heif_header(file)
     if header.last_box == b"mdat":
