@@ -18,6 +18,7 @@ from conftest import picture
 from PIL import Image
 
 from mobile_assets.photo_decoding import limits
+from mobile_assets.photo_decoding.reading import takes_bounded_time
 from mobile_assets.photos import PhotoError, decode, is_photo_file
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,25 @@ def test_truncated_files_of_every_format_are_refused(
     whole = data.getvalue()
     (tmp_path / "photo").write_bytes(whole[: round(len(whole) * share)])
     assert reason(tmp_path / "photo")
+
+
+@pytest.mark.parametrize("missing", [1, 6, 30, 140])
+def test_a_tiff_without_the_end_of_its_tags_is_refused(missing: int, tmp_path: Path) -> None:
+    """Where the depth of the colours is cut off, its default would make another picture."""
+    data = io.BytesIO()
+    Image.new("RGB", (97, 73), "olive").save(data, "TIFF", compression="tiff_lzw")
+    assert data.getvalue()[-6:] == b"\x08\0" * 3  # bits of each colour
+    (tmp_path / "cut.tif").write_bytes(data.getvalue()[:-missing])
+    assert "truncated" in reason(tmp_path / "cut.tif")
+
+
+def test_a_jpeg_whose_scan_header_is_empty_is_refused(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64), "olive").save(data, "JPEG")
+    whole, scan = data.getvalue(), data.getvalue().index(b"\xff\xda")
+    (tmp_path / "photo.jpg").write_bytes(whole[: scan + 2] + b"\0\2" + whole[scan + 4 :])
+    assert takes_bounded_time(tmp_path / "photo.jpg")
+    assert reason(tmp_path / "photo.jpg") == "damaged (a JPEG's scan header is cut off)"
 
 
 def damaged_avif() -> bytes:
