@@ -60,6 +60,7 @@ class BundleContents:
         self._sizes: dict[str, int] = {}
         self._private: tempfile.TemporaryDirectory[str] | None = None
         self._copies: dict[str, Path] = {}
+        self._attempts = 0
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
@@ -181,7 +182,9 @@ class BundleContents:
                 prefix="artefact-id-", ignore_cleanup_errors=True
             )
         # Messages name the copy: they should say of what it is one.
-        root = Path(self._private.name) / f"copy of {self.folder.absolute().name}"
+        self._attempts += 1
+        place = Path(self._private.name) / str(self._attempts)
+        root = place / f"copy of {self.folder.absolute().name}"
         for file in self.names(name):
             path = root / file
             path.parent.mkdir(parents=True, exist_ok=True)

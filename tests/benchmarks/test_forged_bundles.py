@@ -320,6 +320,35 @@ def test_golden_vectors_outside_their_folder_are_refused(folder: Path, file: str
     assert refused_by_verify(folder)
 
 
+GOLDEN: dict[str, Edit] = {
+    "no photos": lambda v: v.update(photos=[]),
+    "a photo less": lambda v: v["photos"].pop(),
+    "a photo that is no photo": lambda v: v["photos"][0].update(photo="golden.json"),
+    "no best objects": lambda v: v["variants"][0].update(best=[]),
+    "no best object": lambda v: v["variants"][0]["best"][0].update(indices=[], probabilities=[]),
+    "a best object that is none": lambda v: v["variants"][0]["best"][0].update(indices=[10**6] * 5),
+    "a best object before all": lambda v: v["variants"][0]["best"][0].update(indices=[-(10**6)]),
+    "a huge tensor": lambda v: v.update(width=2**32, height=2**32),
+    "fewer objects": lambda v: v.update(objects=2),
+    "answers of another kind": lambda v: v["variants"][0].update(probabilities="golden.json"),
+    "a size that is true": lambda v: v.update(width=True),
+    "a tolerance of everything": lambda v: v["photos"][0]["resizing"].update(mean="inf"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_vectors_that_no_export_writes_are_refused(folder: Path, name: str) -> None:
+    path = folder / "golden/golden.json"
+    value = json.loads(path.read_text())
+    GOLDEN[name](value)
+    write(path, json.dumps(value).encode())
+    relist_anew(folder)
+    assert {check.name for check in verify_bundle(folder).failed} & {
+        "golden vectors",
+        "golden tensors",
+    }
+
+
 def test_whoever_forges_signs_with_another_key(folder: Path, photo: Path, tmp_path: Path) -> None:
     trusted = read_public_key(write_keys(tmp_path, "museum")[1])
     Signer.read(write_keys(tmp_path, "forger")[0]).sign(folder)
