@@ -191,9 +191,9 @@ def _print(plan: ImportPlan, imported: Imported) -> None:
             f"; {imported.media_rows:,} media rows: {imported.media_rows_used:,} used, "
             f"{left_out:,} listed"
         )
+    out = visible(str(plan.options.out))
     console.print(
-        f"{visible(str(plan.options.out))}: {imported.objects:,} objects, "
-        f"{len(imported.photos):,} photos. "
+        f"{out}: {imported.objects:,} objects, {len(imported.photos):,} photos. "
         f"{imported.rows:,} rows: {imported.rows_used:,} used, "
         f"{imported.rows - imported.rows_used:,} listed{media}. "
         f"{imported.count('photo'):,} photos left out and {imported.count('note'):,} notes: "

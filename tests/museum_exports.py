@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -102,6 +103,26 @@ def read_part(path: Path, name: str) -> bytes:
     """One part of a workbook."""
     with zipfile.ZipFile(path) as archive:
         return archive.read(name)
+
+
+def share_strings(path: Path, sheet: str = "xl/worksheets/sheet1.xml") -> None:
+    """Moves a sheet's texts to the part where Excel itself keeps them."""
+    texts: list[str] = []
+
+    def move(match: re.Match[str]) -> str:
+        texts.append(match[2])
+        return f'<c r="{match[1]}" t="s"><v>{len(texts) - 1}</v></c>'
+
+    xml = read_part(path, sheet).decode("utf-8")
+    cell = r'<c r="(\w+)" t="inlineStr"><is><t>([^<]*)</t></is></c>'
+    replace_part(path, sheet, re.sub(cell, move, xml).encode("utf-8"))
+    items = "".join(f"<si><t>{text}</t></si>" for text in texts)
+    table = f'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{items}</sst>'
+    replace_part(path, "xl/sharedStrings.xml", table.encode("utf-8"))
+    types = read_part(path, "[Content_Types].xml").decode("utf-8")
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    override = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'
+    replace_part(path, "[Content_Types].xml", types.replace("</Types>", override).encode("utf-8"))
 
 
 def lido_wrap(*records: str) -> str:

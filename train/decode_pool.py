@@ -26,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_assets.errors import MissingDependencyError
+from mobile_assets.photos import PhotoError, load, takes_bounded_time
+from mobile_assets.preprocessing import Preprocessing
 from train.decode_worker import PhotoFacts, Request
 
 Progress = Callable[[int, int], None]
@@ -82,6 +84,31 @@ class DecoderPool:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+    def load(self, photo: Path, contract: Preprocessing) -> NDArray[np.uint8]:
+        """What `mobile_assets.photos.load` gives, in bounded time and at no risk.
+
+        Usual photos are decoded here, at once. One whose decoder might never end, or take this
+        process with it, is decoded in another. May be called by as many threads as there are
+        processes.
+
+        Raises:
+            PhotoError: The photo cannot be decoded.
+        """
+        if takes_bounded_time(photo):
+            return load(photo, contract)
+        request = Request(
+            file=str(photo),
+            height=contract.height,
+            width=contract.width,
+            pixels=True,
+            exact=True,
+            hashes=False,
+        )
+        facts, pixels = self.ask(request)
+        if pixels is None:
+            raise PhotoError(photo, facts.error or "it cannot be decoded")
+        return pixels
 
     def ask(self, request: Request) -> Answer:
         """The answer to one request, by the next process that is free."""

@@ -20,6 +20,7 @@ from PIL import Image
 from mobile_assets.files import sha256_file
 from mobile_assets.photos import REDUCED_AT_LEAST, PhotoError, read_photo
 from mobile_assets.schema import Record
+from train.heic import register_heif
 from train.near_duplicates import perceptual_hash
 
 MEMORY_LIMIT = 1_500_000_000
@@ -100,10 +101,7 @@ def examine(request: Request) -> tuple[PhotoFacts, NDArray[np.uint8] | None]:
 def serve() -> None:
     """Answers requests from standard input until it ends: a line of JSON each, then pixels."""
     limit_memory()
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    register_heif()
     answers = os.fdopen(os.dup(1), "wb")
     # What C libraries print about a photo must not get between the answers.
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -18,7 +18,6 @@ from mobile_assets.object_record import RECORD_FIELDS
 from train.object_records import is_source_column
 from train.refusals import Refusals
 from train.register import Problem
-from train.spreadsheet import from_spreadsheet
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
@@ -187,9 +186,7 @@ class _Table:
                 )
                 continue
             named = [
-                (name, from_spreadsheet(cell))
-                for name, cell in zip(columns, cells, strict=False)
-                if name
+                (name, plain(cell)) for name, cell in zip(columns, cells, strict=False) if name
             ]
             nameless = [cell for name, cell in zip(columns, cells, strict=False) if not name]
             if any(cell.strip() for cell in nameless):
@@ -197,7 +194,7 @@ class _Table:
                     place, f"{max(nameless)!r} stands in a column without a name. Give it a name."
                 )
                 continue
-            yield ManifestRow(line, {name: plain(cell) for name, cell in named})
+            yield ManifestRow(line, dict(named))
 
     def _header(self) -> tuple[str, int, list[str]]:
         """The separator, the index of the first line after the columns, and their names."""

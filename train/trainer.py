@@ -24,7 +24,14 @@ from train.run import (
     TemperatureInfo,
     read_run,
 )
-from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run, report_plan
+from train.training_plan import (
+    Reporter,
+    TrainingPlan,
+    TrainOptions,
+    check_run,
+    plan_run,
+    report_plan,
+)
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
@@ -63,7 +70,10 @@ def train_run(
             claim.enter_context(claimed(out))
             remove_finished_state(out)
         check_output(out, force=options.force, what="run")
-        return plan or plan_run(photos, options, reporter)
+        if plan is not None:
+            return plan
+        check_run(photos, out, options)
+        return plan_run(photos, options, reporter)
 
     with ExitStack() as claim, processes() as several:
         settled = several.together(made_plan)

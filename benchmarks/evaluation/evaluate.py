@@ -34,6 +34,7 @@ from benchmarks.measure.evaluation_set import list_hash, listed, unchanged
 from benchmarks.measure.host import command_line, describe_host
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
+from mobile_assets.plan_checks import check_packages, check_place
 from train.readers import Layout
 from train.run import SplitPhoto, load_model
 from train.versions import created_now, versions
@@ -75,6 +76,7 @@ def evaluate_runs(
     chosen = options or EvaluateOptions()
     if out is not None:
         check_output(out, force=chosen.force, what="evaluation")
+        check_place(out, [*folders, photos, further], what="evaluation")
         if chosen.figures:
             check_libraries()
     ensemble = read_ensemble(folders, photos)
@@ -90,11 +92,7 @@ def check_libraries() -> None:
     Raises:
         ModuleNotFoundError: One is.
     """
-    import importlib.util
-
-    for name in ("matplotlib", "sklearn", "umap", "captum"):
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    check_packages(("matplotlib", "sklearn", "umap", "captum"))
 
 
 def find(

@@ -7,7 +7,6 @@ caches disturb its times.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import statistics
@@ -28,6 +27,7 @@ from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import PhotoError, load
 from mobile_assets.schema import Record
+from train.heic import register_heif
 
 LIBRARIES = {
     REFERENCE_RUNTIME: ("torch", "timm", "safetensors.torch", "train.model"),
@@ -226,10 +226,7 @@ def main() -> None:
     """Reads the request, measures, writes the reply."""
     reply_to = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not stand in the reply
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    register_heif()
     request = ProbeRequest.model_validate_json(sys.stdin.readline())
     with os.fdopen(reply_to, "w", encoding="utf-8") as stream:
         answer(request, sys.stdin, stream)

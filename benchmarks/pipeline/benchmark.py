@@ -36,6 +36,7 @@ from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
+from mobile_assets.plan_checks import check_packages, check_place
 from train.readers import Layout, register_root
 from train.run import Run
 from train.versions import created_now, versions
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 VALIDATION_PHOTOS = 1000
 """At most so many validation photos are asked to fit a temperature."""
+
+REPORT_PACKAGES = ("jinja2", "psutil", "scipy")
+"""What the report and its intervals are made with."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +296,9 @@ def benchmark_bundles(
     keep_freed_memory()  # asking takes half the time
     if run is not None and len(folders) > 1:
         raise InputError("--run names the run of one bundle, and several bundles were given.")
+    check_output(out, force=options.force, what="benchmark")
+    check_place(out, [*folders, photos, test_photos, run], what="benchmark")
+    check_packages(REPORT_PACKAGES)
     cases = [
         replace(_case(read_bundle(folder), run, photos, test_photos, layout), cache=cache)
         for folder in folders

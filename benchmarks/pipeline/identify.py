@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.decision import Answer, Candidate, answer
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PhotoError, load, takes_bounded_time
-from mobile_assets.preprocessing import Preprocessing
+from mobile_assets.photos import PhotoError
 from train.decode_pool import DecoderPool
-from train.decode_worker import Request
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -112,7 +107,7 @@ def identify(
     with DecoderPool(len(photos)) as pool, open_litert(bundle, variant) as session:
         for photo in photos:
             try:
-                pixels = _pixels(photo, contract, pool)
+                pixels = pool.load(photo, contract)
             except PhotoError as error:
                 results.append(Identification(photo, None, error.reason))
                 continue
@@ -120,24 +115,3 @@ def identify(
             decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
             results.append(Identification(photo, decided))
     return tuple(results)
-
-
-def _pixels(photo: Path, contract: Preprocessing, pool: DecoderPool) -> NDArray[np.uint8]:
-    """What the model is given of a photo.
-
-    Usual photos are decoded here, at once. One whose decoder might never end, or take the answers
-    to all others with it, is decoded in a process of its own.
-
-    Raises:
-        PhotoError: The photo cannot be decoded.
-    """
-    if takes_bounded_time(photo):
-        return load(photo, contract)
-    size = (contract.height, contract.width)
-    request = Request(
-        file=str(photo), height=size[0], width=size[1], pixels=True, exact=True, hashes=False
-    )
-    facts, pixels = pool.ask(request)
-    if pixels is None:
-        raise PhotoError(photo, facts.error or "it cannot be decoded")
-    return pixels

@@ -25,6 +25,7 @@ _FILL_BYTES = 64
 _PROFILE = b"ICC_PROFILE\0"
 _JFIF_LENGTH = 14
 _ADOBE_LENGTH = 12
+_SCAN_HEADER = 5  # mark, length, number of colours
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def read_jpeg_header(file: BinaryIO) -> JpegHeader:
         if marker == _START_OF_SCAN:
             if frame is None:
                 raise UnreadableError("damaged (a JPEG without a frame header)")
+            if end - start < _SCAN_HEADER:
+                raise UnreadableError("damaged (a JPEG's scan header is cut off)")
             parts.append((start, length))
             return JpegHeader(
                 parts=tuple(parts),

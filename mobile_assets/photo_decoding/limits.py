@@ -17,7 +17,7 @@ MAX_SIDE = 65_535
 FULL_PIXELS = 64_000_000
 """Photos with more pixels are read at half their size: each pixel is the mean of four."""
 
-DECODER_BYTES = 1_000_000_000
+DECODER_BYTES = 1_100_000_000
 """So much memory a decoder may take for itself and for the picture that it makes."""
 
 MAX_FILE = 512 << 20

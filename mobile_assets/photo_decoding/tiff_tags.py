@@ -122,6 +122,8 @@ def _read_tags(file: BinaryIO, order: str, big: bool, start: int, length: int) -
     (count,) = struct.unpack(count_format, file.read(struct.calcsize(count_format)))
     size = struct.calcsize(entry_format)
     entries = file.read(size * min(count, 4096))
+    if len(entries) < size * min(count, 4096):
+        raise UnreadableError("truncated (the file ends in a TIFF's tags)")
     tags: dict[int, Sequence[int]] = {}
     numbers, kept = set(), []
     for at in range(0, len(entries) - size + 1, size):
@@ -141,6 +143,8 @@ def _read_tags(file: BinaryIO, order: str, big: bool, start: int, length: int) -
             data = file.read(wanted)
         if len(data) >= wanted:
             tags[tag] = np.frombuffer(data, dtype, values).tolist()
+        elif tag in _FOR_DECODERS:  # its default would make another picture
+            raise UnreadableError("truncated (the file ends before a TIFF's tags do)")
     if numbers & _KINDS_OF_RAW or tags.get(PHOTOMETRIC, [0])[0] in _MOSAIC:
         raise UnreadableError("a camera's raw file, which is not read")
     return TiffPage(order, tags, big, tuple(entry for _, entry in sorted(kept)))

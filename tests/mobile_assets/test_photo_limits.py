@@ -18,6 +18,7 @@ from conftest import picture
 from PIL import Image
 
 from mobile_assets.photo_decoding import limits
+from mobile_assets.photo_decoding.reading import takes_bounded_time
 from mobile_assets.photos import PhotoError, decode, is_photo_file
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +142,25 @@ def test_truncated_files_of_every_format_are_refused(
     assert reason(tmp_path / "photo")
 
 
+@pytest.mark.parametrize("missing", [1, 6, 30, 140])
+def test_a_tiff_without_the_end_of_its_tags_is_refused(missing: int, tmp_path: Path) -> None:
+    """Where the depth of the colours is cut off, its default would make another picture."""
+    data = io.BytesIO()
+    Image.new("RGB", (97, 73), "olive").save(data, "TIFF", compression="tiff_lzw")
+    assert data.getvalue()[-6:] == b"\x08\0" * 3  # bits of each colour
+    (tmp_path / "cut.tif").write_bytes(data.getvalue()[:-missing])
+    assert "truncated" in reason(tmp_path / "cut.tif")
+
+
+def test_a_jpeg_whose_scan_header_is_empty_is_refused(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (64, 64), "olive").save(data, "JPEG")
+    whole, scan = data.getvalue(), data.getvalue().index(b"\xff\xda")
+    (tmp_path / "photo.jpg").write_bytes(whole[: scan + 2] + b"\0\2" + whole[scan + 4 :])
+    assert takes_bounded_time(tmp_path / "photo.jpg")
+    assert reason(tmp_path / "photo.jpg") == "damaged (a JPEG's scan header is cut off)"
+
+
 def damaged_avif() -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (300, 300), "olive").save(data, "AVIF")
@@ -164,6 +184,18 @@ def big_png(
     head = struct.pack(">LLBBBBB", width, height, bits, kind, 0, 0, 0)
     made_of = [(b"IHDR", head), *chunks, (b"IDAT", data), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(made.chunk(*one) for one in made_of)
+
+
+def big_tiff(shape: tuple[int, int, int], dtype: type, rows: int) -> bytes:
+    """A TIFF of zeros, compressed in strips of some rows."""
+    photometric = 2 if shape[2] == 3 else 1
+    return made.tiff(np.zeros(shape, dtype), photometric, compression=made.DEFLATE, rows=rows)
+
+
+def big_fax(width: int, height: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("1", (width, height), 1).save(data, "TIFF", compression="group4")
+    return data.getvalue()
 
 
 def measured(path: Path) -> tuple[str, int]:
@@ -203,15 +235,19 @@ BOMBS = {
     "RGBA of 16 bits": lambda: big_png(16000, 12000, 6, bits=16),
     "grey of 16 bits": lambda: big_png(16000, 12000, 0, bits=16),
     "RGB, linear": lambda: big_png(16000, 12000, 2, (b"gAMA", struct.pack(">L", 100000))),
-    "one long line": lambda: big_png(65535, 3000, 2),
+    "lines of 65,535 pixels": lambda: big_png(65535, 3000, 2),
+    "TIFF in one strip": lambda: big_tiff((12000, 16000, 1), np.uint8, 12000),
+    "TIFF of floating point": lambda: big_tiff((8000, 12000, 1), np.float32, 50),
+    "TIFF of 16 bits a colour": lambda: big_tiff((8000, 12000, 3), np.uint16, 50),
+    "fax of 190 megapixels": lambda: big_fax(19000, 10000),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_the_largest_photos_take_bounded_memory(name: str, tmp_path: Path) -> None:
-    (tmp_path / "photo.png").write_bytes(BOMBS[name]())
-    answer, memory = measured(tmp_path / "photo.png")
+    (tmp_path / "photo").write_bytes(BOMBS[name]())
+    answer, memory = measured(tmp_path / "photo")
     assert answer == "(224, 224, 3)"
     assert memory < 1_500_000_000
 

@@ -115,8 +115,9 @@ def guess_columns(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> C
             columns[target] = (min(found)[2],)
     if parts and "measurements" not in columns:
         columns["measurements"] = tuple(name for _, _, name in parts)
-    others = [name for name in numbers if name not in columns.get("object_id", ())]
-    if others and "inventory_number" not in columns and _is_inventory_number(others[0]):
+    chosen = columns.get("object_id", ())
+    others = [name for name in numbers if name not in chosen and _is_inventory_number(name)]
+    if others and "inventory_number" not in columns:
         columns["inventory_number"] = (others[0],)
     return {name: columns[name] for name in FIELDS if columns.get(name)}
 

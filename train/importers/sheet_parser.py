@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from openpyxl.cell.read_only import ReadOnlyCell
+from openpyxl.utils.cell import coordinate_to_tuple
 from openpyxl.worksheet._reader import WorkSheetParser
 
 from mobile_assets.errors import first_line
@@ -23,7 +24,10 @@ class SheetParser(WorkSheetParser):  # type: ignore[misc]
         try:
             cell: dict[str, Any] = super().parse_cell(element)
         except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-            self.col_counter += 1
+            try:
+                self.col_counter = coordinate_to_tuple(element.get("r"))[1]
+            except (ValueError, TypeError, AttributeError):
+                self.col_counter += 1
             cell = {"row": self.row_counter, "column": self.col_counter, "style_id": 0}
             reason = f"it cannot be read ({first_line(error)})"
             return cell | {"value": Cell(error=reason), "data_type": "e"}

@@ -84,19 +84,20 @@ def _opened(path: Path) -> Iterator[Workbook]:
     """Opens a workbook for reading, a formula's last value in its place, links left alone."""
     from openpyxl import load_workbook
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            workbook = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except Exception as error:  # openpyxl raises all kinds on broken parts
-        raise InputError(
-            f"{path} cannot be opened as an Excel workbook ({first_line(error)}). "
-            "Save it again as .xlsx, or export it as CSV."
-        ) from None
-    try:
-        yield workbook
-    finally:
-        workbook.close()
+    with path.open("rb") as file:  # by its path, openpyxl would go by the ending
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                workbook = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        except Exception as error:  # openpyxl raises all kinds on broken parts
+            raise InputError(
+                f"{path} cannot be opened as an Excel workbook ({first_line(error)}). "
+                "Save it again as .xlsx, or export it as CSV."
+            ) from None
+        try:
+            yield workbook
+        finally:
+            workbook.close()
 
 
 def _choose(path: Path, workbook: Workbook, wanted: str | None, findings: list[Finding]) -> str:
