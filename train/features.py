@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from train.batches import Photos, augmented, seed_for, to_images
-from train.checkpoint import Checkpoint
+from train.checkpoint import Checkpoint, metadata
 from train.device import Compute
 from train.model import ArtefactModel
 from train.parallel import SingleProcess
@@ -29,20 +29,15 @@ class FeatureStore:
 
     def load(self, generator: torch.Generator) -> list[Tensor]:
         """The blocks `[rows, features]` in order; the generator is put where it stood then."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load
 
         blocks: list[Tensor] = []
-        try:
-            while True:
-                path = self._checkpoint.folder / self._file(len(blocks))
-                with safe_open(path, framework="pt") as file:
-                    if file.metadata()["key"] != self._checkpoint.key:
-                        break
-                    features, state = file.get_tensor("features"), file.get_tensor("generator")
-                blocks.append(features)
-                generator.set_state(state)
-        except (OSError, SafetensorError, KeyError, TypeError):
-            pass  # the first that is not there, or not whole
+        while (data := self._checkpoint.read(self._file(len(blocks)))) is not None:
+            if metadata(data).get("key") != self._checkpoint.key:
+                break
+            block = load(data)
+            blocks.append(block["features"])
+            generator.set_state(block["generator"])
         self._blocks = len(blocks)
         return blocks
 
@@ -60,7 +55,7 @@ class FeatureStore:
         self._blocks += 1
 
     def _file(self, number: int) -> str:
-        return f"features-{self._name}-{number:04}.safetensors"
+        return f"features-{self._name}-{number:04}.bin"
 
 
 def cached_features(
