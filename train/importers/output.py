@@ -13,7 +13,7 @@ from mobile_assets.errors import InputError
 from mobile_assets.files import write_text
 from train.importers.assemble import OBJECT_FIELDS
 from train.importers.imported import Imported, ImportedPhoto
-from train.importers.source import Finding
+from train.importers.source import Finding, one_line
 from train.object_records import PROVENANCE_COLUMN, SOURCE_PREFIX
 from train.spreadsheet import spreadsheet_text
 
@@ -54,7 +54,7 @@ def _row(register: Path, photos: Path, photo: ImportedPhoto) -> dict[str, str]:
         "path": _relative(photos / photo.path, register.parent),
         "object_id": photo.object_id,
         **photo.fields,
-        PROVENANCE_COLUMN: photo.place,
+        PROVENANCE_COLUMN: one_line(photo.place),
         **others,
     }
 
@@ -76,7 +76,8 @@ def write_list(path: Path, findings: Sequence[Finding]) -> None:
         ]
         for one in ordered
     ]
-    write_text(path, _table(LIST_COLUMNS, rows))
+    text = _table(LIST_COLUMNS, rows)
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))  # names of files may be odd
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
