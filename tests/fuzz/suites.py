@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bundle_suite import BundleSuite
 from fault_suite import FaultSuite
+from import_suite import ImportSuite
 from manifest_suite import ManifestSuite
 from photo_suite import PhotoSuite
 from run_suite import CheckpointSuite, RunSuite
@@ -14,6 +15,7 @@ from suite import Suite
 SUITES: dict[str, Callable[[], Suite]] = {
     "photos": PhotoSuite,
     "manifests": ManifestSuite,
+    "imports": ImportSuite,
     "bundles": BundleSuite,
     "runs": RunSuite,
     "checkpoints": CheckpointSuite,

@@ -1,4 +1,4 @@
-"""2,000 damaged manifests, bundles, runs and kept states of trainings."""
+"""2,000 damaged manifests, exports, bundles, runs and kept states of trainings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness import fuzz
 from materials import write_materials
 
 pytestmark = pytest.mark.slow
-CASES = {"manifests": 1000, "bundles": 700, "runs": 240, "checkpoints": 60}
+CASES = {"manifests": 900, "imports": 300, "bundles": 560, "runs": 190, "checkpoints": 50}
 
 
 @pytest.fixture(scope="module")
