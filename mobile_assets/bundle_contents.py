@@ -268,6 +268,15 @@ def _temporary() -> str:
         return "the system's folder for temporary files"
 
 
+def has_special_files(folder: Path) -> bool:
+    """Whether there are links, FIFOs, devices or the like, or folders without end, in a folder."""
+    try:
+        modes = [status.st_mode for _, status in entries(folder)]
+    except DamagedError:
+        return True
+    return not all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
+
+
 def _parents(name: str) -> Iterator[str]:
     parts = name.split("/")
     return ("/".join(parts[:count]) for count in range(1, len(parts)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import zipfile
@@ -333,3 +334,14 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys: Any) -> None:
     suites = {suite.get("name"): suite for suite in root.findall("testsuite")}
     assert set(suites) == {"bundle", FLOAT32, FLOAT16, INT8, COREML}
     assert suites["bundle"].get("failures") == "1" and suites[INT8].get("failures") == "0"
+
+
+def test_nothing_of_a_bundle_with_links_or_fifos_is_opened(folder: Path) -> None:
+    card = folder / "README.md"
+    card.unlink()
+    for make in (lambda: os.mkfifo(card), lambda: card.symlink_to("labels.txt")):
+        make()
+        found = verify_bundle(folder)
+        assert [check.name for check in found.failed] == ["files"]
+        assert not [check for check in found.checks if check.subject]
+        card.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,21 @@ def test_broken_parts_of_a_manifest_cost_no_other(
         broken_one["id"] = "https://example.org/iiif/A/manifest"
     imported, _ = import_checked(write_json(tmp_path / "m.json", broken_one), photos)
     assert photos_of(imported) == {"A": ["EA1.jpg"]}
+
+
+def test_half_characters_and_controls_become_something_that_files_can_hold(
+    tmp_path: Path, photos: Path
+) -> None:
+    label, value = "Cre\ud800dit", "clay\x00\udfff\u2028wet"
+    metadata = [entry3("Object Number", "A"), entry3(label, "x"), entry3("Material", value)]
+    manifest = manifest3("A", ["https://x/EA1.jpg", "https://x/\ud800.jpg"], metadata=metadata)
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(manifest), encoding="ascii")
+    imported, register = import_checked(path, photos)
+    assert photos_of(imported) == {"A": ["EA1.jpg"]}
+    assert register is not None
+    assert register.records["A"].materials == "clay ? / wet"
+    assert imported.photos[0].others["Cre?dit"] == "x"
 
 
 def test_a_folder_of_manifests_some_of_them_broken(tmp_path: Path, photos: Path) -> None:

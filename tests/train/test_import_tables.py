@@ -10,6 +10,7 @@ from museum_exports import import_checked, listed, photos_of, put_photos, write_
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import ObjectRecord
+from train.importers import text_table
 from train.inspection import inspect
 
 TMS = (
@@ -158,6 +159,14 @@ def test_text_on_several_lines_is_one_cell(tmp_path: Path, photos: Path) -> None
     assert imported.rows == 1
 
 
+def test_zero_bytes_do_not_reach_the_register(tmp_path: Path, photos: Path) -> None:
+    rows = f"9,{'x' * 5000},gone.jpg\n1,Ju\0g,EA1.jpg\n2,y,EA2.jpg\n"
+    path = write_text(tmp_path, f"ObjectNumber,Title,Image\n{rows}")
+    _, register = import_checked(path, photos)
+    assert register is not None
+    assert register.label_map()[0].title == "Ju g"
+
+
 def test_a_file_that_is_cut_off(tmp_path: Path, photos: Path) -> None:
     text = "ObjectNumber,Title,Image\n1,Jug,EA1.jpg\n2,Bow"
     imported, _ = import_checked(write_text(tmp_path, text), photos)
@@ -170,3 +179,17 @@ def test_rows_without_their_last_separators_are_read(tmp_path: Path, photos: Pat
     imported, _register = import_checked(write_text(tmp_path, text), photos)
     assert photos_of(imported) == {"1": ["EA1.jpg"]}
     assert "only 3 of 4 fields" in listed(imported, "note")["objects.csv, line 2"]
+
+
+def test_tables_have_limits(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_table, "MAX_CHARACTERS", 100)
+    text = f"ObjectNumber,Title,Image\n1,Jug,EA1.jpg\n2,{'x' * 100},EA2.jpg\n"
+    imported, _ = import_checked(write_text(tmp_path, text), photos)
+    assert photos_of(imported) == {"1": ["EA1.jpg"]}
+    assert listed(imported, "row")["objects.csv, line 3"] == "over 100 characters"
+    monkeypatch.setattr(text_table, "MAX_CELLS", 5)
+    with pytest.raises(InputError, match="more than the 5 cells"):
+        import_checked(write_text(tmp_path, text), photos, force=True)
+    monkeypatch.setattr(text_table, "MAX_BYTES", 50)
+    with pytest.raises(InputError, match="are read"):
+        import_checked(write_text(tmp_path, text), photos, force=True)

@@ -20,7 +20,7 @@ _DECIMALS = re.compile(r"0\.(0+)")
 _FRACTION = "a number to Excel, to which 1889.1 and 1889.10 are the same"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A cell's text, or why it has none.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from train.importers.columns import guess_field, normalised
+from train.importers.source import one_line
 
 SEARCHED_ROWS = 20
 """Above the columns' names an export may have a title, a date and blank lines, but no more."""
@@ -42,7 +43,7 @@ def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:
     names: list[str] = []
     seen: Counter[str] = Counter()
     for position, cell in enumerate(cells, start=1):
-        name = " ".join(cell.split()) or f"column {position}"
+        name = one_line(" ".join(cell.split())) or f"column {position}"
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(names)

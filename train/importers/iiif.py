@@ -184,7 +184,7 @@ def _type(thing: dict[str, Any]) -> str:
 
 def _identifier(thing: dict[str, Any]) -> str:
     found = thing.get("id", thing.get("@id"))
-    return found.strip() if isinstance(found, str) else ""
+    return one_line(found) if isinstance(found, str) else ""
 
 
 def _name_in(address: str) -> str:

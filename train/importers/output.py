@@ -12,7 +12,7 @@ from mobile_assets.errors import InputError
 from mobile_assets.files import write_text
 from train.importers.assemble import OBJECT_FIELDS
 from train.importers.imported import Imported, ImportedPhoto
-from train.importers.source import Finding
+from train.importers.source import Finding, one_line
 from train.object_records import PROVENANCE_COLUMN, SOURCE_PREFIX
 
 SUFFIXES = (".csv", ".jsonl")
@@ -51,7 +51,7 @@ def _row(register: Path, photos: Path, photo: ImportedPhoto) -> dict[str, str]:
         "path": _relative(photos / photo.path, register.parent),
         "object_id": photo.object_id,
         **photo.fields,
-        PROVENANCE_COLUMN: photo.place,
+        PROVENANCE_COLUMN: one_line(photo.place),
         **others,
     }
 
@@ -67,7 +67,8 @@ def write_list(path: Path, findings: Sequence[Finding]) -> None:
     """Writes what was not imported, or not as it stood, as CSV that a spreadsheet opens safely."""
     ordered = sorted(findings, key=lambda finding: "row unread photo note".find(finding.kind))
     rows = [{name: getattr(finding, name) for name in LIST_COLUMNS} for finding in ordered]
-    write_text(path, csv_text(rows, LIST_COLUMNS))
+    text = csv_text(rows, LIST_COLUMNS)
+    write_text(path, text.encode("utf-8", "replace").decode("utf-8"))  # names of files may be odd
 
 
 def check_name(path: Path) -> None:

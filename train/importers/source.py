@@ -105,7 +105,11 @@ def columns_of(rows: Iterable[SourceRow]) -> tuple[str, ...]:
 
 
 def one_line(text: str) -> str:
-    """Text on one line: lines are joined by a slash, other white space and controls by a blank."""
+    """Text on one line: lines are joined by a slash, other white space and controls by a blank.
+
+    Half characters, as JSON can hold them, become question marks: no file could hold them.
+    """
+    text = text.encode("utf-8", "replace").decode("utf-8")
     lines = (" ".join(_without_controls(line).split()) for line in text.splitlines())
     return " / ".join(line for line in lines if line)
 

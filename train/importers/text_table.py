@@ -18,9 +18,17 @@ from train.importers.source import Finding, SourceRow, SourceTable, check_file, 
 SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
 
 MAX_BYTES = 100_000_000
+MAX_CELLS = 6_000_000
+"""200,000 rows of 30 columns. Every cell takes some 150 bytes of memory, however short it is."""
+
+MAX_CHARACTERS = 1_000_000
+"""Longest row."""
 
 MAX_LINES = 200
 """A row may run over so many lines; a quotation mark that is open for longer was never closed."""
+
+_BEGINNING = 10_000
+"""Characters of a line that show its separator."""
 
 _DELIMITERS = (",", ";", "\t", "|")
 _BOMS = (
@@ -67,7 +75,16 @@ def read_text_table(path: Path, *, wanted: Collection[str], encoding: str | None
     lines = _LINE.findall(text)
     start = 1 if said else 0
     delimiter = said[1] if said else _delimiter(lines)
-    records = list(_records(lines, start, delimiter))
+    records: list[_Record] = []
+    cells = 0
+    for record in _records(lines, start, delimiter):
+        records.append(record)
+        cells += len(record.cells)
+        if cells > MAX_CELLS:
+            raise InputError(
+                f"{path} has more than the {MAX_CELLS:,} cells that are read. "
+                "Export it in several parts and import each."
+            )
     if not records:
         raise InputError(f"{path} is empty.")
     readable = [record for record in records[:SEARCHED_ROWS] if not record.error]
@@ -159,7 +176,8 @@ def _delimiter(lines: Sequence[str]) -> str:
     scores = {}
     for delimiter in _DELIMITERS:
         try:
-            first = csv.reader(lines[:SEARCHED_ROWS], delimiter=delimiter)
+            beginnings = [line[:_BEGINNING] for line in lines[:SEARCHED_ROWS]]
+            first = csv.reader(beginnings, delimiter=delimiter)
             widths = Counter(len(cells) for cells in first if len(cells) > 1)
         except csv.Error:  # a field without an end
             widths = Counter()
@@ -184,7 +202,7 @@ def _records(lines: Sequence[str], start: int, delimiter: str) -> Iterator[_Reco
         if position in torn and not record.error:
             record = replace(record, error="a quotation mark closes here that opens further above")
         if record.error:  # what its quotation mark has swallowed are rows of their own
-            record, length = replace(record, cells=(lines[position].strip(),)), 1
+            record, length = replace(record, cells=(lines[position][:_BEGINNING].strip(),)), 1
         position += length
         width = max(width, len(record.cells))
         if record.error or any(cell.strip() for cell in record.cells):
@@ -207,6 +225,8 @@ def _record(lines: Sequence[str], position: int, delimiter: str) -> tuple[_Recor
     text = ""
     for length, line in enumerate(lines[position : position + MAX_LINES], start=1):
         text += line
+        if len(text) > MAX_CHARACTERS:
+            return _Record(position + 1, (), f"over {MAX_CHARACTERS:,} characters"), 1
         try:
             cells = next(csv.reader([text], delimiter=delimiter, strict=True), [])
         except csv.Error as error:
