@@ -236,7 +236,7 @@ def read_run(folder: Path) -> Run:
     labels = LabelMap.read(folder / "labels.json")
     split = Split.read(folder / "split.json")
     if (
-        labels.sha256 != info.labels_sha256
+        (len(labels), labels.sha256) != (info.objects, info.labels_sha256)
         or split.sha256 != info.photo_list_sha256
         or (split.seed, split.min_photos) != (info.seed, info.min_photos)
         or not split.says_what_was_seen

@@ -70,10 +70,11 @@ def _document(path: Path) -> object:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return content
-    if path.name == "split.json" and isinstance(document, dict):
-        # What a photo's entry leaves out is that it was seen.
-        with contextlib.suppress(TypeError, KeyError):
+    with contextlib.suppress(TypeError, KeyError):  # what an entry leaves out is the default
+        if path.name == "split.json":
             document["photos"] = [{"seen": True} | photo for photo in document["photos"]]
+        elif path.name == "labels.json":
+            document = [{"collection": "", "title": ""} | label for label in document]
     return document
 
 

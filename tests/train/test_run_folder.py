@@ -103,6 +103,7 @@ def test_a_broken_off_training_leaves_nothing(
         ("run.json", lambda t: t.replace('"schema_version": 1', '"schema_version": 99'), "99"),
         ("run.json", lambda t: t[:50], "damaged"),
         ("run.json", lambda t: t.replace('"seed"', '"sead"'), "not a valid"),
+        ("run.json", lambda t: t.replace('"objects": 6', '"objects": 7'), "labels.json"),
         ("labels.json", lambda t: t.replace("OBJ-1", "OBJ-X"), "labels.json"),
         ("split.json", lambda t: t.replace('"train"', '"val"', 1), "split.json"),
         ("split.json", lambda t: t.replace('"seen": true', '"seen": false', 1), "split.json"),
