@@ -7,12 +7,14 @@ JOBS ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all check clean help
+.PHONY: demo test test-all fuzz check audit clean help
 help:
 	@echo "make demo      install, then the whole job on a generated register, start to report: 6 minutes"
 	@echo "make test      install the rest, then the default tests: 4 minutes"
 	@echo "make test-all  every test, the slow ones too: half an hour"
+	@echo "make fuzz      damaged inputs without end, or N=1000 of each kind"
 	@echo "make check     format, lint and type-check"
+	@echo "make audit     licences of what each extra installs, and known weaknesses (needs the network)"
 	@echo "make clean     delete the environment and the demo"
 	@echo
 	@echo "Times are of 2 processor cores, without the installation. Variables: PYTHON=python3.11,"
@@ -28,10 +30,17 @@ test: $(VENV)/dev-installed
 test-all: $(VENV)/dev-installed
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
+fuzz: $(VENV)/dev-installed
+	$(BIN)/python tests/fuzz $(if $(N),--cases $(N))
+
 check: $(VENV)/dev-installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/mypy
+
+audit: $(VENV)/dev-installed
+	$(PIP) -e '.[audit]'
+	$(BIN)/python tests/audit.py
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

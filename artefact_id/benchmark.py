@@ -65,8 +65,9 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runtimes",
         metavar="NAMES",
-        help="comma-separated: litert, tensorflow, litert-arm64, coreml, coreml-reference, android "
-        "(default: those that are quick and here; `doctor` lists them)",
+        help="comma-separated: torch, litert, tensorflow, litert-arm64, coreml, coreml-reference, "
+        "android (default: those that are quick and here; `doctor` lists them); torch is the "
+        "reference and always measured",
     )
     for option, variable, what in ANDROID_OPTIONS:
         group.add_argument(option, metavar="WHICH", help=f"{what} (or ${variable})")

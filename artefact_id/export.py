@@ -63,8 +63,14 @@ def add_export(commands: Any) -> None:
         metavar="N|PHOTO",
         default=(),
         help="golden vectors of N validation photos, or of these photos, besides the drawn ones "
-        "that every bundle has; the photos go into the bundle as they are, with all that their "
+        "that every bundle has; their pictures alone go into the bundle, nothing of what their "
         "EXIF data tell, such as the place",
+    )
+    parser.add_argument(
+        "--keep-metadata",
+        action="store_true",
+        help="put photos of --golden into the bundle as they are, with EXIF, place, names and "
+        "comments",
     )
     parser.add_argument(
         "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
@@ -127,6 +133,8 @@ def _export(options: argparse.Namespace) -> None:
         newer_than=options.newer_than,
         force=options.force,
     )
+    if options.keep_metadata and not options.golden:
+        raise InputError("--keep-metadata is about the photos of --golden: give --golden as well.")
     if options.golden and not options.make_golden:
         raise InputError("--golden and --no-golden exclude each other. Give one of them.")
     with Terminal() as terminal:
@@ -135,7 +143,11 @@ def _export(options: argparse.Namespace) -> None:
             options.out,
             options=chosen,
             photos=photo_root(options.photos),
-            golden=golden_plan(options.golden, seed=options.seed) if options.make_golden else None,
+            golden=golden_plan(
+                options.golden, seed=options.seed, keep_metadata=options.keep_metadata
+            )
+            if options.make_golden
+            else None,
             signer=read_signer(options.sign, terminal.say) if options.sign else None,
             progress=terminal.say,
         )

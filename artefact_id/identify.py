@@ -31,7 +31,9 @@ def add_identify(commands: Any) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder that `export` wrote")
     parser.add_argument("pictures", type=Path, nargs="+", metavar="PHOTO", help="photos")
     parser.add_argument(
-        "--variant", help="default: the one that the bundle recommends, or else tflite-int8"
+        "--variant",
+        help="default: the one that the bundle recommends, or else the first that it has of "
+        "tflite-int8, -int8-weights, -float16 and -float32",
     )
     parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
     add_trust(parser)

@@ -138,7 +138,7 @@ def photo_root(photos: Path | None) -> Path | None:
 
 
 def register_heif() -> None:
-    """Teaches Pillow to read HEIC, what an iPhone takes."""
-    import pillow_heif
+    """Teaches Pillow to read HEIC, what an iPhone takes, where its extra is installed."""
+    from train import heic
 
-    pillow_heif.register_heif_opener()
+    heic.register_heif()

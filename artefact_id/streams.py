@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
 from typing import TextIO
 
@@ -39,9 +40,11 @@ class _Descriptor(io.RawIOBase):
 
     def write(self, data: object) -> int:
         view = memoryview(data)  # type: ignore[arg-type]
-        if not self._lost:
+        while not self._lost:
             try:
                 return os.write(self._number, view)
+            except BlockingIOError:  # somebody who shares the pipe has made it so
+                select.select([], [self._number], [])
             except OSError as error:
                 self._lost = True
                 if error.errno not in _NO_READER and not _reader_gone_on_windows(error):
@@ -60,8 +63,10 @@ class SafeStream(io.TextIOWrapper):
             like: The stream that is replaced, whose encoding and buffering are kept.
         """
         self.descriptor = _Descriptor(number)
+        console = sys.platform == "win32" and like is not None and like.isatty()
         super().__init__(
-            io.BufferedWriter(self.descriptor),
+            # A Windows console takes text, not bytes: Python's own stream knows how.
+            like.buffer if console and like is not None else io.BufferedWriter(self.descriptor),
             encoding=getattr(like, "encoding", None) or "utf-8",
             errors=ESCAPES,
             line_buffering=number == 2 or getattr(like, "line_buffering", False),

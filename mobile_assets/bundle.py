@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobile_assets.bundle_contents import ALONE, BUNDLE_FILE, SIGNATURE_FILE, BundleContents
+from mobile_assets.bundle_contents import (
+    ALONE,
+    BUNDLE_FILE,
+    MOST_VALUES,
+    SIGNATURE_FILE,
+    BundleContents,
+)
 from mobile_assets.bundle_info import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -19,12 +25,12 @@ from mobile_assets.bundle_info import (
     TensorInfo,
     Variant,
 )
-from mobile_assets.bundle_paths import shown
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes, sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.regular_files import read_regular
 from mobile_assets.signature import Signature, check_signature
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -124,7 +130,7 @@ def read_bundle(
     """
     description = read_description(folder)
     signature = check_signature(folder, description, trusted) if check_signed else None
-    info = BundleInfo.parse(description, folder / BUNDLE_FILE)
+    info = BundleInfo.parse(description, folder / BUNDLE_FILE, most_values=MOST_VALUES)
     _refuse(folder, list(info.problems()))
     contents = BundleContents(folder, info.files)
     labels = _read_labels(contents, info)
@@ -167,7 +173,7 @@ def model_problem(contents: BundleContents, model: Variant | AuxiliaryModel) -> 
     """
     names = contents.names(model.file)
     if not names:
-        return f"{shown(model.file)} is not among the files listed"
+        return f"{visible(model.file)} is not among the files listed"
     try:
         size = sum(contents.size(name) for name in names)
     except DamagedError as error:

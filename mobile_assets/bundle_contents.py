@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from mobile_assets.bundle_paths import shown
-from mobile_assets.errors import DamagedError
+from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.files import sha256_bytes
 from mobile_assets.regular_files import open_regular
+from mobile_assets.visible_text import visible
 
 BUNDLE_FILE = "bundle.json"
 SIGNATURE_FILE = "signature.json"
@@ -31,6 +31,9 @@ MOST_FILE_BYTES = 4 * 2**30
 
 MOST_BUNDLE_BYTES = 16 * 2**30
 MOST_ENTRIES = 2_000_000
+MOST_VALUES = 2 * 2**20
+"""No JSON file of a bundle but the label map has more values."""
+
 MOST_IN_MEMORY = 512 * 2**20
 """No file that is read into memory is larger; models are not."""
 
@@ -57,6 +60,7 @@ class BundleContents:
         self._sizes: dict[str, int] = {}
         self._private: tempfile.TemporaryDirectory[str] | None = None
         self._copies: dict[str, Path] = {}
+        self._attempts = 0
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
@@ -85,10 +89,18 @@ class BundleContents:
 
         Raises:
             DamagedError: It is not listed, missing, changed, or holds what is no regular file.
+            InputError: There is no room for the copy.
         """
         with self._lock:
             if name not in self._copies:
-                self._copies[name] = self._copied(name)
+                try:
+                    self._copies[name] = self._copied(name)
+                except OSError as error:
+                    raise InputError(
+                        f"{self.folder / name} cannot be copied to a private place "
+                        f"({error.strerror or error}). Make room in {_temporary()}, or set TMPDIR "
+                        "to another folder."
+                    ) from None
             return self._copies[name]
 
     def check(self, name: str) -> None:
@@ -136,11 +148,11 @@ class BundleContents:
                     continue
                 problem = self._problem(name, status, folders)
                 if problem:
-                    problems.append(f"{shown(name)} {problem}")
+                    problems.append(f"{visible(name)} {problem}")
                 missing.pop(name, None)
         except DamagedError as error:
             return (str(error),)
-        problems += [f"{shown(name)} is missing" for name in missing]
+        problems += [f"{visible(name)} is missing" for name in missing]
         return tuple(sorted(problems))
 
     def _problem(self, name: str, status: os.stat_result, folders: set[str]) -> str | None:
@@ -170,7 +182,9 @@ class BundleContents:
                 prefix="artefact-id-", ignore_cleanup_errors=True
             )
         # Messages name the copy: they should say of what it is one.
-        root = Path(self._private.name) / f"copy of {self.folder.absolute().name}"
+        self._attempts += 1
+        place = Path(self._private.name) / str(self._attempts)
+        root = place / f"copy of {self.folder.absolute().name}"
         for file in self.names(name):
             path = root / file
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +200,7 @@ class BundleContents:
         digest, size = hashlib.sha256(), 0
         try:
             with open_regular(path, most=most) as source:
-                while chunk := source.read(_CHUNK):
+                while chunk := _read(source, path):
                     size += len(chunk)
                     if size > most:
                         break
@@ -204,8 +218,8 @@ class BundleContents:
 
     def _unlisted(self, name: str) -> DamagedError:
         return DamagedError(
-            f"{shown(name)} is not among the files that {self.folder / BUNDLE_FILE} lists: export "
-            "the bundle again."
+            f"{visible(name)} is not among the files that {self.folder / BUNDLE_FILE} lists: "
+            "export the bundle again."
         )
 
 
@@ -223,13 +237,13 @@ def entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     while waiting:
         within = waiting.pop()
         if within.count("/") > _DEEPEST:
-            raise DamagedError(f"{folder} has folders nested too deeply: {shown(within)[:80]}…")
+            raise DamagedError(f"{folder} has folders nested too deeply: {visible(within)[:80]}…")
         try:
             with os.scandir(folder / within) as scanned:
                 children = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
             raise DamagedError(
-                f"{folder / shown(within)} cannot be read ({error.strerror})."
+                f"{folder / visible(within)} cannot be read ({error.strerror})."
             ) from None
         for entry in children:
             # On Windows the scan's own status does not tell junctions from folders.
@@ -238,6 +252,20 @@ def entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield name, status
             if stat.S_ISDIR(status.st_mode):
                 waiting.append(f"{name}/")
+
+
+def _read(source: BinaryIO, path: Path) -> bytes:
+    try:
+        return source.read(_CHUNK)
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # there is none that can be written to
+        return "the system's folder for temporary files"
 
 
 def _parents(name: str) -> Iterator[str]:

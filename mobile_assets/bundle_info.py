@@ -9,11 +9,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mobile_assets.bundle_contents import ALONE, BUNDLE_FILE
-from mobile_assets.bundle_paths import path_problems, shown
+from mobile_assets.bundle_paths import path_problems
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record, without_key
+from mobile_assets.visible_text import visible
 
 INPUT_NAME = "image"
 OUTPUT_NAME = "probabilities"
@@ -233,11 +234,12 @@ class BundleInfo(Document):
             ("recommendation for", [one.format for one in self.recommended]),
         ):
             twice = [word for word, count in Counter(words).items() if count > 1]
-            yield from (f"the {what} {shown(word)} is there twice" for word in twice)
+            yield from (f"the {what} {visible(word)} is there twice" for word in twice)
         formats = {variant.name: variant.format for variant in self.variants}
         for one in self.recommended:
             if formats.get(one.variant) != one.format:
-                yield f"it recommends {shown(one.variant)}, which is no {one.format} variant of it"
+                name = visible(one.variant)
+                yield f"it recommends {name}, which is no {one.format} variant of it"
         if bool(self.register_id) != bool(self.serial):
             yield "register id and serial number are not both there"
         if max(self.preprocessing.height, self.preprocessing.width) > MOST_PIXELS:

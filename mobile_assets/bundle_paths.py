@@ -6,8 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\\:*?"<>|]')
-"""Control characters, and what Windows takes for a drive, a stream, a separator or a wildcard."""
+from mobile_assets.visible_text import visible
+
+_FORBIDDEN = re.compile(r'[\\:*?"<>|]')
+"""What Windows takes for a drive, a stream, a separator or a wildcard."""
 
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
@@ -22,7 +24,7 @@ def path_problem(path: str) -> str | None:
     """Why a POSIX path cannot be that of a file in a bundle; None if it can."""
     if len(path) > _MOST_CHARACTERS:
         return "its path is too long"
-    if _FORBIDDEN.search(path) or unicodedata.normalize("NFC", path) != path:
+    if _FORBIDDEN.search(path) or visible(path) != path or _normalised(path) != path:
         return "its path has characters that not every system takes as they are"
     for part in path.split("/"):
         if part in {"", ".", ".."}:
@@ -38,12 +40,12 @@ def path_problems(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         problem = path_problem(path)
         if problem:
-            yield f"{shown(path)}: {problem}"
+            yield f"{visible(path)}: {problem}"
         other = seen.setdefault(path.casefold(), path)
         if other != path:
-            yield f"{shown(path)} and {shown(other)} differ in case only"
+            yield f"{visible(path)} and {visible(other)} differ in case only"
 
 
-def shown(path: str) -> str:
-    """A path as it can be printed: what is not printable is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+def _normalised(path: str) -> str:
+    """As some systems store it, whatever it was given as."""
+    return unicodedata.normalize("NFC", path)

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import Field
 
 from mobile_assets.bundle import Bundle
-from mobile_assets.bundle_contents import BundleContents
+from mobile_assets.bundle_contents import MOST_VALUES, BundleContents
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.schema import Document, Record
 
@@ -165,7 +165,7 @@ class GoldenVectors:
         """
         contents = bundle.contents or BundleContents(bundle.folder, bundle.info.files)
         name = f"{GOLDEN_FOLDER}/{GOLDEN_FILE}"
-        info = Golden.parse(contents.read(name), bundle.folder / name)
+        info = Golden.parse(contents.read(name), bundle.folder / name, most_values=MOST_VALUES)
         return cls(bundle.folder / GOLDEN_FOLDER, info, contents)
 
     def photo(self, name: str) -> GoldenPhoto:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mobile_assets.bundle import Bundle
 from mobile_assets.decision import Verdict, decide
@@ -210,7 +211,11 @@ class GoldenDiagnosis:
         self, photo: GoldenPhoto, decoded: Pixels, contract: Preprocessing
     ) -> Iterator[tuple[str, Values]]:
         """What each mistake makes of a photo at the contract's size."""
-        with Image.open(self.golden.path(photo)) as opened:
+        # Of other formats Pillow turns some itself; every drawn photo is one of these two.
+        with (
+            contextlib.suppress(UnidentifiedImageError),
+            Image.open(self.golden.path(photo), formats=("JPEG", "PNG")) as opened,
+        ):
             ignored = _ignored(opened)
             if ignored:
                 yield ignored, resize(opened.convert("RGB"), contract)

@@ -94,7 +94,7 @@ def thumbnail(photo: Image.Image, contract: Preprocessing) -> Pixels:
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=None)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=75)
-    with Image.open(file) as preview:
+    with Image.open(file, formats=("JPEG",)) as preview:
         return resize(preview.convert("RGB"), contract)
 
 

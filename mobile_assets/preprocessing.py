@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mobile_assets.schema import Record
 
@@ -37,11 +37,19 @@ class Preprocessing(Record):
     std: Channels
     colour: Literal["RGB"] = "RGB"
     network_colour: Literal["RGB", "BGR"] = "RGB"
-    value_range: tuple[Literal[0], Literal[255]] = (0, 255)
+    value_range: tuple[int, int] = (0, 255)
     resize: Literal["squash"] = "squash"
     resampling: Literal["bilinear-antialiased"] = "bilinear-antialiased"
     orientation: Literal["exif-upright"] = "exif-upright"
     transparency: Literal["over-white"] = "over-white"
+
+    @field_validator("value_range")
+    @classmethod
+    def _bytes(cls, value: tuple[int, int]) -> tuple[int, int]:
+        """The one range there is. A `Literal[0]` would take `false` and `0.0` as well."""
+        if value != (0, 255):
+            raise ValueError("the range of values is 0 to 255")
+        return value
 
 
 def resize(photo: Image.Image, contract: Preprocessing) -> NDArray[np.uint8]:

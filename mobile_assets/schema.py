@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mobile_assets.errors import DamagedError
 from mobile_assets.files import json_text, write_text
 from mobile_assets.regular_files import read_regular
-from mobile_assets.strict_json import MOST_BYTES, parse_json
+from mobile_assets.strict_json import MOST_BYTES, MOST_VALUES, parse_json
 
 SCHEMA_VERSION = 1
 """Version of the run, bundle and results formats; raised when a reader would misread a file."""
@@ -56,7 +56,15 @@ def read_record(
     return parse_record(kind, content, path, key=key, version=version)
 
 
-def parse_record(kind: type[R], content: bytes, path: Path, *, key: str, version: int) -> R:
+def parse_record(
+    kind: type[R],
+    content: bytes,
+    path: Path,
+    *,
+    key: str,
+    version: int,
+    most_values: int = MOST_VALUES,
+) -> R:
     """As `read_record`, of the bytes that were read from `path`.
 
     Types are strict: `true` and `1.0` are no integers, and `"1"` is no number.
@@ -64,7 +72,7 @@ def parse_record(kind: type[R], content: bytes, path: Path, *, key: str, version
     Raises:
         DamagedError: They are not JSON, of another schema version or incomplete.
     """
-    value = parse_json(content, path)
+    value = parse_json(content, path, most_values=most_values)
     stated = value.get(key) if isinstance(value, dict) else None
     if type(stated) is not int or stated != version:  # True == 1 == 1.0
         shown = json.dumps(stated, ensure_ascii=False)[:40]
@@ -98,13 +106,20 @@ class Document(Record):
         return read_record(cls, path, key="schema_version", version=SCHEMA_VERSION)
 
     @classmethod
-    def parse(cls, content: bytes, path: Path) -> Self:
-        """As `read`, of the bytes that were read from `path`.
+    def parse(cls, content: bytes, path: Path, *, most_values: int = MOST_VALUES) -> Self:
+        """As `read`, of the bytes that were read from `path`, with no more values than stated.
 
         Raises:
             DamagedError: They are not JSON, of another schema version or incomplete.
         """
-        return parse_record(cls, content, path, key="schema_version", version=SCHEMA_VERSION)
+        return parse_record(
+            cls,
+            content,
+            path,
+            key="schema_version",
+            version=SCHEMA_VERSION,
+            most_values=most_values,
+        )
 
     def write(self, path: Path) -> None:
         """Writes the document as JSON by an atomic rename."""

@@ -12,8 +12,9 @@ from mobile_assets.errors import DamagedError
 MOST_BYTES = 512 * 2**20
 """No JSON file of this toolkit is larger: a register of a million photos takes half of it."""
 
-MOST_VALUES = 16 * 2**20
-"""No JSON file has more values. An empty list of two bytes takes over sixty in memory."""
+MOST_VALUES = 8 * 2**20
+"""No JSON file has more values: a million photos have six each. In memory a value of two bytes can
+take over a hundred."""
 
 _MOST_DIGITS = 20
 

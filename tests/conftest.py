@@ -21,7 +21,7 @@ from train.model import ArtefactModel
 from train.run import Run
 
 if TYPE_CHECKING:
-    from benchmarks.results.measurement import BenchmarkCase
+    from benchmarks.results.measurement import BenchmarkCase, Measurement
 
 pillow_heif.register_heif_opener()
 
@@ -127,3 +127,19 @@ def pattern_case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
     options = ExportOptions(variants=("tflite-float32", "tflite-int8"), calibration_photos=20)
     bundle = export_bundle(run, run.folder.parent / "bundle", options=options, photos=root)
     return BenchmarkCase(bundle, run, root, *held_out(run, root))
+
+
+@pytest.fixture(scope="session")
+def noise_case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
+    """A register of noise in which nothing is executed; nobody may change it."""
+    from report_case import make_case
+
+    return make_case(tmp_path_factory.mktemp("squares"))
+
+
+@pytest.fixture(scope="session")
+def measured(noise_case: BenchmarkCase) -> Measurement:
+    """Its answers: of 36 photos one is wrong, for the reference and for full integer alike."""
+    from report_case import measured_with
+
+    return measured_with(noise_case, [3], [3])

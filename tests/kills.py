@@ -26,6 +26,8 @@ from mobile_assets.output_lock import claimed
 
 STEPS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
 
+SIGNAL = getattr(signal, os.environ.get("KILL_WITH", "SIGKILL"))
+
 killing = {"at": 0, "steps": 0}
 
 
@@ -34,7 +36,7 @@ def hook(event: str, details: tuple[Any, ...]) -> None:
     if killing["at"] and event in STEPS and not reads:
         killing["steps"] += 1
         if killing["steps"] == killing["at"]:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), SIGNAL)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -80,8 +82,9 @@ def killed_at(step: int, work: Callable[[], None]) -> int:
         killing["at"] = step
         try:
             work()
-        finally:
-            os._exit(0)
+        except KeyboardInterrupt:
+            os._exit(130)
+        os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -111,7 +114,7 @@ def main(what: str, root: Path, *more: str) -> None:
         mobile_assets.files.swap = lambda *_: False  # type: ignore[assignment]
     out, write = root / "out", WRITERS[what]
     step, code = 0, -9
-    while code == -9:
+    while code != 0:
         step += 1
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
@@ -119,11 +122,12 @@ def main(what: str, root: Path, *more: str) -> None:
             write_old(out)
         code = killed_at(step, lambda: write(out))
         left = content(out) if out.exists() else None
+        around = sorted(path.name for path in root.iterdir())
         with claimed(out):
             repaired = content(out) if out.exists() else None
             beside = sorted(path.name for path in root.iterdir())
         write(out)
-        row = {"code": code, "left": left, "repaired": repaired, "beside": beside}
+        row = {"code": code, "left": left, "repaired": repaired, "beside": beside, "around": around}
         row |= {"after": content(out), "end": sorted(path.name for path in root.iterdir())}
         print(json.dumps(row))
 

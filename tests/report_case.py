@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
-from result_rows import make_settings
+from result_rows import make_row, make_settings
 from tiny_run import CONTRACT, describe_bundle, write_tiny_run
 
 from benchmarks.measure.breakdowns import flipped_answers
@@ -16,13 +15,7 @@ from benchmarks.measure.evaluation_set import held_out
 from benchmarks.measure.result_rows import accuracy_fields, make_test_set
 from benchmarks.results.classification import Answers, reduce_answers
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.row_fields import (
-    Device,
-    Latency,
-    Memory,
-    MemoryUse,
-    Placement,
-)
+from benchmarks.results.row_fields import Device, Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import GateOutcome, PreprocessingCost, Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.bundle import Bundle
@@ -30,16 +23,21 @@ from mobile_assets.decision import DecisionThresholds
 from mobile_assets.labels import LabelMap
 from train.temperature import Temperature
 
-OBJECTS = 12
-
-
-VIEWS = 4
-
-
+OBJECTS, VIEWS = 12, 4
 EVIL = "<script>alert(1)</script> & Söhne"
-
+METRIC = "counted page by page"
 
 INT8 = BenchmarkTarget("tflite-int8", "litert")
+ARM64 = BenchmarkTarget("tflite-int8", "litert-arm64")
+REFERENCE_RUN = BenchmarkTarget("coreml-int8-weights", "coreml-reference")
+
+PHONE = Device(
+    model="Make Model 9",
+    android="16 (API 36)",
+    delegate_asked="gpu",
+    delegate_used="GPU, 60 of 68 operations",
+    temperature_celsius=(31.0, 38.0),
+)
 
 
 def make_case(root: Path) -> BenchmarkCase:
@@ -85,64 +83,34 @@ def measured_with(case: BenchmarkCase, reference: list[int], variant: list[int])
         (),
         (),
         answers={REFERENCE: answers_with(truth, reference), INT8: answers_with(truth, variant)},
-        asked={REFERENCE: np.arange(photos), INT8: np.arange(photos)},
-        drift={
-            REFERENCE: np.zeros(photos, np.float32),
-            INT8: np.full(photos, 0.01, np.float32),
-        },
+        positions={REFERENCE: np.arange(photos), INT8: np.arange(photos)},
+        drift={REFERENCE: np.zeros(photos, np.float32), INT8: np.full(photos, 0.01, np.float32)},
         temperatures={INT8: Temperature(1.5, 20)},
         tempered={INT8: np.full(photos, 0.6, np.float32)},
     )
 
 
-def results_of(measured: Measurement, extra: tuple[Row, ...] = (), **changes: Any) -> Results:
-    base = {
-        "register": "squares",
-        "min_photos": 3,
-        "backbone": "none",
-        "head": "linear",
-        "seed": 0,
-        "objects": OBJECTS,
-        "bytes": 4_000_000,
-    }
+def results_of(measured: Measurement, *extra: Row) -> Results:
     rows = [
-        Row.model_validate(
-            base
-            | subject._asdict()
-            | accuracy_fields(measured, subject, bootstrap=300, seed=0)
-            | (changes if subject != REFERENCE else {})
+        make_row(
+            register="squares",
+            backbone="none",
+            objects=OBJECTS,
+            bytes=4_000_000,
+            **subject._asdict(),
+            **accuracy_fields(measured, subject, bootstrap=300, seed=0),
         )
         for subject in (REFERENCE, INT8)
     ]
-    settings = make_settings(
-        measure_speed=False, bootstrap=300, command="artefact-id benchmark bundle"
-    )
+    settings = {"measure_speed": False, "bootstrap": 300, "command": "artefact-id benchmark bundle"}
     return Results(
         created="2026-01-02T03:04:05+00:00",
         host={"processor": "a computer", "cpus": "2", "memory_gib": "4", "system": "Linux"},
         versions={"numpy": "2"},
-        settings=settings,
+        settings=make_settings(**settings),
         test_sets=(make_test_set(measured),),
         rows=(*rows, *extra),
     )
-
-
-REFERENCE_RUN = BenchmarkTarget("coreml-int8-weights", "coreml-reference")
-
-
-ARM64 = BenchmarkTarget("tflite-int8", "litert-arm64")
-
-
-PHONE = Device(
-    model="Make Model 9",
-    android="16 (API 36)",
-    delegate_asked="gpu",
-    delegate_used="GPU, 60 of 68 operations",
-    temperature_celsius=(31.0, 38.0),
-)
-
-
-METRIC = "counted page by page"
 
 
 def gate(*, passed: bool, requirement: str = "drop at most 0.5 points") -> GateOutcome:
@@ -159,22 +127,12 @@ def gate(*, passed: bool, requirement: str = "drop at most 0.5 points") -> GateO
 def cost(name: str, family: str, lost: float) -> PreprocessingCost:
     return PreprocessingCost.model_validate(
         {
-            "register": "squares",
-            "min_photos": 3,
-            "seed": 0,
-            "variant": "tflite-int8",
-            "runtime": "litert",
-            "family": family,
-            "name": name,
-            "what": f"What {name} does.",
-            "photos": 36,
-            "top1": 0.5,
-            "top1_ci95": (0.4, 0.6),
-            "agreement": 0.5,
-            "drop_points": lost,
-            "drop_ci95": (lost - 1.0, lost + 1.0),
+            "register": "squares", "min_photos": 3, "seed": 0, "variant": "tflite-int8",
+            "runtime": "litert", "family": family, "name": name, "what": f"What {name} does.",
+            "photos": 36, "top1": 0.5, "top1_ci95": (0.4, 0.6), "agreement": 0.5,
+            "drop_points": lost, "drop_ci95": (lost - 1.0, lost + 1.0),
         }
-    )
+    )  # fmt: skip
 
 
 def timed(row: Row) -> Row:

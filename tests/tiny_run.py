@@ -57,7 +57,7 @@ def finish_run(
         recipe="least-squares",
         recipe_settings={},
         weights="random",
-        seed=0,
+        seed=split.seed,
         preprocessing=preprocessing,
         photos=PhotoCounts(**counts, unreadable=0),
         photo_list_sha256=split.sha256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 import time
@@ -19,7 +20,7 @@ from mobile_assets.files import sha256_bytes, sha256_file, write_bytes
 from train.run import MODEL_FILE, EpochRecord
 from train.training_state import BestWeights, EpochProgress, TrainingState
 
-STATE_FILE = "state.safetensors"
+STATE_FILE = "state.bin"
 _FINISHED = "finished"
 """Holds the SHA-256 of the model that a finished training has made."""
 PAUSE_SECONDS = 30.0
@@ -33,7 +34,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Checkpoint:
     """Where the state of one training is kept.
 
-    One safetensors file, replaced by an atomic rename: a kill or a full disk leaves the one before.
+    One file, replaced by an atomic rename: a kill or a full disk leaves the one before. Each file
+    of the folder is the SHA-256 of what follows, 32 bytes, and then a safetensors file, so that a
+    damaged one is never gone on with.
 
     Attributes:
         folder: Beside the run that is to be written, `RUN.partial`.
@@ -83,7 +86,7 @@ class Checkpoint:
         """
         started = time.monotonic()
         try:
-            write_bytes(self.folder / name, data)
+            write_bytes(self.folder / name, hashlib.sha256(data).digest() + data)
         except OSError as error:
             raise self._cannot(self.folder / name, len(data), error) from error
         ended = time.monotonic()
@@ -102,12 +105,14 @@ class Checkpoint:
             "Make room, then give the same command again: training goes on from there."
         )
 
-    def read(self) -> bytes | None:
-        """The stored state as it lies on disk, or None where there is none."""
+    def read(self, name: str = STATE_FILE) -> bytes | None:
+        """What `write` was given, or None where the file is missing or damaged."""
         try:
-            return (self.folder / STATE_FILE).read_bytes()
+            content = (self.folder / name).read_bytes()
         except OSError:
             return None
+        digest, data = content[:32], content[32:]
+        return data if hashlib.sha256(data).digest() == digest else None
 
     def parse(self, data: bytes | None) -> TrainingState | None:
         """The state in `data`, or None where it is of another training or damaged."""
@@ -117,7 +122,7 @@ class Checkpoint:
         try:
             if data is None:
                 return None
-            about = _metadata(data)
+            about = json.loads(metadata(data)["about"])
             if about["key"] != self.key:
                 return None
             state = _state(about, load(data))
@@ -169,11 +174,15 @@ def _free(path: Path) -> str:
     return f"{shutil.disk_usage(existing).free / 1e6:.1f} MB"
 
 
-def _metadata(data: bytes) -> dict[str, Any]:
-    """What `save` was given beside the tensors; the header's length is in its first 8 bytes."""
+def metadata(data: bytes) -> dict[str, str]:
+    """What a safetensors file holds beside its tensors; the header's length is 8 bytes before it.
+
+    Raises:
+        ValueError, KeyError, TypeError: `data` is no safetensors file.
+    """
     size = int.from_bytes(data[:8], "little")
-    about: dict[str, Any] = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["about"])
-    return about
+    words: dict[str, str] = json.loads(data[8 : 8 + size])["__metadata__"]
+    return words
 
 
 def _named(state: TrainingState) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 Measured on 2 cores, against threads: processes take a quarter longer for JPEG (122 to 98 ms for 12
 megapixels in full) and TIFF, as long for HEIC (0.75 s), and less for PNG (255 to 334 ms). They
-outlive a photo that kills its decoder; and a program that has loaded torch must not fork. Each is
-started afresh and reads requests from a pipe, so it ends with its parent, however that one ends.
+outlive a photo that kills its decoder, or on which it never ends; and a program that has loaded
+torch must not fork. Each is started afresh and reads requests from a pipe, so it ends with its
+parent, however that one ends.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import queue
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_assets.errors import MissingDependencyError
+from mobile_assets.photos import PhotoError, load, takes_bounded_time
+from mobile_assets.preprocessing import Preprocessing
 from train.decode_worker import PhotoFacts, Request
 
 Progress = Callable[[int, int], None]
@@ -37,6 +41,14 @@ _START = (
 _AHEAD = 4
 CRASHED = "its decoder crashed, or ran out of memory"
 
+DECODE_SECONDS = 25.0
+"""A decoder that takes longer over a photo is ended. Usual photos take under a second."""
+
+BYTES_PER_SECOND = 10_000_000
+"""Long files are given more time: so fast a slow disk reads at least."""
+
+HUNG = "its decoder did not end in time"
+
 
 class DecoderPool:
     """Decoding processes; a context manager that leaves none behind.
@@ -45,11 +57,7 @@ class DecoderPool:
     """
 
     def __init__(self, photos: int) -> None:
-        """Starts nothing yet.
-
-        Args:
-            photos: How many there will be, about: a few do not pay for many processes.
-        """
+        """`photos` is how many there will be, about: a few do not pay for many processes."""
         self.processes = max(1, min(available_cores(), photos // 32))
         self._idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
         self._decoders = [_Decoder() for _ in range(self.processes)]
@@ -71,13 +79,39 @@ class DecoderPool:
         """Yields the answers in the order of the requests."""
         waiting: deque[Future[Answer]] = deque()
         for request in requests:
-            waiting.append(self._threads.submit(self._ask, request))
+            waiting.append(self._threads.submit(self.ask, request))
             if len(waiting) > _AHEAD * self.processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _ask(self, request: Request) -> Answer:
+    def load(self, photo: Path, contract: Preprocessing) -> NDArray[np.uint8]:
+        """What `mobile_assets.photos.load` gives, in bounded time and at no risk.
+
+        Usual photos are decoded here, at once. One whose decoder might never end, or take this
+        process with it, is decoded in another. May be called by as many threads as there are
+        processes.
+
+        Raises:
+            PhotoError: The photo cannot be decoded.
+        """
+        if takes_bounded_time(photo):
+            return load(photo, contract)
+        request = Request(
+            file=str(photo),
+            height=contract.height,
+            width=contract.width,
+            pixels=True,
+            exact=True,
+            hashes=False,
+        )
+        facts, pixels = self.ask(request)
+        if pixels is None:
+            raise PhotoError(photo, facts.error or "it cannot be decoded")
+        return pixels
+
+    def ask(self, request: Request) -> Answer:
+        """The answer to one request, by the next process that is free."""
         decoder = self._idle.get()
         try:
             # Twice: what killed the first may have been the photo beside it, taking all memory.
@@ -85,6 +119,8 @@ class DecoderPool:
                 answer = decoder.ask(request)
                 if answer is not None:
                     return answer
+                if decoder.hung:
+                    return PhotoFacts(error=HUNG), None
             return PhotoFacts(error=CRASHED), None
         finally:
             self._idle.put(decoder)
@@ -96,11 +132,16 @@ class _Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self.hung = False
 
     def ask(self, request: Request) -> Answer | None:
-        """The answer; None when the process died over it."""
+        """The answer; None when the process died over it, `hung` when it had to be ended."""
         process = self._running()
         assert process.stdin is not None
+        self.hung = False
+        watch = threading.Timer(_seconds(request.file), self._end_hung, (process,))
+        watch.daemon = True
+        watch.start()
         try:
             process.stdin.write(json.dumps(request.model_dump()).encode("ascii") + b"\n")
             process.stdin.flush()
@@ -108,6 +149,12 @@ class _Decoder:
         except (OSError, ValueError):  # the pipe is broken, or closed by `close`
             self._end()
             return None
+        finally:
+            watch.cancel()
+
+    def _end_hung(self, process: subprocess.Popen[bytes]) -> None:
+        self.hung = True
+        process.kill()  # whoever reads its answer then comes to the end of the pipe
 
     def close(self) -> None:
         """Ends the process for good."""
@@ -126,6 +173,13 @@ class _Decoder:
         if self._process is None:
             self._process = _start()
         return self._process
+
+
+def _seconds(file: str) -> float:
+    try:
+        return DECODE_SECONDS + os.path.getsize(file) / BYTES_PER_SECOND
+    except (OSError, ValueError):
+        return DECODE_SECONDS
 
 
 def _start() -> subprocess.Popen[bytes]:

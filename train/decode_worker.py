@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobile_assets.files import sha256_file
-from mobile_assets.photos import REDUCED_AT_LEAST, PhotoError, opened_photo, upright_srgb
+from mobile_assets.photos import REDUCED_AT_LEAST, PhotoError, read_photo
 from mobile_assets.schema import Record
+from train.heic import register_heif
 from train.near_duplicates import perceptual_hash
 
-_ORIENTATION = 0x0112
+MEMORY_LIMIT = 1_500_000_000
+"""Bytes of data that a decoding process may have."""
 
 
 class Request(Record):
@@ -32,12 +34,16 @@ class Request(Record):
         height: Height to squash to, pixels.
         width: Width to squash to, pixels.
         pixels: False where only the facts are wanted.
+        exact: Whether every pixel is decoded, as `mobile_assets.photos.load` does it.
+        hashes: False where the hashes of file and picture are not wanted.
     """
 
     file: str
     height: int
     width: int
     pixels: bool
+    exact: bool = False
+    hashes: bool = True
 
 
 class PhotoFacts(Record):
@@ -46,7 +52,7 @@ class PhotoFacts(Record):
     Attributes:
         picture_hash: `train.near_duplicates.perceptual_hash` in hexadecimal.
         size: Width and height of the file's picture, pixels, before it is turned upright.
-        turned: Whether EXIF says that the picture does not stand upright in the file.
+        turned: Whether the picture does not stand upright in the file, by its own word.
         exact: Whether every pixel was decoded: the result is that of `mobile_assets.photos.load`.
         error: Why the photo cannot be read; all else is empty then.
     """
@@ -71,35 +77,31 @@ def examine(request: Request) -> tuple[PhotoFacts, NDArray[np.uint8] | None]:
     # The hash looks at 64 pixels a side, however few the model asks for.
     at_least = REDUCED_AT_LEAST * max(request.height, request.width, 64)
     try:
-        with opened_photo(path) as opened:
-            size, mode, kind = opened.size, opened.mode, opened.format or ""
-            turned = opened.getexif().get(_ORIENTATION, 1) not in (0, 1)
-            upright = upright_srgb(opened, at_least=at_least)
-            exact = opened.size == size  # a JPEG that was read at a reduced scale says so
+        photo = read_photo(path, at_least=None if request.exact else at_least)
         shape = (request.width, request.height)
-        pixels = np.asarray(upright.resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
+        pixels = np.asarray(photo.image.resize(shape, Image.Resampling.BILINEAR), dtype=np.uint8)
         facts = PhotoFacts(
-            sha256=sha256_file(path),
-            picture_hash=f"{perceptual_hash(pixels):x}",
-            size=size,
-            mode=mode,
-            format=kind,
-            turned=turned,
-            exact=exact,
+            sha256=sha256_file(path) if request.hashes else "",
+            picture_hash=f"{perceptual_hash(pixels):x}" if request.hashes else "0",
+            size=photo.size,
+            mode=photo.mode,
+            format=photo.format,
+            turned=photo.turned,
+            exact=photo.exact,
         )
     except PhotoError as error:
         return PhotoFacts(error=error.reason), None
     except OSError as error:
         return PhotoFacts(error=f"cannot be read ({error.strerror or error})"), None
+    except MemoryError:
+        return PhotoFacts(error="decoding it takes more memory than there is"), None
     return facts, pixels if request.pixels else None
 
 
 def serve() -> None:
     """Answers requests from standard input until it ends: a line of JSON each, then pixels."""
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    limit_memory()
+    register_heif()
     answers = os.fdopen(os.dup(1), "wb")
     # What C libraries print about a photo must not get between the answers.
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -109,6 +111,19 @@ def serve() -> None:
     with contextlib.suppress(BrokenPipeError):
         for line in sys.stdin.buffer:
             _answer(answers, *examine(Request.model_validate(json.loads(line))))
+
+
+def limit_memory() -> None:
+    """Lets no photo take more than `MEMORY_LIMIT`, where the system can; it is then refused.
+
+    `mobile_assets.photo_decoding.limits` keeps to this by itself. This holds for what nobody
+    thought of.
+    """
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # not on Windows
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, most))
 
 
 def _answer(answers: BinaryIO, facts: PhotoFacts, pixels: NDArray[np.uint8] | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mobile_assets.errors import InputError
 from train.depthwise import FastDepthwise
 
 
@@ -55,6 +56,25 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError, TypeError):  # another C library or system
         return False
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
+
+
+def check_device(device: str) -> None:
+    """Refuses an accelerator that is not here.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        InputError: PyTorch sees none of that kind.
+    """
+    absent = (device == "cuda" and not torch.cuda.is_available()) or (
+        device == "mps" and not torch.backends.mps.is_available()
+    )
+    if absent:
+        raise InputError(
+            f"--device {device}: PyTorch {torch.__version__} sees no such device on this machine. "
+            "Give --device cpu, or auto."
+        )
 
 
 def choose_compute(device: str = "auto") -> Compute:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from train.batches import Photos, augmented, seed_for, to_images
-from train.checkpoint import Checkpoint
+from train.checkpoint import Checkpoint, metadata
 from train.device import Compute
 from train.model import ArtefactModel
 from train.parallel import SingleProcess
@@ -23,31 +23,21 @@ class FeatureStore:
     """Features that are already computed, in blocks on disk beside the training's state."""
 
     def __init__(self, checkpoint: Checkpoint, name: str) -> None:
-        """Reads and writes nothing yet.
-
-        Args:
-            name: `train` or `val`.
-        """
         self._checkpoint = checkpoint
         self._name = name
         self._blocks = 0
 
     def load(self, generator: torch.Generator) -> list[Tensor]:
         """The blocks `[rows, features]` in order; the generator is put where it stood then."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load
 
         blocks: list[Tensor] = []
-        try:
-            while True:
-                path = self._checkpoint.folder / self._file(len(blocks))
-                with safe_open(path, framework="pt") as file:
-                    if file.metadata()["key"] != self._checkpoint.key:
-                        break
-                    features, state = file.get_tensor("features"), file.get_tensor("generator")
-                blocks.append(features)
-                generator.set_state(state)
-        except (OSError, SafetensorError, KeyError, TypeError):
-            pass  # the first that is not there, or not whole
+        while (data := self._checkpoint.read(self._file(len(blocks)))) is not None:
+            if metadata(data).get("key") != self._checkpoint.key:
+                break
+            block = load(data)
+            blocks.append(block["features"])
+            generator.set_state(block["generator"])
         self._blocks = len(blocks)
         return blocks
 
@@ -65,7 +55,7 @@ class FeatureStore:
         self._blocks += 1
 
     def _file(self, number: int) -> str:
-        return f"features-{self._name}-{number:04}.safetensors"
+        return f"features-{self._name}-{number:04}.bin"
 
 
 def cached_features(
@@ -84,7 +74,6 @@ def cached_features(
     Args:
         model: The model; it is put into evaluation mode.
         recipe: How many versions, and how they differ from the photo.
-        processes: Those that share the work; None for this one alone.
         on_batch: Called after each batch.
     """
     model.eval()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_ids import unfit_object_id
-from mobile_assets.photos import PHOTO_SUFFIXES
+from mobile_assets.photos import is_photo_file
 from train.durham import durham_photos, is_durham
 from train.folder_scan import scan_folder
 from train.manifest import MANIFEST_NAMES
@@ -17,8 +17,8 @@ from train.object_ids import composed_text, joined_spellings, one_line, visible
 from train.refusals import Refusals
 from train.register import Photo, Problem, Register, make_register
 
-_BESIDE_PHOTOS = (*MANIFEST_NAMES, "demo.json", "LICENSE")
-"""Files that a register may hold and that are not worth a word."""
+_BESIDE_PHOTOS = ("demo.json", "LICENSE")
+"""Files that a register may hold besides a manifest, and that are not worth a word."""
 
 File = tuple[tuple[str, ...], str]
 """Folder names below the register's root, and the file's name."""
@@ -40,11 +40,11 @@ def read_folders(root: Path, *, layout: str, help_: str) -> Register:
     refusals = Refusals(root)
     everywhere: list[File] = []
     for parts, name in scan.files:
-        if Path(name).suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo_file(root.joinpath(*parts, name)):
             everywhere.append((parts, name))
-        elif name not in _BESIDE_PHOTOS:
+        elif name not in _BESIDE_PHOTOS and name.casefold() not in MANIFEST_NAMES:
             path = _shown("/".join((*parts, name)))
-            problems.append(Problem("ignored", path, "not a photo (by its ending)"))
+            problems.append(Problem("ignored", path, "not a photo (by its content)"))
     files = _with_unicode_names(everywhere, problems, refusals)
     refusals.check()
     if layout == "durham" or (layout == "auto" and is_durham(files)):
@@ -57,6 +57,7 @@ def read_folders(root: Path, *, layout: str, help_: str) -> Register:
         spellings: Mapping[str, Iterable[str]] = {}
     else:
         photos, noted, spellings = _by_folder(root, files, layout, help_)
+        _check_collections(root, photos, refusals)
     for object_id, photo in {photo.object_id: photo for photo in reversed(photos)}.items():
         if (why := unfit_object_id(object_id)) is not None:
             folder = visible("/".join(photo.path.split("/")[:-1]))
@@ -114,6 +115,14 @@ def _by_folder(
         photos.append(Photo(object_id, "/".join((*parts, name)), collection))
         spellings[object_id].add(parts[-1])
     return photos, problems, spellings
+
+
+def _check_collections(root: Path, photos: list[Photo], refusals: Refusals) -> None:
+    """Refuses collections whose folders have names that nobody can read."""
+    folders = {photo.path.split("/")[0] for photo in photos if photo.path.count("/") == 2}
+    for folder in sorted(folders):
+        if unfit_object_id(one_line(folder)) is not None:
+            refusals.add(str(root), f"the folder {visible(folder)} has a blank name. Rename it.")
 
 
 def _depth(root: Path, files: Mapping[int, int], layout: str, help_: str) -> int:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.csv_table import plain
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import RECORD_FIELDS
 from train.object_records import is_source_column
 from train.refusals import Refusals
 from train.register import Problem
-from train.spreadsheet import from_spreadsheet
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
@@ -186,9 +186,7 @@ class _Table:
                 )
                 continue
             named = [
-                (name, from_spreadsheet(cell))
-                for name, cell in zip(columns, cells, strict=False)
-                if name
+                (name, plain(cell)) for name, cell in zip(columns, cells, strict=False) if name
             ]
             nameless = [cell for name, cell in zip(columns, cells, strict=False) if not name]
             if any(cell.strip() for cell in nameless):

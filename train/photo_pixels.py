@@ -9,6 +9,7 @@ file. What training decoded in full is taken from its own cache.
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_assets.files import sha256_bytes, write_bytes
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.photos import PhotoError
 from mobile_assets.preprocessing import Preprocessing
-from train.decode_pool import available_cores
+from train.decode_pool import DecoderPool
 from train.photo_cache import PhotoCache
 from train.pixel_file import PixelFile
 from train.prepare import cache_folder, decoder_versions, default_cache
@@ -41,12 +42,7 @@ class PhotoPixels:
     def __init__(
         self, contract: Preprocessing, *, root: Path | None = None, cache: Path | None = None
     ) -> None:
-        """Opens the cache for reading; nothing is written yet.
-
-        Args:
-            root: The register's root, whose photos training may have decoded already.
-            cache: Folder of prepared photos; None for the user's cache folder.
-        """
+        """`root` is the register's, whose photos training may have decoded already."""
         self._contract = contract
         self._shape = (contract.height, contract.width, 3)
         cache = cache or default_cache()
@@ -72,19 +68,20 @@ class PhotoPixels:
             `mobile_assets.photos.load` gives; or why it cannot be decoded.
         """
         waiting: deque[Future[Decoded]] = deque()
-        # Pillow releases the interpreter's lock while it decodes and resizes.
-        pool = ThreadPoolExecutor(available_cores())
-        try:
-            for path, sha256 in photos:
-                waiting.append(pool.submit(self._pixels, path, sha256))
-                if len(waiting) > AHEAD:
+        with DecoderPool(sys.maxsize) as decoders:
+            # Pillow releases the interpreter's lock while it decodes and resizes.
+            pool = ThreadPoolExecutor(decoders.processes)
+            try:
+                for path, sha256 in photos:
+                    waiting.append(pool.submit(self._pixels, path, sha256, decoders))
+                    if len(waiting) > AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-    def _pixels(self, path: Path, sha256: str) -> Decoded:
+    def _pixels(self, path: Path, sha256: str, decoders: DecoderPool) -> Decoded:
         if self._file is not None and (row := self._rows.get(sha256)) is not None:
             stored: NDArray[np.uint8] = self._file.read(np.array([row]))[0]
             return stored
@@ -92,7 +89,7 @@ class PhotoPixels:
         if sha256 and (pixels := self._kept(kept)) is not None:
             return pixels
         try:
-            pixels = load(path, self._contract)
+            pixels = decoders.load(path, self._contract)
         except PhotoError as error:
             return error
         if sha256:

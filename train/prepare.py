@@ -174,7 +174,7 @@ def decoder_versions() -> str:
         from pillow_heif import __version__ as heif_version
     except ImportError:
         heif_version = "none"
-    return f"1, Pillow {pillow_version}, pillow-heif {heif_version}"
+    return f"2, Pillow {pillow_version}, pillow-heif {heif_version}"
 
 
 @contextmanager

@@ -77,8 +77,7 @@ class StageTimer:
         """Plans the work.
 
         Args:
-            views: Versions of each photo in the head's stage.
-            validations: How many of these are validated; None for all.
+            validations: How many epochs of all weights are validated; None for all.
             closed_form_views: Versions of each photo that a head in closed form is fitted to.
         """
         validated = val * (epochs if validations is None else validations)

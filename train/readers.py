@@ -67,7 +67,12 @@ def register_root(source: Path) -> Path:
 
 
 def _manifests_in(folder: Path) -> list[Path]:
-    return [folder / name for name in MANIFEST_NAMES if (folder / name).is_file()]
+    """The folder's manifests, their names in any case, in the order of `MANIFEST_NAMES`."""
+    if not folder.is_dir():
+        return []
+    named = [path for path in folder.iterdir() if path.name.casefold() in MANIFEST_NAMES]
+    order = sorted(named, key=lambda path: (MANIFEST_NAMES.index(path.name.casefold()), path.name))
+    return [path for path in order if path.is_file()]
 
 
 def _read_file(source: Path) -> Register:

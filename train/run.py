@@ -67,6 +67,12 @@ class Split(Document):
         return tuple(photo for photo in self.photos if photo.split == name)
 
     @property
+    def says_what_was_seen(self) -> bool:
+        """Whether `seen` is true of just the photos whose object has one for training."""
+        trained = {photo.object_id for photo in self.photos if photo.split == "train"}
+        return all(photo.seen == (photo.object_id in trained) for photo in self.photos)
+
+    @property
     def sha256(self) -> str:
         """Hash of the list of photos: paths, contents, objects and sides."""
         lines = [f"{p.path}\0{p.sha256}\0{p.object_id}\0{p.split}\n" for p in self.photos]
@@ -229,7 +235,12 @@ def read_run(folder: Path) -> Run:
     info = RunInfo.read(folder / "run.json")
     labels = LabelMap.read(folder / "labels.json")
     split = Split.read(folder / "split.json")
-    if labels.sha256 != info.labels_sha256 or split.sha256 != info.photo_list_sha256:
+    if (
+        labels.sha256 != info.labels_sha256
+        or split.sha256 != info.photo_list_sha256
+        or (split.seed, split.min_photos) != (info.seed, info.min_photos)
+        or not split.says_what_was_seen
+    ):
         raise DamagedError(
             f"{folder}: labels.json or split.json is not the one that run.json describes. "
             "The run was edited or damaged: train it again."

@@ -23,6 +23,8 @@ PAPER_SEED = 2667
 HELD_OUT_SHARE = 0.2
 """Share of an object's photos that the stratified split holds out; at least one."""
 
+_NOTHING_TO_TRAIN = "The split leaves no photo for training. Add photos or change --split."
+
 
 def make_split(
     register: Register,
@@ -55,6 +57,7 @@ def make_split(
     Raises:
         InputError: The manifest has no split column, or nothing is left for training.
     """
+    check_strategy(register, strategy)
     if strategy == "paper":
         sides = _paper_sides(register)
     elif strategy == "manifest":
@@ -63,7 +66,7 @@ def make_split(
         sides = _stratified_sides(register.photos, seed, hashes, shared, test=hold_out_test)
     trained = {photo.object_id for photo in register.photos if sides[photo.path] == "train"}
     if not trained:
-        raise InputError("The split leaves no photo for training. Add photos or change --split.")
+        raise InputError(_NOTHING_TO_TRAIN)
     return Split(
         strategy=strategy,
         seed=PAPER_SEED if strategy == "paper" else seed,
@@ -81,6 +84,24 @@ def make_split(
     )
 
 
+def check_strategy(register: Register, strategy: Strategy) -> None:
+    """Refuses a way of dividing that the register's manifest does not allow.
+
+    Raises:
+        InputError: No photo has a split, or none is for training.
+    """
+    if strategy != "manifest":
+        return
+    sides = {photo.split for photo in register.photos}
+    if sides == {None}:
+        raise InputError(
+            "--split manifest needs a manifest with a split column (train, val or test), "
+            "and this register has none. Add the column, or use --split stratified."
+        )
+    if not sides & {"train", None}:
+        raise InputError(_NOTHING_TO_TRAIN)
+
+
 def _paper_sides(register: Register) -> dict[str, SplitName]:
     order = np.random.Generator(np.random.PCG64(PAPER_SEED)).permutation(len(register.photos))
     train, val = int(0.8 * len(order)), int(0.9 * len(order))
@@ -92,20 +113,12 @@ def _paper_sides(register: Register) -> dict[str, SplitName]:
 
 
 def _manifest_sides(
-    register: Register,
-    seed: int,
-    hashes: Mapping[str, int],
-    shared: Sequence[Sequence[Photo]],
+    register: Register, seed: int, hashes: Mapping[str, int], shared: Sequence[Sequence[Photo]]
 ) -> dict[str, SplitName]:
     sides: dict[str, SplitName] = {}
     for photo in register.photos:
         if photo.split in ("train", "val", "test"):
             sides[photo.path] = photo.split  # type: ignore[assignment]  # narrowed just above
-    if not sides:
-        raise InputError(
-            "--split manifest needs a manifest with a split column (train, val or test), "
-            "and this register has none. Add the column, or use --split stratified."
-        )
     free = tuple(photo for photo in register.photos if photo.path not in sides)
     return sides | _stratified_sides(free, seed, hashes, shared, test=False)
 

@@ -22,15 +22,10 @@ class EventLog:
     """One event file, written epoch by epoch; its steps are the epochs of a stage.
 
     A training that goes on writes the file anew from its history, so no step stands there twice and
-    none of epochs that were lost.
+    none of epochs that were lost. What is in the folder is removed.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Writes nothing yet.
-
-        Args:
-            folder: Where the file is to be; what is there is removed.
-        """
         self._folder = folder
         self._writer: EventsWriter | None = None
 

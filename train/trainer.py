@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mobile_assets.csv_table import csv_text
 from mobile_assets.files import check_output, new_folder, sha256_file, write_text
 from mobile_assets.output_lock import claimed
 from train.run import (
@@ -25,7 +24,14 @@ from train.run import (
     TemperatureInfo,
     read_run,
 )
-from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run, report_plan
+from train.training_plan import (
+    Reporter,
+    TrainingPlan,
+    TrainOptions,
+    check_run,
+    plan_run,
+    report_plan,
+)
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
@@ -64,7 +70,10 @@ def train_run(
             claim.enter_context(claimed(out))
             remove_finished_state(out)
         check_output(out, force=options.force, what="run")
-        return plan or plan_run(photos, options, reporter)
+        if plan is not None:
+            return plan
+        check_run(photos, out, options)
+        return plan_run(photos, options, reporter)
 
     with ExitStack() as claim, processes() as several:
         settled = several.together(made_plan)
@@ -105,15 +114,8 @@ def _train(
                 new_folder(out, force=options.force, what="run") as folder,
             ):
                 log.move(folder)
-                _write(
-                    folder,
-                    trainer,
-                    plan,
-                    options,
-                    name=out.name,
-                    weights=weights,
-                    temperature=temperature,
-                )
+                facts = {"name": out.name, "weights": weights, "temperature": temperature}
+                _write(folder, trainer, plan, options, facts)
                 checkpoint.finish(sha256_file(folder / MODEL_FILE))
             checkpoint.remove()
 
@@ -203,14 +205,7 @@ def _temperature(trainer: Trainer) -> TemperatureInfo | None:
 
 
 def _write(
-    folder: Path,
-    trainer: Trainer,
-    plan: TrainingPlan,
-    options: TrainOptions,
-    *,
-    name: str,
-    weights: str,
-    temperature: TemperatureInfo | None,
+    folder: Path, trainer: Trainer, plan: TrainingPlan, options: TrainOptions, facts: dict[str, Any]
 ) -> None:
     from safetensors.torch import save_file
 
@@ -223,7 +218,6 @@ def _write(
     write_text(folder / "history.csv", _history(trainer.history))
     _metrics(trainer).write(folder / METRICS_FILE)
     RunInfo(
-        name=name,
         created=created_now(),
         register_name=dataset.name,
         objects=len(labels),
@@ -232,7 +226,6 @@ def _write(
         head=options.head or trainer.recipe.head,
         recipe=trainer.recipe.name,
         recipe_settings=trainer.recipe.settings(),
-        weights=weights,
         seed=options.seed,
         preprocessing=plan.contract,
         photos=PhotoCounts(
@@ -249,7 +242,7 @@ def _write(
             "system": f"{platform.system()} {platform.machine()}",
             "compute": trainer.compute.description,
         },
-        temperature=temperature,
+        **facts,
     ).write(folder / "run.json")
 
 
@@ -272,19 +265,11 @@ def _metrics(trainer: Trainer) -> RunMetrics:
 
 def _history(records: list[EpochRecord]) -> str:
     """`history.csv`; a cell is empty where there was nothing to measure."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(EpochRecord.model_fields), lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        row = record.model_dump()
-        writer.writerow(
-            {
-                key: "" if isinstance(v, float) and math.isnan(v) else _rounded(v)
-                for key, v in row.items()
-            }
-        )
-    return text.getvalue()
+    rows = ({key: _cell(value) for key, value in record.model_dump().items()} for record in records)
+    return csv_text(rows, list(EpochRecord.model_fields))
 
 
-def _rounded(value: object) -> object:
-    return round(value, 6) if isinstance(value, float) else value
+def _cell(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(value, 6)

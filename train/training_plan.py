@@ -11,6 +11,12 @@ from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import DEFAULT_BACKBONE as DEFAULT_BACKBONE  # noqa: PLC0414
 from train.backbones import find, pretrained_input
+from train.plan_checks import (
+    check_network,
+    check_register,
+    check_training_place,
+    threshold_dataset,
+)
 from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
 from train.progress import OnProgress
 from train.readers import Layout, read_register
@@ -85,6 +91,40 @@ class TrainingPlan:
     split: Split
 
 
+def check_run(photos: Path, out: Path | None, options: TrainOptions) -> None:
+    """Refuses in seconds what `plan_run` or the training would refuse after minutes or hours.
+
+    Args:
+        photos: The register: a folder or a manifest.
+        out: The run folder to write; None where its place is another's business.
+        options: What was chosen.
+
+    Raises:
+        ArtefactError: The photos, an option, `out` or the machine cannot be used.
+        ModuleNotFoundError: A package is not installed.
+    """
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed}: give 0 or more.")
+    recipe = _recipe(options)
+    contract = preprocessing_of(
+        options.backbone, options.input_size, paper_input=recipe.paper_input
+    )
+    if out is not None:
+        check_training_place(out, photos)
+    register = read_register(photos, layout=options.layout)
+    check_register(register, min_photos=options.min_photos, strategy=options.split or recipe.split)
+    check_network(
+        contract,
+        recipe,
+        backbone=options.backbone,
+        head=options.head or recipe.head,
+        objects=len(register.threshold(options.min_photos).object_ids),
+        weights=options.weights,
+        device=options.device,
+        out=out,
+    )
+
+
 def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> TrainingPlan:
     """Reads and divides the photos; the same photos and options give the same plan.
 
@@ -136,27 +176,6 @@ def preprocessing_of(
             network_colour="BGR",
         )
     return Preprocessing(height=input_size or height, width=input_size or width, mean=mean, std=std)
-
-
-def threshold_dataset(register: Register, min_photos: int) -> Register:
-    """The objects with enough readable photos.
-
-    Raises:
-        InputError: Fewer than two objects have so many photos.
-    """
-    if min_photos < 1:
-        raise InputError(f"--min-photos {min_photos}: give 1 or more.")
-    dataset = register.threshold(min_photos)
-    objects = len(dataset.object_ids)
-    if objects >= 2:
-        return dataset
-    counts = register.photos_per_object
-    most = max(counts.values(), default=0)
-    raise InputError(
-        f"{register.root} has {objects} object{'s' if objects != 1 else ''} with at least "
-        f"{min_photos} readable photos (of {len(counts)}; the most photographed has {most}). "
-        "At least 2 are needed: add photos or lower --min-photos."
-    )
 
 
 def _recipe(options: TrainOptions) -> Recipe:

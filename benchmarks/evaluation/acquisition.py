@@ -37,12 +37,9 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ObjectEvidence:
-    """What was seen of each object on held-out photos.
+    """Held-out photos, right answers and the right answer's mean probability, each `[objects]`.
 
-    Attributes:
-        held_out: `[objects]` photos answered.
-        right: `[objects]` of them rightly.
-        own: `[objects]` mean probability of the right object; NaN without photos.
+    The mean is NaN without photos.
     """
 
     held_out: Counts
@@ -62,13 +59,9 @@ def evidence_of(answered: Predictions, model: str, objects: int) -> ObjectEviden
 
 
 def fit_curve(photos: Counts, evidence: ObjectEvidence, *, resamples: int, seed: int) -> Curve:
-    """Fits top-1 against the logarithm of the photos per object, and how far objects scatter.
+    """Fits top-1 against the logarithm of `photos`, `[objects]` in the register, and the scatter.
 
-    Args:
-        photos: `[objects]` photos in the register.
-        evidence: At least one held-out photo in all.
-        resamples: Draws of objects for the slope's interval.
-        seed: Seed of the draws.
+    The evidence must hold at least one photo; objects are drawn for the slope's interval.
     """
     shown = np.flatnonzero(evidence.held_out)
     x = np.log(np.maximum(photos[shown], 1).astype(np.float64))
@@ -141,48 +134,42 @@ def outlooks(
     """
     rows = []
     for label in labels.labels:
-        index = label.index
-        a, b = _posterior(label.photos, curve, evidence, index)
+        index, photos = label.index, label.photos
+        right, held = int(evidence.right[index]), int(evidence.held_out[index])
+        prior = float(expit(curve.intercept + (curve.slope or 0.0) * np.log(max(photos, 1))))
+        a = curve.prior_photos * prior + right
+        b = curve.prior_photos * (1 - prior) + held - right
         low, high = beta_distribution.ppf([0.025, 0.975], a, b)
-        expected = float(a / (a + b))
-        gain, gain_ci95 = _gain(expected, label.photos, curve)
-        own = float(evidence.own[index])
+        expected, own = float(a / (a + b)), float(evidence.own[index])
+        gain, gain_ci95 = _gain(expected, photos, curve)
         rows.append(
             Outlook(
                 object_id=label.object_id,
                 title=label.title,
                 collection=label.collection,
-                photos=label.photos,
+                photos=photos,
                 training_photos=int(training_photos[index]),
-                held_out=int(evidence.held_out[index]),
-                right=int(evidence.right[index]),
+                held_out=held,
+                right=right,
                 expected=expected,
                 expected_ci95=(float(low), float(high)),
                 own_probability=own if np.isfinite(own) else None,
                 nearest=tuple(nearest.get(index, ())),
-                photos_to_take=max(0, curve.target - label.photos),
+                photos_to_take=max(0, curve.target - photos),
                 gain=gain,
                 gain_ci95=gain_ci95,
             )
         )
-    return tuple(sorted(rows, key=_urgency))
 
+    def urgency(row: Outlook) -> tuple[float, float, float, str]:
+        own = 1.0 if row.own_probability is None else row.own_probability
+        return -(row.gain or 0.0), row.expected, own, row.object_id
 
-def _urgency(outlook: Outlook) -> tuple[float, float, float, str]:
-    own = 1.0 if outlook.own_probability is None else outlook.own_probability
-    return (-(outlook.gain or 0.0), outlook.expected, own, outlook.object_id)
-
-
-def _posterior(
-    photos: int, curve: Curve, evidence: ObjectEvidence, index: int
-) -> tuple[float, float]:
-    prior = float(expit(curve.intercept + (curve.slope or 0.0) * np.log(max(photos, 1))))
-    right, held = int(evidence.right[index]), int(evidence.held_out[index])
-    return curve.prior_photos * prior + right, curve.prior_photos * (1 - prior) + held - right
+    return tuple(sorted(rows, key=urgency))
 
 
 def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Interval | None]:
-    """What the curve's slope promises from `photos` to the target, in the object's own place."""
+    """What the curve's slope promises from `photos` to the target, for the object itself."""
     if curve.slope is None:
         return None, None
     if photos >= curve.target:
@@ -199,17 +186,10 @@ def _gain(expected: float, photos: int, curve: Curve) -> tuple[float | None, Int
 def nearest_confusions(
     answered: Predictions, model: str, means: NDArray[np.float32], labels: LabelMap
 ) -> dict[int, list[Confusion]]:
-    """What each object is taken for, by probability and by look.
+    """What each object is taken for, by class index.
 
-    Args:
-        answered: Answers to held-out photos.
-        model: Whose probabilities.
-        means: `[objects, features]` mean features of training photos; zeros where there are none.
-        labels: The objects.
-
-    Returns:
-        By class index: the objects with the highest mean probability on its held-out photos, then
-        those with the most alike mean features.
+    First those with the highest mean probability on its held-out photos, then those with the most
+    alike mean features: `means` is `[objects, features]`, zeros where there are no training photos.
     """
     confusions: dict[int, list[Confusion]] = {}
     answers, truth = answered.answers[model], answered.truth

@@ -21,12 +21,7 @@ SIDE = 320
 
 @dataclass(frozen=True)
 class Pair:
-    """Two objects that are taken for each other.
-
-    Attributes:
-        right_photo: A training photo of the right object; None where there is none.
-        answered_photo: A training photo of the answered one.
-    """
+    """Two objects that are taken for each other; a training photo is None where there is none."""
 
     right: str
     answered: str

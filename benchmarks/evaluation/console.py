@@ -56,7 +56,7 @@ def _print_tables(evaluation: Evaluation, console: Console) -> None:
     _print(console, "By collection", tables.collection_table(evaluation))
     _print(console, "By photos per object", tables.group_table(evaluation))
     if evaluation.comparisons:
-        console.print(visible(tables.comparison_words(evaluation)), markup=False)
+        console.print(visible(tables.words(evaluation)["comparison"]), markup=False)
     again = f"To photograph again: {LISTED} of {evaluation.objects}, estimates"
     _print(console, again, tables.outlook_table(evaluation.photograph_again[:LISTED]))
 

@@ -7,26 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure.evaluation_set import (
+    choose_test_photos,
     exclude_training_photos,
-    from_register,
-    held_out,
     short_path,
     validation_photos,
 )
 from benchmarks.results.measurement import Skipped, TestPhoto
 from mobile_assets.errors import InputError
 from mobile_assets.labels import LabelMap
-from train.readers import Layout, read_register, register_root
+from train.readers import Layout, register_root
 from train.run import Run, read_run
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Runs over the same register, with names of their own.
+    """Runs over the same register, with names of their own and their top-1 on validation photos.
 
-    Attributes:
-        val_top1: Their top-1 on validation photos; None where they had none.
-        root: Folder that the register's paths are relative to.
+    `root` is the folder that the register's paths are relative to.
     """
 
     runs: tuple[Run, ...]
@@ -48,12 +45,9 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class PhotoSelection:
-    """Photos to answer.
+    """Photos to answer, none trained on by a member, and those left out, with why.
 
-    Attributes:
-        test: Photos that no member saw.
-        validation: Photos that no member trained on, but that chose a checkpoint.
-        left_out: The others that were asked for, and why they are not used.
+    Validation photos chose a checkpoint; test photos no member saw.
     """
 
     test: tuple[TestPhoto, ...]
@@ -107,16 +101,7 @@ def choose_photos(
     Raises:
         InputError: No test photo is left.
     """
-    first = ensemble.runs[0]
-    photos: tuple[TestPhoto, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    if first.split.of("test") or further is None:
-        photos, skipped = held_out(first, ensemble.root)
-    if further is not None:
-        more, more_skipped = from_register(read_register(further, layout=layout), first)
-        known = {photo.sha256 for photo in photos}
-        photos = (*photos, *(photo for photo in more if photo.sha256 not in known))
-        skipped = (*skipped, *more_skipped)
+    photos, skipped = choose_test_photos(ensemble.runs[0], ensemble.root, further, layout)
     for name, run in zip(ensemble.names, ensemble.runs, strict=True):
         photos, trained = exclude_training_photos(photos, run)
         skipped = (*skipped, *(Skipped(s.path, f"{s.reason} of {name}") for s in trained))
@@ -127,15 +112,12 @@ def choose_photos(
             "Give runs with the same --split and --seed, or photos of the same objects with "
             "--test-photos FOLDER."
         )
-    return PhotoSelection(_seen_by_all(photos, ensemble), _validation(ensemble), skipped)
-
-
-def _seen_by_all(photos: Sequence[TestPhoto], ensemble: Ensemble) -> tuple[TestPhoto, ...]:
-    """Marks photos of objects that some member has no training photo of as unseen."""
+    # Unseen is what some member has no training photo of.
     known = set(ensemble.labels.object_ids)
     for run in ensemble.runs:
         known &= {photo.object_id for photo in run.split.of("train")}
-    return tuple(replace(photo, seen=photo.object_id in known) for photo in photos)
+    test = tuple(replace(photo, seen=photo.object_id in known) for photo in photos)
+    return PhotoSelection(test, _validation(ensemble), skipped)
 
 
 def _validation(ensemble: Ensemble) -> tuple[TestPhoto, ...]:

@@ -34,6 +34,7 @@ from benchmarks.measure.evaluation_set import list_hash, listed, unchanged
 from benchmarks.measure.host import command_line, describe_host
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
+from mobile_assets.plan_checks import check_packages, check_place
 from train.readers import Layout
 from train.run import SplitPhoto, load_model
 from train.versions import created_now, versions
@@ -44,12 +45,7 @@ TRAINING_PHOTOS = 4000
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What can be chosen of an evaluation.
-
-    Attributes:
-        resamples: Draws of objects for the intervals.
-        latency_runs: Timed rounds of one photo; 0 to leave speed out.
-    """
+    """What can be chosen of an evaluation: draws of objects, timed rounds of one photo, or none."""
 
     resamples: int = 1000
     seed: int = 0
@@ -68,15 +64,9 @@ def evaluate_runs(
     options: EvaluateOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluates one run, or several and their ensemble.
+    """Evaluates one run, or several and their ensemble, on the register and `further` photos.
 
-    Args:
-        folders: The runs.
-        photos: The register that they were trained on.
-        further: More test photos of the same objects.
-        out: Folder for the tables, figures and the page; None to write nothing.
-        options: What was chosen.
-        progress: Called with a label, what is done and how much there is.
+    Tables, figures and the page are written to `out`; None to write nothing.
 
     Raises:
         InputError: The runs do not belong together, no test photo is left, or `out` exists.
@@ -86,6 +76,7 @@ def evaluate_runs(
     chosen = options or EvaluateOptions()
     if out is not None:
         check_output(out, force=chosen.force, what="evaluation")
+        check_place(out, [*folders, photos, further], what="evaluation")
         if chosen.figures:
             check_libraries()
     ensemble = read_ensemble(folders, photos)
@@ -101,11 +92,7 @@ def check_libraries() -> None:
     Raises:
         ModuleNotFoundError: One is.
     """
-    import importlib.util
-
-    for name in ("matplotlib", "sklearn", "umap", "captum"):
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    check_packages(("matplotlib", "sklearn", "umap", "captum"))
 
 
 def find(
@@ -131,19 +118,7 @@ def find(
         root=ensemble.root,
         progress=step("answering photos"),
     )
-    validation = {photo.path for photo in photos.validation}
-    test = answered.select(np.array([p.path not in validation for p in answered.photos], np.bool_))
-    if not test.photos:
-        raise InputError(
-            f"None of the {len(photos.test)} test photos can be read "
-            f"(first: {answered.unreadable[0].path}: {answered.unreadable[0].reason}). "
-            "Give the register with --photos, or others with --test-photos."
-        )
-    if not answered.seen.any():
-        raise InputError(
-            "Every test photo is of an object without a training photo, so there is nothing to "
-            "measure. Give photos of trained objects with --test-photos FOLDER."
-        )
+    test = _test_answers(answered, photos)
     means = _training_means(ensemble, networks[ensemble.lead], step("looking at training photos"))
     times = measure_latency(networks, runs=options.latency_runs, seed=options.seed)
     info = ensemble.runs[0].info
@@ -168,6 +143,24 @@ def find(
         **_scores(ensemble, answered, test, means, options),
     )
     return Findings(evaluation, ensemble, networks, test, means)
+
+
+def _test_answers(answered: Predictions, photos: PhotoSelection) -> Predictions:
+    """The answers to test photos, of all that were answered."""
+    validation = {photo.path for photo in photos.validation}
+    test = answered.select(np.array([p.path not in validation for p in answered.photos], np.bool_))
+    if not test.photos:
+        raise InputError(
+            f"None of the {len(photos.test)} test photos can be read "
+            f"(first: {answered.unreadable[0].path}: {answered.unreadable[0].reason}). "
+            "Give the register with --photos, or others with --test-photos."
+        )
+    if not answered.seen.any():
+        raise InputError(
+            "Every test photo is of an object without a training photo, so there is nothing to "
+            "measure. Give photos of trained objects with --test-photos FOLDER."
+        )
+    return test
 
 
 def _training_means(

@@ -7,15 +7,7 @@ from typing import Any
 
 from benchmarks.evaluation.confused_pairs import draw_pairs
 from benchmarks.evaluation.inference import Findings, Progress
-from benchmarks.evaluation.plotting import (
-    COLOURS,
-    OURS,
-    PAPERS,
-    new_figure,
-    put_legend,
-    save,
-    tidy,
-)
+from benchmarks.evaluation.plotting import COLOURS, OURS, PAPERS, new_figure, put_legend, save, tidy
 from benchmarks.evaluation.projections import draw_projections
 from benchmarks.evaluation.saliency import draw_saliency
 from benchmarks.evaluation.schema import Accuracy, Evaluation

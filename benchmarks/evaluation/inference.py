@@ -59,12 +59,9 @@ class Network:
 
 @dataclass(frozen=True)
 class Predictions:
-    """All answers to a list of photos.
+    """All answers to photos, by member's name and, of several, the ensemble's; the others with why.
 
-    Attributes:
-        unreadable: The others, with the reason.
-        answers: By member's name; of more than one member also the ensemble's.
-        features: `[photos, features]` float32, the lead member's features before its head.
+    `features` is `[photos, features]` float32, the lead member's features before its head.
     """
 
     photos: tuple[TestPhoto, ...]
@@ -118,15 +115,9 @@ def answer_photos(
 ) -> Predictions:
     """Lets all networks answer; more than one also vote by the mean of their probabilities.
 
-    Of each photo the best objects are kept, so that memory does not grow with photos times objects.
-
-    Args:
-        networks: The members.
-        photos: What to answer; those that cannot be read are listed.
-        objects: Number of classes.
-        lead: Position of the member whose features are kept.
-        root: The register's root, whose photos training may have decoded already.
-        progress: Called with the photos done and their number.
+    Of each photo the best objects are kept, so that memory does not grow with photos times objects,
+    and the features of the network at position `lead`. Photos below `root`, the register's, may
+    come from training's cache.
     """
     nothing = reduce_answers(np.zeros((0, objects), np.float32), np.zeros(0, np.int64), keep=KEEP)
     names = [*(network.name for network in networks), *[ENSEMBLE] * (len(networks) > 1)]
@@ -164,13 +155,8 @@ def answer_photos(
 def measure_latency(networks: Sequence[Network], *, runs: int, seed: int) -> dict[str, float]:
     """Median milliseconds of one photo in torch, from pixels to probabilities, by member's name.
 
-    The members take turns, so that what else the machine does hits all alike. The number of
-    threads is torch's own, `torch.get_num_threads()`.
-
-    Args:
-        networks: The members.
-        runs: Timed rounds; 0 to measure nothing.
-        seed: Seed of the noise that is answered: a network takes as long for it as for a photo.
+    The members take turns, so that what else the machine does hits all alike; threads are torch's.
+    They answer noise, for which a network takes as long as for a photo. No runs, no times.
     """
     generator = np.random.default_rng(seed)
     pixels = {n.size: generator.integers(0, 256, (1, *n.size, 3), dtype=np.uint8) for n in networks}

@@ -33,9 +33,7 @@ def render_page(evaluation: Evaluation, findings: Findings, figures: Path) -> st
         several=len(evaluation.members) > 1,
         percent=percent,
         interval=tables.interval_cell,
-        paper_words=tables.PAPER_WORDS,
-        curve_words=tables.curve_words(evaluation),
-        comparison=tables.comparison_words(evaluation),
+        **tables.words(evaluation),
         runs=tables.run_table(evaluation),
         collections=tables.collection_table(evaluation),
         paper=tables.paper_table(evaluation),
@@ -79,5 +77,5 @@ def _pictures(names: Sequence[str], findings: Findings) -> Markup:
 
 def _as_address(path: Path) -> str:
     """A figure as a `data:` address; WebP takes a tenth of a PNG's bytes where photos are in it."""
-    with Image.open(path) as picture:
+    with Image.open(path, formats=("PNG",)) as picture:
         return data_address(picture.convert("RGB"), quality=88)

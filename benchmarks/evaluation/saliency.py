@@ -61,19 +61,10 @@ def _draw(charts: Any, findings: Findings, photo: TestPhoto, answer: int) -> Non
 def saliency_map(
     network: Network, pixels: NDArray[np.uint8], answer: int, *, seed: int
 ) -> NDArray[np.float32]:
-    """How much each pixel moves the answer's logit.
+    """How much each of the `[H, W, 3]` uint8 pixels moves the logit of class `answer`.
 
     The gradient's largest channel, averaged over noisy copies of the photo (SmoothGrad; Smilkov et
-    al. 2017), blurred a little and scaled so that the 99 % quantile is 1.
-
-    Args:
-        network: A member.
-        pixels: `[H, W, 3]` uint8 RGB, its input.
-        answer: Class index.
-        seed: Seed of the noise.
-
-    Returns:
-        `[H, W]` float32, 0–1.
+    al. 2017), blurred a little and scaled so that the 99 % quantile is 1: `[H, W]` float32, 0–1.
     """
     import torch
     from captum.attr import NoiseTunnel, Saliency

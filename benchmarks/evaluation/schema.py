@@ -15,10 +15,9 @@ ENSEMBLE = "ensemble"
 
 
 class Accuracy(Record):
-    """A share of photos, 0–1.
+    """A share of photos, 0–1; null of no photos.
 
     Attributes:
-        value: The share; null of no photos.
         ci95: Wilson's interval, as if photos were independent.
         ci95_objects: Bootstrap over objects, whose photos are alike; null without resamples.
     """
@@ -80,11 +79,9 @@ class Scores(Record):
 
 
 class PhotoGroup(Record):
-    """Accuracy on the objects with `first` to `last` photos.
+    """Accuracy on the objects with `first` to `last` photos, null for no limit.
 
-    Attributes:
-        basis: Whether photos in the register or training photos are counted.
-        last: Most photos; null for no limit.
+    Counted are photos in the register or training photos.
     """
 
     model: str
@@ -105,12 +102,8 @@ class PhotoGroup(Record):
 class Comparison(Record):
     """Top-1 of one model minus another's on the same photos, in percentage points.
 
-    Attributes:
-        points: The difference; above 0 the first is better.
-        ci95_objects: Paired bootstrap over objects.
-        ci95: Paired bootstrap over photos.
-        won: Photos that only the first has right.
-        lost: Photos that only the second has right.
+    Intervals are paired bootstraps, over objects and over photos; `won` counts photos that only the
+    first has right, `lost` those that only the second has.
     """
 
     model: str
@@ -123,13 +116,9 @@ class Comparison(Record):
 
 
 class Member(Record):
-    """One run.
+    """One run; `val_top1` is that at training, `latency_ms` the median of one photo in torch.
 
-    Attributes:
-        network_colour: Order of the channels that the network reads.
-        parameters: Numbers in the network, head included.
-        val_top1: Top-1 on its validation photos at training.
-        latency_ms: Median milliseconds of one photo in torch; null where not measured.
+    `network_colour` is the order of the channels that the network reads.
     """
 
     name: str
@@ -150,14 +139,7 @@ class Member(Record):
 
 
 class Tested(Record):
-    """The test photos.
-
-    Attributes:
-        photos: Answered photos, of objects seen in training or not.
-        objects_shown: Different objects in them.
-        unseen_photos: Photos of objects without a training photo.
-        sha256: Hash of the list of answered photos.
-    """
+    """The answered test photos, of objects seen in training or not, and the hash of their list."""
 
     photos: int
     objects_shown: int
@@ -191,9 +173,8 @@ class Curve(Record):
 class Confusion(Record):
     """An object that another is taken for, or looks like.
 
-    Attributes:
-        by: `answers`: mean probability that it got on held-out photos; `look`: cosine of the mean
-            features of the training photos.
+    By `answers`: mean probability that it got on held-out photos; by `look`: cosine of the mean
+    features of the training photos.
     """
 
     object_id: str

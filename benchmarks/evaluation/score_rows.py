@@ -96,16 +96,7 @@ def photo_groups(
     resamples: int,
     seed: int,
 ) -> list[PhotoGroup]:
-    """Accuracy by photos per object: one group per number, ten and more together.
-
-    Args:
-        answered: Answers to test photos.
-        model: Whose answers.
-        counts: `[objects]` photos of each object.
-        basis: What is counted.
-        resamples: Draws of objects for the intervals.
-        seed: Seed of the draws.
-    """
+    """Accuracy by photos per object, `counts` of `[objects]`: ten and more are one group."""
     answers = graded(answered, model)
     answers = answers.select(answers.seen)
     group_of = np.minimum(counts[answers.truth], MANY_PHOTOS)

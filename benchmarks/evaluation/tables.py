@@ -6,22 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.evaluation.inference import Predictions
 from benchmarks.evaluation.schema import Accuracy, Evaluation, Outlook, Scores
-from benchmarks.report.csv_tables import columns, csv_text, picked
+from benchmarks.report.csv_tables import columns, picked
 from benchmarks.report.formatting import MISSING, percent, points
-from benchmarks.report.html.contents import markdown_document
+from benchmarks.report.html.contents import markdown_document, sentence
 from benchmarks.report.html.table import Cell, Table, plain_table
 from benchmarks.report.markdown import table_markdown
 from benchmarks.results.scores import PAPER_SCORES, SEEN_SCORES
+from mobile_assets.csv_table import csv_text
 from mobile_assets.labels import LabelMap
 
 SHORT_LIST = 20
 """Objects to photograph again that Markdown lists; the CSV has all."""
-
-PAPER_WORDS = (
-    "Winterbottom et al. (2022) call precision what divides an object's right answers by its "
-    "photos, and recall what divides them by the answers that name the object, both weighted by "
-    "photos and with unseen objects as one null class. To be set beside their Table 3 only."
-)
 
 
 def interval_cell(accuracy: Accuracy) -> Cell:
@@ -229,50 +224,14 @@ def markdown(evaluation: Evaluation) -> str:
             "paper": table_markdown(paper_table(evaluation)),
             "again": table_markdown(outlook_table(evaluation.photograph_again[:SHORT_LIST])),
         },
-        paper_words=PAPER_WORDS,
-        comparison=comparison_words(evaluation),
-        curve_words=curve_words(evaluation),
+        **words(evaluation),
     )
 
 
-def comparison_words(evaluation: Evaluation) -> str:
-    """One sentence per pair of models."""
-    sentences = []
-    for comparison in evaluation.comparisons:
-        bounds = comparison.ci95_objects or comparison.ci95
-        interval = ""
-        if bounds:
-            ends = " to ".join(map(points, bounds))
-            interval = f" (95 % interval {ends}, the same objects drawn for both)"
-        sentences.append(
-            f"{comparison.model} against {comparison.against}: {points(comparison.points)} points"
-            f"{interval}; {comparison.won} photos won, {comparison.lost} lost."
-        )
-    return " ".join(sentences)
-
-
-def curve_words(evaluation: Evaluation) -> str:
-    """What the outlooks rest on, and how far they can be trusted."""
-    curve = evaluation.curve
-    words = (
-        f"Estimates, not measurements: from {curve.evidence_photos} held-out photos (test and "
-        "validation; the latter also chose the checkpoint, so they flatter a little). An object's "
-        "expected accuracy is that of objects with as many photos, which counts as "
-        f"{curve.prior_photos:.1f} photos, drawn towards its own held-out photos."
-    )
-    if curve.slope is None:
-        return (
-            words + " All objects have the same number of photos, so this register cannot tell "
-            "what more would bring."
-        )
-    words += (
-        f" The gain is what going to {curve.target} photos would bring if this object followed the "
-        "register's curve of accuracy by photos per object; objects with more photos are other "
-        "objects, so it is a comparison, not an experiment."
-    )
-    if curve.slope_ci95 is not None and curve.slope_ci95[0] <= 0:
-        words += (
-            " Here the curve's interval includes no gain at all: more test photos, or objects with "
-            "more photos, would be needed to tell."
-        )
-    return words
+def words(evaluation: Evaluation) -> dict[str, str]:
+    """Sentences: on the paper's quantities, each pair of models, and what the outlooks rest on."""
+    return {
+        "paper_words": sentence("paper_quantities"),
+        "comparison": sentence("comparison", evaluation.comparisons),
+        "curve_words": sentence("curve", evaluation.curve),
+    }

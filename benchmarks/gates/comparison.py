@@ -61,12 +61,9 @@ class RowComparison(Record):
 
 
 class ResultsComparison(Document):
-    """A comparison of two sets of results.
+    """A comparison of two sets of results: what appeared, what vanished, and what is compared.
 
-    Attributes:
-        appeared: What stands in the later ones only.
-        vanished: What stands in the earlier ones only.
-        ambiguous: What stands in one of them more than once, and is not compared.
+    What stands in one of them more than once is ambiguous and not compared.
     """
 
     old: ResultsOrigin

@@ -12,19 +12,10 @@ from mobile_assets.errors import InputError
 def matching_pipelines(
     costs: Sequence[PreprocessingCost], top1: float, photos: int
 ) -> tuple[PreprocessingCost, ...]:
-    """Which ways make about this accuracy: what may be wrong with an app that has it.
+    """Which ways make about this accuracy, the nearest first: what may be wrong with an app.
 
-    A way fits where its 95 % Wilson interval holds the app's share, or the app's holds the way's:
-    either number may be the less certain one, by how many photos it was found on.
-
-    Args:
-        costs: What was measured of one variant, on the photos that the app was tried on or on
-            others of the same kind.
-        top1: Share of photos that the app is right on, 0–1.
-        photos: Number of those photos.
-
-    Returns:
-        The ways that fit, the nearest first; empty where none does.
+    A way fits where its 95 % Wilson interval holds the app's share `top1` of `photos`, or the app's
+    holds the way's: either number may be the less certain one.
 
     Raises:
         InputError: The share is not within 0 and 1, or there are no photos.

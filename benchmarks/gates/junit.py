@@ -29,7 +29,12 @@ def junit_xml(judgement: GateVerdict, results: Results) -> bytes:
     Returns:
         The file's content, UTF-8.
     """
-    cases = [(outcome.min_photos, _outcome_case(outcome)) for outcome in judgement.outcomes]
+    cases = []
+    for outcome in judgement.outcomes:
+        text = f"Asked: {outcome.requirement}. Found: {outcome.measured}."
+        result = None if outcome.passed else make_failure(outcome.measured, "gate", text)
+        case = make_case(_target(outcome), outcome.requirement, result)
+        cases.append((outcome.min_photos, case))
     for waived in judgement.excused:
         case = make_case(_target(waived.row), waived.requirement, Skipped(clean(waived.why)))
         cases.append((waived.row.min_photos, case))
@@ -90,12 +95,6 @@ def make_failure(message: str, kind: str, text: str) -> Failure:
     failure = Failure(clean(message), kind)
     failure.text = clean(text)
     return failure
-
-
-def _outcome_case(outcome: GateOutcome) -> TestCase:
-    text = f"Asked: {outcome.requirement}. Found: {outcome.measured}."
-    result = None if outcome.passed else make_failure(outcome.measured, "gate", text)
-    return make_case(_target(outcome), outcome.requirement, result)
 
 
 def _target(row: GateOutcome | Row) -> str:

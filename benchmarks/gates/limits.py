@@ -33,12 +33,7 @@ def _bundle(row: Row) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a row says on one quantity.
-
-    Attributes:
-        words: The value in words.
-        bounds: Its 95 % interval, or its spread; None where there is none.
-    """
+    """What a row says on one quantity, in words too, with its 95 % interval or its spread."""
 
     value: float
     words: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,10 @@ POINTS = 100.0
 
 
 class QuantityChange(Record):
-    """One quantity of one variant, before and now.
+    """One quantity of one variant, before and now, null where it was not measured.
 
     Attributes:
-        old: Value before; null where it was not measured.
         ci95: 95 % interval of the difference; null where there is none.
-        verdict: What that means.
         why: How the verdict was reached, or why there is none.
     """
 
@@ -69,11 +68,11 @@ class RowPair:
         if before is None or now is None or not self.new.photos:
             return False
         # The counts as well: which photos count as unseen depends on the training split.
-        return (before.test_photos_sha256, self.old.photos, self.old.unseen_photos) == (
-            now.test_photos_sha256,
-            self.new.photos,
-            self.new.unseen_photos,
+        counts = (
+            (self.old.photos, self.old.unseen_photos),
+            (self.new.photos, self.new.unseen_photos),
         )
+        return before.test_photos_sha256 == now.test_photos_sha256 and counts[0] == counts[1]
 
     @property
     def photo_objects(self) -> Indices | None:
@@ -92,14 +91,33 @@ class RowPair:
     @property
     def same_machine(self) -> bool:
         """Whether both were measured on the same kind of machine, or on the same phone."""
-        keys = ("system", "machine", "processor", "cpus")
+        phones = [
+            (row.device.model, row.device.delegate_used)
+            for row in (self.old, self.new)
+            if row.device is not None
+        ]
+        if len(phones) == 2:
+            return phones[0] == phones[1]
         before, now = self.old_results.host, self.new_results.host
-        if self.old.device is not None and self.new.device is not None:
-            return (self.old.device.model, self.old.device.delegate_used) == (
-                self.new.device.model,
-                self.new.device.delegate_used,
-            )
-        return [before.get(key) for key in keys] == [now.get(key) for key in keys]
+        keys = ("system", "machine", "processor", "cpus")
+        return all(before.get(key) == now.get(key) for key in keys)
+
+
+Measured = tuple[float, Bounds | None]
+"""A value with its interval, or its spread over rounds."""
+
+Judgement = tuple[Verdict, str, Bounds | None]
+"""The verdict, how it was reached, and the 95 % interval of the difference."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is compared of two rows: how it is read, and judged where both have it."""
+
+    name: str
+    unit: str
+    read: Callable[[Row], Measured | None]
+    judge: Callable[[RowPair, Measured, Measured], Judgement]
 
 
 def changes(pair: RowPair) -> Iterator[QuantityChange]:
@@ -109,33 +127,26 @@ def changes(pair: RowPair) -> Iterator[QuantityChange]:
         if pair.new.variant == REFERENCE_VARIANT and quantity.name in ("agreement", "drop"):
             continue
         old, new = quantity.read(pair.old), quantity.read(pair.new)
-        if old is None and new is None:
-            continue
-        change = QuantityChange(
-            quantity=quantity.name,
-            unit=quantity.unit,
-            old=old,
-            new=new,
-            verdict="not comparable",
-            why=f"not measured {'before' if old is None else 'now'}",
-        )
+        fields: dict[str, Any] = {
+            "quantity": quantity.name,
+            "unit": quantity.unit,
+            "old": old and old[0],
+            "new": new and new[0],
+            "verdict": "not comparable",
+        }
         if old is not None and new is not None:
             try:
                 verdict, why, interval = quantity.judge(pair, old, new)
+                judged = {"verdict": verdict, "ci95": interval, "difference": new[0] - old[0]}
+                yield QuantityChange(**(fields | judged), why=why)
             except _NotComparableError as reason:
-                judged: dict[str, object] = {"why": str(reason)}
-            else:
-                judged = {"verdict": verdict, "why": why, "ci95": interval, "difference": new - old}
-            change = change.model_copy(update=judged)
-        yield change
+                yield QuantityChange(**fields, why=str(reason))
+        elif old is not None or new is not None:
+            yield QuantityChange(**fields, why=f"not measured {'before' if old is None else 'now'}")
 
 
 class _NotComparableError(Exception):
     """Why a quantity of two rows cannot be compared."""
-
-
-Judgement = tuple[Verdict, str, Bounds | None]
-"""The verdict, how it was reached, and the 95 % interval of the difference."""
 
 
 def _beyond_noise(interval: Bounds, why: str, *, more_is_better: bool) -> Judgement:
@@ -145,55 +156,56 @@ def _beyond_noise(interval: Bounds, why: str, *, more_is_better: bool) -> Judgem
     return "better" if (low > 0) == more_is_better else "worse", why, interval
 
 
-def _by_size(old: float, new: float, same: float, why: str) -> Judgement:
+def _by_size(old: Measured, new: Measured, same: float, why: str) -> Judgement:
     """Of a quantity of which less is better and small relative changes mean nothing."""
-    if abs(new / old - 1) <= same:
+    if abs(new[0] / old[0] - 1) <= same:
         return "no difference", why, None
-    return "better" if new < old else "worse", why, None
+    return "better" if new[0] < old[0] else "worse", why, None
 
 
-def _in_points(bounds: Bounds | None) -> Bounds | None:
-    return None if bounds is None else (POINTS * bounds[0], POINTS * bounds[1])
+def _known_right(pair: RowPair, *rows: Row | None) -> list[NDArray[np.int64]] | None:
+    """Of each row `[photos]` 1 where the first answer is right; None where one does not tell."""
+    right = [
+        unpack(row.right_bits, row.photos).astype(np.int64)
+        for row in rows
+        if row is not None and row.right_bits is not None and row.photos == pair.new.photos
+    ]
+    return right if len(right) == len(rows) else None
 
 
-def _share_in_points(share: float | None) -> float | None:
-    return None if share is None else POINTS * share
+def _won(pair: RowPair) -> NDArray[np.int64] | None:
+    right = _known_right(pair, pair.old, pair.new)
+    return None if right is None else right[1] - right[0]
 
 
-def _right(row: Row | None, photos: int) -> NDArray[np.int64] | None:
-    """`[photos]` 1 where the first answer is right; None where the results do not tell."""
-    if row is None or row.right_bits is None or row.photos != photos:
-        return None
-    return unpack(row.right_bits, row.photos).astype(np.int64)
+def _drop_grown(pair: RowPair) -> NDArray[np.int64] | None:
+    right = _known_right(pair, pair.old_reference, pair.old, pair.new_reference, pair.new)
+    return None if right is None else (right[2] - right[3]) - (right[0] - right[1])
 
 
 def _of_photos(
     pair: RowPair,
-    old: tuple[float, Bounds | None],
-    new: tuple[float, Bounds | None],
+    old: Measured,
+    new: Measured,
     *,
-    gained: NDArray[np.int64] | None,
+    gained: Callable[[RowPair], NDArray[np.int64] | None] = lambda _: None,
     more_is_better: bool = True,
 ) -> Judgement:
-    """Of a quantity in percentage points that depends on which photos were asked.
+    """Of a quantity in points that depends on which photos were asked.
 
-    Args:
-        pair: The rows.
-        old: Value before and its interval, in points.
-        new: The same now.
-        gained: `[photos]` right answers now less those before; None to judge by the intervals.
-        more_is_better: Whether a larger value is the better one.
+    By what each photo gained, `[photos]`; by the intervals where that is not known.
     """
     if not pair.same_photos:
         raise _NotComparableError("measured on different photos")
-    if gained is not None:
-        objects, why = pair.photo_objects, f"photo by photo, {len(gained):,} photos"
-        if objects is None or len(objects) != len(gained):
-            objects = np.arange(len(gained))
+    by_photo = gained(pair)
+    if by_photo is not None:
+        objects, why = pair.photo_objects, f"photo by photo, {len(by_photo):,} photos"
+        if objects is None or len(objects) != len(by_photo):
+            objects = np.arange(len(by_photo))
             why += ", as if each showed an object of its own: the results do not tell which"
         else:
             why += f" of {len(np.unique(objects)):,} objects"
-        interval = paired_change_interval(gained, objects)
+        interval = paired_change_interval(by_photo, objects)
     elif old[1] is not None and new[1] is not None:
         interval = difference_interval(old[0], old[1], new[0], new[1])
         why = "the same photos, but from the shares alone: a wider interval than photo by photo"
@@ -202,121 +214,94 @@ def _of_photos(
     return _beyond_noise(interval, why, more_is_better=more_is_better)
 
 
-def _judge_top1(pair: RowPair, old: float, new: float) -> Judgement:
-    before, now = (_in_points(row.top1_ci95) for row in (pair.old, pair.new))
-    right = [_right(row, pair.new.photos) for row in (pair.old, pair.new)]
-    gained = None if right[0] is None or right[1] is None else right[1] - right[0]
-    return _of_photos(pair, (old, before), (new, now), gained=gained)
-
-
-def _judge_agreement(pair: RowPair, old: float, new: float) -> Judgement:
-    before, now = (
-        _in_points(wilson_interval(round((row.agreement or 0) * row.photos), row.photos))
-        for row in (pair.old, pair.new)
-    )
-    return _of_photos(pair, (old, before), (new, now), gained=None)
-
-
-def _judge_drop(pair: RowPair, old: float, new: float) -> Judgement:
-    rows = (pair.old_reference, pair.old, pair.new_reference, pair.new)
-    right = [bits for row in rows if (bits := _right(row, pair.new.photos)) is not None]
-    lost = None
-    if len(right) == len(rows):
-        lost = (right[2] - right[3]) - (right[0] - right[1])
-    return _of_photos(
-        pair,
-        (old, pair.old.drop_ci95),
-        (new, pair.new.drop_ci95),
-        gained=lost,
-        more_is_better=False,
-    )
-
-
-def _judge_calibration(pair: RowPair, old: float, new: float) -> Judgement:
+def _judge_calibration(pair: RowPair, old: Measured, new: Measured) -> Judgement:
     if not pair.same_photos:
         raise _NotComparableError("measured on different photos")
     diagrams = [row.calibration for row in (pair.old, pair.new) if row.calibration is not None]
     if len(diagrams) < 2:
         raise _NotComparableError("its diagram, which tells the noise, was not measured in both")
-    half = Z95 * math.hypot(*map(calibration_deviation, diagrams))
-    interval = new - old - half, new - old + half
+    rise, half = new[0] - old[0], Z95 * math.hypot(*map(calibration_deviation, diagrams))
     why = "noise from drawing the photos of each range anew"
-    return _beyond_noise(interval, why, more_is_better=False)
+    return _beyond_noise((rise - half, rise + half), why, more_is_better=False)
 
 
-def _judge_size(_: RowPair, old: float, new: float) -> Judgement:
-    return _by_size(old, new, SAME_SIZE, "exact")
-
-
-def _judge_latency_ratio(pair: RowPair, old: float, new: float) -> Judgement:
+def _judge_latency_ratio(pair: RowPair, old: Measured, new: Measured) -> Judgement:
     if not pair.same_machine:
         raise _NotComparableError("another machine")
     if pair.old_results.settings.threads[0] != pair.new_results.settings.threads[0]:
         raise _NotComparableError("other numbers of threads")
-    before, now = pair.old.latency_ratio, pair.new.latency_ratio
-    assert before is not None and now is not None  # both have a value
+    before, now = old[1] or (0, 0), new[1] or (0, 0)
     why = (
         "the middle 80 % of the rounds: "
-        f"{before.p10:.3f} to {before.p90:.3f}, now {now.p10:.3f} to {now.p90:.3f}"
+        f"{before[0]:.3f} to {before[1]:.3f}, now {now[0]:.3f} to {now[1]:.3f}"
     )
-    if before.p10 <= now.p90 and now.p10 <= before.p90:
+    if before[0] <= now[1] and now[0] <= before[1]:
         return "no difference", why, None
-    return "better" if new < old else "worse", why, None
+    return "better" if new[0] < old[0] else "worse", why, None
 
 
-def _judge_memory(pair: RowPair, old: float, new: float) -> Judgement:
-    before, now = _memory_metric(pair.old), _memory_metric(pair.new)
-    if before != now:
+def _judge_memory(pair: RowPair, old: Measured, new: Measured) -> Judgement:
+    metrics = [
+        f"model at rest: {row.memory.metric}" if row.memory else row.memory_bytes.metric
+        for row in (pair.old, pair.new)
+        if row.memory_bytes is not None
+    ]
+    if metrics[0] != metrics[1]:
         raise _NotComparableError("counted in another way")
     if not pair.same_machine:
         raise _NotComparableError("another machine")
-    return _by_size(old, new, SAME_MEMORY, f"{now}; {SAME_MEMORY:.0%} either way is noise")
+    return _by_size(old, new, SAME_MEMORY, f"{metrics[1]}; {SAME_MEMORY:.0%} either way is noise")
 
 
-def _memory_metric(row: Row) -> str:
-    if row.memory is not None:
-        return f"model at rest: {row.memory.metric}"
-    return row.memory_bytes.metric if row.memory_bytes is not None else ""
+def _points(share: float | None, bounds: Bounds | None = None) -> Measured | None:
+    if share is None:
+        return None
+    return POINTS * share, bounds and (POINTS * bounds[0], POINTS * bounds[1])
 
 
-def _memory(row: Row) -> float | None:
-    if row.memory is not None:
-        return row.memory.model_resident or None
-    return row.memory_bytes.value or None if row.memory_bytes is not None else None
+def _agreement(row: Row) -> Measured | None:
+    return _points(
+        row.agreement, wilson_interval(round((row.agreement or 0) * row.photos), row.photos)
+    )
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """What is compared of two rows.
+def _latency_ratio(row: Row) -> Measured | None:
+    ratio = row.latency_ratio
+    return None if ratio is None else (ratio.median, (ratio.p10, ratio.p90))
 
-    Attributes:
-        read: Its value in a row; None where it was not measured.
-        judge: What the values before and now mean; raises where they cannot be compared.
-    """
 
-    name: str
-    unit: str
-    read: Callable[[Row], float | None]
-    judge: Callable[[RowPair, float, float], Judgement]
+def _memory(row: Row) -> Measured | None:
+    size = row.memory.model_resident if row.memory else row.memory_bytes and row.memory_bytes.value
+    return (size, None) if size else None
 
 
 QUANTITIES = (
-    Quantity("top-1", "points", lambda row: _share_in_points(row.top1), _judge_top1),
-    Quantity("agreement", "points", lambda row: _share_in_points(row.agreement), _judge_agreement),
-    Quantity("drop", "points", lambda row: row.drop_points, _judge_drop),
+    Quantity(
+        "top-1",
+        "points",
+        lambda row: _points(row.top1, row.top1_ci95),
+        partial(_of_photos, gained=_won),
+    ),
+    Quantity("agreement", "points", _agreement, _of_photos),
+    Quantity(
+        "drop",
+        "points",
+        lambda row: None if row.drop_points is None else (row.drop_points, row.drop_ci95),
+        partial(_of_photos, gained=_drop_grown, more_is_better=False),
+    ),
     Quantity(
         "calibration error",
         "points",
-        lambda row: _share_in_points(row.calibration_error),
+        lambda row: _points(row.calibration_error),
         _judge_calibration,
     ),
-    Quantity("size", "bytes", lambda row: row.bytes or None, _judge_size),
     Quantity(
-        "latency ratio",
-        "of float32's",
-        lambda row: row.latency_ratio.median if row.latency_ratio else None,
-        _judge_latency_ratio,
+        "size",
+        "bytes",
+        lambda row: (row.bytes, None) if row.bytes else None,
+        lambda _, old, new: _by_size(old, new, SAME_SIZE, "exact"),
     ),
+    Quantity("latency ratio", "of float32's", _latency_ratio, _judge_latency_ratio),
     Quantity("memory", "bytes", _memory, _judge_memory),
 )
 """In the order of the tables."""

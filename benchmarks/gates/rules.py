@@ -29,8 +29,7 @@ class GateVerdict:
     """What came of holding gates against results.
 
     Attributes:
-        outcomes: Every requirement that was judged; each failed one fails the whole.
-        excused: Requirements that were not.
+        excused: Requirements that were not judged.
         unmatched: Names of rules that no row matches and that do not require one.
     """
 

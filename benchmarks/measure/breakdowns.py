@@ -13,7 +13,6 @@ from benchmarks.results.classification import NO_ANSWER, Answers, Interval, wils
 from benchmarks.results.measurement import Measurement, TestPhoto
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
 from benchmarks.results.schema import FlippedAnswer
-from mobile_assets.labels import LabelMap
 
 
 def photo_bins(
@@ -58,10 +57,16 @@ def _grouped(keys: Sequence[Key], answers: Answers) -> Iterator[tuple[Key, int, 
 def flipped_answers(measured: Measurement) -> Iterator[FlippedAnswer]:
     """Every photo to which a subject gives another first answer than the reference."""
     info, labels = measured.case.run.info, measured.case.run.labels
+
+    def first(answers: Answers, position: int) -> tuple[str, float] | None:
+        index = int(answers.top[position])
+        probability = float(answers.probability[position, 0])
+        return None if index == NO_ANSWER else (labels[index].object_id, probability)
+
     for subject, answers in measured.answers.items():
         reference = measured.reference_of(subject)
-        for position in np.flatnonzero(answers.top != reference.top):
-            photo = measured.photos[measured.asked[subject][position]]
+        for position in np.flatnonzero(answers.top != reference.top).tolist():
+            photo = measured.photos[measured.positions[subject][position]]
             yield FlippedAnswer.model_validate(
                 {
                     "register": info.register_name,
@@ -70,14 +75,7 @@ def flipped_answers(measured: Measurement) -> Iterator[FlippedAnswer]:
                     **subject._asdict(),
                     "path": short_path(str(photo.path)),
                     "object_id": photo.object_id,
-                    "reference": _named(reference, int(position), labels),
-                    "answer": _named(answers, int(position), labels),
+                    "reference": first(reference, position),
+                    "answer": first(answers, position),
                 }
             )
-
-
-def _named(answers: Answers, position: int, labels: LabelMap) -> tuple[str, float] | None:
-    index = int(answers.top[position])
-    if index == NO_ANSWER:
-        return None
-    return labels[index].object_id, float(answers.probability[position, 0])

@@ -10,11 +10,7 @@ from train.run import Run, read_run
 
 
 def locate_run(bundle: Bundle, run: Path | None) -> Run:
-    """Finds the run that a bundle was made of, and checks that it is the one.
-
-    Args:
-        bundle: The bundle.
-        run: Where the run lies; None to look where it lay at export.
+    """Finds the run that a bundle was made of, where it lay at export unless `run` says where.
 
     Raises:
         InputError: There is no run there, or it is another one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mobile_assets.labels import Label
 from mobile_assets.photos import PhotoError
 from mobile_assets.preprocessing import Preprocessing
 from train.photo_pixels import PhotoPixels
+from train.readers import Layout, read_register
 
 if TYPE_CHECKING:
     from train.register import Register
@@ -27,11 +29,39 @@ CHUNK = 64
 """Photos that are answered at a time: about 10 MB of pixels at 224 × 224."""
 
 
-def held_out(run: Run, photos_root: Path) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
-    """The photos that the run's split holds out for testing, checked against their hashes.
+Selected = tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]
+"""Photos to measure on, and those that cannot be, with why."""
 
-    Returns:
-        The photos in the register's order, and those that are missing or have changed.
+
+def choose_test_photos(
+    run: Run, photos_root: Path, further: Path | None, layout: Layout
+) -> Selected:
+    """The photos that the run holds out, and more of its objects from another folder.
+
+    Objects of the folder that the run does not know, such as those below its threshold, are passed
+    over: they are no mistake of the user's.
+
+    Raises:
+        InputError: There are none.
+    """
+    photos: tuple[TestPhoto, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    if further is None or run.split.of("test"):
+        photos, skipped = held_out(run, photos_root)
+    if further is not None:
+        register = read_register(further, layout=layout)
+        known = set(run.labels.object_ids)
+        others = [photo.path for photo in register.photos if photo.object_id not in known]
+        inside = register.without(others) if len(others) < len(register.photos) else register
+        more, unusable = from_register(inside, run)
+        hashes = {photo.sha256 for photo in photos}
+        photos = (*photos, *(photo for photo in more if photo.sha256 not in hashes))
+        skipped = (*skipped, *unusable)
+    return photos, skipped
+
+
+def held_out(run: Run, photos_root: Path) -> Selected:
+    """The photos that the run's split holds out, in the register's order, and missing or changed.
 
     Raises:
         InputError: The split has no test photos, or not one of them is at `photos_root`.
@@ -63,9 +93,7 @@ def validation_photos(
     return unchanged(entries, run, photos_root)[0]
 
 
-def unchanged(
-    entries: Sequence[SplitPhoto], run: Run, photos_root: Path
-) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+def unchanged(entries: Sequence[SplitPhoto], run: Run, photos_root: Path) -> Selected:
     """Photos of the split as test photos; those that are missing or have changed, with why."""
     photos: list[TestPhoto] = []
     skipped: list[Skipped] = []
@@ -83,17 +111,8 @@ def _test_photo(path: Path, label: Label, seen: bool, sha256: str) -> TestPhoto:
     return TestPhoto(path, label.index, label.object_id, label.collection, seen, sha256)
 
 
-def from_register(
-    register: Register, run: Run
-) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
-    """Test photos from a second folder of photos of the run's objects.
-
-    Args:
-        register: The further photos, read as any register.
-        run: The run, whose label map says which objects are known.
-
-    Returns:
-        The photos of known objects, and those of objects that the model was not trained on.
+def from_register(register: Register, run: Run) -> Selected:
+    """Further photos of the run's objects; those that it was not trained on, or missing, with why.
 
     Raises:
         InputError: No photo shows an object of the run.
@@ -119,37 +138,25 @@ def from_register(
     return tuple(photos), tuple(skipped)
 
 
-def exclude_training_photos(
-    photos: Sequence[TestPhoto], run: Run
-) -> tuple[tuple[TestPhoto, ...], tuple[Skipped, ...]]:
+def exclude_training_photos(photos: Sequence[TestPhoto], run: Run) -> Selected:
     """Leaves out photos whose content training or validation had, whatever their names.
 
-    Args:
-        photos: Test photos; missing hashes are computed.
-        run: The run whose training and validation photos are compared.
-
-    Returns:
-        The photos that are new to the model, and the others with the side they were on.
+    Missing hashes are computed. The others come with the side they were on.
     """
     known = {photo.sha256: photo.split for photo in run.split.photos if photo.split != "test"}
     sides = {"train": "a training photo", "val": "a validation photo"}
     kept: list[TestPhoto] = []
     skipped: list[Skipped] = []
     for photo in photos:
-        hashed = photo if photo.sha256 else replace(photo, sha256=_hash(photo.path))
-        side = known.get(hashed.sha256)
+        if not photo.sha256:
+            with contextlib.suppress(OSError):  # decoding it will fail, and say why
+                photo = replace(photo, sha256=sha256_file(photo.path))  # noqa: PLW2901
+        side = known.get(photo.sha256)
         if side is None:
-            kept.append(hashed)
+            kept.append(photo)
         else:
             skipped.append(Skipped(str(photo.path), f"the same file as {sides[side]}"))
     return tuple(kept), tuple(skipped)
-
-
-def _hash(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except OSError:
-        return ""  # decoding it will fail, and say why
 
 
 def sample_photos(
@@ -186,20 +193,11 @@ def decode_chunks(
     root: Path | None = None,
     cache: Path | None = None,
 ) -> Iterator[tuple[list[TestPhoto], Pixels]]:
-    """Gives the pixels that the phone would make of photos, a chunk at a time.
+    """Gives readable photos, a chunk at a time, with their pixels `[N, H, W, 3]` uint8 RGB.
 
     They come from the cache of prepared photos where it has them, bit for bit as decoding gives
-    them; the next chunk is read while the present one is used.
-
-    Args:
-        photos: Which photos.
-        contract: The preprocessing contract of all variants that read the chunks.
-        unreadable: Photos that cannot be decoded are added to this list.
-        root: The register's root, whose photos training may have decoded already.
-        cache: Folder of prepared photos; None for the user's cache folder.
-
-    Yields:
-        The readable photos of a chunk, and their pixels `[N, H, W, 3]` uint8 RGB.
+    them; the next chunk is read while the present one is used. Photos that cannot be decoded are
+    added to `unreadable`. `root` is the register's, whose photos training may have decoded already.
     """
     source = PhotoPixels(contract, root=root, cache=cache)
     decoded = source.read((photo.path, photo.sha256) for photo in photos)

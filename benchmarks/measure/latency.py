@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from benchmarks.measure.camera_photo import make_camera_photo
 from benchmarks.measure.probe import LIBRARIES, LatencyReply, ProbeRequest, StartReply
-from benchmarks.measure.probe_processes import run_interleaved, run_latency, run_start
+from benchmarks.measure.probe_processes import run_interleaved, run_probe
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.row_fields import Latency, LatencyRatio
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
@@ -59,32 +58,51 @@ class LatencyPlan:
 def measure_latencies(
     measured: Measurement, plan: LatencyPlan
 ) -> dict[BenchmarkTarget, LatencyMeasurement]:
-    """Measures the reference and every subject whose times mean something.
-
-    Returns:
-        By subject, the reference among them.
+    """Measures the reference, and the subjects on this machine whose times mean something.
 
     Raises:
         DamagedError: A measuring process failed.
     """
-    subjects = timed_targets(measured)
-    photos = sample_paths(measured)
-    with _camera_photo(photos) as camera:
-        requests = {s: _request(measured, s, plan, photos, camera) for s in subjects}
-        ratios = _ratios(requests, plan)
+    subjects = [
+        subject
+        for subject in measured.answers
+        if subject == REFERENCE
+        or (
+            subject.runtime in LIBRARIES
+            and any(r.timed for r in runtimes(subject.runtime) if r.unit == subject.unit)
+        )
+    ]
+    # Spread evenly over the test photos.
+    count = min(END_TO_END_PHOTOS, len(measured.photos))
+    positions = np.linspace(0, len(measured.photos) - 1, count).astype(int)
+    photos = tuple(str(measured.photos[position].path.absolute()) for position in positions)
+    with tempfile.TemporaryDirectory(prefix="artefact-id-") as folder:
+        camera = Path(folder) / "camera.jpg"
+        if photos:
+            make_camera_photo(Path(photos[len(photos) // 2]), camera)
+        requests = {
+            subject: ProbeRequest(
+                kind="latency",
+                bundle=str(measured.case.bundle.folder),
+                bundle_sha256=measured.case.bundle.sha256,
+                run=str(measured.case.run.folder) if subject == REFERENCE else None,
+                **subject._asdict(),
+                threads=plan.threads[0],
+                runs=plan.runs,
+                warmup=plan.warmup,
+                photos=photos,
+                camera=str(camera) if photos else None,
+            )
+            for subject in subjects
+        }
+        ratios: dict[BenchmarkTarget, LatencyRatio] = {}
+        if BASELINE in requests and len(requests) > 1:
+            turns = {s: r.model_copy(update={"kind": "turns"}) for s, r in requests.items()}
+            ratios = ratios_of(run_interleaved(turns, plan.runs), BASELINE)
         return {
             subject: replace(measure_target(request, plan), ratio=ratios.get(subject))
             for subject, request in requests.items()
         }
-
-
-def timed_targets(measured: Measurement) -> tuple[BenchmarkTarget, ...]:
-    """The reference, and the subjects on runtimes of this machine whose times mean something."""
-    return tuple(
-        subject
-        for subject in measured.answers
-        if subject == REFERENCE or (subject.runtime in LIBRARIES and _timed(subject))
-    )
 
 
 def measure_target(request: ProbeRequest, plan: LatencyPlan) -> LatencyMeasurement:
@@ -92,10 +110,10 @@ def measure_target(request: ProbeRequest, plan: LatencyPlan) -> LatencyMeasureme
     bare = request.model_copy(update={"photos": (), "camera": None})
     start = bare.model_copy(update={"kind": "start"})
     return LatencyMeasurement(
-        typical_start([run_start(start) for _ in range(plan.starts)]),
-        run_latency(request),
+        typical_start([run_probe(StartReply, start) for _ in range(plan.starts)]),
+        run_probe(LatencyReply, request),
         tuple(
-            run_latency(bare.model_copy(update={"threads": threads})).latency_ms
+            run_probe(LatencyReply, bare.model_copy(update={"threads": threads})).latency_ms
             for threads in plan.threads[1:]
         ),
     )
@@ -111,76 +129,14 @@ def typical_start(starts: Sequence[StartReply]) -> StartReply:
     return by_memory[(len(starts) - 1) // 2].model_copy(update={"cold_load_ms": cold})
 
 
-def sample_paths(measured: Measurement) -> tuple[str, ...]:
-    """Photos spread evenly over the test photos."""
-    count = min(END_TO_END_PHOTOS, len(measured.photos))
-    positions = np.linspace(0, len(measured.photos) - 1, count).astype(int)
-    return tuple(str(measured.photos[position].path.absolute()) for position in positions)
-
-
 def ratios_of(
     turns: Mapping[BenchmarkTarget, Sequence[float]], baseline: BenchmarkTarget
 ) -> dict[BenchmarkTarget, LatencyRatio]:
-    """Each subject's time by the baseline's of the same round, summarised over the rounds.
-
-    Args:
-        turns: Milliseconds by subject, one per round.
-        baseline: The subject to divide by; it is not in the result.
-    """
-    base = np.asarray(turns[baseline], dtype=np.float64)
+    """Each subject's milliseconds by the baseline's of the same round, over the rounds."""
     ratios: dict[BenchmarkTarget, LatencyRatio] = {}
     for subject, times in turns.items():
-        if subject == baseline or not len(base):
-            continue
-        p10, median, p90 = np.quantile(np.asarray(times) / base, [0.1, 0.5, 0.9])
-        ratios[subject] = LatencyRatio(
-            median=float(median), p10=float(p10), p90=float(p90), rounds=len(base)
-        )
+        if subject != baseline and len(times):
+            quantiles = np.quantile(np.divide(times, turns[baseline]), [0.1, 0.5, 0.9])
+            p10, median, p90 = quantiles.tolist()
+            ratios[subject] = LatencyRatio(median=median, p10=p10, p90=p90, rounds=len(times))
     return ratios
-
-
-def _timed(subject: BenchmarkTarget) -> bool:
-    return any(r.timed for r in runtimes(subject.runtime) if r.unit == subject.unit)
-
-
-def _request(
-    measured: Measurement,
-    subject: BenchmarkTarget,
-    plan: LatencyPlan,
-    photos: tuple[str, ...],
-    camera: str | None,
-) -> ProbeRequest:
-    case = measured.case
-    return ProbeRequest(
-        kind="latency",
-        bundle=str(case.bundle.folder),
-        bundle_sha256=case.bundle.sha256,
-        run=str(case.run.folder) if subject == REFERENCE else None,
-        variant=subject.variant,
-        runtime=subject.runtime,
-        unit=subject.unit,
-        threads=plan.threads[0],
-        runs=plan.runs,
-        warmup=plan.warmup,
-        photos=photos,
-        camera=camera,
-    )
-
-
-@contextmanager
-def _camera_photo(photos: Sequence[str]) -> Iterator[str | None]:
-    """A camera's photo of the middle one of these, as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="artefact-id-") as folder:
-        path = Path(folder) / "camera.jpg"
-        if photos:
-            make_camera_photo(Path(photos[len(photos) // 2]), path)
-        yield str(path) if photos else None
-
-
-def _ratios(
-    requests: Mapping[BenchmarkTarget, ProbeRequest], plan: LatencyPlan
-) -> dict[BenchmarkTarget, LatencyRatio]:
-    if BASELINE not in requests or len(requests) < 2:
-        return {}
-    taking = {s: request.model_copy(update={"kind": "turns"}) for s, request in requests.items()}
-    return ratios_of(run_interleaved(taking, plan.runs), BASELINE)

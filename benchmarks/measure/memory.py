@@ -21,8 +21,8 @@ import contextlib
 import ctypes
 import gc
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -42,8 +42,7 @@ _ELSEWHERE = (
 )
 
 
-@dataclass(frozen=True)
-class MemoryReading:
+class MemoryReading(NamedTuple):
     """One look at this process, in bytes; `private` is None where the system does not tell."""
 
     resident: int
@@ -64,7 +63,9 @@ class MemoryWatch:
         """Takes the second reading: the runtime is imported, no model is open."""
         self._imported = settled_memory()
         self._peak_of_start = _peak()
-        _forget_peak()
+        # Lets the peak begin anew at the present size, where the system can.
+        with contextlib.suppress(OSError):
+            (_PROC / "clear_refs").write_text("5", encoding="ascii")
         self._peak_before = _peak()
 
     def added_peak(self) -> Memory | None:
@@ -96,12 +97,10 @@ class MemoryWatch:
 def settled_memory() -> MemoryReading:
     """Collects garbage, hands freed memory back to the system, and looks."""
     gc.collect()
-    _trim()
-    return read_memory()
-
-
-def read_memory() -> MemoryReading:
-    """The resident and private memory of this process now, in bytes."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
     if not _on_linux():
         full = psutil.Process().memory_full_info()
         return MemoryReading(int(full.rss), int(full.uss))
@@ -116,20 +115,6 @@ def read_memory() -> MemoryReading:
 
 def _on_linux() -> bool:
     return (_PROC / "smaps_rollup").is_file()
-
-
-def _trim() -> None:
-    """Hands back what was freed; the C library keeps it, and it counts as this process's."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
-
-
-def _forget_peak() -> None:
-    """Lets the peak begin anew at the present size, where the system can."""
-    with contextlib.suppress(OSError):
-        (_PROC / "clear_refs").write_text("5", encoding="ascii")
 
 
 def _peak() -> int | None:

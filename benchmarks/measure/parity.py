@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import UnsupportedError
 from mobile_assets.labels import LabelMap
 from train.temperature import Temperature, TemperatureFit
+
+if TYPE_CHECKING:
+    from benchmarks.runtimes.android.measure import PhoneReply
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,6 +55,29 @@ def runnable_candidates(bundle: Bundle, chosen: Sequence[str] = DEFAULT) -> tupl
         for variant in bundle.info.variants
         for runtime in runtimes_for(variant, chosen)
     )
+
+
+def with_answers(chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Those that can be asked about photos: a phone without a runner gives only its speed."""
+    return tuple(candidate for candidate in chosen if getattr(candidate.runtime, "answers", True))
+
+
+def measure_phones(
+    case: BenchmarkCase, chosen: Sequence[Candidate]
+) -> dict[BenchmarkTarget, PhoneReply]:
+    """Latency, memory and placement of the chosen variants on the phone, by subject.
+
+    Raises:
+        PhoneError: The phone, the cable or the tool failed.
+    """
+    from benchmarks.runtimes.android.runtime import AndroidRuntime
+
+    return {
+        candidate.subject: candidate.runtime.measure(case.bundle, candidate.variant)
+        for candidate in chosen
+        if isinstance(candidate.runtime, AndroidRuntime)
+        and candidate.runtime.options.find_program()
+    }
 
 
 def measure_answers(
@@ -106,7 +133,7 @@ def measure_answers(
         tuple(unreadable),
         tuple(in_training),
         answers={subject: join_answers(c.answers) for subject, c in collected.items()},
-        asked={subject: np.concatenate(c.asked) for subject, c in collected.items()},
+        positions={subject: np.concatenate(c.positions) for subject, c in collected.items()},
         drift={subject: np.concatenate(c.drift) for subject, c in collected.items()},
         temperatures=temperatures,
         tempered={subject: np.concatenate(collected[subject].tempered) for subject in temperatures},
@@ -119,9 +146,9 @@ class _Collected:
 
     def __init__(self, objects: int) -> None:
         nothing = np.zeros(0, np.float32)
-        self.asked: list[Indices] = [np.zeros(0, np.int64)]
+        self.positions: list[Indices] = [np.zeros(0, np.int64)]
         self.answers = [
-            reduce_answers(np.zeros((0, objects), np.float32), self.asked[0], keep=KEEP)
+            reduce_answers(np.zeros((0, objects), np.float32), self.positions[0], keep=KEEP)
         ]
         self.drift: list[Floats] = [nothing]
         self.tempered: list[Floats] = [nothing]
@@ -130,7 +157,7 @@ class _Collected:
         self, values: Probabilities, reference: Probabilities, truth: Indices, positions: Indices
     ) -> None:
         """Adds answers, and how far they are from the reference's, to photos at `positions`."""
-        self.asked.append(positions)
+        self.positions.append(positions)
         self.answers.append(reduce_answers(values, truth, keep=KEEP))
         with np.errstate(invalid="ignore"):
             worst = np.abs(values - reference).max(axis=1)

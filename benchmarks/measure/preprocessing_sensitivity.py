@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.measure.evaluation_set import sample_photos
 from benchmarks.measure.parity import Progress, column_order
 from benchmarks.preprocessing.resampling import RESAMPLINGS
-from benchmarks.results.classification import (
-    Indices,
-    agreement,
-    reduce_answers,
-    wilson_interval,
-)
+from benchmarks.results.classification import Indices, agreement, reduce_answers, wilson_interval
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.measurement import Measurement, TestPhoto, object_indices
 from benchmarks.results.schema import PreprocessingCost
@@ -65,12 +60,7 @@ def input_costs(
 ) -> tuple[PreprocessingCost, ...]:
     """What each phone's own way of resampling costs, and each usual mistake.
 
-    Args:
-        measured: What was measured of one bundle.
-        photos: How many of its test photos are asked about, drawn by `seed`.
-        seed: Seed of the draw and of the bootstrap.
-        bootstrap: Resamples for the interval of the drop.
-        progress: Called with a label, the photos done and their number.
+    So many of the test photos are asked about, drawn by `seed`, which also draws the bootstrap.
     """
     case, info = measured.case, measured.case.run.info
     chosen = sample_photos([photo for photo in measured.photos if photo.seen], photos, seed=seed)
@@ -122,19 +112,8 @@ def measure_preprocessing(
 ) -> tuple[PreprocessingCost, ...]:
     """Asks one model about each photo as every way prepares it, each photo decoded once.
 
-    Args:
-        photos: Test photos; those that cannot be decoded are left out.
-        contract: The model's preprocessing contract.
-        predict: The model; given floats too, unless `byte_input`.
-        identity: Fields of a `PreprocessingCost` that say what is asked.
-        seed: Seed of the bootstrap.
-        bootstrap: Resamples for the interval of the drop.
-        byte_input: Whether the model takes bytes, so that floats are cast as an app would.
-        ways: What to compare with the toolkit's own way.
-        progress: Called with the photos done and their number.
-
-    Returns:
-        The toolkit's own way first, then the others in their order.
+    Photos that cannot be decoded are left out. The toolkit's own way stands first in the result,
+    which holds the fields of `identity` too. A model of `byte_input` is given floats cast to bytes.
     """
     ways = (CONTRACT, *ways)
     readable: list[TestPhoto] = []
@@ -148,30 +127,35 @@ def measure_preprocessing(
             progress(len(readable), len(photos))
     objects = object_indices(readable)
     by_way = np.array(tops, np.int64).reshape(-1, len(ways)).T
-    own = by_way[0]
-
-    def cost(way: InputPipeline, top: Indices) -> PreprocessingCost:
-        right = top == objects
-        return PreprocessingCost.model_validate(
+    return tuple(
+        PreprocessingCost.model_validate(
             {
                 **identity,
                 "family": way.family,
                 "name": way.name,
                 "what": way.what,
-                "photos": len(top),
-                "top1": float(right.mean()) if len(top) else None,
-                "top1_ci95": wilson_interval(int(right.sum()), len(top)),
-                "agreement": agreement(top, own),
-                "drop_points": 100 * int((own == objects).sum() - right.sum()) / len(top)
-                if len(top)
-                else None,
-                "drop_ci95": paired_drop_interval(
-                    own == objects, right, objects, resamples=bootstrap, seed=seed
-                ),
+                **_shares(by_way[0], top, objects, seed=seed, bootstrap=bootstrap),
             }
         )
+        for way, top in zip(ways, by_way, strict=True)
+    )
 
-    return tuple(map(cost, ways, by_way))
+
+def _shares(
+    own: Indices, top: Indices, objects: Indices, *, seed: int, bootstrap: int
+) -> dict[str, object]:
+    """Of `[photos]` first answers beside those to the toolkit's own input."""
+    right, own_right, photos = top == objects, own == objects, len(top)
+    return {
+        "photos": photos,
+        "top1": float(right.mean()) if photos else None,
+        "top1_ci95": wilson_interval(int(right.sum()), photos),
+        "agreement": agreement(top, own),
+        "drop_points": 100 * int(own_right.sum() - right.sum()) / photos if photos else None,
+        "drop_ci95": paired_drop_interval(
+            own_right, right, objects, resamples=bootstrap, seed=seed
+        ),
+    }
 
 
 def _ask(inputs: Sequence[Values], predict: Predict) -> NDArray[np.float32]:

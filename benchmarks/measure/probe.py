@@ -7,7 +7,6 @@ caches disturb its times.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import statistics
@@ -19,7 +18,7 @@ from typing import Literal, TextIO
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.memory import MemoryWatch
 from benchmarks.results.row_fields import Latency, Memory, MemoryUse, Placement
 from benchmarks.results.schema import REFERENCE_RUNTIME
@@ -28,6 +27,7 @@ from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.photos import PhotoError, load
 from mobile_assets.schema import Record
+from train.heic import register_heif
 
 LIBRARIES = {
     REFERENCE_RUNTIME: ("torch", "timm", "safetensors.torch", "train.model"),
@@ -48,17 +48,14 @@ READY = "ready"
 
 
 class ProbeRequest(Record):
-    """What to measure.
+    """What to measure of a variant, of the reference if a run is given.
 
     Attributes:
         kind: `start`: cold load, memory and placement; `latency`: times of a warm model; `turns`:
             one time whenever a line comes in, until the input ends.
         bundle_sha256: Hash that its `bundle.json` must have; None for any.
-        variant: Name of the variant; of the reference's for `torch`.
-        runtime: Name of the runtime, a key of `LIBRARIES`.
-        unit: What it computes on, where it has a choice.
-        photos: Real photos for the end-to-end time; none to leave it out.
-        camera: A photo as a phone's camera makes it, for the time from there; None to leave it out.
+        runtime: A key of `LIBRARIES`; `unit`: what it computes on, where it has a choice.
+        photos: Real photos for the end-to-end time; `camera`: one as a phone's camera makes it.
     """
 
     kind: Literal["start", "latency", "turns"]
@@ -93,10 +90,7 @@ class LatencyReply(Record):
     busy_share: float | None
 
 
-Opener = Callable[[], Session]
-
-
-def opener(bundle: Bundle, request: ProbeRequest) -> Opener:
+def opener(bundle: Bundle, request: ProbeRequest) -> Callable[[], Session]:
     """Imports everything that the runtime needs, and gives a function that opens the model."""
     for library in LIBRARIES[request.runtime]:
         importlib.import_module(library)
@@ -119,7 +113,7 @@ def noise_photo(bundle: Bundle) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def measure_start(prepare: Callable[[], Opener], photo: Pixels) -> StartReply:
+def measure_start(prepare: Callable[[], Callable[[], Session]], photo: Pixels) -> StartReply:
     """From a process without the runtime to a model that has answered."""
     watch = MemoryWatch()
     opening = prepare()
@@ -232,10 +226,7 @@ def main() -> None:
     """Reads the request, measures, writes the reply."""
     reply_to = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints must not stand in the reply
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    register_heif()
     request = ProbeRequest.model_validate_json(sys.stdin.readline())
     with os.fdopen(reply_to, "w", encoding="utf-8") as stream:
         answer(request, sys.stdin, stream)

@@ -9,8 +9,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import IO, Self
+from typing import Self, TypeVar
 
 from benchmarks.measure.probe import READY, LatencyReply, ProbeRequest, StartReply
 from benchmarks.results.target import BenchmarkTarget
@@ -65,28 +66,22 @@ class Probe:
             DamagedError: It ended or was given up instead; the message holds the last line of
                 what it wrote on standard error.
         """
-        text = _open(self._process.stdout).readline()
+        assert self._process.stdout is not None  # it was asked for
+        text = self._process.stdout.readline()
         if not text:
             raise self._failure()
         return text.rstrip("\n")
 
     def turn(self) -> float:
-        """Lets a process that takes turns measure once.
-
-        Returns:
-            Milliseconds.
-
-        Raises:
-            DamagedError: As `line`.
-        """
+        """Milliseconds of one run of a process that takes turns; raises as `line`."""
         self._say("go")
         return float(self.line())
 
     def _say(self, text: str) -> None:
+        assert self._process.stdin is not None  # it was asked for
         try:
-            stream = _open(self._process.stdin)
-            stream.write(text + "\n")
-            stream.flush()
+            self._process.stdin.write(text + "\n")
+            self._process.stdin.flush()
         except BrokenPipeError:
             raise self._failure() from None
 
@@ -109,52 +104,40 @@ class Probe:
         )
 
 
-def run_start(request: ProbeRequest) -> StartReply:
-    """Runs a probe of kind `start` in a fresh process.
+Reply = TypeVar("Reply", StartReply, LatencyReply)
+
+
+def run_probe(kind: type[Reply], request: ProbeRequest) -> Reply:
+    """Runs a probe in a fresh process; the request's kind must be that of the reply.
 
     Raises:
         DamagedError: The process failed or took too long.
     """
     with Probe(request) as probe:
-        return StartReply.model_validate_json(probe.line())
-
-
-def run_latency(request: ProbeRequest) -> LatencyReply:
-    """Runs a probe of kind `latency` in a fresh process.
-
-    Raises:
-        DamagedError: The process failed or took too long.
-    """
-    with Probe(request) as probe:
-        return LatencyReply.model_validate_json(probe.line())
+        return kind.model_validate_json(probe.line())
 
 
 def run_interleaved(
     requests: Mapping[BenchmarkTarget, ProbeRequest], rounds: int
 ) -> dict[BenchmarkTarget, tuple[float, ...]]:
-    """Measures subjects round by round, each once per round and one at a time.
+    """Milliseconds of subjects, each once per round and one at a time.
 
     Every subject has a process of its own, which waits while it is another's turn. A slow moment
     of the machine so falls on all alike.
-
-    Returns:
-        Milliseconds by subject, one per round.
 
     Raises:
         DamagedError: A process failed.
     """
     times: dict[BenchmarkTarget, list[float]] = {subject: [] for subject in requests}
     with contextlib.ExitStack() as stack:
-        probes: dict[BenchmarkTarget, Probe] = {}
+        probes: list[tuple[BenchmarkTarget, Probe]] = []
         for subject, request in requests.items():
-            probes[subject] = stack.enter_context(Probe(request))
-            ready = probes[subject].line()
+            probes.append((subject, stack.enter_context(Probe(request))))
+            ready = probes[-1][1].line()
             assert ready == READY, ready
-        order = balanced_orders(len(probes))
-        names = list(probes)
-        for _ in range(rounds):
-            for turn in next(order):
-                times[names[turn]].append(probes[names[turn]].turn())
+        for order in islice(balanced_orders(len(probes)), rounds):
+            for subject, probe in (probes[turn] for turn in order):
+                times[subject].append(probe.turn())
     return {subject: tuple(values) for subject, values in times.items()}
 
 
@@ -166,20 +149,15 @@ def balanced_orders(count: int) -> Iterator[tuple[int, ...]]:
     before leaves in the caches favours anybody. Of two: A B, B A, B A, A B.
     """
     zigzag = [(step + 1) // 2 if step % 2 else -(step // 2) for step in range(count)]
-    rows = [tuple((place + turn) % count for place in zigzag) for turn in range(count)]
+    rows = [tuple((position + turn) % count for position in zigzag) for turn in range(count)]
     while True:
         yield from rows
         yield from (row[::-1] for row in rows)
 
 
-def _open(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None  # all were asked for
-    return stream
-
-
 def _environment(request: ProbeRequest) -> dict[str, str]:
-    room = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [room, os.environ.get("PYTHONPATH", "")]))
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     # Threads that wait for work by running in circles would take the others' turns.
     polite = {"OMP_WAIT_POLICY": "passive"} if request.kind == "turns" else {}
     return {**os.environ, **polite, "PYTHONPATH": path}

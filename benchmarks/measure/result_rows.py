@@ -6,35 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.measure.breakdowns import collection_bins, photo_bins
-from benchmarks.measure.evaluation_set import list_hash, listed
+from benchmarks.measure.evaluation_set import (
+    decode_chunks,
+    exclude_training_photos,
+    list_hash,
+    listed,
+)
 from benchmarks.measure.latency import LatencyMeasurement
 from benchmarks.measure.structure import StructureCheck
 from benchmarks.results.calibration import BINS, calibration_of
 from benchmarks.results.classification import (
+    KEEP,
     NO_ANSWER,
-    Answers,
     agreement,
     count_flips,
     expected_calibration_error,
+    join_answers,
+    reduce_answers,
     top_k,
     wilson_interval,
 )
 from benchmarks.results.cluster_bootstrap import paired_drop_interval
 from benchmarks.results.correctness_mask import pack, pack_indices
-from benchmarks.results.measurement import Measurement, TestPhoto
-from benchmarks.results.row_fields import Calibration, Custody, Drift, Memory, MemoryUse
-from benchmarks.results.schema import (
-    REFERENCE_RUNTIME,
-    REFERENCE_VARIANT,
-    Row,
-    TestSet,
-)
-from benchmarks.results.scores import macro_scores
+from benchmarks.results.measurement import BenchmarkCase, Measurement, TestPhoto, object_indices
+from benchmarks.results.row_fields import Custody, Drift, Memory, MemoryUse
+from benchmarks.results.schema import REFERENCE_RUNTIME, REFERENCE_VARIANT, Row, TestSet
+from benchmarks.results.scores import TOPS, macro_scores
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
-from mobile_assets.bundle import Variant
+from benchmarks.runtimes.torch_runtime import open_reference
+from train.recipes import PAPER, PROBE
 from train.run import MODEL_FILE, Run
 
 if TYPE_CHECKING:
@@ -52,11 +54,15 @@ def case_rows(
 ) -> list[Row]:
     """One row for the reference and one per variant and runtime, in the bundle's order."""
     phones = phones or {}
-    common = _common(measured)
+    run, bundle = measured.case.run, measured.case.bundle
+    common = _identity(run) | {
+        "recipe": run.info.recipe,
+        "train_seconds": run.metrics.seconds if run.metrics else None,
+    }
     reference = {
         "variant": REFERENCE_VARIANT,
         "runtime": REFERENCE_RUNTIME,
-        "bytes": (measured.case.run.folder / MODEL_FILE).stat().st_size,
+        "bytes": (run.folder / MODEL_FILE).stat().st_size,
         "custody": _custody(measured, None, measured.photos),
     }
     rows = [
@@ -67,15 +73,19 @@ def case_rows(
             | speed_fields(speeds.get(REFERENCE))
         )
     ]
-    for variant in measured.case.bundle.info.variants:
-        fields = common | _file_fields(measured, variant)
+    for variant in bundle.info.variants:
+        fields = common | {
+            "variant": variant.name,
+            "bytes": variant.bytes,
+            "custody": _custody(measured, variant.sha256, measured.photos),
+        }
         every = dict.fromkeys((*measured.answers, *phones))
         subjects = [subject for subject in every if subject.variant == variant.name]
         for subject in subjects:
             own: dict[str, object] = {**subject._asdict(), "photos": 0}
             if subject in measured.answers:
-                asked = [measured.photos[position] for position in measured.asked[subject]]
-                own["custody"] = _custody(measured, variant.sha256, asked)
+                photos = [measured.photos[position] for position in measured.positions[subject]]
+                own["custody"] = _custody(measured, variant.sha256, photos)
                 own |= accuracy_fields(measured, subject, bootstrap=bootstrap, seed=seed)
             own |= speed_fields(speeds.get(subject))
             own |= dict(phones[subject]) if subject in phones else {}
@@ -92,8 +102,40 @@ def case_rows(
     return rows
 
 
+_COMPARED_RECIPES = {
+    PROBE.name: (
+        "linear probe",
+        "A linear classifier on frozen ImageNet features: the floor for fine-tuning.",
+    ),
+    PAPER.name: (
+        "paper's recipe",
+        "All weights, Adam at 10^-4.8, 100 epochs, no augmentation, BGR pixels.",
+    ),
+}
+"""Name and note of runs that are not exported, as points to compare with."""
+
+
+def reference_row(run: Run, case: BenchmarkCase) -> Row:
+    """Measures a run, of the same threshold data set and split, on a case's test photos."""
+    photos, _ = exclude_training_photos(case.test_photos, run)
+    contract, parts = run.info.preprocessing, []
+    with open_reference(run) as session:
+        for good, pixels in decode_chunks(photos, contract, [], root=case.photos, cache=case.cache):
+            truth = object_indices(good)
+            parts.append(reduce_answers(session.predict(pixels), truth, keep=KEEP))
+    rank, recipe = join_answers(parts).rank, run.info.recipe
+    usual = (f"recipe {recipe}", f"Trained by the recipe {recipe}.")
+    name, note = _COMPARED_RECIPES.get(recipe, usual)
+    shares = {f"top{k}": top_k(rank, k) for k in TOPS[1:]}
+    row = reference_point(
+        run, name=name, photos=len(rank), top1=top_k(rank, 1) or 0.0, note=note, **shares
+    )
+    seconds = run.require_metrics().seconds
+    return row.model_copy(update={"recipe": recipe, "train_seconds": seconds})
+
+
 def reference_point(
-    run: Run, *, name: str, photos: int, top1: float, note: str, **shares: float
+    run: Run, *, name: str, photos: int, top1: float, note: str, **shares: float | None
 ) -> Row:
     """A row given by the caller: another method's accuracy to compare with, marked as such."""
     interval = wilson_interval(round(top1 * photos), photos)
@@ -116,7 +158,7 @@ def accuracy_fields(
     measured: Measurement, subject: BenchmarkTarget, *, bootstrap: int, seed: int
 ) -> dict[str, object]:
     """A row's fields on accuracy and parity, over the photos of objects seen in training."""
-    positions = measured.asked[subject]
+    positions = measured.positions[subject]
     seen = measured.seen[positions]
     truth = measured.truth[positions][seen]
     every = measured.answers[subject]
@@ -129,14 +171,13 @@ def accuracy_fields(
     drift = measured.drift[subject]
     finite = len(drift) and bool(np.isfinite(drift).all())
     shown = [measured.photos[position] for position in positions[seen]]
+    tempered = measured.tempered.get(subject)
     return {
         "photos": photos,
         "unseen_photos": unseen,
         "top1_with_unseen": top_k(every.rank, 1) if unseen else None,
         **{f"top{k}": top_k(answers.rank, k) for k in (1, 3, 5, 10)},
-        "precision": macro.precision if macro else None,
-        "recall": macro.recall if macro else None,
-        "f1": macro.f1 if macro else None,
+        **(vars(macro) if macro else {}),
         "top1_ci95": wilson_interval(int(answers.right.sum()), photos),
         "agreement": agreement(answers.top, reference.top),
         # Of the counts, so that equal accuracies give exactly zero.
@@ -155,23 +196,16 @@ def accuracy_fields(
         "calibration_error": expected_calibration_error(
             answers.probability[:, 0], answers.right, bins=BINS
         ),
-        "calibration": _calibration(measured, subject, answers, seen),
+        "calibration": calibration_of(
+            answers.probability[:, 0],
+            answers.right,
+            temperature=measured.temperatures.get(subject),
+            tempered=None if tempered is None else tempered[seen],
+        ),
         "by_photos": photo_bins(measured, shown, answers),
         "by_collection": collection_bins(shown, answers),
         "right_bits": pack(answers.right) if photos else None,
     }
-
-
-def _calibration(
-    measured: Measurement, subject: BenchmarkTarget, answers: Answers, seen: NDArray[np.bool_]
-) -> Calibration | None:
-    tempered = measured.tempered.get(subject)
-    return calibration_of(
-        answers.probability[:, 0],
-        answers.right,
-        temperature=measured.temperatures.get(subject),
-        tempered=None if tempered is None else tempered[seen],
-    )
 
 
 def speed_fields(speed: LatencyMeasurement | None) -> dict[str, object]:
@@ -182,12 +216,7 @@ def speed_fields(speed: LatencyMeasurement | None) -> dict[str, object]:
     detail: MemoryUse = start.pop("memory")
     peak = start["memory_bytes"] or Memory(value=detail.model_resident, metric=detail.metric)
     start["memory_bytes"] = peak.model_copy(update={"detail": detail})
-    return {
-        **start,
-        **dict(speed.warm),
-        "latency_more": speed.more,
-        "latency_ratio": speed.ratio,
-    }
+    return {**start, **dict(speed.warm), "latency_more": speed.more, "latency_ratio": speed.ratio}
 
 
 def make_test_set(measured: Measurement) -> TestSet:
@@ -210,23 +239,6 @@ def _identity(run: Run) -> dict[str, object]:
     """The fields that say which network a row is about."""
     names = ("min_photos", "backbone", "head", "seed", "objects")
     return {"register": run.info.register_name, **{n: getattr(run.info, n) for n in names}}
-
-
-def _common(measured: Measurement) -> dict[str, object]:
-    run, metrics = measured.case.run, measured.case.run.metrics
-    return {
-        **_identity(run),
-        "recipe": run.info.recipe,
-        "train_seconds": metrics.seconds if metrics else None,
-    }
-
-
-def _file_fields(measured: Measurement, variant: Variant) -> dict[str, object]:
-    return {
-        "variant": variant.name,
-        "bytes": variant.bytes,
-        "custody": _custody(measured, variant.sha256, measured.photos),
-    }
 
 
 def _custody(

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.gates.comparison import (
-    AGAINST_FILE,
-    ResultsComparison,
-    compare,
-    read_results,
-)
+from benchmarks.gates.comparison import AGAINST_FILE, ResultsComparison, compare, read_results
 from benchmarks.gates.junit import write_junit
 from benchmarks.gates.rules import GateVerdict, judge
 from benchmarks.report.comparison_page import write_against

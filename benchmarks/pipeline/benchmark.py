@@ -8,31 +8,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.gates.rules import judge
-from benchmarks.measure.android import measure_phones, with_answers
 from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.measure.cases import check_objects, locate_run
 from benchmarks.measure.evaluation_set import (
+    choose_test_photos,
     exclude_training_photos,
-    from_register,
-    held_out,
     sample_photos,
     validation_photos,
 )
 from benchmarks.measure.host import command_line, describe_host
 from benchmarks.measure.latency import LatencyPlan, measure_latencies
-from benchmarks.measure.parity import Candidate, Progress, measure_answers, runnable_candidates
-from benchmarks.measure.reference_runs import reference_row
-from benchmarks.measure.result_rows import case_rows, make_test_set
+from benchmarks.measure.parity import (
+    Candidate,
+    Progress,
+    measure_answers,
+    measure_phones,
+    runnable_candidates,
+    with_answers,
+)
+from benchmarks.measure.result_rows import case_rows, make_test_set, reference_row
 from benchmarks.measure.structure import StructureCheck, structural_checks
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.schema import PreprocessingCost, Results, Row, Settings
+from benchmarks.results.schema import REFERENCE_RUNTIME, PreprocessingCost, Results, Row, Settings
 from benchmarks.results.target import BenchmarkTarget
 from benchmarks.runtimes import DEFAULT, runtimes
 from export.bundle.ship_limits import Gates
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
-from train.readers import Layout, read_register, register_root
+from mobile_assets.plan_checks import check_packages, check_place
+from train.readers import Layout, register_root
 from train.run import Run
 from train.versions import created_now, versions
 
@@ -42,13 +47,17 @@ if TYPE_CHECKING:
 VALIDATION_PHOTOS = 1000
 """At most so many validation photos are asked to fit a temperature."""
 
+REPORT_PACKAGES = ("jinja2", "psutil", "scipy")
+"""What the report and its intervals are made with."""
+
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
     """How a benchmark is made.
 
     Attributes:
-        runtimes: Names of the runtimes; None for the default ones that this machine has.
+        runtimes: Names of the runtimes; None for the default ones that this machine has. `torch`
+            is the reference: it is always measured, and may be the only one.
         latency_runs: Timed runs per variant, after the warm-up.
         threads: Threads for the runtimes; the first is the one that tables show.
         starts: Fresh processes whose median is the cold load.
@@ -78,6 +87,12 @@ class BenchmarkOptions:
     notes: tuple[str, ...] = ()
     force: bool = False
 
+    @property
+    def executed(self) -> tuple[str, ...]:
+        """Names of the runtimes that execute variants."""
+        names = self.runtimes or DEFAULT
+        return tuple(name for name in names if name != REFERENCE_RUNTIME)
+
     def __post_init__(self) -> None:
         """Checks the numbers.
 
@@ -97,7 +112,7 @@ class BenchmarkOptions:
             )
         if self.limit is not None and self.limit < 1:
             raise InputError(f"A limit of {self.limit} leaves no photo. Give 1 or more, or none.")
-        for name in self.runtimes or ():
+        for name in self.executed if self.runtimes else ():
             lacking = [runtime.missing() for runtime in runtimes(name)]
             if all(lacking):
                 raise InputError(f"The runtime {name} cannot be used here: {lacking[0]}")
@@ -182,7 +197,7 @@ def _executed(
     """What is executed of a bundle: nothing whose structure is wrong."""
     return tuple(
         candidate
-        for candidate in runnable_candidates(case.bundle, options.runtimes or DEFAULT)
+        for candidate in runnable_candidates(case.bundle, options.executed)
         if checks[candidate.variant.name].status != "check-failed"
     )
 
@@ -281,6 +296,9 @@ def benchmark_bundles(
     keep_freed_memory()  # asking takes half the time
     if run is not None and len(folders) > 1:
         raise InputError("--run names the run of one bundle, and several bundles were given.")
+    check_output(out, force=options.force, what="benchmark")
+    check_place(out, [*folders, photos, test_photos, run], what="benchmark")
+    check_packages(REPORT_PACKAGES)
     cases = [
         replace(_case(read_bundle(folder), run, photos, test_photos, layout), cache=cache)
         for folder in folders
@@ -291,21 +309,7 @@ def benchmark_bundles(
 
 
 def _case(
-    bundle: Bundle, run: Path | None, photos: Path, test_photos: Path | None, layout: Layout
+    bundle: Bundle, folder: Path | None, photos: Path, test_photos: Path | None, layout: Layout
 ) -> BenchmarkCase:
-    located = locate_run(bundle, run)
-    root = register_root(photos)
-    chosen, skipped = ((), ()) if _only_elsewhere(located, test_photos) else held_out(located, root)
-    if test_photos is not None:
-        further = read_register(test_photos, layout=layout)
-        # Objects below the threshold are no mistake of the user's, so they are not counted as one.
-        known = set(located.labels.object_ids)
-        others = [photo.path for photo in further.photos if photo.object_id not in known]
-        inside = further.without(others) if len(others) < len(further.photos) else further
-        more, unusable = from_register(inside, located)
-        chosen, skipped = (*chosen, *more), (*skipped, *unusable)
-    return BenchmarkCase(bundle, located, root, chosen, skipped)
-
-
-def _only_elsewhere(run: Run, test_photos: Path | None) -> bool:
-    return test_photos is not None and not run.split.of("test")
+    run, root = locate_run(bundle, folder), register_root(photos)
+    return BenchmarkCase(bundle, run, root, *choose_test_photos(run, root, test_photos, layout))

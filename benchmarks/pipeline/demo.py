@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.pipeline.benchmark import BenchmarkOptions
+from benchmarks.pipeline.benchmark import REPORT_PACKAGES, BenchmarkOptions
 from benchmarks.pipeline.callbacks import Callbacks
 from benchmarks.pipeline.sweep import SweepOptions, can_go_on, run_sweep
 from benchmarks.pipeline.time_estimate import estimated
 from benchmarks.results.schema import Results
+from export.variants.options import VARIANTS, variant_packages
 from mobile_assets.files import check_output
+from mobile_assets.plan_checks import check_packages, check_room
 from train.decode_pool import available_cores
 from train.inspection import THRESHOLDS
 from train.training_plan import TrainOptions
@@ -77,6 +79,9 @@ FULL = DemoScale(
 )
 """As a register of one's own is trained and measured."""
 
+
+_DEMO_BYTES = 300_000_000
+"""About what the quick demo writes."""
 
 _VARIANT_SECONDS = {
     "tflite-float32": 8,
@@ -155,6 +160,8 @@ def run_demo(out: Path, options: DemoOptions, callbacks: Callbacks | None = None
     if not (out / "photos" / "demo.json").is_file() or report.exists():
         check_output(out, force=options.force, what="demo")
     if not options.only_photos:
+        check_packages((*REPORT_PACKAGES, *variant_packages(VARIANTS)))
+        check_room(out, _DEMO_BYTES, what="The demo")
         callbacks = estimated(callbacks, stage_seconds(scale.variants_above))
     register = _render(out / "photos", scale, options, callbacks)
     callbacks.say(f"{register.objects} objects, {register.photos} photos: {register.register}")

@@ -40,10 +40,11 @@ def diagnose() -> tuple[Component, ...]:
     return (
         _part(
             "identify, inspect",
-            ["numpy", "pillow", "pillow-heif", "pydantic", "ai-edge-litert"],
-            "answers from a bundle as the phone would; reads every photo format, HEIC too",
+            ["numpy", "pillow", "pydantic", "ai-edge-litert"],
+            "answers from a bundle as the phone would",
             "",
         ),
+        _heic(),
         _part(
             "import",
             ["openpyxl", "lxml", "tomli-w"],
@@ -97,6 +98,15 @@ def _part(name: str, packages: list[str], can: str, extra: str) -> Component:
     return Component(name, "ready", versions, can, "")
 
 
+def _heic() -> Component:
+    part = _part("HEIC photos", ["pillow-heif"], "reads an iPhone's photos", "heic")
+    if part.state == "ready":
+        return part
+    can = "not HEIC; every other photo format is read"
+    remedy = f"{part.remedy} (its wheels hold x265, which is under the GPL)"
+    return Component(part.name, "missing", part.versions, can, remedy)
+
+
 def _training() -> Component:
     part = _part("train", ["torch", "torchvision", "timm", "safetensors"], "", "train")
     if part.state != "ready":
@@ -136,54 +146,52 @@ def _coreml() -> Component:
     )
 
 
+def _optional(
+    name: str, missing: str | None, versions: dict[str, str], can: str, otherwise: str
+) -> Component:
+    state: State = "ready" if missing is None else "missing"
+    return Component(
+        f"{name} (optional)", state, versions, otherwise if missing else can, missing or ""
+    )
+
+
 def _tensorflow() -> Component:
     from benchmarks.runtimes.tensorflow_runtime import PYTHON_VARIABLE, RUNTIMES
 
-    name = "tensorflow (optional)"
-    missing = RUNTIMES[0].missing()
-    if missing is not None:
-        versions = {"tensorflow": "-"}
-        return Component(
-            name, "missing", versions, "not needed: a second opinion on TFLite", missing
-        )
+    missing, elsewhere = RUNTIMES[0].missing(), os.environ.get(PYTHON_VARIABLE)
     known = [_version(package) for package in ("tensorflow", "tensorflow-cpu")]
-    elsewhere = os.environ.get(PYTHON_VARIABLE)
     version = f"of {elsewhere}" if elsewhere else next((v for v in known if v != "-"), "unknown")
+    versions = {"tensorflow": "-" if missing else version}
     can = "a second TFLite interpreter, run in a process of its own"
-    return Component(name, "ready", {"tensorflow": version}, can, "")
+    return _optional("tensorflow", missing, versions, can, "not needed: a second opinion on TFLite")
 
 
 def _litert_arm64() -> Component:
     from benchmarks.runtimes.arm64.runtime import RUNTIMES, read_setup
 
-    name = "litert-arm64 (optional)"
     missing, setup = RUNTIMES[0].missing(), read_setup()
     versions = {"ai-edge-litert": setup.litert if setup else "-"}
-    if missing is not None or setup is None:
-        can = "not needed: answers of a phone's processor, without a phone"
-        return Component(name, "missing", versions, can, missing or "")
-    versions["qemu"] = setup.packages.get("qemu-user", "unknown")
+    if missing is None and setup is not None:
+        versions["qemu"] = setup.packages.get("qemu-user", "unknown")
     can = f"the Arm build in an emulator: answers, not times; {RUNTIMES[0].limit} photos"
-    return Component(name, "ready", versions, can, "")
+    otherwise = "not needed: answers of a phone's processor, without a phone"
+    return _optional("litert-arm64", missing, versions, can, otherwise)
 
 
 def _mediapipe() -> Component:
     from benchmarks.runtimes.mediapipe_tasks.setup import missing, read_setup
 
-    name, lacking, setup = "MediaPipe (optional)", missing(), read_setup()
-    if lacking is not None or setup is None:
-        can = "not needed: `verify --clients` opens a bundle as Android apps do"
-        return Component(name, "missing", {"mediapipe": "-"}, can, lacking or "")
+    setup = read_setup()
+    versions = {"mediapipe": setup.mediapipe if setup else "-"}
     can = "opens every TFLite file as an ImageClassifier for `verify --clients`"
-    return Component(name, "ready", {"mediapipe": setup.mediapipe}, can, "")
+    otherwise = "not needed: `verify --clients` opens a bundle as Android apps do"
+    return _optional("MediaPipe", missing(), versions, can, otherwise)
 
 
 def _phone() -> Component:
     from benchmarks.runtimes.android.runtime import RUNTIMES
 
-    missing = RUNTIMES[0].missing()
     adb = {"adb": "-" if shutil.which("adb") is None else "found"}
-    if missing is not None:
-        return Component("phone on adb (optional)", "missing", adb, "not needed here", missing)
     answers = "speed and accuracy" if RUNTIMES[0].answers else "speed, not accuracy (no runner)"
-    return Component("phone on adb (optional)", "ready", adb, f"measures {answers} on a phone", "")
+    can = f"measures {answers} on a phone"
+    return _optional("phone on adb", RUNTIMES[0].missing(), adb, can, "not needed here")

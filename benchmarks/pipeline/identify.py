@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobile_assets.bundle import read_bundle
+from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.decision import Answer, Candidate, answer
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PhotoError, load
+from mobile_assets.photos import PhotoError
+from train.decode_pool import DecoderPool
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+PREFERRED = ("tflite-int8", "tflite-int8-weights", "tflite-float16", "tflite-float32")
+"""Variants that answer where a bundle recommends none, the one for most phones first."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,24 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     }
 
 
+def _default_variant(bundle: Bundle) -> str:
+    """The variant that a phone would execute.
+
+    Raises:
+        InputError: None of them is a TFLite file.
+    """
+    there = [variant.name for variant in bundle.info.variants if variant.format == "tflite"]
+    recommended = [best.variant for best in bundle.info.recommended]
+    for name in (*recommended, *PREFERRED, *there):
+        if name in there:
+            return name
+    names = ", ".join(variant.name for variant in bundle.info.variants) or "no variant"
+    raise InputError(
+        f"{bundle.folder} has {names}, and only TFLite variants are executed here. "
+        "Export one with --variants tflite-int8."
+    )
+
+
 def identify(
     folder: Path,
     photos: Sequence[Path],
@@ -60,8 +83,8 @@ def identify(
 
     Args:
         photos: Photo files; one that cannot be read gets an error instead of an answer.
-        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else
-            `tflite-int8`.
+        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else the
+            first of `PREFERRED` that it has.
         trusted: The key that must have signed the bundle; None for any key or none.
 
     Raises:
@@ -73,18 +96,18 @@ def identify(
 
     bundle = read_bundle(folder, trusted=trusted)
     if variant is None:
-        known = {best.format: best.variant for best in bundle.info.recommended}
-        variant = known.get("tflite", "tflite-int8")
+        variant = _default_variant(bundle)
     if bundle.info.variant(variant).format != "tflite":
         raise InputError(
             f"{variant} is a Core ML package, which Core ML alone runs. "
             "Give one of the bundle's TFLite variants with --variant."
         )
+    contract = bundle.info.preprocessing
     results: list[Identification] = []
-    with open_litert(bundle, variant) as session:
+    with DecoderPool(len(photos)) as pool, open_litert(bundle, variant) as session:
         for photo in photos:
             try:
-                pixels = load(photo, bundle.info.preprocessing)
+                pixels = pool.load(photo, contract)
             except PhotoError as error:
                 results.append(Identification(photo, None, error.reason))
                 continue

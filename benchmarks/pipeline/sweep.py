@@ -8,22 +8,28 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
+from benchmarks.pipeline.benchmark import REPORT_PACKAGES, BenchmarkOptions, benchmark_bundles
 from benchmarks.pipeline.callbacks import Callbacks, Say
 from benchmarks.pipeline.worker_processes import Job, run_jobs
 from benchmarks.results.schema import Results
-from export.variants.options import CALIBRATION_PHOTOS
+from export.variants.options import (
+    CALIBRATION_PHOTOS,
+    VARIANTS,
+    ExportOptions,
+    variant_packages,
+)
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import ArtefactError, InputError
 from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.output_lock import claimed
+from mobile_assets.plan_checks import check_packages, check_place
 from mobile_assets.schema import Document
 from train.inspection import THRESHOLDS
-from train.readers import register_root
+from train.readers import read_register, register_root
 from train.recipes import Recipe, recipe_named
 from train.run import Run, read_run
 from train.trainer import train_run
-from train.training_plan import Reporter, TrainingPlan, TrainOptions, plan_run
+from train.training_plan import Reporter, TrainingPlan, TrainOptions, check_run, plan_run
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,7 @@ class SweepMark(Document):
 
 
 def run_sweep(
-    photos: Path,
-    out: Path,
-    options: SweepOptions,
-    callbacks: Callbacks | None = None,
+    photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks | None = None
 ) -> Results:
     """Trains, exports and benchmarks one model per threshold.
 
@@ -73,6 +76,7 @@ def run_sweep(
         KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
     with claimed(out):
+        check_sweep(photos, out, options)
         return _sweep(photos, out, options, callbacks or Callbacks())
 
 
@@ -110,6 +114,41 @@ def _sweep(photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks)
     )
 
 
+def check_sweep(photos: Path, out: Path, options: SweepOptions) -> None:
+    """Refuses at once what one of the thresholds, exports or reports would be refused for later.
+
+    Raises:
+        ArtefactError: The photos, an option or the machine cannot be used.
+        ModuleNotFoundError: A package is not installed.
+    """
+    if not options.thresholds or min(options.thresholds) < 1:
+        raise InputError(f"Thresholds {options.thresholds}: give numbers of 1 or more.")
+    check_place(out, [photos, options.test_photos], what="sweep")
+    check_packages(REPORT_PACKAGES)
+    for names in (options.variants, options.variants_above):
+        chosen = ExportOptions(
+            variants=VARIANTS if names is None else names,
+            calibration_photos=options.calibration_photos,
+        )
+        check_packages(variant_packages(chosen.checked_variants()))
+    if options.test_photos is not None:
+        read_register(options.test_photos, layout=options.train.layout)
+    for minimum in options.thresholds:
+        recipes = [options.train.recipe, *(r for at, r in options.references if at == minimum)]
+        for recipe in recipes:
+            own = recipe == options.train.recipe
+            training = replace(options.train, min_photos=minimum, recipe=recipe)
+            folder = out / f"min{minimum}" / ("run" if own else recipe)
+            # What is trained already needs neither weights nor room.
+            if options.force or _finished_run(folder) is None:
+                check_run(photos, folder, training if own else _reference(training, recipe))
+
+
+def _reference(options: TrainOptions, recipe: str) -> TrainOptions:
+    """The options of a run that is only compared with."""
+    return replace(options, recipe=recipe, head=None, epochs=None)
+
+
 def train_and_export(
     photos: Path, out: Path, minimum: int, options: SweepOptions, callbacks: Callbacks
 ) -> None:
@@ -129,8 +168,7 @@ def train_and_export(
     )
     for threshold, recipe in options.references:
         if threshold == minimum:
-            other = replace(chosen, recipe=recipe, head=None, epochs=None)
-            _run(photos, folder / recipe, other, callbacks)
+            _run(photos, folder / recipe, _reference(chosen, recipe), callbacks)
 
 
 def _run(photos: Path, folder: Path, options: TrainOptions, callbacks: Callbacks) -> Run:
@@ -190,7 +228,6 @@ def export_run(
     Args:
         variants: Names of the variants; None for all.
         say: Called with a line for the person who waits.
-        cache: Folder of prepared photos; None for the user's cache folder.
     """
     from benchmarks.verify.golden_predictor import golden_plan
     from export import VARIANTS, ExportOptions, export_bundle

@@ -32,11 +32,7 @@ class TimeEstimate:
     def __init__(
         self, expected: Mapping[str, float], *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begins to count.
-
-        Args:
-            expected: Seconds of processor time that each stage took elsewhere, by its name.
-        """
+        """`expected` are the seconds of processor time that each stage took elsewhere."""
         self._expected = dict(expected)
         self._done = dict.fromkeys(expected, 0.0)
         self._now = now

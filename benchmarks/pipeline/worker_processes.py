@@ -209,8 +209,9 @@ def _serve(pipe: Connection, threads: int) -> None:
 
 def _prepare_libraries(threads: int) -> None:
     """Sets what a new process does not inherit."""
-    import pillow_heif
     import torch
 
-    pillow_heif.register_heif_opener()
+    from train.heic import register_heif
+
+    register_heif()
     torch.set_num_threads(threads)

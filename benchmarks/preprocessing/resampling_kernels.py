@@ -49,8 +49,8 @@ def sample(pixels: Bytes, x: Places, y: Places) -> Floats:
 
     def row(offset: int) -> Floats:
         rows = (top + offset).clip(0, height - 1)
-        one, two = (pixels[np.ix_(rows, (near + n).clip(0, width - 1))] for n in (0, 1))
-        mixed: Floats = one + (two.astype(np.float32) - one) * across
+        left, right = (pixels[np.ix_(rows, (near + n).clip(0, width - 1))] for n in (0, 1))
+        mixed: Floats = left + (right.astype(np.float32) - left) * across
         return mixed
 
     upper, lower = row(0), row(1)
@@ -118,10 +118,10 @@ def trilinear(pixels: Bytes, height: int, width: int) -> Bytes:
     wanted = mip_level(pixels, height, width)
     level, share = int(wanted), np.float32(wanted - int(wanted))
     larger = smaller(pixels, level)
-    found = bilinear(larger, height, width)
+    blended = bilinear(larger, height, width)
     if share:
-        found += (bilinear(halved(larger), height, width) - found) * share
-    return rounded(found)
+        blended += (bilinear(halved(larger), height, width) - blended) * share
+    return rounded(blended)
 
 
 def from_nearest_mip(pixels: Bytes, height: int, width: int) -> Bytes:

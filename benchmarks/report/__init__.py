@@ -1,1 +1,1 @@
-"""TODO benchmarks/report."""
+"""Tables, CSV files, Markdown and the HTML report of results."""

@@ -11,6 +11,7 @@ from benchmarks.gates.regression import QUANTITIES, QuantityChange, Verdict
 from benchmarks.report.formatting import MISSING, markdown_rows, milliseconds
 from benchmarks.report.html.contents import markdown_document
 from mobile_assets.files import write_text
+from mobile_assets.markdown_text import markdown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +174,7 @@ def against_markdown(against: ResultsComparison) -> str:
         against=against,
         summary=summary(against),
         moved=lambda verdict: [sentence(*pair) for pair in notable(against, verdict)],
-        table=markdown_rows(titles, rows, rule),
+        table=markdown_rows(titles, [list(map(markdown, row)) for row in rows], rule),
         legend=LEGEND,
         remarks=remarks(against),
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.results.schema import Results
+from mobile_assets.csv_table import csv_text
 
 _KEY = "register_name:register min_photos seed variant runtime"
 _TOP1 = "top1 top1_ci95.0:top1_low top1_ci95.1:top1_high"
@@ -86,15 +85,3 @@ def _value(record: object, field: str) -> object:
             return None
         value = value[int(part)] if isinstance(value, tuple) else getattr(value, part)
     return value
-
-
-def csv_text(lines: Iterable[Mapping[str, object]]) -> str:
-    """A table with its header; empty where there is no line."""
-    rows = list(lines)
-    if not rows:
-        return ""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.results.row_fields import Bounds, Placement
+from benchmarks.results.row_fields import Bounds
 from benchmarks.results.schema import Row
 
 MISSING = "–"
@@ -53,11 +53,6 @@ def points_lost(row: Row) -> str:
     return MISSING if row.drop_points is None else signless(row.drop_points)
 
 
-def drop_interval(row: Row) -> str:
-    """The interval of the drop, such as `−0.2 to 0.8`; empty where there is none."""
-    return interval_words(row.drop_ci95)
-
-
 def interval_words(bounds: Bounds | None) -> str:
     """An interval of percentage points, such as `−0.2 to 0.8`; empty where there is none."""
     if bounds is None:
@@ -74,17 +69,12 @@ def interval_cell(row: Row) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
-def operations_left(placement: Placement) -> str:
-    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
-    kinds = [f"{kind} × {count}" for kind, count in sorted(placement.left.items())]
-    return ", ".join(kinds) or "none"
-
-
 def markdown_rows(
     columns: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()
 ) -> str:
-    """A table in Markdown; `rule` has each column's `---`."""
-    # A bar in words from outside would end its cell.
+    """A table in Markdown; `rule` has each column's `---`.
+
+    Cells are Markdown: words from outside pass `mobile_assets.markdown_text.markdown` before.
+    """
     lines = [columns, rule or ["---"] * len(columns), *rows]
-    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from benchmarks.report.formatting import markdown_rows, percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
@@ -11,15 +10,12 @@ from benchmarks.report.html.contents import markdown_document
 from benchmarks.report.html.table import Cell, Table, plain_table, text_cells
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.omissions import omissions
-from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
-from benchmarks.report.runtime_names import runtime_descriptions, runtime_name
+from benchmarks.report.runtime_names import runtime_descriptions
 from benchmarks.report.slowdowns import pace_sentence
 from benchmarks.results.row_fields import CollectionBin, PhotoBin
-from benchmarks.results.schema import FlippedAnswer, Results, Row
-
-MOST_FLIPPED = 50
-"""Of more changed answers only so many are listed; `flipped.csv` has all."""
+from benchmarks.results.schema import Results, Row
+from mobile_assets.markdown_text import markdown
 
 
 def markdown_report(results: Results) -> str:
@@ -44,11 +40,14 @@ def markdown_report(results: Results) -> str:
 def table_markdown(table: Table) -> str:
     """A table without its charts; what needs attention is bold."""
     titles, lines = text_cells(table)
-    return markdown_rows(titles, [[_bold(cell).inline for cell in line] for line in lines])
+    rows = [[_cell(cell) for cell in line] for line in lines]
+    return markdown_rows([markdown(title) for title in titles], rows)
 
 
-def _bold(cell: Cell) -> Cell:
-    return replace(cell, text=f"**{cell.text}**") if cell.tone == "attention" else cell
+def _cell(cell: Cell) -> str:
+    text, notes = markdown(cell.text), tuple(map(markdown, cell.notes))
+    bold = f"**{text}**" if cell.tone == "attention" else text
+    return Cell(bold, notes).inline
 
 
 def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table | None]]:
@@ -69,10 +68,7 @@ def _tables(results: Results, rows: Sequence[Row]) -> Iterator[tuple[str, Table 
         for title, table in costs.charts:
             yield f"{title}: {costs.target}", table
         yield f"What the input costs: {costs.target}", costs.details
-    yield "The paper beside us", sections.paper_table(paper_comparisons(results))
-    count = len(results.flipped)
-    of_all = f" ({MOST_FLIPPED} of {count:,}; all in flipped.csv)" if count > MOST_FLIPPED else ""
-    yield f"Changed answers{of_all}", _changed_answers(results.flipped[:MOST_FLIPPED])
+    yield "The paper beside us", sections.paper_table(results)
 
 
 def _breakdown(title: str, bins: Sequence[tuple[Row, str, CollectionBin | PhotoBin]]) -> Table:
@@ -91,25 +87,3 @@ def _breakdown(title: str, bins: Sequence[tuple[Row, str, CollectionBin | PhotoB
             for row, name, bin_ in bins
         ],
     )
-
-
-def _changed_answers(flips: Sequence[FlippedAnswer]) -> Table:
-    return plain_table(
-        "Changed answers",
-        ("Variant", "Photos", "Photo", "Object", "Full precision", "Variant's answer"),
-        [
-            (
-                Cell(flip.variant, (runtime_name(flip.runtime, flip.unit),)),
-                f"≥ {flip.min_photos}",
-                flip.path,
-                flip.object_id,
-                _answer(flip.reference),
-                _answer(flip.answer),
-            )
-            for flip in flips
-        ],
-    )
-
-
-def _answer(answer: tuple[str, float] | None) -> Cell:
-    return Cell("no number") if answer is None else Cell(answer[0], (percent(answer[1]),))

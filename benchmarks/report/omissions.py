@@ -103,20 +103,15 @@ def _fewer_photos(rows: Sequence[Row], test_sets: Sequence[TestSet]) -> Iterator
         for row in rows
         if row.variant == REFERENCE_VARIANT and row.status == "measured"
     } or {test_set.min_photos: test_set.photos for test_set in test_sets}
-    fewer: dict[str, list[str]] = {}
+    fewer: dict[str, dict[str, None]] = {}
     for row in rows:
         of_all = full.get(row.min_photos, 0)
         if row.status == "measured" and row.photos < of_all:
-            runtime = runtime_name(row.runtime, row.unit)
             at = f"{row.photos:,} of {of_all:,} at {_at([row.min_photos])}"
-            fewer.setdefault(runtime, [])
-            if at not in fewer[runtime]:
-                fewer[runtime].append(at)
+            fewer.setdefault(runtime_name(row.runtime, row.unit), {})[at] = None
     for runtime, parts in fewer.items():
-        yield (
-            "Photos",
-            f"{runtime} is slow and answered fewer, drawn at random: {'; '.join(parts)}.",
-        )
+        words = f"is slow and answered fewer, drawn at random: {'; '.join(parts)}."
+        yield "Photos", f"{runtime} {words}"
 
 
 def _speed(results: Results) -> Iterator[Omission]:

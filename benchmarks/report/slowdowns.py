@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.report.formatting import percent
+from benchmarks.report.html.contents import sentence
 from benchmarks.report.runtime_names import runtime_name
-from benchmarks.results.row_fields import LatencyRatio
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
+from benchmarks.results.target import BenchmarkTarget
 
 BUSY = 0.25
 """Other work that takes more of the machine than this makes times doubtful."""
@@ -29,8 +30,8 @@ def busy_sentence(rows: Sequence[Row]) -> str:
     if not shares:
         return ""
     low_to_high = " to ".join(dict.fromkeys((percent(min(shares)), percent(max(shares)))))
-    sentence = f"Other work took {low_to_high} of the processors while times were measured"
-    return sentence + ("; such times are worth little." if max(shares) > BUSY else ".")
+    worth = "; such times are worth little." if max(shares) > BUSY else "."
+    return f"Other work took {low_to_high} of the processors while times were measured{worth}"
 
 
 def is_slower(row: Row) -> bool:
@@ -45,54 +46,26 @@ def is_slower(row: Row) -> bool:
 def pace_sentence(rows: Sequence[Row]) -> str:
     """Names every variant that is slower than float32 in these rows, or says that none is.
 
-    Args:
-        rows: Of one or several thresholds; a variant is named for the one where it is slowest.
-
-    Returns:
-        The sentence, with the ratio, its 10-90 % range and the number of rounds of each variant
-        named; empty where no variant was timed in turns with float32.
+    Of several thresholds each is named for the one where it is slowest, with its ratio, the ratio's
+    10-90 % range and the rounds. Empty where no variant was timed in turns with float32.
     """
-    timed = _slowest(rows)
-    if not timed:
+    slowest: dict[BenchmarkTarget, Row] = {}
+    for row in sorted(rows, key=_ratio, reverse=True):
+        if row.latency_ratio is not None and row.variant != REFERENCE_VARIANT:
+            slowest.setdefault(BenchmarkTarget.of(row), row)
+    if not slowest:
         return ""
+    order = list(dict.fromkeys(map(BenchmarkTarget.of, rows)))
+    slower = sorted(
+        filter(is_slower, slowest.values()), key=lambda row: order.index(BenchmarkTarget.of(row))
+    )
     several = len({row.min_photos for row in rows}) > 1
-    slower = [
-        f"{_name(row, several=several)} takes {_ratio_words(ratio)}{_chance(ratio)}"
-        for row, ratio in timed
-        if is_slower(row)
+    named = [
+        (row, "" if row.runtime == "litert" else runtime_name(row.runtime, row.unit))
+        for row in slower or [max(slowest.values(), key=_ratio)]
     ]
-    if slower:
-        return f"Slower than float32 in this run: {'; '.join(slower)}."
-    row, ratio = max(timed, key=lambda pair: pair[1].median)
-    return (
-        "No variant is slower than float32 in this run; the slowest, "
-        f"{_name(row, several=several)}, takes {_ratio_words(ratio)}."
-    )
+    return sentence("pace", named, bool(slower), several)
 
 
-def _slowest(rows: Sequence[Row]) -> list[tuple[Row, LatencyRatio]]:
-    """Each variant on each runtime, at the threshold where its ratio is largest."""
-    slowest: dict[tuple[str, str, str | None], tuple[Row, LatencyRatio]] = {}
-    for row in rows:
-        ratio, key = row.latency_ratio, (row.variant, row.runtime, row.unit)
-        if ratio is None or row.variant == REFERENCE_VARIANT:
-            continue
-        if key not in slowest or ratio.median > slowest[key][1].median:
-            slowest[key] = row, ratio
-    return list(slowest.values())
-
-
-def _name(row: Row, *, several: bool) -> str:
-    on = "" if row.runtime == "litert" else f" on {runtime_name(row.runtime, row.unit)}"
-    return f"{row.variant}{on}" + (f" at {row.min_photos} photos" if several else "")
-
-
-def _ratio_words(ratio: LatencyRatio) -> str:
-    return (
-        f"{ratio.median:.2f} times as long (10–90 % of {ratio.rounds} rounds: "
-        f"{ratio.p10:.2f} to {ratio.p90:.2f})"
-    )
-
-
-def _chance(ratio: LatencyRatio) -> str:
-    return ", which lies within the spread of the rounds" if ratio.p10 <= 1 else ""
+def _ratio(row: Row) -> float:
+    return row.latency_ratio.median if row.latency_ratio else 0.0

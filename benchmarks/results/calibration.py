@@ -17,14 +17,10 @@ BINS = 15
 def tempered_confidence(
     probabilities: NDArray[np.float32], temperature: float
 ) -> NDArray[np.float32]:
-    """The probability of each photo's first answer at a temperature.
+    """`[photos]` float32, the first answer's probability where logarithms are divided first.
 
-    Args:
-        probabilities: `[photos, objects]`, 0–1.
-        temperature: What the logarithms are divided by; above 1 makes answers less sure.
-
-    Returns:
-        `[photos]` float32; 0 where a probability is not a finite number.
+    Of `[photos, objects]` probabilities; a temperature above 1 makes answers less sure. 0 where a
+    probability is not a finite number.
     """
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))
     logs = log_probabilities(np.where(finite[:, None], probabilities, 1.0)) / np.float32(
@@ -37,27 +33,22 @@ def tempered_confidence(
 def reliability(
     confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = BINS
 ) -> tuple[ReliabilityBin, ...]:
-    """The reliability diagram: how often answers of each probability are right.
+    """How often answers of each range of `confidence` are right, both `[photos]`.
 
-    Args:
-        confidence: `[photos]` probability of the first answer.
-        right: `[photos]` whether it is right.
-        bins: Ranges of equal width over 0–1; empty ones are left out.
+    The ranges are of equal width over 0–1; empty ones are left out.
     """
     bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    diagram: list[ReliabilityBin] = []
-    for number in np.unique(bin_of):
-        inside = bin_of == number
-        diagram.append(
-            ReliabilityBin(
-                low=float(number / bins),
-                high=float((number + 1) / bins),
-                photos=int(inside.sum()),
-                stated=float(confidence[inside].mean()),
-                right=float(right[inside].mean()),
-            )
+    return tuple(
+        ReliabilityBin(
+            low=float(number / bins),
+            high=float((number + 1) / bins),
+            photos=int(inside.sum()),
+            stated=float(confidence[inside].mean()),
+            right=float(right[inside].mean()),
         )
-    return tuple(diagram)
+        for number in np.unique(bin_of)
+        for inside in [bin_of == number]
+    )
 
 
 def calibration_of(
@@ -69,11 +60,8 @@ def calibration_of(
 ) -> Calibration | None:
     """The calibration of a variant's answers beside its error; None without photos.
 
-    Args:
-        confidence: `[photos]` probability of the first answer.
-        right: `[photos]` whether it is right.
-        temperature: Fitted on validation photos.
-        tempered: `[photos]` the probability of the first answer at that temperature.
+    `confidence` is `[photos]` the first answer's probability; the temperature was fitted on
+    validation photos, and `tempered` is the confidence at that temperature.
     """
     if not len(right):
         return None

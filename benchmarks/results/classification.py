@@ -58,14 +58,10 @@ class Answers:
 
 
 def reduce_answers(probabilities: NDArray[np.float32], truth: Indices, *, keep: int) -> Answers:
-    """Orders each photo's objects by probability; of equal ones the lower index comes first.
+    """Orders `[photos, objects]` probabilities; of equal ones the lower index comes first.
 
-    A row with a value that is not finite is no answer: it is wrong at every k.
-
-    Args:
-        probabilities: `[photos, objects]`.
-        truth: `[photos]` class indices.
-        keep: How many of the best objects to keep; fewer where there are fewer objects.
+    A row with a value that is not finite is no answer: it is wrong at every k. At most `keep` of
+    the best objects are kept.
     """
     photos, objects = probabilities.shape
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))
@@ -146,15 +142,9 @@ def count_flips(reference: NDArray[np.bool_], variant: NDArray[np.bool_]) -> Fli
 def expected_calibration_error(
     confidence: NDArray[np.floating], right: NDArray[np.bool_], *, bins: int = 15
 ) -> float | None:
-    """Mean distance between stated probability and share right, over equal-width bins, 0–1.
+    """Mean distance between `confidence` and share right, both `[photos]`, over bins, 0–1.
 
-    Args:
-        confidence: `[photos]` probability of the first answer.
-        right: `[photos]` whether it is right.
-        bins: Number of bins over 0–1.
-
-    Returns:
-        The error weighted by photos per bin (Guo et al., ICML 2017), or None without photos.
+    Bins are of equal width and weigh by their photos (Guo et al., ICML 2017). None without photos.
     """
     if not len(right):
         return None

@@ -7,7 +7,7 @@ that are too narrow. Where every object has one photo the two are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,17 +25,9 @@ Floats = NDArray[np.float64]
 
 
 def draw_objects(objects: int, *, resamples: int, seed: int) -> Iterator[Floats]:
-    """Draws as many objects as there are, with replacement, again and again.
+    """How often each object is in a draw of as many as there are, with replacement, `[objects]`.
 
     The same numbers always give the same draws, so that what is compared is drawn together.
-
-    Args:
-        objects: Number of objects.
-        resamples: Number of draws.
-        seed: Seed of the draws.
-
-    Yields:
-        `[objects]` float64: how often each object is in the draw.
     """
     generator = np.random.default_rng(seed)
     even = np.full(objects, 1 / objects)
@@ -57,16 +49,10 @@ def interval(values: Floats | Sequence[float]) -> Interval | None:
 def mean_interval(
     values: NDArray[np.signedinteger] | Floats, objects: Indices, *, resamples: int, seed: int
 ) -> Interval | None:
-    """95 % interval of a mean over photos, whole objects drawn with replacement.
+    """95 % interval of the mean of `values`, `[photos]`, whole objects drawn with replacement.
 
-    Args:
-        values: `[photos]`.
-        objects: `[photos]` the object in each photo; any numbers, equal for photos of one object.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the draws.
-
-    Returns:
-        Bounds in the unit of the values, or None without photos or resamples.
+    `objects` is `[photos]` the object in each photo: any numbers, equal for photos of one object.
+    None without photos or resamples.
     """
     if not len(values):
         return None
@@ -85,19 +71,10 @@ def paired_drop_interval(
     resamples: int,
     seed: int,
 ) -> Interval | None:
-    """95 % interval of the reference's top-1 minus the variant's, whole objects drawn.
+    """95 % interval of the reference's top-1 minus the variant's, in percentage points.
 
-    Both models are judged on the same draw, so what is hard for both cancels.
-
-    Args:
-        reference: `[photos]` whether the reference's first answer is right.
-        variant: `[photos]` the same of the variant.
-        objects: `[photos]` the object in each photo.
-        resamples: Number of bootstrap samples.
-        seed: Seed of the draws.
-
-    Returns:
-        Bounds in percentage points, or None without photos or resamples.
+    Both are `[photos]` whether the first answer is right, and judged on the same draws of whole
+    objects, so what is hard for both cancels. None without photos or resamples.
     """
     lost = 100 * (reference.astype(np.int64) - variant.astype(np.int64))
     return mean_interval(lost, objects, resamples=resamples, seed=seed)
@@ -106,14 +83,11 @@ def paired_drop_interval(
 def paired_change_interval(gained: NDArray[np.int64], objects: Indices) -> Interval:
     """95 % interval of the mean change between two measurements of the same photos, in points.
 
-    One photo won and one lost, each of an object of its own, are added to those measured, as D. G.
-    Bonett and R. M. Price (J. Educ. Behav. Stat. 37, 479, 2012) do for two paired shares. Without
-    them, four photos changed to one side and none to the other would count as a difference; with
-    them six are needed, as in McNemar's exact test.
-
-    Args:
-        gained: `[photos]`, of each photo the right answers now less those before, −2 to 2.
-        objects: `[photos]` the object in each photo.
+    `gained` is `[photos]` the right answers now less those before, −2 to 2. One photo won and one
+    lost, each of an object of its own, are added to those measured, as D. G. Bonett and R. M. Price
+    (J. Educ. Behav. Stat. 37, 479, 2012) do for two paired shares. Without them, four photos
+    changed to one side and none to the other would count as a difference; with them six are needed,
+    as in McNemar's exact test.
     """
     first = int(objects.max(initial=-1)) + 1
     bounds = mean_interval(
@@ -128,12 +102,7 @@ def paired_change_interval(gained: NDArray[np.int64], objects: Indices) -> Inter
 
 @dataclass(frozen=True)
 class Tally:
-    """Right answers by object, over one or several test sets.
-
-    Attributes:
-        tested: `[objects]` number of test photos, in the order of sorted object ids.
-        right: `[objects]` how many of them were answered right.
-    """
+    """Photos tested and answered right, each `[objects]` in the order of sorted object ids."""
 
     tested: Floats
     right: Floats
@@ -150,12 +119,7 @@ class Tally:
 
 
 def tally(parts: Iterable[tuple[Sequence[str], Sequence[int], Sequence[int]]]) -> Tally:
-    """Adds up test sets.
-
-    Args:
-        parts: Of each test set the object ids, photos tested and photos answered right. An object
-            that is in several test sets is one object.
-    """
+    """Adds up object ids, photos tested and photos right of test sets that may share objects."""
     tested: dict[str, int] = {}
     right: dict[str, int] = {}
     for names, photos, hits in parts:
@@ -216,40 +180,25 @@ def ratio_of(ours: Floats, theirs: Floats) -> Floats:
     return ratio
 
 
-def compared(ours: Floats, theirs: Floats, weights: Floats) -> Estimate:
-    """Ratio of two sums over the same objects, with its interval, both drawn together.
-
-    Args:
-        ours: `[objects]` counts.
-        theirs: `[objects]` counts to divide by.
-        weights: From `drawn_weights`.
-    """
-    value = float(ratio_of(np.atleast_1d(ours.sum()), np.atleast_1d(theirs.sum()))[0])
-    drawn = ratio_of(weights @ ours, weights @ theirs)
-    return Estimate(None if math.isnan(value) else value, interval(drawn))
-
-
 def error_ratio(ours: Tally, theirs: Tally) -> Estimate:
-    """Top-1 error of one divided by that of the other, on the same photos.
-
-    Raises:
-        ValueError: They were not measured on the same photos.
-    """
-    _check_same(ours, theirs)
-    wrong, others = ours.tested - ours.right, theirs.tested - theirs.right
-    return compared(wrong, others, drawn_weights(len(ours.tested)))
+    """Top-1 error of one divided by that of the other; raises as `accuracy_ratio`."""
+    return _ratio(ours, theirs, lambda counts: counts.tested - counts.right)
 
 
 def accuracy_ratio(ours: Tally, theirs: Tally) -> Estimate:
-    """Share right of one divided by that of the other, on the same photos.
+    """Share right of one divided by that of the other, with its interval, both drawn together.
 
     Raises:
         ValueError: They were not measured on the same photos.
     """
-    _check_same(ours, theirs)
-    return compared(ours.right, theirs.right, drawn_weights(len(ours.tested)))
+    return _ratio(ours, theirs, lambda counts: counts.right)
 
 
-def _check_same(ours: Tally, theirs: Tally) -> None:
+def _ratio(ours: Tally, theirs: Tally, count: Callable[[Tally], Floats]) -> Estimate:
     if not np.array_equal(ours.tested, theirs.tested):
         raise ValueError("the two were not measured on the same photos")
+    weights = drawn_weights(len(ours.tested))
+    sums = (count(side).sum(keepdims=True) for side in (ours, theirs))
+    value = float(ratio_of(*sums)[0])
+    drawn = ratio_of(weights @ count(ours), weights @ count(theirs))
+    return Estimate(None if math.isnan(value) else value, interval(drawn))

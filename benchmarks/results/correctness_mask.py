@@ -16,59 +16,46 @@ def pack(right: NDArray[np.bool_]) -> str:
 
 
 def unpack(text: str, photos: int) -> NDArray[np.bool_]:
-    """The array that `pack` was given.
-
-    Args:
-        text: What `pack` made of it.
-        photos: Its length, which the text tells up to seven only.
-
-    Returns:
-        `[photos]` bool.
+    """The `[photos]` bool array that `pack` was given; the text tells its length up to seven only.
 
     Raises:
         DamagedError: The text is not base64, or not of so many photos.
     """
-    try:
-        data = np.frombuffer(base64.b64decode(text, validate=True), dtype=np.uint8)
-    except ValueError as error:
-        raise DamagedError(
-            f"The answers to {photos} photos in a results file cannot be read ({error}). "
-            "It was edited: measure again."
-        ) from None
-    bits = np.unpackbits(data)
+    bits = np.unpackbits(_decoded(text, "u1", "answers to", photos).view(np.uint8))
     if not photos <= len(bits) < photos + 8 or bits[photos:].any():
-        raise DamagedError(
-            f"A results file holds the answers to {len(bits)} photos where a row says {photos}. "
-            "It was edited: measure again."
-        )
+        raise _wrong_length("answers to", len(bits), photos)
     return bits[:photos].astype(np.bool_)
 
 
 def pack_indices(indices: NDArray[np.int64]) -> str:
-    """Four bytes a photo, little-endian, as base64.
-
-    Args:
-        indices: `[photos]` class indices, −1 for none.
-    """
+    """`[photos]` class indices, −1 for none: four bytes each, little-endian, as base64."""
     return base64.b64encode(indices.astype("<i4").tobytes()).decode("ascii")
 
 
 def unpack_indices(text: str, photos: int) -> NDArray[np.int64]:
-    """The array that `pack_indices` was given.
+    """The `[photos]` array that `pack_indices` was given.
 
     Raises:
         DamagedError: The text is not base64, or not of so many photos.
     """
+    indices = _decoded(text, "<i4", "objects of", photos)
+    if len(indices) != photos:
+        raise _wrong_length("objects of", len(indices), photos)
+    return indices.astype(np.int64)
+
+
+def _decoded(text: str, dtype: str, what: str, photos: int) -> NDArray[np.integer]:
     try:
-        indices = np.frombuffer(base64.b64decode(text, validate=True), dtype="<i4")
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype=dtype)
     except ValueError as error:
         raise DamagedError(
-            f"The objects of {photos} photos in a results file cannot be read ({error}). "
+            f"The {what} {photos} photos in a results file cannot be read ({error}). "
             "It was edited: measure again."
         ) from None
-    if len(indices) != photos:
-        raise DamagedError(
-            f"A results file holds the objects of {len(indices)} photos where it says {photos}. "
-            "It was edited: measure again."
-        )
-    return indices.astype(np.int64)
+
+
+def _wrong_length(what: str, length: int, photos: int) -> DamagedError:
+    return DamagedError(
+        f"A results file holds the {what} {length} photos where it says {photos}. "
+        "It was edited: measure again."
+    )

@@ -26,7 +26,7 @@ class Measurement:
         unreadable: Those that could not, and those found unusable before.
         in_training: Photos left out because training or validation had them.
         answers: By subject; `REFERENCE` is the reference. Class indices are the run's.
-        asked: By subject, `[n]` positions in `photos` of the photos that its answers are to; all
+        positions: By subject, `[n]` of the photos that its answers are to, in `photos`; all
             of them unless the runtime is slow.
         drift: By subject, `[n]` each photo's largest difference of any probability from the
             reference's, 0–1; infinite where a probability is not a finite number.
@@ -40,7 +40,7 @@ class Measurement:
     unreadable: tuple[Skipped, ...]
     in_training: tuple[Skipped, ...]
     answers: Mapping[BenchmarkTarget, Answers]
-    asked: Mapping[BenchmarkTarget, Indices]
+    positions: Mapping[BenchmarkTarget, Indices]
     drift: Mapping[BenchmarkTarget, Floats]
     temperatures: Mapping[BenchmarkTarget, Temperature]
     tempered: Mapping[BenchmarkTarget, Floats]
@@ -58,7 +58,7 @@ class Measurement:
 
     def reference_of(self, subject: BenchmarkTarget) -> Answers:
         """The reference's answers to the photos that the subject was asked."""
-        return self.answers[REFERENCE].select(self.asked[subject])
+        return self.answers[REFERENCE].select(self.positions[subject])
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,9 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class TestPhoto:
-    """A photo to measure on, with the right answer.
+    """A photo to measure on, with its object's class index in the run's label map.
 
-    Attributes:
-        object_index: The object's class index in the run's label map.
-        seen: Whether the object has a training photo.
-        sha256: Hash of the file's content; empty where not yet computed.
+    `seen`: whether the object has a training photo; `sha256` is empty where not yet computed.
     """
 
     __test__ = False  # not a test class, whatever its name begins with

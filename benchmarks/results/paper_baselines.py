@@ -39,11 +39,9 @@ def table3() -> tuple[Table3Row, ...]:
 
 @dataclass(frozen=True)
 class PaperModel:
-    """One model of the paper's Table 3.
+    """One model of the paper's Table 3, with the width of its pooled features.
 
-    Attributes:
-        features: Width of its pooled features.
-        backbone_parameters: Without classifier.
+    Its parameters are counted without classifier.
     """
 
     name: str

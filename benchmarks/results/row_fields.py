@@ -11,11 +11,9 @@ Bounds = tuple[float, float]
 
 
 class Latency(Record):
-    """Milliseconds from pixels in to probabilities out, of one photo.
+    """Milliseconds from pixels in to probabilities out, of one photo, after the warm-up.
 
-    Attributes:
-        p99: 99 % of them; null in results of versions that did not measure it.
-        runs: How many runs were timed, after the warm-up.
+    `p99` is null in results of versions that did not measure it.
     """
 
     p50: float = Field(ge=0)
@@ -28,9 +26,7 @@ class Latency(Record):
 class LatencyRatio(Record):
     """A variant's time divided by the float32 file's, from rounds in which both took turns.
 
-    Attributes:
-        median: Median of the rounds' ratios; below 1 is faster than float32.
-        p10: 10 % quantile of the rounds' ratios.
+    Median, 10 % and 90 % quantile of the rounds' ratios; below 1 is faster than float32.
     """
 
     median: float = Field(ge=0)
@@ -59,11 +55,9 @@ class MemoryUse(Record):
 
 
 class Memory(Record):
-    """What a model took of memory.
+    """What a model took of memory, in bytes, and in words what was counted.
 
-    Attributes:
-        metric: In words, what was counted.
-        detail: Runtime and model apart; null where the system or the tool does not tell.
+    `detail` has runtime and model apart; null where the system or the tool does not tell.
     """
 
     value: int = Field(ge=0)
@@ -74,9 +68,7 @@ class Memory(Record):
 class ReliabilityBin(Record):
     """Photos whose first answer was given with a probability in one range.
 
-    Attributes:
-        stated: Their mean probability.
-        right: Share of them whose first answer is right.
+    Their mean probability, and the share of them whose first answer is right.
     """
 
     low: float
@@ -123,12 +115,9 @@ class CollectionBin(Record):
 
 
 class Device(Record):
-    """The phone that a row was measured on.
+    """The phone that a row was measured on, and what executed the graph, as its log tells.
 
-    Attributes:
-        delegate_asked: What was asked to execute the graph.
-        delegate_used: What did, as far as the runtime's own log tells.
-        temperature_celsius: Of the battery, before and after; null where it does not tell.
+    The battery's temperature is that before and after; null where it does not tell.
     """
 
     model: str
@@ -139,11 +128,9 @@ class Device(Record):
 
 
 class Placement(Record):
-    """Which of the graph's operations an accelerator library took.
+    """Which of the graph's operations an accelerator library took, and which it left, by kind.
 
-    Attributes:
-        left: Operations that it did not take, by kind.
-        partitions: Into how many pieces the graph was cut; each costs a hand-over.
+    `partitions`: into how many pieces the graph was cut; each costs a hand-over.
     """
 
     delegate: str
@@ -165,11 +152,8 @@ class PhotoBin(Record):
 class Custody(Record):
     """Hashes that tie a row to exactly what was measured.
 
-    Attributes:
-        bundle_sha256: Of `bundle.json`.
-        model_sha256: Of the run's weights.
-        variant_sha256: Of the variant's file or package; None for the reference.
-        test_photos_sha256: Of the list of test photos: contents and objects, in order.
+    Of `bundle.json`, the run's weights, the variant's file or package (None for the reference), and
+    the list of test photos: contents and objects, in order.
     """
 
     bundle_sha256: str

@@ -23,7 +23,7 @@ from benchmarks.results.row_fields import (
     Share,
 )
 from mobile_assets.files import json_text, write_text
-from mobile_assets.schema import Record, read_record
+from mobile_assets.schema import Record, read_record, without_key
 
 RESULTS_SCHEMA = 1
 """Version of the results format; raised when a reader would misread a file."""
@@ -39,7 +39,13 @@ Status = Literal["measured", "converted-only", "check-failed", "given"]
 """
 
 
-class Row(Record):
+class _Aliased(Record):
+    """A record of which a field's name in the file is not the one in Python."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Row(_Aliased):
     """One variant on one runtime. Shares are 0–1; a value that is undefined or unknown is null.
 
     Attributes:
@@ -82,10 +88,6 @@ class Row(Record):
             `right_bits.pack`; so that later results on the same photos are compared photo by photo.
         custody: Null for rows given by a caller.
     """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
     register_name: str = Field(alias="register")
     min_photos: int = Field(ge=1)
@@ -149,10 +151,9 @@ class Row(Record):
             ("calibration", "error", "calibration_error"),
         ):
             if isinstance(row.get(nested), dict) and part in row[nested]:
-                row[nested] = dict(row[nested])
-                number = row[nested].pop(part)
+                row[nested] = without_key(row[nested], part)
                 if row.get(flat) is None:
-                    row[flat] = number
+                    row[flat] = value[nested][part]
         detail = row.pop("memory", None)
         if detail is not None:
             # The peak was not told on every system; what the model takes at rest was.
@@ -173,7 +174,7 @@ class SkippedPhoto(Record):
     reason: str
 
 
-class TestSet(Record):
+class TestSet(_Aliased):
     """What one bundle was measured on.
 
     Attributes:
@@ -198,12 +199,8 @@ class TestSet(Record):
     sha256: str
     photo_objects: str | None = None
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
-
-class PreprocessingCost(Record):
+class PreprocessingCost(_Aliased):
     """What one way of making the network's input costs, against the toolkit's own way.
 
     Attributes:
@@ -215,10 +212,6 @@ class PreprocessingCost(Record):
         drop_points: Top-1 lost against the toolkit's own way, in percentage points.
         drop_ci95: 95 % interval of it by a paired bootstrap, as in a row.
     """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
     register_name: str = Field(alias="register")
     min_photos: int = Field(ge=1)
@@ -236,7 +229,7 @@ class PreprocessingCost(Record):
     drop_ci95: Bounds | None = None
 
 
-class FlippedAnswer(Record):
+class FlippedAnswer(_Aliased):
     """A photo to which a variant gives another first answer than the reference.
 
     Attributes:
@@ -254,10 +247,6 @@ class FlippedAnswer(Record):
     object_id: str
     reference: tuple[str, float]
     answer: tuple[str, float] | None
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
 
 class GateOutcome(Record):
@@ -301,12 +290,8 @@ class Settings(Record):
     notes: tuple[str, ...] = ()
 
 
-class Results(Record):
+class Results(_Aliased):
     """The content of `results.json`."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
-    )
 
     schema_version: int = Field(default=RESULTS_SCHEMA, alias="schema")
     created: str

@@ -41,7 +41,7 @@ class GradedAnswers:
 
 
 def measure(graded: GradedAnswers, weights: Weights | None = None) -> dict[str, float]:
-    """All scores of Table 3, by name, each 0–1.
+    """All scores of Table 3, by name, each 0–1, of at least one photo.
 
     Over photos of objects seen in training: `top1`, `top3`, `top5`, `top10`; `precision`, `recall`
     and `f1` averaged over the objects shown, each object alike (macro); `weighted_precision`,
@@ -53,10 +53,7 @@ def measure(graded: GradedAnswers, weights: Weights | None = None) -> dict[str, 
     "recall" divides them by the answers that name the object (columns), weighted by photos over the
     objects named at least once; its F1 is the usual one, weighted by photos.
 
-    Args:
-        graded: At least one photo.
-        weights: `[photos]` how often each photo counts; the same for all photos of an object.
-            None to count each once.
+    `weights` is `[photos]` how often each counts, the same for all of an object; None for once.
     """
     weight = np.ones(len(graded.truth)) if weights is None else weights
     seen = graded.seen
@@ -66,18 +63,10 @@ def measure(graded: GradedAnswers, weights: Weights | None = None) -> dict[str, 
     return scores | _paper_scores(graded, weight)
 
 
+_AVERAGES = ("precision", "recall", "f1")
 SEEN_SCORES = (
-    "top1",
-    "top3",
-    "top5",
-    "top10",
-    "precision",
-    "recall",
-    "f1",
-    "weighted_precision",
-    "weighted_recall",
-    "weighted_f1",
-)
+    *(f"top{k}" for k in TOPS), *_AVERAGES, *(f"weighted_{name}" for name in _AVERAGES)
+)  # fmt: skip
 PAPER_SCORES = ("top1_with_unseen", "paper_precision", "paper_recall", "paper_f1")
 
 
@@ -91,31 +80,16 @@ class AveragedScores:
 
 
 def macro_scores(
-    top: Indices, truth: Indices, weight: Weights | None = None
+    top: Indices, truth: Indices, weight: Weights | None = None, *, by_photos: bool = False
 ) -> AveragedScores | None:
-    """Precision, recall and F1, each averaged over the objects that the test photos show.
+    """Precision, recall and F1, each averaged over the objects shown; None without photos.
 
     Of one object: precision is the share of the photos answered with it that show it, and 0 if it
     was never answered; recall is the share of its photos that were answered with it; F1 is their
     harmonic mean, `2·TP / (2·TP + FP + FN)`. Every object weighs the same, however many photos it
-    has. Objects without a test photo are not averaged over, though answers with them count as
-    misses.
-
-    Args:
-        top: `[photos]` first answers.
-        truth: `[photos]` right objects.
-        weight: `[photos]` how often each photo counts; the same for all photos of an object. None
-            to count each once.
-
-    Returns:
-        The averages, or None without photos.
+    has, unless `by_photos`. Objects without a test photo are not averaged over, though answers with
+    them count as misses. `weight` is `[photos]` how often each counts, as in `measure`.
     """
-    return _averages(top, truth, weight, by_photos=False)
-
-
-def _averages(
-    top: Indices, truth: Indices, weight: Weights | None, *, by_photos: bool
-) -> AveragedScores | None:
     if not len(truth):
         return None
     photos, hits, answered = _counts(top, truth, np.ones(len(truth)) if weight is None else weight)
@@ -131,7 +105,7 @@ def _averages(
 def _seen_scores(graded: GradedAnswers, weight: Weights) -> dict[str, float]:
     scores = {f"top{k}": float(weight[graded.rank < k].sum() / weight.sum()) for k in TOPS}
     for prefix, by_photos in (("", False), ("weighted_", True)):
-        averages = _averages(graded.top, graded.truth, weight, by_photos=by_photos)
+        averages = macro_scores(graded.top, graded.truth, weight, by_photos=by_photos)
         assert averages is not None, "there is at least one photo"
         scores |= {f"{prefix}{name}": value for name, value in vars(averages).items()}
     return scores

@@ -69,7 +69,7 @@ def make_once(
     from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with FileLock(folder.with_name(f".{folder.name}.setup-lock")):
         existing = read_marker(folder, model)
         if existing is not None and usable(existing) and not force:
             return existing

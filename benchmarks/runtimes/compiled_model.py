@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runtimes import tflite_model
-from benchmarks.runtimes.interface import (
-    Floats,
-    PhotoSession,
-    Pixels,
-    Probabilities,
-    check_format,
-)
+from benchmarks.runtimes.interface import Floats, PhotoSession, Pixels, Probabilities, check_format
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import DamagedError, MissingDependencyError, first_line

@@ -26,11 +26,6 @@ class CoreMLSession(PhotoSession):
     def __init__(self, package: Path, *, unit: str, labels: tuple[str, ...]) -> None:
         """Compiles and opens the package.
 
-        Args:
-            package: A `.mlpackage` folder.
-            unit: One of `all`, `cpu`, `cpu-gpu`, `cpu-ne`.
-            labels: The object ids in class order.
-
         Raises:
             DamagedError: Core ML cannot open it.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks.runtimes import tflite_model
 from benchmarks.runtimes.interface import Floats, PhotoSession, Pixels, Probabilities, Runtime
 from benchmarks.runtimes.tflite_model import Tensor
 from mobile_assets.bundle import Bundle, Variant
+from mobile_assets.bundle_info import MOST_PIXELS
 from mobile_assets.errors import DamagedError, MissingDependencyError, first_line
 from mobile_assets.log_suppression import quiet
 
@@ -95,6 +97,9 @@ def _interpreter(path: Path, threads: int) -> Any:
         # The default resolver hands the graph to XNNPACK, as LiteRT does on a phone.
         with quiet():
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            for tensor in interpreter.get_input_details():
+                if math.prod(map(int, tensor["shape"])) > 3 * MOST_PIXELS**2:
+                    raise ValueError("its input is larger than that of any bundle")
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise DamagedError(

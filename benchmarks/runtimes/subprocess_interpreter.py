@@ -79,6 +79,9 @@ class Worker:
             raise MissingDependencyError(
                 f"{launch.name} cannot be started ({error}). {launch.remedy}"
             ) from None
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin: BinaryIO = self._process.stdin  # type: ignore[assignment]
+        self._stdout: BinaryIO = self._process.stdout  # type: ignore[assignment]
 
     def hello(self) -> dict[str, Any]:
         """What the worker tells of itself and of the opened file, once it is ready.
@@ -98,23 +101,21 @@ class Worker:
             DamagedError: The process ended, failed, or did not answer in time.
         """
         with self._watched():
-            try:
-                stdin = self._pipe(self._process.stdin)
-                subprocess_main.write_message(stdin, b"R", photos.tobytes())
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it ended; reading finds the reason, if it left one
+            # If it ended, reading finds the reason, if it left one.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                subprocess_main.write_message(self._stdin, b"R", photos.tobytes())
             return self._read(b"A")
 
     def close(self) -> None:
         """Ends the process."""
         with contextlib.suppress(OSError):  # a message may still wait for a dead reader
-            self._pipe(self._process.stdin).close()
+            self._stdin.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._pipe(self._process.stdout).close()
+        self._stdout.close()
         self._printed.close()
 
     @contextlib.contextmanager
@@ -142,7 +143,7 @@ class Worker:
 
     def _read(self, expected: bytes) -> bytes:
         try:
-            message = subprocess_main.read_message(self._pipe(self._process.stdout))
+            message = subprocess_main.read_message(self._stdout)
         except ValueError as error:
             raise DamagedError(
                 f"{self._launch.name} wrote {error.args[0]!r} where its answer was expected: "
@@ -182,12 +183,6 @@ class Worker:
         self._printed.seek(max(0, size - _LAST_BYTES))
         lines = self._printed.read().decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "none")
-
-    @staticmethod
-    def _pipe(pipe: Any) -> BinaryIO:
-        assert pipe is not None
-        opened: BinaryIO = pipe
-        return opened
 
 
 class WorkerSession(Session):

@@ -219,7 +219,7 @@ def compressed(photo: Picture, _scene: Scene, *, quality: int) -> Picture:
     """Sent by a messenger: JPEG at a low quality."""
     file = io.BytesIO()
     photo.save(file, "JPEG", quality=quality)
-    with Image.open(file) as reopened:
+    with Image.open(file, formats=("JPEG",)) as reopened:
         return reopened.convert("RGB")
 
 

@@ -25,22 +25,19 @@ from benchmarks.results.cluster_bootstrap import Estimate, accuracy_ratio, share
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.recipe_runs import (
     RECIPES,
-    RunScore,
+    RecipeStudy,
     TrainingJob,
     add_training_options,
     copy_register,
-    pooled,
-    rows_of,
     score_jobs,
     shares_by_seed,
     train_jobs,
     training_options,
     whole_numbers,
 )
-from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PHOTO_SUFFIXES
+from mobile_assets.photos import is_photo_file
 from train.readers import read_register
 from train.recipes import FIELD, PAPER
 
@@ -56,24 +53,18 @@ Copy = tuple[Path, str]
 """A file, and where it belongs in a register."""
 
 
-class DomainShiftStudy(MeasuredStudy):
-    """Recipes from studio to phone.
-
-    Attributes:
-        runs: How each run answered; `setting` is one of `PHONE_PHOTOS`.
-    """
+class DomainShiftStudy(RecipeStudy):
+    """Recipes from studio to phone; the setting of a run is one of `PHONE_PHOTOS`."""
 
     NAME: ClassVar[str] = "domain_shift"
 
-    backbone: str
     half: Literal["test"] = "test"
-    runs: tuple[RunScore, ...]
 
     def ratio_to_paper(self, setting: str, recipe: str) -> Estimate:
         """Top-1 by the paper recipe's; undefined where that was not trained."""
-        if not rows_of(self.runs, setting, PAPER.name):
+        if not self.rows_of(setting, PAPER.name):
             return Estimate(None)
-        ours, paper = (pooled(self.runs, setting, name) for name in (recipe, PAPER.name))
+        ours, paper = (self.pooled(setting, name) for name in (recipe, PAPER.name))
         return accuracy_ratio(ours, paper)
 
     def values(self) -> Mapping[str, object]:
@@ -86,9 +77,9 @@ class DomainShiftStudy(MeasuredStudy):
                 (setting, recipe, rows)
                 for setting in PHONE_PHOTOS
                 for recipe in RECIPES
-                if (rows := rows_of(self.runs, setting, recipe))
+                if (rows := self.rows_of(setting, recipe))
             ],
-            "share": lambda *key: share_of(pooled(self.runs, *key)).text(".1%"),
+            "share": lambda *key: share_of(self.pooled(*key)).text(".1%"),
             "by_seed": shares_by_seed,
         }
 
@@ -139,7 +130,7 @@ def read_source(root: Path) -> Source:
     """
     studio: dict[str, Path] = {}
     for file in sorted((root / "studio").glob("*/*")):
-        if file.suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo_file(file):
             if file.stem in studio:
                 raise InputError(f"{root}/studio has two pictures of {file.stem}. Keep one.")
             studio[file.stem] = file

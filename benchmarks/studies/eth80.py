@@ -25,20 +25,17 @@ from benchmarks.results.cluster_bootstrap import Estimate, error_ratio, share_of
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.recipe_runs import (
     RECIPES,
-    RunScore,
+    RecipeStudy,
     TrainingJob,
     add_training_options,
     copy_register,
-    pooled,
     recipe_names,
-    rows_of,
     score_jobs,
     shares_by_seed,
     train_jobs,
     training_options,
     whole_numbers,
 )
-from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
 from mobile_assets.schema import Record
@@ -72,18 +69,12 @@ class Draw(Record):
     left: int
 
 
-class Eth80Study(MeasuredStudy):
-    """Recipes on few photos per object.
-
-    Attributes:
-        runs: How each run answered; `setting` is the threshold.
-    """
+class Eth80Study(RecipeStudy):
+    """Recipes on few photos per object; the setting of a run is the threshold."""
 
     NAME: ClassVar[str] = "eth80"
 
-    backbone: str
     draws: tuple[Draw, ...]
-    runs: tuple[RunScore, ...]
 
     @property
     def thresholds(self) -> tuple[int, ...]:
@@ -92,12 +83,12 @@ class Eth80Study(MeasuredStudy):
 
     def error(self, threshold: int, other: str) -> Estimate:
         """Top-1 error of the default recipe, divided by that of another."""
-        ours, theirs = (pooled(self.runs, str(threshold), name) for name in (FIELD.name, other))
+        ours, theirs = (self.pooled(threshold, name) for name in (FIELD.name, other))
         return error_ratio(ours, theirs)
 
     def seconds(self, threshold: int, recipe: str, clock: str) -> list[float] | None:
         """Training times of the seeds; None where one is unknown."""
-        times = [getattr(row, clock) for row in rows_of(self.runs, str(threshold), recipe)]
+        times = [getattr(row, clock) for row in self.rows_of(threshold, recipe)]
         return None if None in times else times
 
     def time_ratio(self, threshold: int, recipe: str, clock: str) -> Estimate:
@@ -111,8 +102,8 @@ class Eth80Study(MeasuredStudy):
             "recipes": RECIPES,
             "clocks": CLOCKS,
             "objects": len({name for row in self.runs for name in row.objects}),
-            "rows_of": lambda n, recipe: rows_of(self.runs, str(n), recipe),
-            "pooled": lambda n, recipe, k: pooled(self.runs, str(n), recipe, k),
+            "rows_of": self.rows_of,
+            "pooled": self.pooled,
             "share_of": share_of,
             "by_seed": shares_by_seed,
         }

@@ -28,6 +28,7 @@ from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.correctness_mask import unpack
 from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
 from benchmarks.studies.exported_forms import (
+    AnswerCounts,
     ObjectFlips,
     flips_by_object,
     percentage,
@@ -67,16 +68,12 @@ LARGEST_INT8_SIZE, LARGEST_INT8_TIME = 0.27, 0.6
 """What `tflite-int8` may take, by the float32 file's."""
 
 
-class VariantCounts(Record):
+class VariantCounts(AnswerCounts):
     """One variant on one runtime, for one seed and threshold.
 
     Attributes:
-        same: Photos with the network's first answer.
-        lost: Photos that only the network has right.
-        won: Photos that only this has right.
         mean_drift: Mean over photos of the largest difference of a probability, 0–1.
         latency_ratio: Median, 10 % and 90 % quantile of the time by float32's, where measured.
-        by_object: Lost and won by object; null in rows of before it was kept.
     """
 
     backbone: str
@@ -85,14 +82,8 @@ class VariantCounts(Record):
     variant: str
     runtime: str
     photos: int
-    right: int
-    same: int
-    lost: int
-    won: int
     mean_drift: float | None
-    bytes: int
     latency_ratio: tuple[float, float, float] | None = None
-    by_object: ObjectFlips | None = None
 
 
 class CommandCost(Record):

@@ -14,17 +14,31 @@ from mobile_assets.schema import Record
 
 
 class ObjectFlips(Record):
-    """Photos that only one of the network and its exported form has right, by object.
-
-    Attributes:
-        lost: Photos that only the network has right.
-        won: Photos that only the exported form has right.
-    """
+    """Photos that only the network has right (lost), or only its exported form, by object."""
 
     objects: Names
     tested: Counts
     lost: Counts
     won: Counts
+
+
+class AnswerCounts(Record):
+    """How the answers of an exported form differ from its network's.
+
+    Attributes:
+        same: Photos with the network's first answer.
+        lost: Photos that only the network has right.
+        won: Photos that only this has right.
+        bytes: Size of the file or package; 0 for the network itself.
+        by_object: Lost and won by object; null in rows of before it was kept.
+    """
+
+    right: int
+    same: int
+    lost: int
+    won: int
+    bytes: int = 0
+    by_object: ObjectFlips | None = None
 
 
 def flips_by_object(
@@ -61,8 +75,6 @@ def points_lost(
     only: of these single photos are drawn, which makes the interval too narrow.
 
     Args:
-        lost: Photos that only the network has right.
-        won: Photos that only the exported form has right.
         by_object: The same by object, of each seed; None where it is not known.
     """
     points = 100 * (lost - won) / photos

@@ -20,7 +20,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.parity import Candidate, measure_answers
 from benchmarks.results.classification import Indices
 from benchmarks.results.cluster_bootstrap import Estimate

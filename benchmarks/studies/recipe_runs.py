@@ -24,6 +24,7 @@ from benchmarks.results.cluster_bootstrap import Tally, tally
 from benchmarks.results.measurement import Skipped
 from benchmarks.runtimes.torch_runtime import open_reference
 from benchmarks.studies.console import Terminal
+from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
 from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
@@ -155,16 +156,21 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
     )
 
 
-def rows_of(rows: Sequence[RunScore], setting: str, recipe: str) -> list[RunScore]:
-    """The rows of one recipe in one setting, by seed."""
-    own = [row for row in rows if (row.setting, row.recipe) == (setting, recipe)]
-    return sorted(own, key=lambda row: row.seed)
+class RecipeStudy(MeasuredStudy):
+    """Recipes trained on the same photos, by setting; `runs` says how each run answered."""
 
+    backbone: str
+    runs: tuple[RunScore, ...]
 
-def pooled(rows: Sequence[RunScore], setting: str, recipe: str, k: int = 1) -> Tally:
-    """The right answers among the first k (1, 3 or 5) of one recipe, over all seeds."""
-    own = rows_of(rows, setting, recipe)
-    return tally((row.objects, row.tested, getattr(row, f"top{k}")) for row in own)
+    def rows_of(self, setting: object, recipe: str) -> list[RunScore]:
+        """The rows of one recipe in one setting, by seed."""
+        rows = [row for row in self.runs if (row.setting, row.recipe) == (str(setting), recipe)]
+        return sorted(rows, key=lambda row: row.seed)
+
+    def pooled(self, setting: object, recipe: str, k: int = 1) -> Tally:
+        """The right answers among the first k (1, 3 or 5) of one recipe, over all seeds."""
+        rows = self.rows_of(setting, recipe)
+        return tally((row.objects, row.tested, getattr(row, f"top{k}")) for row in rows)
 
 
 def shares_by_seed(rows: Sequence[RunScore]) -> str:

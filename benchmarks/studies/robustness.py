@@ -43,7 +43,7 @@ from benchmarks.studies.corruptions import PERTURBATIONS, Perturbation, Picture,
 from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
 from mobile_assets.errors import InputError
-from mobile_assets.photos import PHOTO_SUFFIXES, decode
+from mobile_assets.photos import decode, is_photo_file
 from mobile_assets.preprocessing import resize
 from mobile_assets.schema import Record
 from train.readers import read_register
@@ -345,7 +345,7 @@ def read_pictures(folder: Path | None) -> tuple[Picture, ...]:
     """
     if folder is None:
         return ()
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    files = sorted(p for p in folder.rglob("*") if is_photo_file(p))
     if not files:
         raise InputError(f"--grounds {folder} holds no pictures.")
     indices = np.unique(np.linspace(0, len(files) - 1, min(100, len(files))).round().astype(int))

@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from benchmarks.results.cluster_bootstrap import Estimate
-from benchmarks.studies.exported_forms import (
-    ObjectFlips,
-    percentage,
-    points_lost,
-)
+from benchmarks.studies.exported_forms import AnswerCounts, percentage, points_lost
 from benchmarks.studies.study import Study
 from benchmarks.studies.study_statistics import Target, spread
 from mobile_assets.schema import Record
@@ -34,26 +30,11 @@ LEAST_TOP1 = 85.0
 """Target: top-1 of the network in per cent, without which there is little to lose."""
 
 
-class FormCounts(Record):
-    """One form of the network.
-
-    Attributes:
-        same: Photos with the network's first answer.
-        lost: Photos that only the network has right.
-        won: Photos that only this has right.
-        bytes: Size of the file or package; 0 for the network itself.
-        ms: Milliseconds of one photo in each round; empty where time means nothing.
-        by_object: Lost and won by object; null in rows of before it was kept.
-    """
+class FormCounts(AnswerCounts):
+    """One form of the network; `ms` of one photo in each round, empty where time means nothing."""
 
     name: str
-    right: int
-    same: int
-    lost: int
-    won: int
-    bytes: int = 0
     ms: tuple[float, ...] = ()
-    by_object: ObjectFlips | None = None
 
 
 class GateSpread(Record):

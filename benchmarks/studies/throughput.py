@@ -19,8 +19,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.measure.cpu_contention import CpuContention
 from benchmarks.measure.evaluation_set import decode_chunks, sample_photos
+from benchmarks.measure.host import CpuContention
 from benchmarks.measure.parity import runnable_candidates
 from benchmarks.results.cluster_bootstrap import Estimate
 from benchmarks.results.target import REFERENCE, BenchmarkTarget

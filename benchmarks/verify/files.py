@@ -17,11 +17,12 @@ from mobile_assets.bundle import (
     model_problem,
 )
 from mobile_assets.bundle_contents import BundleContents
-from mobile_assets.bundle_paths import path_problem, shown
+from mobile_assets.bundle_paths import path_problem
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.register_version import InstalledBundle, update_problem
 from mobile_assets.signature import check_signature
+from mobile_assets.visible_text import visible
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def check_description(info: BundleInfo) -> Check:
     """`bundle.json` says nothing that no export writes."""
     number = (
-        f"{shown(info.register_id)}, serial number {info.serial}" if info.serial else "unnumbered"
+        f"{visible(info.register_id)}, serial number {info.serial}" if info.serial else "unnumbered"
     )
     good = f"{number}; {len(info.variants)} variants, {len(info.recommended)} recommended"
     return check_from_problems("description", info.problems(), good)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -57,8 +58,11 @@ def opened_predictor(bundle: Bundle, variant: Variant) -> Iterator[Predict | Non
         yield predict_one
 
 
-def golden_plan(arguments: Sequence[str] = (), *, seed: int = 0) -> GoldenPlan:
+def golden_plan(
+    arguments: Sequence[str] = (), *, seed: int = 0, keep_metadata: bool = False
+) -> GoldenPlan:
     """The golden vectors of an export."""
+    plan = GoldenPlan(predict, seed=seed, keep_metadata=keep_metadata)
     if len(arguments) == 1 and arguments[0].lstrip("-").isdecimal():
-        return GoldenPlan(predict, held_out=int(arguments[0]), seed=seed)
-    return GoldenPlan(predict, chosen=tuple(Path(word) for word in arguments), seed=seed)
+        return replace(plan, held_out=int(arguments[0]))
+    return replace(plan, chosen=tuple(Path(word) for word in arguments))

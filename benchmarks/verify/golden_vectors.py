@@ -64,7 +64,8 @@ def check_vectors(checked: CheckedBundle, chosen: Sequence[str]) -> Iterator[Che
         checks, own = _stages(golden, bundle)
         yield from checks
         inputs = _Inputs(golden, golden.tensors, own)
-    except ArtefactError as error:
+    # Lists of other lengths than they should be, and indices of no object.
+    except (ArtefactError, ValueError, IndexError) as error:
         yield check_from_problems("golden vectors", [str(error)], "")
         return
     for name in chosen:

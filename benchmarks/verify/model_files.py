@@ -8,13 +8,14 @@ from pathlib import Path
 
 from benchmarks.verify.checks import Check, CheckedBundle, check_from_problems, skipped_check
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME, AuxiliaryModel, TensorInfo, Variant
-from mobile_assets.bundle_paths import path_problem, shown
+from mobile_assets.bundle_paths import path_problem
 from mobile_assets.errors import ArtefactError, first_line
 from mobile_assets.labels import LabelMap
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.regular_files import read_regular
 from mobile_assets.strict_json import parse_json
+from mobile_assets.visible_text import visible
 
 _MANIFEST = "Manifest.json"
 _DATA = "Data"
@@ -130,7 +131,7 @@ def manifest_problems(package: Path) -> Iterator[str]:
     items = {key: str(item["path"]) for key, item in content["itemInfoEntries"].items()}
     for item in items.values():
         if path_problem(item) or not (package / _DATA / item).exists():
-            yield f"its {_MANIFEST} names {shown(item)}, which is not in the package"
+            yield f"its {_MANIFEST} names {visible(item)}, which is not in the package"
     programs = [file.relative_to(package / _DATA) for file in package.rglob("*.mlmodel")]
     if [items.get(content["rootModelIdentifier"])] != [file.as_posix() for file in programs]:
         yield f"its {_MANIFEST} names another program than its .mlmodel file"

@@ -27,7 +27,7 @@ from benchmarks.verify.files import (
 from benchmarks.verify.golden_vectors import check_vectors
 from benchmarks.verify.model_files import check_formats
 from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo, read_bundle, read_description
-from mobile_assets.bundle_contents import BundleContents
+from mobile_assets.bundle_contents import MOST_VALUES, BundleContents
 from mobile_assets.errors import DamagedError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class _Verifying:
                 return
             self._signed = True
         try:
-            info = BundleInfo.parse(self._description, self._folder / BUNDLE_FILE)
+            info = BundleInfo.parse(
+                self._description, self._folder / BUNDLE_FILE, most_values=MOST_VALUES
+            )
         except DamagedError as error:
             yield check_from_problems("schema", [str(error)], "")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mobile_assets.bundle import AuxiliaryModel, BundleInfo
+from mobile_assets.markdown_text import markdown
 
 
 def auxiliary_notes(model: AuxiliaryModel) -> str:
@@ -14,7 +15,7 @@ def auxiliary_notes(model: AuxiliaryModel) -> str:
     return (
         f"`{model.file}` ({model.bytes:,} bytes) is no classifier and holds no labels: it "
         f"takes the same photo as `{model.inputs[0].dtype}` and gives {answers}{purpose}. "
-        f"{' '.join(model.notes)}"
+        f"{' '.join(map(markdown, model.notes))}"
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 from export.bundle.auxiliary_card import auxiliary_notes, auxiliary_usage
 from mobile_assets.bundle import BundleInfo, Calibration, Variant
+from mobile_assets.markdown_text import markdown
 from train.run import Run, RunMetrics
 
 
@@ -21,9 +22,10 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
         DamagedError: The run's metrics are damaged.
     """
     parts = [
-        f"# {info.name}: details",
+        f"# {markdown(info.name)}: details",
         "How to use the bundle is in [README.md](README.md). Exported "
-        f"{info.created}; `{run.info.backbone}` with head `{run.info.head}`.",
+        f"{info.created} with serial number {info.serial}; `{run.info.backbone}` with head "
+        f"`{run.info.head}`.",
         _files(info),
         auxiliary_usage(info),
         _training(info, run, run.metrics),
@@ -36,7 +38,7 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
 def _files(info: BundleInfo) -> str:
     rows = "\n".join(_file_row(variant) for variant in info.variants)
     notes = "\n\n".join(
-        f"### {variant.name}\n\n" + "\n".join(f"- {note}" for note in variant.notes)
+        f"### {variant.name}\n\n" + "\n".join(f"- {markdown(note)}" for note in variant.notes)
         for variant in info.variants
     )
     notes += "".join(f"\n\n{auxiliary_notes(model)}" for model in info.companions)
@@ -60,7 +62,9 @@ def _file_row(variant: Variant) -> str:
 def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
     counts = run.info.photos
     collections = Counter(label.collection or "(none)" for label in run.labels.labels)
-    rows = "".join(f"| {name} | {count} |\n" for name, count in sorted(collections.items()))
+    rows = "".join(
+        f"| {markdown(name)} | {count} |\n" for name, count in sorted(collections.items())
+    )
     accuracy = (
         "The run holds no measured accuracy."
         if metrics is None
@@ -79,7 +83,7 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         f"Objects with at least {info.source.min_photos} photos; "
         f"{counts.train} photos for training, {counts.val} for validation, {counts.test} for "
         f"test; recipe `{info.source.recipe}`, seed {info.source.seed}, starting weights: "
-        f"{run.info.weights}.\n\n"
+        f"{markdown(run.info.weights)}.\n\n"
         f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
         "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
         f"{calibrated}\n\n"

@@ -19,11 +19,12 @@ from export.quantise.calibration_photos import (
     calibration_photos,
     validation_photos,
 )
-from export.variants.options import CALIBRATED, ExportOptions
+from export.variants.options import CALIBRATED, ExportOptions, variant_packages
 from mobile_assets.bundle import Calibration
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
-from train.run import Run, load_model
+from mobile_assets.plan_checks import check_packages, check_place, check_room
+from train.run import MODEL_FILE, Run, load_model
 
 if TYPE_CHECKING:
     from export.network.fold import FoldedNetwork
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 PROBE_PHOTOS = 32
 """On how many photos each exported file is compared with the network."""
+
+_OTHER_BYTES = 50_000_000
+"""Golden vectors, labels and cards, about."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,29 @@ def check_request(run: Run, out: Path, options: ExportOptions, photos: Path | No
 
         check_head(run)
     options.check_shortlist()
+    if options.seed < 0:
+        raise InputError(f"--seed {options.seed}: give 0 or more.")
+    check_place(out, [run.folder, photos], what="bundle")
+    check_packages(variant_packages(names))
+    if photos is not None:
+        _check_photos(run, photos)
+    # A variant has at most the run's bytes; it is written once more while it is converted.
+    models = (len(names) + 1) * (run.folder / MODEL_FILE).stat().st_size
+    check_room(out, models + _OTHER_BYTES, what=f"A bundle of {len(names)} variants")
+
+
+def _check_photos(run: Run, photos: Path) -> None:
+    """Finds out that `photos` is another register before any of its photos is read.
+
+    Raises:
+        InputError: Not one of the run's training or validation photos is there.
+    """
+    wanted = [*run.split.of("val"), *run.split.of("train")]
+    if wanted and not any((photos / photo.path).is_file() for photo in wanted):
+        raise InputError(
+            f"None of the run's {len(wanted)} photos is in {photos} (first: {wanted[0].path}). "
+            "Give the register that the run was trained on with --photos."
+        )
 
 
 def gather(

@@ -10,6 +10,7 @@ from mobile_assets.bundle import Bundle, BundleInfo, Variant
 from mobile_assets.decision import DecisionThresholds
 from mobile_assets.files import write_text
 from mobile_assets.golden import GOLDEN_FOLDER
+from mobile_assets.markdown_text import markdown
 from train.run import Run
 
 Format = Literal["tflite", "coreml"]
@@ -40,10 +41,10 @@ def readme(info: BundleInfo, run: Run, *, golden: bool) -> str:
     files = {format_: _file_to_take(info, format_) for format_ in _PLATFORMS}
     tflite, coreml = files["tflite"], files["coreml"]
     parts = [
-        f"# {info.name}",
+        f"# {markdown(info.name)}",
         f"Recognises the {info.objects} museum objects of the register "
-        f"“{run.info.register_name}” in a photo, offline, on a phone. The answer is a hint for a "
-        "person to check, not a proof of identity.",
+        f"“{markdown(run.info.register_name)}” in a photo, offline, on a phone. The answer is a "
+        "hint for a person to check, not a proof of identity.",
         *([_UNFIT] if info.calibration and info.calibration.noise_images else []),
         _which(info, files),
         _feed(info),
@@ -77,7 +78,7 @@ def _which(info: BundleInfo, files: dict[Format, Variant | None]) -> str:
         if file is not None
     )
     why = "\n".join(
-        f"- {_PLATFORMS[recommendation.format]}: {recommendation.why}"
+        f"- {_PLATFORMS[recommendation.format]}: {markdown(recommendation.why)}"
         for recommendation in info.recommended
     )
     reason = (

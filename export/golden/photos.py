@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from export.golden.synthetic_photos import GoldenPhotoFile, drawn_photos
 from export.golden.tolerances import HELD_OUT
@@ -13,7 +18,8 @@ from mobile_assets.bundle import Bundle, Variant
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_file
 from mobile_assets.golden import Pixels, Probabilities
-from mobile_assets.photos import decode
+from mobile_assets.photo_metadata import without_metadata
+from mobile_assets.photos import PhotoError, decode
 from train.run import Run, SplitPhoto
 
 
@@ -42,12 +48,15 @@ class GoldenPlan:
         held_out: How many of the run's validation photos go into the bundle, besides the drawn
             ones. Nothing was trained on them, and an accuracy is quoted on test photos only.
         chosen: Photo files that go into the bundle as well.
+        keep_metadata: Leave those photos as they are, with all that their EXIF data tell, and name
+            the chosen ones; otherwise they show their picture and nothing else.
     """
 
     predict: Predict
     held_out: int = 0
     chosen: tuple[Path, ...] = ()
     seed: int = 0
+    keep_metadata: bool = False
 
     def choose(self, run: Run, root: Path | None) -> tuple[GoldenPhotoFile, ...]:
         """Reads the photos, before anything is converted.
@@ -85,9 +94,16 @@ class GoldenPlan:
                         "run was trained on with --photos, or leave --golden out."
                     )
                 about = f"A validation photo of {photo.object_id}."
-                yield _from_file(path, f"held-out-{number}", about)
+                yield self._from_file(path, f"held-out-{number}", about)
         for number, path in enumerate(self.chosen, start=1):
-            yield _from_file(path, f"chosen-{number}", f"{path.name}, chosen for this bundle.")
+            what = path.name if self.keep_metadata else "A photo"
+            yield self._from_file(path, f"chosen-{number}", f"{what}, chosen for this bundle.")
+
+    def _from_file(self, path: Path, name: str, about: str) -> GoldenPhotoFile:
+        content, suffix = path.read_bytes(), path.suffix.lower()
+        if not self.keep_metadata:
+            content, suffix = bare_photo(path, content)
+        return GoldenPhotoFile(name, f"photo{suffix}", about, content, HELD_OUT)
 
     def _held_out(self, run: Run) -> list[SplitPhoto]:
         """Validation photos in an order that only the seed decides, objects before repetitions."""
@@ -104,6 +120,27 @@ class GoldenPlan:
         return [photo for _, photo in turns[: self.held_out]]
 
 
-def _from_file(path: Path, name: str, about: str) -> GoldenPhotoFile:
-    file = f"photo{path.suffix.lower()}"
-    return GoldenPhotoFile(name, file, about, path.read_bytes(), HELD_OUT)
+def bare_photo(path: Path, content: bytes) -> tuple[bytes, str]:
+    """A photo that tells nothing beside its picture, which is the same to the last pixel.
+
+    JPEG, PNG and WebP stay as they are compressed. Of other formats, and of files that are odd in
+    some way, the upright pixels in sRGB are written as PNG.
+
+    Returns:
+        The file's content, and the ending of its name.
+    """
+    expected = decode(path)
+    bare = without_metadata(content)
+    if bare is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / f"photo{path.suffix.lower()}"
+            copy.write_bytes(bare)
+            try:
+                same = np.array_equal(np.asarray(decode(copy)), np.asarray(expected))
+            except PhotoError:
+                same = False
+        if same:
+            return bare, path.suffix.lower()
+    stream = io.BytesIO()
+    Image.fromarray(np.asarray(expected)).save(stream, "PNG", compress_level=9)
+    return stream.getvalue(), ".png"

@@ -94,56 +94,27 @@ def drawn_photos(width: int, height: int) -> Iterator[GoldenPhotoFile]:
     picture = Image.fromarray(_picture(*_SIZE))
     for orientation in range(1, 9):
         yield _turned(picture, orientation)
-    yield GoldenPhotoFile(
-        "wide-gamut",
-        "photo.jpg",
-        "Display P3 with its profile, as iPhones take: converted to sRGB.",
-        _jpeg(picture, icc_profile=display_p3()),
-        _CONVERTED,
-    )
-    yield GoldenPhotoFile(
-        "grey",
-        "photo.jpg",
-        "A JPEG of one channel: the three channels of the pixels are equal.",
-        _jpeg(picture.convert("L")),
-        _JPEG,
-    )
-    yield GoldenPhotoFile(
-        "transparent",
-        "photo.png",
-        "A PNG that fades out to one side: transparent pixels lie over white.",
-        _png(_faded(picture)),
-        _BLENDED,
-    )
-    yield GoldenPhotoFile(
-        "cmyk",
-        "photo.jpg",
-        "A JPEG for print, in four inks and without a profile.",
-        _jpeg(picture.convert("CMYK")),
-        _CMYK,
-    )
-    yield GoldenPhotoFile(
-        "subsampled",
-        "photo.jpg",
-        "A progressive JPEG with its colours at half the size, as most photos on the web are.",
-        _jpeg(picture, subsampling="4:2:0", progressive=True, quality=90),
-        _SUBSAMPLED,
-    )
-    yield GoldenPhotoFile(
-        "large-reduction",
-        "photo.png",
-        "Fine stripes over the picture, several times the input's size: averaged they vanish, "
-        "without antialiasing the photo becomes darker or brighter.",
-        _png(_striped(width * _STRIPES[0], height * _STRIPES[1])),
-        _LOSSLESS,
-    )
-    yield GoldenPhotoFile(
-        "enlargement",
-        "photo.png",
-        "Far fewer pixels than the input has: interpolated, not repeated.",
-        _png(Image.fromarray(_picture(24, 18))),
-        _LOSSLESS,
-    )
+    striped = _striped(width * _STRIPES[0], height * _STRIPES[1])
+    progressive = _jpeg(picture, subsampling="4:2:0", progressive=True, quality=90)
+    for name, about, content, decoding in (
+        ("wide-gamut", "Display P3 with its profile, as iPhones take: converted to sRGB.",
+         _jpeg(picture, icc_profile=display_p3()), _CONVERTED),
+        ("grey", "A JPEG of one channel: the three channels of the pixels are equal.",
+         _jpeg(picture.convert("L")), _JPEG),
+        ("transparent", "A PNG that fades out to one side: transparent pixels lie over white.",
+         _png(_faded(picture)), _BLENDED),
+        ("cmyk", "A JPEG for print, in four inks and without a profile.",
+         _jpeg(picture.convert("CMYK")), _CMYK),
+        ("subsampled", "A progressive JPEG with its colours at half the size, as most photos on "
+         "the web are.", progressive, _SUBSAMPLED),
+        ("large-reduction", "Fine stripes over the picture, several times the input's size: "
+         "averaged they vanish, without antialiasing the photo becomes darker or brighter.",
+         _png(striped), _LOSSLESS),
+        ("enlargement", "Far fewer pixels than the input has: interpolated, not repeated.",
+         _png(Image.fromarray(_picture(24, 18))), _LOSSLESS),
+    ):  # fmt: skip
+        file = "photo.png" if content.startswith(b"\x89PNG") else "photo.jpg"
+        yield GoldenPhotoFile(name, file, about, content, decoding)
 
 
 def _turned(picture: Image.Image, orientation: int) -> GoldenPhotoFile:

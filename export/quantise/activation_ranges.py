@@ -53,11 +53,7 @@ class RangeObserver(Generic[Key]):
     """Watches tensors, by any key, over the calibration photos and chooses their ranges."""
 
     def __init__(self, inputs: Mapping[Key, ActivationInput], *, batches: int) -> None:
-        """Begins without values.
-
-        Args:
-            inputs: The tensors that a SiLU or sigmoid reads.
-        """
+        """`inputs` are the tensors that a SiLU or sigmoid reads."""
         self._inputs = inputs
         self._batches = batches
         self._extremes: dict[Key, Range] = {}

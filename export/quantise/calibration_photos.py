@@ -75,7 +75,6 @@ def calibration_photos(
     Args:
         root: The register's root, to which the run's photo paths are relative.
         wanted: How many photos; all training photos if there are fewer.
-        cache: Folder of prepared photos; None for the user's cache folder.
 
     Raises:
         InputError: Fewer than half of them can be used.

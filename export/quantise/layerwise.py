@@ -116,13 +116,7 @@ class _Run:
     """The two copies, from node to node."""
 
     def __init__(
-        self,
-        graph: Graph,
-        pixels: Tensor,
-        *,
-        activations: bool,
-        kept: frozenset[str],
-        work: Work,
+        self, graph: Graph, pixels: Tensor, *, activations: bool, kept: frozenset[str], work: Work
     ) -> None:
         self.graph = graph
         self.rounded = Graph(copy.deepcopy(graph.module))

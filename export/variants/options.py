@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,14 @@ CALIBRATED: frozenset[str] = frozenset(
 
 CALIBRATION_PHOTOS = 128
 """From so many training photos activation ranges are taken unless another number is given."""
+
+
+def variant_packages(variants: Iterable[str]) -> tuple[str, ...]:
+    """The top-level modules that variants are made with."""
+    formats = {name.partition("-")[0] for name in variants}
+    tflite = ("litert_torch", "ai_edge_quantizer", "flatbuffers") if "tflite" in formats else ()
+    coreml = ("coremltools",) if "coreml" in formats else ()
+    return ("torch", "timm", "safetensors", *tflite, *coreml)
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,7 @@ class Tolerance:
 
 
 def check_probabilities(
-    name: str,
-    actual: NDArray[np.float32],
-    expected: NDArray[np.float32],
-    tolerance: Tolerance,
+    name: str, actual: NDArray[np.float32], expected: NDArray[np.float32], tolerance: Tolerance
 ) -> None:
     """Checks a variant's probabilities.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from artefact_id.main import build_parser, main
-from mobile_assets.bundle import Bundle
+from mobile_assets.bundle import Bundle, read_bundle
+from train.run import Run
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -107,3 +111,47 @@ def test_a_second_command_with_the_same_out_is_refused_at_its_start(
         first.communicate("\n")
     assert main(calls[0]) == 2
     assert "being written" not in capsys.readouterr().err
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.slow
+def test_export_killed_at_random_moments(
+    golden_run: Run, register_folder: Path, tmp_path: Path
+) -> None:
+    """Whatever the moment, there is a whole bundle, and the next export leaves nothing behind."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": "1700000000"}
+    out = tmp_path / "out" / "bundle"
+
+    def start() -> subprocess.Popen[bytes]:
+        words = ["export", str(golden_run.folder), "--photos", str(register_folder)]
+        words += ["--out", str(out), "--variants", "tflite-float32", "--force"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "artefact_id", *words],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
+        )  # fmt: skip
+
+    begun = time.monotonic()
+    first = start()
+    assert first.wait() == 0, first.stderr.read() if first.stderr else ""
+    seconds, wanted = time.monotonic() - begun, files(out)
+    draw = random.Random(12)
+    for _ in range(8):
+        process = start()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds * draw.uniform(0.3, 1.0))
+        process.kill()
+        process.wait()
+        assert files(out) == wanted
+        assert read_bundle(out).info.objects == golden_run.info.objects
+        names = {path.name for path in out.parent.iterdir()}
+        assert names <= {"bundle", ".bundle.lock", ".bundle.unfinished"}
+    assert start().wait() == 0
+    assert [path.name for path in out.parent.iterdir()] == ["bundle"]
+    assert files(out) == wanted

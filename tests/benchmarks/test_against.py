@@ -72,12 +72,12 @@ def against(new: Row, old: Row, *references: Row) -> ResultsComparison:
     return compare(make_results(new, *references), make_results(old, *references))
 
 
-def compared(found: ResultsComparison) -> RowComparison:
-    return next(r for r in found.rows if r.subject.variant == "tflite-int8")
+def compared(comparison: ResultsComparison) -> RowComparison:
+    return next(r for r in comparison.rows if r.subject.variant == "tflite-int8")
 
 
-def change_of(quantity: str, found: ResultsComparison) -> QuantityChange:
-    return next(change for change in compared(found).changes if change.quantity == quantity)
+def change_of(quantity: str, comparison: ResultsComparison) -> QuantityChange:
+    return next(change for change in compared(comparison).changes if change.quantity == quantity)
 
 
 def wrong_at(*places: int) -> NDArray[np.bool_]:
@@ -87,6 +87,7 @@ def wrong_at(*places: int) -> NDArray[np.bool_]:
 
 
 RIGHT_PLACES = np.flatnonzero(RIGHT)
+WORSE = wrong_at(*RIGHT_PLACES[:8])
 
 
 def test_damaged_bits_name_the_row() -> None:
@@ -95,20 +96,16 @@ def test_damaged_bits_name_the_row() -> None:
 
 
 def test_photos_are_compared_one_by_one() -> None:
-    worse = row(right=wrong_at(*RIGHT_PLACES[:8]))
+    worse = row(right=WORSE)
     change = change_of("top-1", against(worse, row()))
     assert (change.verdict, change.difference) == ("worse", pytest.approx(-2.0))
     assert "photo by photo" in change.why
     assert change.ci95[0] < -2 < change.ci95[1] < 0
     assert change_of("top-1", against(row(), worse)).verdict == "better"
     # The same shares without the photos: eight of 400 are within the noise.
-    blind = change_of("top-1", against(row(right=worse_right(), bits=False), row(bits=False)))
+    blind = change_of("top-1", against(row(right=WORSE, bits=False), row(bits=False)))
     assert (blind.verdict, blind.difference) == ("no difference", pytest.approx(-2.0))
     assert "shares alone" in blind.why
-
-
-def worse_right() -> NDArray[np.bool_]:
-    return wrong_at(*RIGHT_PLACES[:8])
 
 
 def test_other_photos_cannot_be_compared() -> None:
@@ -117,34 +114,34 @@ def test_other_photos_cannot_be_compared() -> None:
         row(right=RIGHT[:200], reference=RIGHT[:200]),
         row(right=wrong_at(*RIGHT_PLACES), unseen_photos=3),
     ):
-        found = against(row(), other)
+        comparison = against(row(), other)
         for quantity in ("top-1", "agreement", "drop"):
-            change = change_of(quantity, found)
+            change = change_of(quantity, comparison)
             assert (change.verdict, change.ci95) == ("not comparable", None)
             assert "different photos" in change.why
-    assert "different photos" in " ".join(remarks(found))
+    assert "different photos" in " ".join(remarks(comparison))
 
 
 def test_a_drop_is_judged_beside_both_references() -> None:
     # Reference and variant lost the same photos since: the drop is as before.
     lost = wrong_at(*RIGHT_PLACES[:40])
-    found = compare(
+    comparison = compare(
         make_results(row("torch-float32", lost, reference=lost), row(right=lost, reference=lost)),
         make_results(row("torch-float32"), row()),
     )
-    assert change_of("top-1", found).verdict == "worse"
-    change = change_of("drop", found)
+    assert change_of("top-1", comparison).verdict == "worse"
+    change = change_of("drop", comparison)
     assert (change.verdict, change.difference) == ("no difference", 0)
     assert "photo by photo" in change.why
     # The reference is as it was and the variant is not: the drop grew.
-    found = against(row(right=lost), row(), row("torch-float32"))
-    assert change_of("drop", found).verdict == "worse"
-    assert change_of("agreement", found).verdict == "worse"
+    comparison = against(row(right=lost), row(), row("torch-float32"))
+    assert change_of("drop", comparison).verdict == "worse"
+    assert change_of("agreement", comparison).verdict == "worse"
 
 
 def test_a_reference_is_not_compared_with_itself() -> None:
-    found = compare(make_results(row("torch-float32")), make_results(row("torch-float32")))
-    assert {change.quantity for change in found.rows[0].changes} == {"top-1", "size"}
+    comparison = compare(make_results(row("torch-float32")), make_results(row("torch-float32")))
+    assert {change.quantity for change in comparison.rows[0].changes} == {"top-1", "size"}
 
 
 def ratio(median: float, spread: float = 0.02) -> LatencyRatio:
@@ -167,10 +164,10 @@ def test_speed_and_memory_on_another_machine_cannot_be_compared() -> None:
 
 def test_absolute_times_are_told_and_not_judged() -> None:
     times = [Latency(p50=p50, p90=20, threads=1, runs=50) for p50 in (10.0, 19.0)]
-    found = against(row(latency_ms=times[1]), row(latency_ms=times[0]))
-    assert compared(found).latency_ms == (10.0, 19.0)
-    assert not [c for c in compared(found).changes if c.verdict == "worse"]
-    assert "10.0 ms → 19.0 ms" in against_markdown(found)
+    comparison = against(row(latency_ms=times[1]), row(latency_ms=times[0]))
+    assert compared(comparison).latency_ms == (10.0, 19.0)
+    assert not [c for c in compared(comparison).changes if c.verdict == "worse"]
+    assert "10.0 ms → 19.0 ms" in against_markdown(comparison)
 
 
 def calibrated(stated: float, photos: int = PHOTOS) -> Row:
@@ -223,60 +220,60 @@ def test_what_is_measured_on_one_side_only() -> None:
 
 
 def test_rows_that_appeared_and_vanished() -> None:
-    found = compare(
+    comparison = compare(
         make_results(row(), row("tflite-float16")),
         make_results(row(), row(seed=1), row(status="given", runtime="given")),
     )
-    assert [s.variant for s in found.appeared] == ["tflite-float16"]
-    assert [s.seed for s in found.vanished] == [1]
-    assert len(found.rows) == 1
-    told = " ".join(remarks(found))
-    assert "New: min 3, tflite-float16 on litert" in told
-    assert "No longer measured: min 3, tflite-int8 on litert" in told
+    assert [s.variant for s in comparison.appeared] == ["tflite-float16"]
+    assert [s.seed for s in comparison.vanished] == [1]
+    assert len(comparison.rows) == 1
+    words = " ".join(remarks(comparison))
+    assert "New: min 3, tflite-float16 on litert" in words
+    assert "No longer measured: min 3, tflite-int8 on litert" in words
 
 
 def test_units_and_runtimes_are_not_mixed() -> None:
-    found = against(row(runtime="coreml", unit="cpu"), row(runtime="coreml", unit="gpu"))
-    assert (len(found.rows), len(found.appeared), len(found.vanished)) == (0, 1, 1)
+    comparison = against(row(runtime="coreml", unit="cpu"), row(runtime="coreml", unit="gpu"))
+    assert (len(comparison.rows), len(comparison.appeared), len(comparison.vanished)) == (0, 1, 1)
 
 
 def test_another_head_is_compared_and_told() -> None:
-    found = against(row(head="embedding-256"), row(head="paper"))
-    assert compared(found).old_head == "paper"
-    assert "paper → embedding-256" in " ".join(remarks(found))
+    comparison = against(row(head="embedding-256"), row(head="paper"))
+    assert compared(comparison).old_head == "paper"
+    assert "paper → embedding-256" in " ".join(remarks(comparison))
     both = compare(make_results(row(head="a")), make_results(row(head="b"), row(head="c")))
     assert (len(both.rows), len(both.vanished)) == (0, 2)
 
 
 def test_rows_that_stand_twice_are_not_guessed_at() -> None:
-    found = compare(make_results(row(), row()), make_results(row()))
-    assert (len(found.rows), len(found.ambiguous)) == (0, 1)
-    assert "more than once" in " ".join(remarks(found))
+    comparison = compare(make_results(row(), row()), make_results(row()))
+    assert (len(comparison.rows), len(comparison.ambiguous)) == (0, 1)
+    assert "more than once" in " ".join(remarks(comparison))
 
 
 def test_a_row_that_is_no_longer_measured_is_told() -> None:
     gone = row(status="check-failed", top1=None, agreement=None, drop_points=None)
-    found = against(gone, row())
-    assert change_of("top-1", found).why == "not measured now"
-    assert any("measured before, check-failed now" in remark for remark in remarks(found))
+    comparison = against(gone, row())
+    assert change_of("top-1", comparison).why == "not measured now"
+    assert any("measured before, check-failed now" in remark for remark in remarks(comparison))
 
 
 def test_the_page_holds_what_moved_and_how_sure_it_is() -> None:
-    found = against(row(right=worse_right(), bytes=500_000), row(), row("torch-float32"))
-    page = against_markdown(found)
+    comparison = against(row(right=WORSE, bytes=500_000), row(), row("torch-float32"))
+    page = against_markdown(comparison)
     assert "## Worse" in page
     assert "top-1 90.00 → 88.00 (−2.00 points, 95 % interval" in page
     assert "size 1,000,000 bytes → 500,000 bytes (−50.0 %; exact)" in page
     assert "▼ −2.00" in page
-    assert summary(found).startswith("Against 2026-01-01T00:00:00+00:00: 1 better")
-    assert against_table(found).row_count == 2
-    assert any("95 % interval" in remark for remark in remarks(found))
+    assert summary(comparison).startswith("Against 2026-01-01T00:00:00+00:00: 1 better")
+    assert against_table(comparison).row_count == 2
+    assert any("95 % interval" in remark for remark in remarks(comparison))
 
 
 def test_the_comparison_is_read_back(tmp_path: Path) -> None:
-    found = against(row(right=worse_right()), row())
-    found.write(tmp_path / "against.json")
-    assert ResultsComparison.read(tmp_path / "against.json") == found
+    comparison = against(row(right=WORSE), row())
+    comparison.write(tmp_path / "against.json")
+    assert ResultsComparison.read(tmp_path / "against.json") == comparison
 
 
 def test_the_command_informs_and_does_not_fail(
@@ -284,7 +281,7 @@ def test_the_command_informs_and_does_not_fail(
 ) -> None:
     (tmp_path / "old").mkdir()
     make_results(row()).write(tmp_path / "old" / "results.json")
-    make_results(row(right=worse_right())).write(tmp_path / "new.json")
+    make_results(row(right=WORSE)).write(tmp_path / "new.json")
     words = ["gate", str(tmp_path / "new.json"), "--against", str(tmp_path / "old")]
     assert main(words) == 0
     assert "worse: min 3, tflite-int8 on litert: top-1" in capsys.readouterr().out
@@ -302,12 +299,9 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     del content["settings"]["resampled"]
     (old,) = content["rows"]
     detail = {
-        "runtime_resident": 1,
-        "model_resident": 20,
-        "model_private": None,
-        "peak_resident": 30,
+        "runtime_resident": 1, "model_resident": 20, "model_private": None, "peak_resident": 30,
         "metric": "at rest",
-    }
+    }  # fmt: skip
     old |= {
         "max_probability_drift": 0.3,
         "drift": {"mean": 0.1, "p99": 0.2, "max": 0.3},
@@ -322,15 +316,8 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         "memory_bytes": {"value": 25, "metric": "peak"},
         "memory": detail,
     }
-    content["rows"].append(
-        old
-        | {
-            "min_photos": 4,
-            "memory_bytes": None,
-            "max_probability_drift": None,
-            "calibration_error": None,
-        }
-    )
+    missing = dict.fromkeys(("memory_bytes", "max_probability_drift", "calibration_error"))
+    content["rows"].append(old | missing | {"min_photos": 4})
     content["rows"].append(old | {"min_photos": 5, "memory": None, "drift": None})
     path = tmp_path / "results.json"
     path.write_text(json.dumps(content))
@@ -359,23 +346,17 @@ def test_objects_are_drawn_where_the_results_tell_them() -> None:
     lost[: photos // 10] = False
     new, old = row(right=lost), row()
     tested = TestSet(
-        register="patterns",
-        min_photos=3,
-        seed=0,
-        photos=photos,
-        objects_shown=photos // 10,
-        unreadable=(),
-        in_training=(),
-        sha256=new.custody.test_photos_sha256,
+        register="patterns", min_photos=3, seed=0, photos=photos, objects_shown=photos // 10,
+        unreadable=(), in_training=(), sha256=new.custody.test_photos_sha256,
         photo_objects=pack_indices(objects),
-    )
+    )  # fmt: skip
     alone = change_of("top-1", against(new, old))
     assert alone.why.endswith("the results do not tell which")
-    told = make_results(new).model_copy(update={"test_sets": (tested,)})
-    drawn = change_of("top-1", compare(told, make_results(old)))
+    results = make_results(new).model_copy(update={"test_sets": (tested,)})
+    drawn = change_of("top-1", compare(results, make_results(old)))
     assert drawn.why == f"photo by photo, {photos:,} photos of {photos // 10:,} objects"
     assert drawn.ci95 is not None and alone.ci95 is not None
     assert drawn.ci95[1] - drawn.ci95[0] > 1.5 * (alone.ci95[1] - alone.ci95[0])
     damaged = tested.model_copy(update={"photo_objects": "AAAA"})
     with pytest.raises(DamagedError, match="min 3, tflite-int8 on litert"):
-        compare(told.model_copy(update={"test_sets": (damaged,)}), make_results(old))
+        compare(results.model_copy(update={"test_sets": (damaged,)}), make_results(old))

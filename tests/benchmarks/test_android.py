@@ -139,9 +139,10 @@ def test_the_calls_stop_at_the_first_fault(tmp_path: Path) -> None:
     program.write_text('#!/bin/sh\necho "$@" >> calls\ncat "${1#--graph=}"\n')
     program.chmod(0o755)
     graph.write_text("count=1 curr=9\ncount=2 first=4 curr=5 min=4 max=5 avg=4.5 std=1\n")
-    line = benchmark_model.pairs_command(
-        str(program), str(graph), delegate="gpu", threads=3, warmup=7, pairs=4
+    pair = benchmark_model.command(
+        str(program), str(graph), delegate="gpu", threads=3, warmup=7, runs=2
     )
+    line = benchmark_model.repeated(pair, 4)
     done = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -64,10 +64,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array]]] = {
         lambda x: x / (1 + np.exp(-1.702 * x)),
     ),
     "tanh": (lambda x: mb.tanh(x=x), np.tanh),
-    "topk": (
-        lambda x: mb.topk(x=x, k=2, axis=1)[0],
-        lambda x: -np.sort(-x, axis=1)[:, :2],
-    ),
+    "topk": (lambda x: mb.topk(x=x, k=2, axis=1)[0], lambda x: -np.sort(-x, axis=1)[:, :2]),
     "topk-smallest": (
         lambda x: mb.topk(x=x, k=3, axis=-1, ascending=True)[0],
         lambda x: np.sort(x, axis=-1)[..., :3],
@@ -89,10 +86,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array]]] = {
         lambda x: mb.inverse(x=mb.abs(x=x), epsilon=F(0.5)),
         lambda x: 1 / (np.abs(x) + 0.5),
     ),
-    "log": (
-        lambda x: mb.log(x=mb.abs(x=x), epsilon=F(0.5)),
-        lambda x: np.log(np.abs(x) + 0.5),
-    ),
+    "log": (lambda x: mb.log(x=mb.abs(x=x), epsilon=F(0.5)), lambda x: np.log(np.abs(x) + 0.5)),
     "add": (lambda x: mb.add(x=x, y=ROW), lambda x: x + ROW),
     "sub": (lambda x: mb.sub(x=ROW, y=x), lambda x: ROW - x),
     "mul": (lambda x: mb.mul(x=x, y=PLANE), lambda x: x * PLANE),
@@ -105,25 +99,16 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array]]] = {
         lambda x: x.mean((-2, -1)),
     ),
     # Axis 0 is the one photo's own, and not the photos executed together.
-    "reduce_sum": (
-        lambda x: mb.reduce_sum(x=x, axes=[0, 2], keep_dims=True),
-        lambda x: x.sum(2),
-    ),
+    "reduce_sum": (lambda x: mb.reduce_sum(x=x, axes=[0, 2], keep_dims=True), lambda x: x.sum(2)),
     "reduce_max": (lambda x: mb.reduce_max(x=x, axes=[1]), lambda x: x.max(1)),
     "reduce_min": (lambda x: mb.reduce_min(x=x, axes=[3]), lambda x: x.min(3)),
-    "reduce_sum_square": (
-        lambda x: mb.reduce_sum_square(x=x, axes=[1]),
-        lambda x: (x * x).sum(1),
-    ),
+    "reduce_sum_square": (lambda x: mb.reduce_sum_square(x=x, axes=[1]), lambda x: (x * x).sum(1)),
     "reduce_l1_norm": (lambda x: mb.reduce_l1_norm(x=x, axes=[1]), lambda x: np.abs(x).sum(1)),
     "reduce_l2_norm": (
         lambda x: mb.reduce_l2_norm(x=x, axes=[1, 2]),
         lambda x: np.sqrt((x * x).sum((1, 2))),
     ),
-    "reduce-all": (
-        lambda x: mb.reduce_mean(x=x, keep_dims=False),
-        lambda x: x.mean((1, 2, 3)),
-    ),
+    "reduce-all": (lambda x: mb.reduce_mean(x=x, keep_dims=False), lambda x: x.mean((1, 2, 3))),
     "softmax": (
         lambda x: mb.softmax(x=x, axis=1),
         lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True),
@@ -199,10 +184,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], Callable[[Array], Array]]] = {
         lambda x: mb.pad(x=x, pad=[0, 0, 0, 0, 1, 2, 2, 1], mode="reflect"),
         lambda x: np.pad(x, [(0, 0), (0, 0), (1, 2), (2, 1)], mode="reflect"),
     ),
-    "cast": (
-        lambda x: mb.cast(x=mb.cast(x=x, dtype="int32"), dtype="fp32"),
-        np.trunc,
-    ),
+    "cast": (lambda x: mb.cast(x=mb.cast(x=x, dtype="int32"), dtype="fp32"), np.trunc),
     "identity": (lambda x: mb.identity(x=x), lambda x: x),
 }
 

@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coreml_packages import (
-    Classifier,
-    Plain,
-    answers,
-    converted,
-    ct,
-    mb,
-    pictures,
-    save,
-    saved,
-)
+from coreml_packages import Classifier, Plain, answers, converted, ct, mb, pictures, save, saved
 from tiny_run import describe_bundle
 
 from benchmarks.runtimes import runtimes, runtimes_for

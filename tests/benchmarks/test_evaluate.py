@@ -14,12 +14,10 @@ import torch
 from tiny_run import CONTRACT, write_tiny_run
 
 from artefact_id.main import main
-from benchmarks.evaluation.acquisition import (
-    nearest_confusions,
-)
-from benchmarks.evaluation.ensemble import choose_photos, read_ensemble
+from benchmarks.evaluation.acquisition import nearest_confusions
+from benchmarks.evaluation.ensemble import Ensemble, choose_photos, read_ensemble
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
-from benchmarks.evaluation.inference import Network, answer_photos
+from benchmarks.evaluation.inference import Network, Predictions, answer_photos
 from benchmarks.evaluation.schema import ENSEMBLE, Evaluation
 from benchmarks.evaluation.score_rows import photo_groups
 from benchmarks.results.classification import wilson_interval
@@ -112,10 +110,10 @@ def test_the_document_says_what_was_measured(evaluation: Evaluation) -> None:
         groups = [g for g in evaluation.by_photos if g.basis == basis]
         assert [g.label for g in groups] == [str(first + n) for n in range(6)]
         assert sum(g.top1.photos for g in groups) == 6
-    assert [one.against for one in evaluation.comparisons] == ["one", "two"]
+    assert [pair.against for pair in evaluation.comparisons] == ["one", "two"]
     assert evaluation.curve.evidence_photos == 12
     assert len(evaluation.photograph_again) == 6
-    assert all(one.held_out == 2 and one.nearest for one in evaluation.photograph_again)
+    assert all(item.held_out == 2 and item.nearest for item in evaluation.photograph_again)
     assert evaluation.members[1].network_colour == "BGR"
     assert evaluation.rows[0].top1.ci95 == wilson_interval(evaluation.rows[0].top1.right, 6)
 
@@ -142,27 +140,33 @@ def test_photos_that_a_member_trained_on_are_left_out(
     assert len(chosen.left_out) == 33 - 6
 
 
-def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: Path) -> None:
+def answered_alone(work: Path, register_folder: Path) -> tuple[Ensemble, Predictions]:
     team = read_ensemble([work / "one"], register_folder)
     networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
-    answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+    return team, answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+
+
+def test_nearest_confusions_by_answers_and_by_look(work: Path, register_folder: Path) -> None:
+    team, answered = answered_alone(work, register_folder)
     means = np.zeros((6, 3), np.float32)
     means[:4] = [[1, 0, 0], [1, 0.1, 0], [-1, 0, 1], [-1, 0, 0.9]]
-    found = nearest_confusions(answered, "one", means, team.labels)
-    look = [next(one.object_id for one in found[i] if one.by == "look") for i in range(4)]
+    confusions = nearest_confusions(answered, "one", means, team.labels)
+    names = {
+        (index, by): [near.object_id for near in confusions[index] if near.by == by]
+        for index in range(6)
+        for by in ("look", "answers")
+    }
+    look = [names[index, "look"][0] for index in range(4)]
     assert look == ["OBJ-1", "OBJ-0", "OBJ-3", "OBJ-2"]
-    assert not [one for one in found[5] if one.by == "look"]  # no training photo, no look
-    answers = answered.answers["one"]
-    for place in range(6):
-        by = [one.object_id for one in found[place] if one.by == "answers"]
-        best = [int(i) for i in answers.best[place] if i != place]
+    assert not names[5, "look"]  # no training photo, no look
+    for index in range(6):
+        by = names[index, "answers"]
+        best = [int(i) for i in answered.answers["one"].best[index] if i != index]
         assert by == [f"OBJ-{i}" for i in best[:3]]
 
 
 def test_ten_photos_and_more_are_one_group(work: Path, register_folder: Path) -> None:
-    team = read_ensemble([work / "one"], register_folder)
-    networks = [Network("one", load_model(team.runs[0]), CONTRACT)]
-    answered = answer_photos(networks, choose_photos(team, None).test, objects=6, lead=0)
+    _, answered = answered_alone(work, register_folder)
     counts = np.array([3, 9, 10, 11, 250, 3])
     groups = photo_groups(answered, "one", counts, "register", resamples=10, seed=0)
     assert [(g.label, g.objects) for g in groups] == [("3", 2), ("9", 1), ("10+", 3)]
@@ -202,21 +206,21 @@ def test_the_command_writes_every_file(
         "answers.csv", "by_photos.csv", "evaluation.json", "evaluation.md", "index.html",
         "photograph_again.csv", "table3.csv", "table4.csv",
     ]  # fmt: skip
-    found = Evaluation.read(out / "evaluation.json")
+    document = Evaluation.read(out / "evaluation.json")
     rows = list(csv.DictReader(io.StringIO((out / "table3.csv").read_text())))
     paper = ["precision", "recall", "f1", "accuracy", "top3", "top5", "top10"]
     assert list(rows[0])[:9] == ["min_photos", "model", *paper]
-    value = found.rows[-1].top1.value
+    value = document.rows[-1].top1.value
     assert float(rows[-1]["accuracy"]) == pytest.approx(100 * value, abs=0.006)
     answers = list(csv.DictReader(io.StringIO((out / "answers.csv").read_text())))
     hits = [row for row in answers if row["truth"] == row["answer"]]
-    assert len(hits) == found.rows[-1].top1.right == sum(row["rank"] == "1" for row in answers)
+    assert len(hits) == document.rows[-1].top1.right == sum(row["rank"] == "1" for row in answers)
     page = (out / "index.html").read_text()
     assert not re.findall(
         r"(?:src|href)=\"(?!data:|#)|https?://(?!www\.w3\.org)|<script|@import", page
     )
     assert "What the phone would answer" not in page  # only the style is the report's
-    assert all(one.object_id in page for one in found.photograph_again)
+    assert all(item.object_id in page for item in document.photograph_again)
     assert str(register_folder) not in page + (out / "evaluation.json").read_text()
     assert command(work, register_folder, "--out", str(out), "--no-figures") == 2
 

@@ -7,10 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from patterns import (
-    OBJECTS,
-    with_weights,
-)
+from patterns import OBJECTS, with_weights
 from PIL import Image
 
 from benchmarks.measure.cases import locate_run

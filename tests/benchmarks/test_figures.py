@@ -33,7 +33,7 @@ def assert_drawn(folder: Path, names: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+def findings(register_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
     folder = tmp_path_factory.mktemp("figures")
     for seed in (0, 1):
         write_run(register_folder, folder / f"run{seed}", seed=seed)
@@ -48,8 +48,8 @@ def test_the_check_sees_a_blank_picture(tmp_path: Path) -> None:
         assert_drawn(tmp_path, ["blank.png"])
 
 
-def test_charts_are_drawn(found: Findings, tmp_path: Path) -> None:
-    names = draw_charts(found, tmp_path)
+def test_charts_are_drawn(findings: Findings, tmp_path: Path) -> None:
+    names = draw_charts(findings, tmp_path)
     assert len(names) == 3
     assert_drawn(tmp_path, names)
 
@@ -94,11 +94,11 @@ def test_many_collections_share_a_legend() -> None:
 
 
 def test_saliency_differs_between_photos_and_answers(
-    found: Findings, register_folder: Path
+    findings: Findings, register_folder: Path
 ) -> None:
-    run = found.ensemble.runs[0]
+    run = findings.ensemble.runs[0]
     network = Network("one", load_model(run), CONTRACT)
-    first, second = (load(photo.path, CONTRACT) for photo in found.test.photos[:2])
+    first, second = (load(photo.path, CONTRACT) for photo in findings.test.photos[:2])
     heat = saliency_map(network, first, 0, seed=0)
     assert heat.shape == (64, 64)
     assert heat.min() >= 0
@@ -108,26 +108,28 @@ def test_saliency_differs_between_photos_and_answers(
     assert np.abs(saliency_map(network, first, 1, seed=0) - heat).max() > 0.05
 
 
-def test_saliency_and_pairs_are_drawn(found: Findings, tmp_path: Path) -> None:
-    names = [*draw_saliency(found, tmp_path), *draw_pairs(found, tmp_path)]
-    answers = found.test.answers
-    wanted = ["saliency-right.png"] * bool(answers[found.evaluation.lead].right.any())
-    wanted += ["saliency-wrong.png"] * bool((~answers[found.evaluation.lead].right).any())
+def test_saliency_and_pairs_are_drawn(findings: Findings, tmp_path: Path) -> None:
+    names = [*draw_saliency(findings, tmp_path), *draw_pairs(findings, tmp_path)]
+    answers = findings.test.answers
+    wanted = ["saliency-right.png"] * bool(answers[findings.evaluation.lead].right.any())
+    wanted += ["saliency-wrong.png"] * bool((~answers[findings.evaluation.lead].right).any())
     wanted += ["confused-pairs.png"] * bool((~answers["ensemble"].right).any())
     assert names == wanted
     assert names
     assert_drawn(tmp_path, names)
-    for pair in find_pairs(found):
+    for pair in find_pairs(findings):
         assert pair.right != pair.answered
         assert pair.photo.parent.name == pair.right
         assert pair.answered_photo.parent.name == pair.answered
 
 
-def test_the_page_holds_the_figures(found: Findings, tmp_path: Path) -> None:
-    names = tuple(draw_charts(found, tmp_path)[:1])
-    page = render_page(found.evaluation.model_copy(update={"figures": names}), found, tmp_path)
+def test_the_page_holds_the_figures(findings: Findings, tmp_path: Path) -> None:
+    names = tuple(draw_charts(findings, tmp_path)[:1])
+    page = render_page(
+        findings.evaluation.model_copy(update={"figures": names}), findings, tmp_path
+    )
     assert "<h3>Accuracy by photos per object</h3>" in page
-    assert page.count("data:image/webp") > len(found.evaluation.photograph_again)
+    assert page.count("data:image/webp") > len(findings.evaluation.photograph_again)
 
 
 @pytest.mark.slow

@@ -25,9 +25,12 @@ from tampering import (
     write,
 )
 
+from benchmarks.measure.probe import ProbeRequest, answer
+from benchmarks.runtimes.litert_runtime import open_litert
 from benchmarks.verify import verify_bundle
 from export.bundle.signing import Signer, read_public_key
-from mobile_assets.bundle import Bundle
+from mobile_assets.bundle import Bundle, read_bundle
+from mobile_assets.errors import DamagedError
 from mobile_assets.files import sha256_file
 
 Edit = Callable[[dict[str, Any]], object]
@@ -280,6 +283,18 @@ def test_a_package_whose_manifest_names_something_else_is_refused(folder: Path, 
     }
 
 
+def test_a_small_file_that_fills_the_memory_is_refused(folder: Path, photo: Path) -> None:
+    path = folder / "models/artefact-id.int8.tflite"
+    shape, huge = struct.pack("<4i", 1, 64, 64, 3), struct.pack("<4i", 1, 60_000, 60_000, 3)
+    content = path.read_bytes()
+    assert shape in content
+    write(path, content.replace(shape, huge))
+    relist_anew(folder)
+    assert_refused(folder, photo)
+    with pytest.raises(DamagedError, match="larger than that of any bundle"):
+        open_litert(read_bundle(folder), "tflite-int8")
+
+
 def test_a_small_package_that_fills_the_memory_is_refused(folder: Path) -> None:
     from coremltools.proto import Model_pb2
 
@@ -305,6 +320,35 @@ def test_golden_vectors_outside_their_folder_are_refused(folder: Path, file: str
     assert refused_by_verify(folder)
 
 
+GOLDEN: dict[str, Edit] = {
+    "no photos": lambda v: v.update(photos=[]),
+    "a photo less": lambda v: v["photos"].pop(),
+    "a photo that is no photo": lambda v: v["photos"][0].update(photo="golden.json"),
+    "no best objects": lambda v: v["variants"][0].update(best=[]),
+    "no best object": lambda v: v["variants"][0]["best"][0].update(indices=[], probabilities=[]),
+    "a best object that is none": lambda v: v["variants"][0]["best"][0].update(indices=[10**6] * 5),
+    "a best object before all": lambda v: v["variants"][0]["best"][0].update(indices=[-(10**6)]),
+    "a huge tensor": lambda v: v.update(width=2**32, height=2**32),
+    "fewer objects": lambda v: v.update(objects=2),
+    "answers of another kind": lambda v: v["variants"][0].update(probabilities="golden.json"),
+    "a size that is true": lambda v: v.update(width=True),
+    "a tolerance of everything": lambda v: v["photos"][0]["resizing"].update(mean="inf"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_vectors_that_no_export_writes_are_refused(folder: Path, name: str) -> None:
+    path = folder / "golden/golden.json"
+    value = json.loads(path.read_text())
+    GOLDEN[name](value)
+    write(path, json.dumps(value).encode())
+    relist_anew(folder)
+    assert {check.name for check in verify_bundle(folder).failed} & {
+        "golden vectors",
+        "golden tensors",
+    }
+
+
 def test_whoever_forges_signs_with_another_key(folder: Path, photo: Path, tmp_path: Path) -> None:
     trusted = read_public_key(write_keys(tmp_path, "museum")[1])
     Signer.read(write_keys(tmp_path, "forger")[0]).sign(folder)
@@ -313,10 +357,6 @@ def test_whoever_forges_signs_with_another_key(folder: Path, photo: Path, tmp_pa
 
 
 def test_a_file_that_changes_after_it_was_checked_is_not_used(folder: Path, photo: Path) -> None:
-    from benchmarks.runtimes.litert_runtime import open_litert
-    from mobile_assets.bundle import read_bundle
-    from mobile_assets.errors import DamagedError
-
     bundle = read_bundle(folder)
     path = folder / "models/artefact-id.int8.tflite"
     other = (folder / "models/artefact-id.float32.tflite").read_bytes()
@@ -327,3 +367,21 @@ def test_a_file_that_changes_after_it_was_checked_is_not_used(folder: Path, phot
     opened = bundle.path(bundle.info.variant("tflite-float32"))
     write(folder / "models/artefact-id.float32.tflite", b"changed")
     assert sha256_file(opened) == bundle.info.variant("tflite-float32").sha256
+
+
+def test_a_bundle_that_is_replaced_while_it_is_measured_is_not_measured(folder: Path) -> None:
+    request = ProbeRequest(
+        kind="latency",
+        bundle=str(folder),
+        bundle_sha256=sha256_file(folder / "bundle.json"),
+        variant="tflite-int8",
+        runtime="litert",
+        runs=1,
+        warmup=1,
+    )
+    reply = io.StringIO()
+    answer(request, (), reply)
+    assert "latency_ms" in reply.getvalue()
+    edit(folder, lambda value: value.update(name="another"))
+    with pytest.raises(DamagedError, match="was replaced"):
+        answer(request, (), reply)

@@ -94,13 +94,13 @@ def test_every_limit_is_a_key_of_a_rule() -> None:
 
 def test_answers_that_are_no_numbers() -> None:
     bad = with_values(INT8, invalid_answers=1, max_probability_drift=None, drift=None)
-    asked = rule(max_invalid_answers=0, max_probability_drift=1.0, max_mean_drift=1.0)
-    assert failures(asked, rows=(bad,)) == [
+    required = rule(max_invalid_answers=0, max_probability_drift=1.0, max_mean_drift=1.0)
+    assert failures(required, rows=(bad,)) == [
         "some probabilities are not finite numbers",
         "some probabilities are not finite numbers",
         "1 of 1,000 photos",
     ]
-    assert failures(asked, rows=(INT8,)) == []
+    assert failures(required, rows=(INT8,)) == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ WRONG = with_values(INT8, variant="coreml-int8", status="check-failed", note="No
 
 
 @pytest.mark.parametrize(
-    ("asked", "rows", "words"),
+    ("required", "rows", "words"),
     [
         (rule(max_drop_points=5, judge="interval"), (UNSURE,), "no interval"),
         (rule(max_size_ratio=0.5), (INT8,), "no tflite-float32"),
@@ -166,9 +166,9 @@ WRONG = with_values(INT8, variant="coreml-int8", status="check-failed", note="No
     ],
 )  # fmt: skip
 def test_why_nothing_could_be_judged_is_told(
-    asked: Rule, rows: tuple[Row, ...], words: str
+    required: Rule, rows: tuple[Row, ...], words: str
 ) -> None:
-    assert words in failures(asked, rows=rows)[0]
+    assert words in failures(required, rows=rows)[0]
 
 
 def test_speed_that_was_left_out_is_told() -> None:
@@ -187,13 +187,13 @@ def test_rows_that_were_only_converted() -> None:
         photos=0,
         agreement=None,
     )
-    asked = rule(variants=("coreml-*",), min_agreement=0.9, max_bytes=2000)
-    assert "not executed here: Not executed." in failures(asked, rows=(package,))
-    lenient = asked.model_copy(update={"require_measured": False})
-    found = held(lenient, rows=(package,))
-    assert found.failed == ()
-    assert [outcome.measured for outcome in found.outcomes] == ["1,080 bytes", "1 variant"]
-    assert [excused.requirement for excused in found.excused] == ["agreement at least 90 %"]
+    required = rule(variants=("coreml-*",), min_agreement=0.9, max_bytes=2000)
+    assert "not executed here: Not executed." in failures(required, rows=(package,))
+    lenient = required.model_copy(update={"require_measured": False})
+    verdict = held(lenient, rows=(package,))
+    assert verdict.failed == ()
+    assert [outcome.measured for outcome in verdict.outcomes] == ["1,080 bytes", "1 variant"]
+    assert [excused.requirement for excused in verdict.excused] == ["agreement at least 90 %"]
     assert len(failures(rule(variants=("coreml-*",), max_bytes=9), rows=(package,))) == 2
 
 
@@ -208,8 +208,8 @@ def test_nothing_measured_is_never_green() -> None:
 
 def test_a_rule_must_be_met_at_every_threshold_by_every_pattern() -> None:
     other = with_values(FLOAT32, min_photos=4)
-    found = held(rule(max_bytes=9999), rows=(FLOAT32, INT8, other))
-    assert [(o.min_photos, o.measured) for o in found.failed] == [(4, "0 variants")]
+    verdict = held(rule(max_bytes=9999), rows=(FLOAT32, INT8, other))
+    assert [(o.min_photos, o.measured) for o in verdict.failed] == [(4, "0 variants")]
     assert failures(rule(max_bytes=9999, min_photos=(3,)), rows=(INT8, other)) == []
     assert failures(rule(max_bytes=9999, min_photos=(3, 5))) == ["0 variants"]
     two = rule(variants=("tflite-int8", "tflite-float16"), runtimes=("litert",), max_bytes=9999)
@@ -233,7 +233,7 @@ def gates_file(folder: Path, **keys: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"max_drop": 1}, r"rules\.0\.max_drop: there is no such key.*known limits are max_drop"),
         ({"min_agreement": 98.5}, r"rules\.0\.min_agreement: .*less than or equal to 1"),
@@ -245,14 +245,16 @@ def gates_file(folder: Path, **keys: object) -> Path:
         ({"require": False}, r"sets no limit and requires nothing"),
     ],
 )
-def test_mistakes_in_the_file_are_named(keys: dict[str, object], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=told):
+def test_mistakes_in_the_file_are_named(
+    keys: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
         read_gates(gates_file(tmp_path, **keys))
 
 
 def test_files_that_are_no_gates(tmp_path: Path) -> None:
     path = tmp_path / "gates.json"
-    for content, told in (
+    for content, message in (
         ("{", "cannot be read"),
         ("[]", "schema version None"),
         ('{"schema_version": 2, "rules": []}', "schema version 2"),
@@ -260,7 +262,7 @@ def test_files_that_are_no_gates(tmp_path: Path) -> None:
         ('{"schema_version": 1, "rules": [], "extra": 1}', "extra: there is no such key"),
     ):
         path.write_text(content)
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             read_gates(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_gates(tmp_path / "none.json")
@@ -269,8 +271,8 @@ def test_files_that_are_no_gates(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_as_it_is_meant(tmp_path: Path) -> None:
-    (found,) = read_gates(gates_file(tmp_path, max_drop_points=1, min_photos=[3, 4])).rules
-    assert (found.max_drop_points, found.min_photos, found.require) == (1, (3, 4), True)
+    (read,) = read_gates(gates_file(tmp_path, max_drop_points=1, min_photos=[3, 4])).rules
+    assert (read.max_drop_points, read.min_photos, read.require) == (1, (3, 4), True)
     assert read_gates().rules[0].require
 
 
@@ -310,10 +312,10 @@ def test_junit_holds_every_outcome() -> None:
         note="<&>",
     )
     later = with_values(INT8, min_photos=5)
-    asked = rule(max_drop_points=0.1, max_bytes=2000)
+    required = rule(max_drop_points=0.1, max_bytes=2000)
     coreml = rule(variants=("coreml-*",), require_measured=False, require=False, min_top1=0.5)
     results = make_results(INT8, package, later)
-    judgement = judge(results, Gates(rules=(asked, coreml)))
+    judgement = judge(results, Gates(rules=(required, coreml)))
     suites = check_junit(junit_xml(judgement, results))
     assert [suite.get("name") for suite in suites] == ["min3", "min5"]
     cases = {(c.get("classname"), c.get("name")): c for c in suites[0].findall("testcase")}

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -87,11 +88,11 @@ def relabelled(content: bytes, labels: LabelMap) -> bytes:
 
 def judged(case: BenchmarkCase, bundle: Bundle, out: Path) -> tuple[Results, set[str]]:
     """The results of a bundle, and the variants that a gate stops."""
-    found = run_benchmark(
+    results = run_benchmark(
         [replace(case, bundle=bundle)], out, options=replace(QUICK, gates=tiny_gates())
     )
-    stopped = {outcome.variant for outcome in found.gates if not outcome.passed}
-    assert {outcome.variant for outcome in judge(found, tiny_gates()).failed} == stopped
+    stopped = {outcome.variant for outcome in results.gates if not outcome.passed}
+    assert {outcome.variant for outcome in judge(results, tiny_gates()).failed} == stopped
     return Results.read(out / "results.json"), stopped
 
 
@@ -100,69 +101,87 @@ def row_of(results: Results, variant: str) -> Row:
 
 
 def test_a_whole_model_passes(good: Path) -> None:
-    found = Results.read(good / "results.json")
-    whole = row_of(found, "torch-float32")
+    results = Results.read(good / "results.json")
+    whole = row_of(results, "torch-float32")
     assert (whole.top1 or 0) > 0.9, "a model that knows nothing proves nothing"
-    asked = {outcome.requirement for outcome in found.gates}
+    asked = {outcome.requirement for outcome in results.gates}
     assert {"accuracy drop at most 0.5 points", "agreement at least 98.5 %"} <= asked
-    assert [outcome for outcome in found.gates if not outcome.passed] == []
+    assert [outcome for outcome in results.gates if not outcome.passed] == []
 
 
-def test_shifted_labels_are_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
+def shifted_labels(case: BenchmarkCase, folder: Path) -> Bundle:
+    """Everywhere alike, as a mistake in the register's order would make them: no hash is wrong."""
     entries = [(x.object_id, x.collection, x.title, x.photos) for x in case.bundle.labels.labels]
     shifted = LabelMap.of([*entries[1:], entries[0]])
-    # Everywhere alike, as a mistake in the register's order would make them: no hash is wrong.
     files = {
         variant.name: relabelled(content_of(case.bundle, variant.name), shifted)
         for variant in case.bundle.info.variants
     }
-    bundle = replaced(case.bundle, tmp_path / "bundle", files, shifted)
-    results, stopped = judged(case, bundle, tmp_path / "out")
-    assert row_of(results, "tflite-int8").agreement == 0
-    assert stopped == {"tflite-float32", "tflite-int8"}
+    return replaced(case.bundle, folder / "bundle", files, shifted)
 
 
-def exported(run: Run, case: BenchmarkCase, folder: Path) -> bytes:
+def of_run(run: Run, case: BenchmarkCase, folder: Path) -> Bundle:
+    """The case's bundle with the float32 file of another run."""
     options = ExportOptions(variants=("tflite-float32",))
-    bundle = export_bundle(run, folder, options=options, photos=case.photos)
-    return content_of(bundle, "tflite-float32")
+    bundle = export_bundle(run, folder / "exported", options=options, photos=case.photos)
+    files = {"tflite-float32": content_of(bundle, "tflite-float32")}
+    return replaced(case.bundle, folder / "bundle", files)
 
 
-def test_swapped_channels_are_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
-    swapped = with_weights(case.run, tmp_path / "run", "swap channels")
-    content = exported(swapped, case, tmp_path / "exported")
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-float32": content})
-    results, stopped = judged(case, bundle, tmp_path / "out")
-    assert (row_of(results, "tflite-float32").drop_points or 0) > 20
-    assert stopped == {"tflite-float32"}
+def swapped_channels(case: BenchmarkCase, folder: Path) -> Bundle:
+    return of_run(with_weights(case.run, folder / "run", "swap channels"), case, folder)
 
 
-def test_a_layer_of_zeros_is_stopped(case: BenchmarkCase, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(case.run.folder, folder)
-    tensors = load_file(folder / "model.safetensors")
+def layer_of_zeros(case: BenchmarkCase, folder: Path) -> Bundle:
+    shutil.copytree(case.run.folder, folder / "run")
+    tensors = load_file(folder / "run" / "model.safetensors")
     tensors["backbone.blocks.4.0.conv_pw.weight"].zero_()
-    save_file(tensors, folder / "model.safetensors")
+    save_file(tensors, folder / "run" / "model.safetensors")
     labels, split = case.run.labels, case.run.split
-    zeroed = finish_run(folder, labels, split, preprocessing=CONTRACT, head="linear")
-    content = exported(zeroed, case, tmp_path / "exported")
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-float32": content})
-    _, stopped = judged(case, bundle, tmp_path / "out")
-    assert stopped == {"tflite-float32"}
+    zeroed = finish_run(folder / "run", labels, split, preprocessing=CONTRACT, head="linear")
+    return of_run(zeroed, case, folder)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 256), (100, 156)], ids=["noise", "grey noise"])
-def test_calibration_with_noise_is_stopped(
-    low: int, high: int, case: BenchmarkCase, tmp_path: Path
+def calibrated_with(low: int, high: int) -> Callable[[BenchmarkCase, Path], Bundle]:
+    """Full integer whose ranges are those of noise between two grey levels."""
+
+    def damage(case: BenchmarkCase, folder: Path) -> Bundle:
+        float32 = content_of(case.bundle, "tflite-float32")
+        plain = float32[: float32.index(b"PK\x03\x04")]
+        shape = (50, CONTRACT.height, CONTRACT.width, 3)
+        noise = np.random.default_rng(0).integers(low, high, shape, dtype=np.uint8)
+        content = to_int8(plain, activation_ranges(plain, noise))
+        return replaced(case.bundle, folder / "bundle", {"tflite-int8": content})
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "wrong", "agreement", "drop", "drift"),
+    [
+        (shifted_labels, {"tflite-float32", "tflite-int8"}, 0.0, 20, 0.1),
+        (swapped_channels, {"tflite-float32"}, 0.7, 20, 0.1),
+        (layer_of_zeros, {"tflite-float32"}, 1, -1, 0),
+        (calibrated_with(0, 256), {"tflite-int8"}, 1, -1, 0),
+        (calibrated_with(100, 156), {"tflite-int8"}, 1, -1, 0),
+    ],
+    ids=["shifted labels", "swapped channels", "layer of zeros", "noise", "grey noise"],
+)
+def test_a_broken_model_is_stopped(
+    damage: Callable[[BenchmarkCase, Path], Bundle],
+    wrong: set[str],
+    agreement: float,
+    drop: float,
+    drift: float,
+    case: BenchmarkCase,
+    tmp_path: Path,
 ) -> None:
-    float32 = content_of(case.bundle, "tflite-float32")
-    plain = float32[: float32.index(b"PK\x03\x04")]
-    shape = (50, CONTRACT.height, CONTRACT.width, 3)
-    noise = np.random.default_rng(0).integers(low, high, shape, dtype=np.uint8)
-    content = to_int8(plain, activation_ranges(plain, noise))
-    bundle = replaced(case.bundle, tmp_path / "bundle", {"tflite-int8": content})
-    _, stopped = judged(case, bundle, tmp_path / "out")
-    assert stopped == {"tflite-int8"}
+    results, stopped = judged(case, damage(case, tmp_path), tmp_path / "out")
+    assert stopped == wrong
+    for row in (row_of(results, variant) for variant in wrong):
+        assert row.agreement <= agreement
+        assert row.drop_points > drop
+        assert row.max_probability_drift > drift
 
 
 def test_the_command_judges_results_again(
@@ -189,9 +208,11 @@ def test_a_benchmark_that_fails_its_gate_still_reports(
     words = ["benchmark", case.bundle.folder, "--photos", case.photos, "--out", out]
     words += ["--no-speed", "--preprocessing", "0", "--against", good, "--junit", junit, "--gate"]
     assert main([str(word) for word in words]) == 1
-    told = capsys.readouterr()
-    assert "tflite-int8 on litert: latency at most 0.6 of tflite-float32's: speed was" in told.err
-    assert "0 better, 0 worse" in told.out
+    printed = capsys.readouterr()
+    assert (
+        "tflite-int8 on litert: latency at most 0.6 of tflite-float32's: speed was" in printed.err
+    )
+    assert "0 better, 0 worse" in printed.out
     assert {"report.html", "against.md", "against.json"} < {path.name for path in out.iterdir()}
     assert [o for o in Results.read(out / "results.json").gates if not o.passed]
     assert ET.parse(junit).getroot()[0].get("failures") == "2"
@@ -202,15 +223,15 @@ def test_a_benchmark_that_fails_its_gate_still_reports(
 def test_mistakes_are_told_before_anything_is_measured(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told(*words: object) -> str:
+    def printed(*words: object) -> str:
         assert main([str(word) for word in words]) == 2
         return capsys.readouterr().err
 
     nowhere = tmp_path / "nowhere"
     benchmark = ("benchmark", nowhere, "--photos", nowhere, "--out", tmp_path / "out")
-    assert "cannot be read" in told(*benchmark, "--gate", nowhere)
-    assert "add --gate" in told(*benchmark, "--junit", tmp_path / "j.xml")
-    assert "is a folder" in told(*benchmark, "--gate", DEFAULT_GATES, "--junit", tmp_path)
-    assert "is not there" in told(*benchmark, "--against", nowhere)
-    assert "is not there" in told("gate", nowhere)
-    assert "add --gate" in told("gate", good, "--against", good, "--junit", tmp_path / "j.xml")
+    assert "cannot be read" in printed(*benchmark, "--gate", nowhere)
+    assert "add --gate" in printed(*benchmark, "--junit", tmp_path / "j.xml")
+    assert "is a folder" in printed(*benchmark, "--gate", DEFAULT_GATES, "--junit", tmp_path)
+    assert "is not there" in printed(*benchmark, "--against", nowhere)
+    assert "is not there" in printed("gate", nowhere)
+    assert "add --gate" in printed("gate", good, "--against", good, "--junit", tmp_path / "j.xml")

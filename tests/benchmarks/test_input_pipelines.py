@@ -54,9 +54,9 @@ RECORDED = json.loads((Path(__file__).parents[1] / "resampled.json").read_text(e
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_way_makes_what_the_real_thing_made(name: str) -> None:
-    found = BY_NAME[name](pattern(37, 53), SMALL)[::5, ::3]
+    made = BY_NAME[name](pattern(37, 53), SMALL)[::5, ::3]
     real = np.array(RECORDED[name])
-    assert np.abs(found.astype(int) - real).max() <= 1, found.tolist()
+    assert np.abs(made.astype(int) - real).max() <= 1, made.tolist()
     # The figures tell the ways apart: every other way is further off than rounding.
     for other in RECORDED.keys() - {name}:
         assert far(BY_NAME[other](pattern(37, 53), SMALL)[::5, ::3], real) > 1
@@ -88,9 +88,9 @@ def test_a_sampled_decode_is_about_libjpegs(size: int) -> None:
         opened.draft("RGB", (321 // size, 243 // size))
         real = np.asarray(opened.convert("RGB"))
     with Image.open(file) as opened:
-        found = np.asarray(resampling.sampled_decode(opened.convert("RGB"), size))
-    assert found.shape == real.shape
-    assert far(found, real) < 1
+        made = np.asarray(resampling.sampled_decode(opened.convert("RGB"), size))
+    assert made.shape == real.shape
+    assert far(made, real) < 1
 
 
 def test_android_reduces_by_powers_of_two_or_by_any_number() -> None:
@@ -123,15 +123,15 @@ def banded(*, high: bool = False) -> Image.Image:
 def test_crops_keep_the_middle_and_letterboxes_all(high: bool) -> None:
     photo = banded(high=high)
     for name in ("vision-center-crop", "android-crop", "centre-crop", "evaluation-crop"):
-        found = BY_NAME[name](photo, SMALL).astype(int)
+        made = BY_NAME[name](photo, SMALL).astype(int)
         # At the edges a filter may look a little beyond the part that is kept.
-        assert (found[..., 1] > 200).all() and (found[1:-1, 1:-1, 0] < 5).all(), name
+        assert (made[..., 1] > 200).all() and (made[1:-1, 1:-1, 0] < 5).all(), name
     for name in ("vision-scale-fill", "bilinear", "mediapipe-cpu"):
-        found = BY_NAME[name](photo, SMALL)
-        assert 0.4 < (found[..., 0] > 128).mean() < 0.6, name
+        made = BY_NAME[name](photo, SMALL)
+        assert 0.4 < (made[..., 0] > 128).mean() < 0.6, name
     for name, beside in (("vision-scale-fit", 0), ("letterbox-black", 0), ("letterbox-grey", 128)):
-        found = BY_NAME[name](photo, SMALL)
-        rows = found if not high else found.swapaxes(0, 1)
+        made = BY_NAME[name](photo, SMALL)
+        rows = made if not high else made.swapaxes(0, 1)
         assert (rows[:4] == beside).all() and (rows[-4:] == beside).all(), name
         assert far(rows[4:12], resize(photo, contract_of(16, 8) if high else contract_of(8, 16))
                    .swapaxes(0, 1 if high else 0)) < 8, name  # fmt: skip
@@ -151,11 +151,11 @@ def test_every_way_makes_an_input_and_leaves_the_photo_alone(way: InputPipeline)
     for size in ((53, 37), (300, 100), (9, 7)):
         photo = picture(5, *size)
         before = np.array(photo)
-        found = way(photo, contract_of(20, 28))
-        assert found.shape == (20, 28, 3)
-        assert found.dtype in (np.uint8, np.float32)
+        made = way(photo, contract_of(20, 28))
+        assert made.shape == (20, 28, 3)
+        assert made.dtype in (np.uint8, np.float32)
         assert np.array_equal(np.asarray(photo), before)
-        assert np.array_equal(found, way(photo, contract_of(20, 28)))
+        assert np.array_equal(made, way(photo, contract_of(20, 28)))
 
 
 def test_ways_are_told_apart() -> None:
@@ -247,8 +247,8 @@ def test_display_p3_is_what_colour_management_undoes() -> None:
 
 def test_planes_come_in_another_order_of_bytes() -> None:
     pixels = np.asarray(noise(16, 16))
-    found = BY_NAME["planes-first"](noise(16, 16), SMALL)
-    assert found.tobytes() == pixels.transpose(2, 0, 1).tobytes() != pixels.tobytes()
+    made = BY_NAME["planes-first"](noise(16, 16), SMALL)
+    assert made.tobytes() == pixels.transpose(2, 0, 1).tobytes() != pixels.tobytes()
 
 
 def test_a_thumbnail_keeps_colours_and_loses_detail() -> None:

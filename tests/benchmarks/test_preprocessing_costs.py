@@ -112,22 +112,22 @@ def test_each_photo_is_decoded_once_and_alike_inputs_asked_once(
     photos: tuple[TestPhoto, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
-    asked: list[int] = []
+    batches: list[int] = []
 
     def spy(path: Path) -> Image.Image:
         decoded.append(path)
         return decode(path)
 
     def predict(batch: Values) -> NDArray[np.float32]:
-        asked.append(len(batch))
+        batches.append(len(batch))
         return red(batch)
 
     monkeypatch.setattr(preprocessing_sensitivity, "decode", spy)
     again = InputPipeline("resampling", "again", "The toolkit's own once more")
     found = costs_of(photos, predict, ways=(again, BY_NAME["bgr"]))
     assert sorted(decoded) == sorted(photo.path for photo in photos)
-    assert sum(asked) == 2 * len(photos)
-    assert max(asked) <= preprocessing_sensitivity.BATCH
+    assert sum(batches) == 2 * len(photos)
+    assert max(batches) <= preprocessing_sensitivity.BATCH
     assert found["again"].top1 == 1 and found["bgr"].top1 == 0
 
 

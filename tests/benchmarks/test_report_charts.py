@@ -20,17 +20,15 @@ from benchmarks.report.html.svg_chart import (
     nice_ticks,
     number_axis,
 )
-from benchmarks.results.row_fields import (
-    ReliabilityBin,
-)
+from benchmarks.results.row_fields import ReliabilityBin
 
 
 def test_reliability_is_drawn_where_it_is() -> None:
-    found = (
+    bins = (
         ReliabilityBin(low=0.2, high=0.4, photos=4, stated=0.25, right=0.5),
         ReliabilityBin(low=0.8, high=1.0, photos=100, stated=0.75, right=1.0),
     )
-    tree = ElementTree.fromstring(draw(found, title="R", style="int8"))
+    tree = ElementTree.fromstring(draw(bins, title="R", style="int8"))
     small, large = [circle.attrib for circle in tree.iter("circle")]
     diagonal = next(line.attrib for line in tree.iter("line") if line.get("class") == "diagonal")
     x1, x2, y1, y2 = (float(diagonal[end]) for end in ("x1", "x2", "y1", "y2"))
@@ -65,9 +63,9 @@ def test_a_band_is_part_of_the_chart() -> None:
     series = [Series("int8", (Point(0, 0.9, 0.88, 0.92, ""),))]
     band = Band(((-0.5, 0.6, 0.7), (0.5, 0.6, 0.7)), "A & B")
     tree = ElementTree.fromstring(chart(series, category_axis("n", ["3"]), title="t", band=band))
-    area = next(one for one in tree.iter("polygon") if one.get("class") == "band")
+    area = next(element for element in tree.iter("polygon") if element.get("class") == "band")
     heights = [float(corner.split(",")[1]) for corner in str(area.get("points")).split()]
-    mark = next(one for one in tree.iter("polygon") if one.get("class") is None)
+    mark = next(element for element in tree.iter("polygon") if element.get("class") is None)
     marks = [float(corner.split(",")[1]) for corner in str(mark.get("points")).split()]
     assert max(marks) < min(heights)  # what is less stands lower
     assert max(heights) <= 310 - 52

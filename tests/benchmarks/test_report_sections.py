@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from report_case import (
     cost,
     full,
     gate,
-    make_case,
     measured_with,
     on,
     results_of,
@@ -31,58 +31,35 @@ from benchmarks.measure.breakdowns import flipped_answers
 from benchmarks.report.csv_tables import csv_files
 from benchmarks.report.html import page
 from benchmarks.report.html.examples import FLIPS, FLIPS_OF_OTHERS
-from benchmarks.report.html.glossary import GLOSSARY
 from benchmarks.report.html.page import render_report
 from benchmarks.report.html.sections import collections_of, costs_of
+from benchmarks.report.html.table import GLOSSARY
 from benchmarks.report.html.verdict import one_per_variant
 from benchmarks.report.markdown import markdown_report
 from benchmarks.report.parity_table import results_table
 from benchmarks.results.measurement import BenchmarkCase, Measurement
-from benchmarks.results.row_fields import (
-    CollectionBin,
-    Memory,
-)
+from benchmarks.results.row_fields import CollectionBin, Memory
+from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkCase:
-    return make_case(tmp_path_factory.mktemp("squares"))
-
-
-@pytest.fixture(scope="module")
-def measured(case: BenchmarkCase) -> Measurement:
-    return measured_with(case, [3], [3])
-
-
-HEADINGS = {
-    "Contents",
-    "Every variant",
-    "The gates",
-    "What smaller and faster costs",
-    "The paper beside us",
-    "How far its probabilities can be believed",
-    "Where a variant changes its mind",
-    "Which objects it mixes up",
-    "What the input costs",
-    "How fast, and how much memory",
-    "Memory, runtime and model apart",
-    "What the fast library took",
-    "What was left out",
-    "How it was measured",
-}
 OPTIONAL = {
-    "The gates",
-    "The paper beside us",
-    "What the input costs",
-    "How fast, and how much memory",
-    "Memory, runtime and model apart",
-    "What the fast library took",
-}
+    "The gates", "The paper beside us", "What the input costs", "How fast, and how much memory",
+    "Memory, runtime and model apart", "What the fast library took",
+}  # fmt: skip
+HEADINGS = OPTIONAL | {
+    "Contents", "Every variant", "What smaller and faster costs", "What was left out",
+    "How far its probabilities can be believed", "Where a variant changes its mind",
+    "Which objects it mixes up", "How it was measured",
+}  # fmt: skip
 
 
 def headings(text: str) -> set[str]:
     return set(re.findall(r"<h[23][^>]*>(.*?)</h[23]>", text))
+
+
+def with_rows(results: Results, changes: Callable[[Row], dict[str, object]]) -> Results:
+    rows = tuple(row.model_copy(update=changes(row)) for row in results.rows)
+    return results.model_copy(update={"rows": rows})
 
 
 def plain(text: str) -> str:
@@ -94,8 +71,8 @@ def plain(text: str) -> str:
 def test_sections_are_there_when_they_have_something_to_say(measured: Measurement) -> None:
     results = full(measured)
     # A backbone that the paper has a number for.
-    rows = tuple(row.model_copy(update={"backbone": "tf_efficientnet_b0"}) for row in results.rows)
-    text = render_report(results.model_copy(update={"rows": rows}), [measured])
+    results = with_rows(results, lambda _: {"backbone": "tf_efficientnet_b0"})
+    text = render_report(results, [measured])
     assert headings(text) >= HEADINGS
     assert not headings(render_report(results_of(measured), [measured])) & OPTIONAL
 
@@ -115,14 +92,14 @@ def test_runtimes_are_called_what_they_are(measured: Measurement) -> None:
 
 def test_charts_show_a_variant_once_and_on_the_real_runtime(measured: Measurement) -> None:
     once = one_per_variant(full(measured).rows)
-    found = {(row.variant, row.runtime) for row in once}
-    assert found == {
+    shown_rows = {(row.variant, row.runtime) for row in once}
+    assert shown_rows == {
         tuple(REFERENCE[:2]),
         ("tflite-int8", "litert"),
         tuple(REFERENCE_RUN[:2]),
         ("tflite-float32", "android"),
     }
-    assert len(once) == 2 * len(found)
+    assert len(once) == 2 * len(shown_rows)
 
 
 def test_thresholds_stand_beside_each_other(measured: Measurement) -> None:
@@ -160,24 +137,23 @@ def test_calibration_is_told_before_and_after_the_temperature(measured: Measurem
     words = plain(render_report(results_of(measured), [measured]))
     assert row.calibration_error is not None
     before, after = row.calibration_error, row.calibration.error_with_temperature
-    said = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
-    assert said in words
+    errors = f"Calibration error {100 * before:.1f} % , with a temperature {100 * after:.1f} %"
+    assert errors in words
     assert "temperature 1.50, fitted on 20 validation photos" in words
 
 
-def test_changed_answers_of_every_variant_are_counted_and_some_shown(case: BenchmarkCase) -> None:
-    measured = measured_with(case, list(range(10)), list(range(10, 26)))
+def test_changed_answers_of_every_variant_are_counted_and_some_shown(
+    noise_case: BenchmarkCase,
+) -> None:
+    measured = measured_with(noise_case, list(range(10)), list(range(10, 26)))
     other = BenchmarkTarget("tflite-float32", "litert")
-    truth = np.array([photo.object_index for photo in case.test_photos])
+    truth = np.array([photo.object_index for photo in noise_case.test_photos])
     measured.answers[other] = answers_with(truth, list(range(5, 20)))  # type: ignore[index]
-    measured.asked[other] = measured.asked[INT8]  # type: ignore[index]
+    measured.positions[other] = measured.positions[INT8]  # type: ignore[index]
     results = results_of(measured)
-    results = results.model_copy(
-        update={
-            "rows": (*results.rows, on(results.rows[1], other)),
-            "flipped": tuple(flipped_answers(measured)),
-        }
-    )
+    rows = (*results.rows, on(results.rows[1], other))
+    flipped = tuple(flipped_answers(measured))
+    results = results.model_copy(update={"rows": rows, "flipped": flipped})
     text = render_report(results, [measured])
     words = plain(text)
     assert "differs from full precision on 26 of 36 photos: 16 right answers lost, 10 won" in words
@@ -212,11 +188,7 @@ def test_times_and_memory_are_told_in_full(measured: Measurement) -> None:
 
 def test_busy_machines_make_times_doubtful(measured: Measurement) -> None:
     results = full(measured)
-    rows = tuple(
-        row.model_copy(update={"busy_share": 0.6}) if row.busy_share else row
-        for row in results.rows
-    )
-    busy = results.model_copy(update={"rows": rows})
+    busy = with_rows(results, lambda row: {"busy_share": 0.6} if row.busy_share else {})
     assert "worth little" in render_report(busy, [measured])
     assert "worth little" not in render_report(results, [measured])
 
@@ -230,8 +202,7 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measurement) -> None
     run = measured.case.run
     info = run.info.model_copy(update={"min_photos": 9})
     beyond = replace(measured, case=replace(measured.case, run=replace(run, info=info)))
-    rows = [row.model_copy(update={"min_photos": 9}) for row in results_of(measured).rows]
-    results = results_of(beyond).model_copy(update={"rows": tuple(rows)})
+    results = with_rows(results_of(beyond), lambda _: {"min_photos": 9})
     text = render_report(results, [beyond])
     assert "s-paper" not in text.split("</style>")[1]
 
@@ -239,15 +210,8 @@ def test_the_paper_is_drawn_faint_with_its_remark(measured: Measurement) -> None
 def test_many_variants_get_the_room_of_two_charts(measured: Measurement) -> None:
     results = full(measured)
     names = ("float16", "float32", "int8-weights", "palette6", "w8a8")
-    more = [
-        on(
-            results.rows[1],
-            BenchmarkTarget(f"coreml-{name}", "coreml-reference"),
-            min_photos=threshold,
-        )
-        for name in names
-        for threshold in (3, 4)
-    ]
+    targets = [BenchmarkTarget(f"coreml-{name}", "coreml-reference") for name in names]
+    more = [on(results.rows[1], target, min_photos=n) for target in targets for n in (3, 4)]
     text = render_report(results.model_copy(update={"rows": (*results.rows, *more)}), [measured])
     assert '<figure class="card whole"><h4>Accuracy by threshold</h4>' in text
     assert 'class="card whole"' not in render_report(results, [measured])
@@ -269,7 +233,7 @@ def test_words_are_explained_where_they_are_used(measured: Measurement) -> None:
 
 
 def luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -325,12 +289,12 @@ def test_words_from_outside_are_escaped_in_every_section(measured: Measurement) 
 
 def test_markdown_holds_the_same_sections(measured: Measurement) -> None:
     text = markdown_report(full(measured))
-    found = set(re.findall(r"(?m)^## (.*)$", text))
+    shown_rows = set(re.findall(r"(?m)^## (.*)$", text))
     wanted = {"Gates", "How near to full precision", "Calibration", "Latency", "Memory"}
-    assert found >= wanted | {"From photo to answer", "Placement"}
+    assert shown_rows >= wanted | {"From photo to answer", "Placement"}
     target = "Int8, objects with at least 3 photos, 36 photos"
-    assert f"What the input costs: {target}" in found
-    assert f"Mistakes in an app: {target}" in found
+    assert f"What the input costs: {target}" in shown_rows
+    assert f"Mistakes in an app: {target}" in shown_rows
     assert "| swapped | 40.0 (39.0 to 41.0) |" in text
     assert f"- Memory: read as {METRIC}." in text
     assert "| tflite-int8 | ≥ 3 | 1 | 12.0 ms | 14.0 ms | 21.5 ms |" in text

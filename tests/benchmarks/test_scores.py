@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_score
 
-from benchmarks.evaluation.acquisition import (
-    ObjectEvidence,
-    fit_curve,
-    outlooks,
-)
+from benchmarks.evaluation.acquisition import ObjectEvidence, fit_curve, outlooks
 from benchmarks.results.classification import wilson_interval
 from benchmarks.results.scores import GradedAnswers, macro_scores, measure, object_intervals
 from mobile_assets.labels import LabelMap
@@ -53,15 +49,15 @@ def test_scores_are_those_of_scikit_learn(seed: int) -> None:
     probabilities[np.arange(60), truth] += 0.4
     top = probabilities.argmax(axis=1)
     rank = (probabilities > probabilities[np.arange(60), truth][:, None]).sum(axis=1)
-    given = GradedAnswers(rank, top, truth, np.ones(60, dtype=np.bool_))
-    scores = measure(given)
+    graded_answers = GradedAnswers(rank, top, truth, np.ones(60, dtype=np.bool_))
+    scores = measure(graded_answers)
     present = np.unique(truth)
     for average, prefix in (("macro", ""), ("weighted", "weighted_")):
         wanted = precision_recall_fscore_support(
             truth, top, labels=present, average=average, zero_division=0
         )
-        found = [scores[f"{prefix}{name}"] for name in ("precision", "recall", "f1")]
-        assert found == pytest.approx(wanted[:3])
+        ranked = [scores[f"{prefix}{name}"] for name in ("precision", "recall", "f1")]
+        assert ranked == pytest.approx(wanted[:3])
     for k in (1, 3, 5):
         share = top_k_accuracy_score(truth, probabilities, k=k, labels=np.arange(9))
         assert scores[f"top{k}"] == pytest.approx(share)
@@ -72,8 +68,8 @@ def test_scores_are_those_of_scikit_learn(seed: int) -> None:
 
 
 def test_an_object_counted_twice_is_the_object_there_twice() -> None:
-    given = graded([0, 1, 1, 2, 0], [0, 0, 1, 2, 2])
-    doubled = measure(given, np.array([2.0, 2.0, 1.0, 1.0, 1.0]))
+    graded_answers = graded([0, 1, 1, 2, 0], [0, 0, 1, 2, 2])
+    doubled = measure(graded_answers, np.array([2.0, 2.0, 1.0, 1.0, 1.0]))
     # In `weighted_recall` (the accuracy) the doubled object's photos count twice: 2+1+1 of 7.
     assert doubled["weighted_recall"] == pytest.approx((2 * 1 + 1 + 1) / 7)
     assert doubled["recall"] == pytest.approx((2 * 0.5 + 1 + 0.5) / 4)
@@ -127,11 +123,11 @@ def test_an_object_is_not_judged_by_one_photo() -> None:
     photos[:4], seen.held_out[:4], seen.right[:4] = [3] * 4, [1, 1, 0, 3], [1, 0, 0, 0]
     curve = fit_curve(np.array(photos), seen, resamples=50, seed=0)
     labels = labels_of(photos)
-    found = {o.object_id: o for o in outlooks(labels, np.array(photos), seen, curve, {})}
-    right, wrong, unknown, worst = (found[f"OBJ-{i:03}"] for i in range(4))
+    ranked = {o.object_id: o for o in outlooks(labels, np.array(photos), seen, curve, {})}
+    right, wrong, unknown, worst = (ranked[f"OBJ-{i:03}"] for i in range(4))
     assert 0.05 < worst.expected < wrong.expected < unknown.expected < right.expected < 0.95
-    for one in found.values():
-        assert one.expected_ci95[0] < one.expected < one.expected_ci95[1]
+    for outlook in ranked.values():
+        assert outlook.expected_ci95[0] < outlook.expected < outlook.expected_ci95[1]
     usual = 1 / (1 + np.exp(-(curve.intercept + (curve.slope or 0) * np.log(3))))
     assert unknown.expected == pytest.approx(usual)
     narrow = unknown.expected_ci95[1] - unknown.expected_ci95[0]
@@ -141,30 +137,36 @@ def test_an_object_is_not_judged_by_one_photo() -> None:
 def test_gain_goes_to_eight_photos_and_sorts() -> None:
     photos, seen = growing_register()
     curve = fit_curve(np.array(photos), seen, resamples=50, seed=0)
-    found = outlooks(labels_of(photos), np.array(photos), seen, curve, {})
-    gains = [one.gain or 0.0 for one in found]
+    ranked = outlooks(labels_of(photos), np.array(photos), seen, curve, {})
+    gains = [outlook.gain or 0.0 for outlook in ranked]
     assert gains == sorted(gains, reverse=True)
-    assert {one.gain for one in found if one.photos == 8} == {0.0}
-    assert all(one.photos_to_take == max(0, 8 - one.photos) for one in found)
-    for one in found:
-        if one.photos < 8:
-            assert 0 < one.gain_ci95[0] < one.gain < one.gain_ci95[1] < 1 - one.expected
+    assert {outlook.gain for outlook in ranked if outlook.photos == 8} == {0.0}
+    assert all(outlook.photos_to_take == max(0, 8 - outlook.photos) for outlook in ranked)
+    for outlook in ranked:
+        if outlook.photos < 8:
+            assert (
+                0
+                < outlook.gain_ci95[0]
+                < outlook.gain
+                < outlook.gain_ci95[1]
+                < 1 - outlook.expected
+            )
 
 
 def test_equal_photo_counts_tell_nothing_about_more() -> None:
     curve = fit_curve(np.array([4, 4, 4]), evidence([2, 2, 2], [2, 1, 0]), resamples=20, seed=0)
-    found = outlooks(
+    ranked = outlooks(
         labels_of([4, 4, 4]), np.array([3, 3, 3]), evidence([2, 2, 2], [2, 1, 0]), curve, {}
     )
     assert curve.slope is None
-    assert [one.gain for one in found] == [None] * 3
-    assert [one.object_id for one in found] == ["OBJ-002", "OBJ-001", "OBJ-000"]
+    assert [outlook.gain for outlook in ranked] == [None] * 3
+    assert [outlook.object_id for outlook in ranked] == ["OBJ-002", "OBJ-001", "OBJ-000"]
 
 
 @pytest.mark.parametrize("right", [[2, 2], [0, 0]])
 def test_all_right_or_all_wrong_gives_finite_numbers(right: list[int]) -> None:
     seen = evidence([2, 2], right)
     curve = fit_curve(np.array([3, 9]), seen, resamples=20, seed=0)
-    for one in outlooks(labels_of([3, 9]), np.array([2, 7]), seen, curve, {}):
-        assert 0 < one.expected < 1
+    for outlook in outlooks(labels_of([3, 9]), np.array([2, 7]), seen, curve, {}):
+        assert 0 < outlook.expected < 1
         assert abs(curve.slope or 0.0) < 5

@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmarks.measure import probe_processes
 from benchmarks.measure.camera_photo import make_camera_photo
-from benchmarks.measure.cpu_contention import SHORTEST_SECONDS, CpuContention, busy_seconds
+from benchmarks.measure.host import SHORTEST_SECONDS, CpuContention, busy_seconds
 from benchmarks.measure.latency import LatencyPlan, measure_target, ratios_of, typical_start
 from benchmarks.measure.memory import settled_memory
 from benchmarks.measure.probe import (
@@ -34,11 +34,11 @@ from benchmarks.measure.probe import (
     summarise,
     timed,
 )
-from benchmarks.measure.probe_processes import balanced_orders, run_interleaved, run_start
+from benchmarks.measure.probe_processes import balanced_orders, run_interleaved, run_probe
 from benchmarks.measure.result_rows import speed_fields
 from benchmarks.pipeline.benchmark import BenchmarkOptions, run_benchmark
 from benchmarks.results.measurement import BenchmarkCase
-from benchmarks.results.row_fields import Placement
+from benchmarks.results.row_fields import MemoryUse, Placement
 from benchmarks.results.schema import Results, Row
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from benchmarks.runtimes import Pixels, Probabilities, Session
@@ -175,8 +175,10 @@ def test_a_slow_model_shows_in_its_ratio(case: BenchmarkCase) -> None:
     assert ratios_of({FLOAT32: turns[FLOAT32], INT8: turns[FLOAT32]}, FLOAT32)[INT8].median == 1
 
 
-def start_with(case: BenchmarkCase, *, runtime: int, model: int) -> StartReply:
-    """A start in this process whose runtime and model each hold so many bytes more."""
+def start_with(
+    case: BenchmarkCase, *, runtime: int = 0, model: int = 0, freed: int = 0
+) -> StartReply:
+    """A start in this process whose runtime and model hold, or freed, so many bytes more."""
     held: list[np.ndarray] = []
 
     def prepare() -> Callable[[], Session]:
@@ -185,6 +187,7 @@ def start_with(case: BenchmarkCase, *, runtime: int, model: int) -> StartReply:
 
         def larger() -> Session:
             held.append(np.ones(model, np.uint8))
+            np.ones(freed, np.uint8)
             return opening()
 
         return larger
@@ -193,10 +196,10 @@ def start_with(case: BenchmarkCase, *, runtime: int, model: int) -> StartReply:
 
 
 def test_memory_is_charged_to_whom_holds_it(case: BenchmarkCase) -> None:
-    start_with(case, runtime=0, model=0)  # LiteRT is imported and has answered once
+    start_with(case)  # LiteRT is imported and has answered once
     size = 64 * MEGABYTE
-    of_model = start_with(case, runtime=0, model=size).memory
-    of_runtime = start_with(case, runtime=size, model=0).memory
+    of_model = start_with(case, model=size).memory
+    of_runtime = start_with(case, runtime=size).memory
     for memory, model, runtime in ((of_model, size, 0), (of_runtime, 0, size)):
         assert memory.model_resident == pytest.approx(model, abs=16 * MEGABYTE)
         assert memory.runtime_resident == pytest.approx(runtime, abs=16 * MEGABYTE)
@@ -218,31 +221,19 @@ def test_memory_that_the_c_library_keeps_is_handed_back() -> None:
 
 def test_what_was_freed_is_not_at_rest_but_in_the_peak(case: BenchmarkCase) -> None:
     size = 64 * MEGABYTE
-
-    def prepare() -> Callable[[], Session]:
-        opening = opener(case.bundle, request_of(case, FLOAT32))
-
-        def wasteful() -> Session:
-            np.ones(size, np.uint8)
-            return opening()
-
-        return wasteful
-
-    found = measure_start(prepare, noise_photo(case.bundle))
-    assert found.memory.model_resident < size / 2
-    assert found.memory_bytes.value > size * 0.9
+    start = start_with(case, freed=size)
+    assert start.memory.model_resident < size / 2
+    assert start.memory_bytes.value > size * 0.9
 
 
-def test_the_start_with_the_median_memory_is_kept_whole(case: BenchmarkCase) -> None:
-    one = start_with(case, runtime=0, model=0)
+def test_the_start_with_the_median_memory_is_kept_whole() -> None:
+    memory = MemoryUse(runtime_resident=1, model_resident=1, peak_resident=1, metric="m")
     starts = [
-        one.model_copy(
-            update={
-                "cold_load_ms": cold,
-                "memory": one.memory.model_copy(
-                    update={"model_resident": held, "peak_resident": held + 1}
-                ),
-            }
+        StartReply(
+            cold_load_ms=cold,
+            memory_bytes=None,
+            memory=memory.model_copy(update={"model_resident": held, "peak_resident": held + 1}),
+            placement=None,
         )
         for cold, held in ((5.0, 30), (900.0, 10), (7.0, 20))
     ]
@@ -313,9 +304,9 @@ def test_own_work_is_not_other_work() -> None:
 def test_orders_favour_nobody(count: int) -> None:
     rows = list(islice(balanced_orders(count), 4 * count))
     assert all(sorted(row) == list(range(count)) for row in rows)
-    places = Counter(place for row in rows for place in enumerate(row))
+    positions = Counter(position for row in rows for position in enumerate(row))
     behind = Counter(pair for row in rows for pair in pairwise(row))
-    assert set(places.values()) == {4}
+    assert set(positions.values()) == {4}
     assert len(behind) == count * (count - 1)
     assert set(behind.values()) <= {4}
     assert rows[: 2 * count] == rows[2 * count :]
@@ -330,7 +321,7 @@ def test_processes_take_turns(case: BenchmarkCase) -> None:
 def test_a_process_that_fails_is_told_with_its_last_words(case: BenchmarkCase) -> None:
     wrong = request_of(case, BenchmarkTarget("tflite-none", "litert"))
     with pytest.raises(DamagedError, match=r"tflite-none \(litert\) failed \(.*no variant"):
-        run_start(wrong.model_copy(update={"kind": "start"}))
+        run_probe(StartReply, wrong.model_copy(update={"kind": "start"}))
     with pytest.raises(DamagedError, match="tflite-none"):
         run_interleaved({FLOAT32: wrong.model_copy(update={"kind": "turns"})}, 1)
 
@@ -340,7 +331,7 @@ def test_a_process_that_takes_too_long_is_given_up(
 ) -> None:
     monkeypatch.setattr(probe_processes, "PROBE_SECONDS", 0.05)
     with pytest.raises(DamagedError, match=r"took over 0\.05 s"):
-        run_start(request_of(case, FLOAT32, kind="start"))
+        run_probe(StartReply, request_of(case, FLOAT32, kind="start"))
 
 
 def test_every_number_of_threads_has_its_own_process(case: BenchmarkCase) -> None:

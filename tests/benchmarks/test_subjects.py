@@ -72,25 +72,27 @@ def test_a_slow_runtime_is_judged_on_its_own_photos(case: BenchmarkCase) -> None
         BenchmarkTarget("tflite-float32", "litert"),
         BenchmarkTarget("tflite-float32", "slow"),
     )
-    places = measured.asked[slow]
-    assert len(places) == LIMIT == len(set(places.tolist()))
-    assert len(measured.asked[fast]) == len(measured.photos) > LIMIT
+    positions = measured.positions[slow]
+    assert len(positions) == LIMIT == len(set(positions.tolist()))
+    assert len(measured.positions[fast]) == len(measured.photos) > LIMIT
     # The same interpreter gives the same answers, so they are the drawn photos' and no others'.
-    np.testing.assert_array_equal(measured.answers[slow].best, measured.answers[fast].best[places])
+    best = measured.answers[fast].best[positions]
+    np.testing.assert_array_equal(measured.answers[slow].best, best)
     rows = {
         BenchmarkTarget.of(row): row for row in case_rows(measured, {}, {}, bootstrap=0, seed=0)
     }
     assert (rows[slow].photos, rows[fast].photos) == (LIMIT, len(measured.photos))
     custody = rows[slow].custody
-    assert custody.test_photos_sha256 == list_hash([measured.photos[place] for place in places])
+    asked_photos = [measured.photos[position] for position in positions]
+    assert custody.test_photos_sha256 == list_hash(asked_photos)
     assert rows[slow].agreement == agreement(
-        measured.answers[slow].top, measured.answers[REFERENCE].top[places]
+        measured.answers[slow].top, measured.answers[REFERENCE].top[positions]
     )
     bits = rows[slow].right_bits
     assert bits is not None
     np.testing.assert_array_equal(unpack(bits, LIMIT), measured.answers[slow].right)
     # The draw is the seed's.
-    np.testing.assert_array_equal(measure(case, SlowRuntime()).asked[slow], places)
+    np.testing.assert_array_equal(measure(case, SlowRuntime()).positions[slow], positions)
 
 
 def test_a_slow_runtime_fits_no_temperature_and_others_do(case: BenchmarkCase) -> None:
@@ -131,7 +133,7 @@ def test_collections_and_counts_add_up(case: BenchmarkCase) -> None:
 
 
 def test_a_phone_without_a_runner_gives_its_speed_alone(case: BenchmarkCase) -> None:
-    from benchmarks.measure.android import with_answers
+    from benchmarks.measure.parity import with_answers
     from benchmarks.results.row_fields import Device, Latency
     from benchmarks.runtimes.android.measure import PhoneReply
     from benchmarks.runtimes.android.runtime import RUNTIMES
@@ -204,11 +206,11 @@ def test_a_number_is_traced_to_its_mistake(case: BenchmarkCase, tmp_path: Path) 
     results = run_benchmark([case], report, options=replace(QUICK, preprocessing=60))
     swapped = next(cost for cost in results.preprocessing if cost.name == "bgr")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        asked = ["--top1", str(swapped.top1), "--photos", "60", "--json"]
-        assert main(["explain", str(report), *asked]) == 0
+        arguments = ["--top1", str(swapped.top1), "--photos", "60", "--json"]
+        assert main(["explain", str(report), *arguments]) == 0
     runtime_names = [one["name"] for one in json.loads(printed.getvalue())]
     assert "bgr" in runtime_names
     assert "contract" not in runtime_names
     run_benchmark([case], tmp_path / "none", options=QUICK)
-    asked = ["explain", str(tmp_path / "none"), "--top1", "0.5", "--photos", "9"]
-    assert main(asked) == 2
+    arguments = ["explain", str(tmp_path / "none"), "--top1", "0.5", "--photos", "9"]
+    assert main(arguments) == 2

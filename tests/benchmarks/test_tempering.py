@@ -22,24 +22,27 @@ def answers(sharpness: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (sharp / sharp.sum(axis=1, keepdims=True)).astype(np.float32), truth
 
 
+def fitted_to(*parts: tuple[np.ndarray, np.ndarray]) -> Temperature:
+    fit = TemperatureFit()
+    for probabilities, truth in parts:
+        fit.add(probabilities, truth)
+    temperature = fit.result()
+    assert temperature is not None
+    return temperature
+
+
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
 def test_the_temperature_undoes_what_was_done(sharpness: float) -> None:
-    fit = TemperatureFit()
-    for part in range(2):
-        probabilities, truth = answers(sharpness, seed=part)
-        fit.add(probabilities, truth)
-    found = fit.result()
-    assert found.photos == 2 * PHOTOS
-    assert found.value == pytest.approx(sharpness, rel=0.05)
+    temperature = fitted_to(answers(sharpness, seed=0), answers(sharpness, seed=1))
+    assert temperature.photos == 2 * PHOTOS
+    assert temperature.value == pytest.approx(sharpness, rel=0.05)
 
 
 def test_a_temperature_found_elsewhere_mends_the_error() -> None:
-    fit = TemperatureFit()
-    fit.add(*answers(2.0, seed=0))
-    temperature = fit.result()
+    temperature = fitted_to(answers(2.0, seed=0))
     probabilities, truth = answers(2.0, seed=1)
     right = probabilities.argmax(axis=1) == truth
-    found = calibration_of(
+    calibration = calibration_of(
         probabilities.max(axis=1),
         right,
         temperature=temperature,
@@ -47,16 +50,13 @@ def test_a_temperature_found_elsewhere_mends_the_error() -> None:
     )
     error = expected_calibration_error(probabilities.max(axis=1), right)
     assert error > 0.1
-    assert found.error_with_temperature < error / 4
+    assert calibration.error_with_temperature < error / 4
 
 
 def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
     from scipy.optimize import minimize_scalar
 
     probabilities, truth = answers(1.37, seed=3)
-    fit = TemperatureFit()
-    fit.add(probabilities, truth)
-    found = fit.result()
     logs = np.log(probabilities.astype(np.float64))
 
     def loss(temperature: float) -> float:
@@ -65,7 +65,7 @@ def test_the_parabola_is_the_minimum_of_the_likelihood() -> None:
         return float((norm - scaled[np.arange(PHOTOS), truth]).mean())
 
     best = minimize_scalar(loss, bounds=(0.25, 4), method="bounded").x
-    assert found.value == pytest.approx(best, rel=0.003)
+    assert fitted_to((probabilities, truth)).value == pytest.approx(best, rel=0.003)
 
 
 def test_a_few_right_answers_do_not_make_a_network_certain() -> None:
@@ -90,12 +90,8 @@ def test_logits_of_any_height_have_one_temperature() -> None:
 
 def test_values_that_are_no_numbers_are_left_out_and_zero_is_allowed() -> None:
     probabilities, truth = answers(1.0, seed=0)
-    clean = TemperatureFit()
-    clean.add(probabilities, truth)
     broken = np.vstack([probabilities, np.full((1, OBJECTS), np.nan, np.float32)])
-    fit = TemperatureFit()
-    fit.add(broken, np.append(truth, 0))
-    assert fit.result() == clean.result()
+    assert fitted_to((broken, np.append(truth, 0))) == fitted_to((probabilities, truth))
     certain = np.eye(OBJECTS, dtype=np.float32)
     np.testing.assert_allclose(tempered_confidence(certain, 1.0), 1.0)
     assert tempered_confidence(broken[-1:], 2.0).tolist() == [0.0]

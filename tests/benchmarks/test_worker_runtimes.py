@@ -320,7 +320,7 @@ def test_a_setup_that_fails_leaves_nothing_that_looks_finished(tmp_path: Path) -
     assert "Check the network" in done.stderr
     assert "Traceback" not in done.stderr
     left = [path.name for path in (tmp_path / "cache/artefact-id").iterdir()]
-    assert left == [".arm64.lock"]
+    assert left == [".arm64.setup-lock"]
 
 
 @debian_only

@@ -172,10 +172,7 @@ def failed(folder: Path) -> dict[tuple[str, str], str]:
 
 
 def replace_package(
-    folder: Path,
-    made: Exported,
-    network: nn.Module,
-    facts: dict[str, str] | None = None,
+    folder: Path, made: Exported, network: nn.Module, facts: dict[str, str] | None = None
 ) -> None:
     """Another program in place of the short list's package, with hashes that fit."""
     outputs = {"indices": ArrayOutput("int32", "i"), "probabilities": ArrayOutput("float32", "p")}

@@ -29,6 +29,7 @@ MOST_MEMORY = 1_500_000_000
 """Bytes of resident memory that no process may exceed."""
 
 KILLED_AT = 4 * MOST_MEMORY
+"""Bytes at which a process is ended, before the machine has none left."""
 
 
 @dataclass
@@ -121,9 +122,10 @@ class Worker:
         return self._process
 
     def _answer(
-        self, process: subprocess.Popen[str], seconds: float = HANG_SECONDS
+        self, process: subprocess.Popen[str], seconds: float | None = None
     ) -> dict[str, Any] | Finding:
         """The next line that is an answer; a finding where none comes."""
+        seconds = HANG_SECONDS if seconds is None else seconds
         began, command, next_sample = time.monotonic(), "", 0.0
         while True:
             try:

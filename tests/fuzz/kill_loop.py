@@ -65,6 +65,8 @@ def _benchmark_words(materials: Path, folder: Path) -> list[str]:
 
 def _copy_bundle(materials: Path, folder: Path) -> None:
     shutil.copytree(materials / "bundle", folder / "bundle")
+    info = json.loads((materials / "bundle/bundle.json").read_text(encoding="utf-8"))
+    (folder / "serial").write_text(str(info["serial"]), encoding="utf-8")
 
 
 def _hashes(*names: str) -> Callable[[Path], Result]:
@@ -73,6 +75,23 @@ def _hashes(*names: str) -> Callable[[Path], Result]:
         {path.name: "" for path in folder.iterdir()}
         | {name: sha256_path(folder / name) for name in names}
     )
+
+
+def _replaced_bundle(folder: Path) -> Result:
+    """Hashes of a bundle's files; its serial number need only be higher than the one before."""
+    bundle = folder / "bundle"
+    files = {
+        path.relative_to(folder).as_posix(): sha256_path(path)
+        for path in bundle.rglob("*")
+        if path.is_file()
+    }
+    info = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    before = int((folder / "serial").read_text(encoding="utf-8"))
+    files |= {path.name: "" for path in folder.iterdir()}
+    return files | {
+        "serial": f"higher: {info.pop('serial') > before}",
+        "bundle/bundle.json": json.dumps(info),
+    }
 
 
 def _prepared(folder: Path) -> Result:
@@ -121,7 +140,7 @@ COMMANDS = {
     "export --force": KilledCommand(
         "export --force",
         lambda materials, folder: [*_export_words(materials, folder), "--force"],
-        _hashes("bundle"),
+        _replaced_bundle,
         _copy_bundle,
     ),
     "sign": KilledCommand("sign", _sign_words, _hashes("bundle"), _copy_bundle, chain=6),
@@ -201,10 +220,10 @@ def _problem(
     traces = [end["said"] for end in ends if "Traceback" in end["said"]]
     if traces:
         return traces[0]
-    if ends[-1]["code"] != 0:
-        finished = any(end["code"] == 0 for end in ends[:-1])
-        if not (finished and ends[-1]["code"] == 2 and "already exists" in ends[-1]["said"]):
-            return f"the last run ended with {ends[-1]['code']}: {ends[-1]['said']}"
+    last = ends[-1]
+    # A run that was killed after its last step has left the whole result.
+    if last["code"] != 0 and not (last["code"] == 2 and "already exists" in last["said"]):
+        return f"the last run ended with {last['code']}: {last['said']}"
     result = command.result(folder)
     differences = sorted(name for name in result | wanted if result.get(name) != wanted.get(name))
     return f"differs in {differences[:8]}" if differences else None

@@ -187,7 +187,7 @@ def _read(path: Path) -> list[Finding]:
     broken = [name for name in labels.object_ids if len(name.splitlines()) != 1]
     findings = [Finding("accepted", f"object id {name!r}") for name in broken]
     text = path.read_bytes().decode("utf-8-sig", "replace").replace("\\\\", "/")
-    used = {photo.path for photo in register.photos}
+    used = "\n".join(photo.path for photo in register.photos)  # in one may be a letter more
     noted = "\n".join(f"{problem.path} {problem.reason}" for problem in register.problems)
     titles = "\n".join(f"{photo.title} {photo.collection}" for photo in register.photos)
     for row in whole_rows():

@@ -64,9 +64,17 @@ def _document(path: Path) -> object:
     if not path.is_file() or path.stat().st_size > 1_000_000_000:
         return None
     content = path.read_bytes()
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(content) if path.suffix == ".json" else content
-    return content
+    if path.suffix != ".json":
+        return content
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return content
+    if path.name == "split.json" and isinstance(document, dict):
+        # What a photo's entry leaves out is that it was seen.
+        with contextlib.suppress(TypeError, KeyError):
+            document["photos"] = [{"seen": True} | photo for photo in document["photos"]]
+    return document
 
 
 class CheckpointSuite:

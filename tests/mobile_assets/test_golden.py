@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import object_picture
 from PIL import Image
 
 import export.golden.vectors
@@ -265,3 +266,39 @@ def test_a_broken_off_export_leaves_no_bundle_and_two_whole_ones_are_alike(
     assert list(first.parent.iterdir()) == [first]
     assert len(contents(first)) > 70
     assert contents(first) == contents(tmp_path / "second/bundle")
+
+
+def secret_photos(folder: Path) -> list[Path]:
+    """A photo of each format that tells where it was taken, and by whom."""
+    paths = []
+    for name in ("anna.jpg", "anna.png", "anna.webp", "anna.tif", "anna.heic"):
+        record = Image.Exif()
+        record[0x0112], record[0x013B] = 6, "SECRET NAME"
+        record.get_ifd(0x8825).update({1: "N", 2: (54.0, 46.0, 30.5)})
+        path = folder / name
+        object_picture(3, 1).save(path, exif=record)
+        assert b"SECRET" in path.read_bytes()
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_golden_photos_tell_nothing_but_their_picture_unless_asked_for(
+    keep: bool, golden_run: Run, tmp_path: Path
+) -> None:
+    paths = secret_photos(tmp_path)
+    plan = golden_plan([str(path) for path in paths], keep_metadata=keep)
+    files = [file for file in plan.choose(golden_run, None) if file.name.startswith("chosen-")]
+    assert len(files) == len(paths)
+    for path, file in zip(paths, files, strict=True):
+        assert (b"SECRET" in file.content) == keep
+        assert ("anna" in file.about) == keep
+        copy = tmp_path / f"{file.name}-{file.file}"
+        copy.write_bytes(file.content)
+        assert np.array_equal(np.asarray(decode(copy)), np.asarray(decode(path)))
+        if keep:
+            assert file.content == path.read_bytes()
+        elif path.suffix in (".jpg", ".png", ".webp"):
+            assert copy.suffix == path.suffix
+        else:
+            assert copy.suffix == ".png"

@@ -60,6 +60,62 @@ def test_a_kill_at_any_step_loses_nothing(
     assert rows[-1]["repaired"] == states[1]
 
 
+@pytest.mark.parametrize("what", ["folder", "folder without swap", "new folder", "inside"])
+def test_ctrl_c_at_any_step_leaves_nothing_half_written(what: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), what, str(tmp_path / "root")],
+        capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "KILL_WITH": "SIGINT"},
+    )  # fmt: skip
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["code"] for row in rows] == [130] * (len(rows) - 1) + [0]
+    states = [OLD, CHANGED] if what == "inside" else [None if "new" in what else OLD, NEW]
+    for row in rows:
+        assert row["left"] in states
+        # Interrupted while it tidied up, it may leave a hidden file, which the next one removes.
+        hidden = {".out.lock", ".out.unfinished", ".out.old", ".out.a.part"}
+        assert set(row["around"]) <= {"out"} | hidden
+        assert row["end"] == ["out"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from mobile_assets.files import new_folder, write_bytes, write_into_finished
+out = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+failed = 0
+for write in (
+    lambda: write_bytes(out / "a", bytes(5000)),
+    lambda: write_into_finished(out, "a", bytes(5000)),
+):
+    try:
+        write()
+    except OSError:
+        failed += 1
+try:
+    with new_folder(out, force=True, what="test") as folder:
+        (folder / "a").write_bytes(bytes(5000))
+except OSError:
+    failed += 1
+print(failed)
+"""
+
+
+def test_a_full_disk_loses_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a").write_bytes(b"old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(out)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout == "3\n"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {"a": b"old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -13,7 +13,7 @@ from conftest import picture
 from PIL import Image, ImageCms
 
 from export.golden.synthetic_photos import display_p3
-from mobile_assets import photos
+from mobile_assets.photo_decoding import limits
 from mobile_assets.photos import PhotoError, decode, load
 from mobile_assets.preprocessing import Preprocessing
 
@@ -144,9 +144,9 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(8, 100, 100).save(tmp_path / "photo.png")
-    monkeypatch.setattr(photos, "MAX_PIXELS", 100 * 100)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 100 * 100)
     assert decode(tmp_path / "photo.png").size == (100, 100)
-    monkeypatch.setattr(photos, "MAX_PIXELS", 100 * 100 - 1)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 100 * 100 - 1)
     with pytest.raises(PhotoError, match="100×100"):
         decode(tmp_path / "photo.png")
 

@@ -13,13 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.demo import (
-    DemoError,
-    DemoRegister,
-    DemoSpec,
-    generate_demo_register,
-    plan_register,
-)
+from train.demo import DemoError, DemoRegister, DemoSpec, generate_demo_register, plan_register
 from train.demo.families import BUILDERS, build_object
 from train.demo.plan import COLLECTIONS, PHOTO_COUNTS
 from train.demo.scene import Scene, field_scene, studio_scene

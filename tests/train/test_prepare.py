@@ -19,7 +19,7 @@ from conftest import object_picture, picture
 from mobile_assets.errors import InputError
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
-from train.decode_pool import CRASHED, DecoderPool
+from train.decode_pool import CRASHED, HUNG, DecoderPool
 from train.decode_worker import Request
 from train.prepare import Prepared, prepare
 from train.readers import read_register
@@ -191,6 +191,36 @@ def test_a_photo_that_kills_its_decoder_is_unreadable(
     assert len(prepared.register.photos) == 32
     (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
     assert (problem.path, problem.reason) == ("Egyptian/OBJ-1/001.png", CRASHED)
+
+
+def test_a_photo_that_hangs_its_decoder_is_unreadable(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = (
+        "import time, train.decode_worker as d; real = d.examine; d.examine = lambda r: "
+        "time.sleep(600) if r.file.endswith('OBJ-1/001.png') else real(r)"
+    )
+    (tmp_path / "sitecustomize.py").write_text(endless)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    monkeypatch.setattr("train.decode_pool.DECODE_SECONDS", 3.0)
+    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
+    assert len(prepared.register.photos) == 32
+    (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
+    assert (problem.path, problem.reason) == ("Egyptian/OBJ-1/001.png", HUNG)
+
+
+def test_a_photo_that_wants_all_memory_is_unreadable(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy = (
+        "import train.decode_worker as d; real = d.read_photo; d.read_photo = lambda p, **how: "
+        "bytearray(2 << 30) if str(p).endswith('OBJ-1/001.png') else real(p, **how)"
+    )
+    (tmp_path / "sitecustomize.py").write_text(greedy)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    prepared = prepare(read_register(photos), CONTRACT, tmp_path / "cache")
+    (problem,) = [p for p in prepared.register.problems if p.kind == "unreadable"]
+    assert "memory" in problem.reason
 
 
 def test_a_full_disk_is_said_before_anything_is_written(

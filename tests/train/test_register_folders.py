@@ -147,6 +147,12 @@ def test_a_blank_folder_is_refused(tmp_path: Path, blank: str) -> None:
             read(tmp_path)
 
 
+def test_a_blank_collection_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "\u00a0/A/1.jpg", "East/A/1.jpg")
+    with pytest.raises(InputError, match=r"the folder '<U\+00A0>' has a blank name\. Rename it"):
+        read_register(tmp_path)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_a_line_break_in_a_folder_is_refused(tmp_path: Path, end: str) -> None:
     put(tmp_path, "A/1.jpg", f"Castle{end}2/1.jpg")

@@ -302,12 +302,14 @@ def test_contradicting_titles_are_told(folder: Path) -> None:
 
 def test_a_second_manifest_is_told(folder: Path) -> None:
     (folder / "manifest.csv").write_text(COMMAS)
-    (folder / "manifest.tsv").write_text(ROWS.format("\t"))
+    (folder / "Manifest.TSV").write_text(ROWS.format("\t"))
     register = read_register(folder)
     assert rows_of(register) == GOOD
     assert [(problem.kind, problem.path) for problem in register.problems] == [
-        ("ignored", "manifest.tsv")
+        ("ignored", "Manifest.TSV")
     ]
+    (folder / "manifest.csv").rename(folder / "MANIFEST.csv")
+    assert rows_of(read_register(folder)) == GOOD
 
 
 def test_every_row_is_used_or_told(folder: Path) -> None:

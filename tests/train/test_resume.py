@@ -115,7 +115,7 @@ def test_an_interruption_keeps_the_state_and_says_how_to_go_on(
 def test_a_full_disk_is_explained(broken_off: dict[str, list[dict[str, Any]]]) -> None:
     full = broken_off["interruptions"][3]["said"]
     for words in (
-        "state.safetensors",
+        "state.bin",
         "File too large",
         "MB",
         "Make room",

@@ -105,6 +105,9 @@ def test_a_broken_off_training_leaves_nothing(
         ("run.json", lambda t: t.replace('"seed"', '"sead"'), "not a valid"),
         ("labels.json", lambda t: t.replace("OBJ-1", "OBJ-X"), "labels.json"),
         ("split.json", lambda t: t.replace('"train"', '"val"', 1), "split.json"),
+        ("split.json", lambda t: t.replace('"seen": true', '"seen": false', 1), "split.json"),
+        ("split.json", lambda t: t.replace('"min_photos": 3', '"min_photos": 4'), "split.json"),
+        ("split.json", lambda t: t.replace('"seed": 3', '"seed": 4'), "split.json"),
     ],
 )
 def test_damaged_runs_are_refused(

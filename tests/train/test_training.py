@@ -14,7 +14,7 @@ from torch import nn
 
 from mobile_assets.preprocessing import Preprocessing
 from train.batches import Photos, class_weights, predict_batches, to_images
-from train.checkpoint import Checkpoint
+from train.checkpoint import STATE_FILE, Checkpoint
 from train.device import Compute, choose_compute
 from train.engine import Trainer
 from train.freezing import early_parameters
@@ -202,6 +202,21 @@ def test_going_on_from_any_state_gives_the_uninterrupted_result(
         assert [r.train_loss for r in resumed.history] == [r.train_loss for r in whole.history]
     assert Checkpoint(tmp_path, "other key").parse(states[0]) is None
     assert whole.checkpoint.parse(states[0][:1000]) is None
+
+
+def test_a_state_with_one_changed_bit_is_no_state(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.write(STATE_FILE, b"weights")
+    path = tmp_path / STATE_FILE
+    content = path.read_bytes()
+    assert checkpoint.read() == b"weights"
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        assert checkpoint.read() is None
+    path.write_bytes(content[:-1])
+    assert checkpoint.read() is None
 
 
 def test_patience_ends_a_constant_rate_and_brings_a_falling_one_down() -> None:

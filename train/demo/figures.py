@@ -7,14 +7,7 @@ import math
 import numpy as np
 
 from train.demo.canvas import Canvas, FloatArray, blur, noise
-from train.demo.maker import (
-    Maker,
-    alternatives,
-    linear,
-    paint_over,
-    pick,
-    wear_words,
-)
+from train.demo.maker import Maker, alternatives, linear, paint_over, pick, wear_words
 from train.demo.mesh import Model, Pose, Skin, Surface, grid_surface, sample, spline
 from train.demo.patterns import FIGURES, band, glyph_rows
 

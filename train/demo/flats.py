@@ -9,14 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.demo.canvas import Canvas, FloatArray, blur, noise
-from train.demo.maker import (
-    Maker,
-    alternatives,
-    linear,
-    paint_over,
-    pick,
-    wear_words,
-)
+from train.demo.maker import Maker, alternatives, linear, paint_over, pick, wear_words
 from train.demo.mesh import Model, Pose, Skin, pillow
 from train.demo.patterns import FACES, FIGURES, glyph, glyph_rows, wedge_rows
 

@@ -37,11 +37,7 @@ class Maker:
         return value * (1 + spread * float(np.clip(self.own.normal(), -2, 2)))
 
     def weather(
-        self,
-        albedo: FloatArray,
-        height: FloatArray,
-        amount: float,
-        soil: FloatArray,
+        self, albedo: FloatArray, height: FloatArray, amount: float, soil: FloatArray
     ) -> None:
         """Age a surface in place: dirt in the hollows, stains, hairline cracks.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mobile_assets.csv_table import csv_text
 from mobile_assets.files import write_text
 from train.demo.plan import ObjectPlan
 from train.demo.spec import GENERATOR_VERSION, DemoError, DemoSpec
@@ -84,15 +84,19 @@ def _known(root: Path, description: dict[str, Any]) -> dict[int, Done]:
             try:
                 rows.append(json.loads(line))
             except json.JSONDecodeError:
-                break  # the line that was being written when the run was killed
+                continue  # a line that was being written when the run was killed
     return {row["index"]: Done(row["index"], row["title"], row["parameters"], 0) for row in rows}
 
 
 def note(root: Path, done: Done) -> None:
     """Remember an object's description while the register is being made."""
     row = {"index": done.index, "title": done.title, "parameters": done.parameters}
-    with (root / _PART).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    with (root / _PART).open("ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        # A line that a kill cut off stays a line of its own.
+        gap = b"\n" if file.read(1) not in (b"", b"\n") else b""
+        file.write(gap + json.dumps(row).encode("utf-8") + b"\n")
 
 
 def close_register(
@@ -121,8 +125,5 @@ def _manifest(plans: Iterable[ObjectPlan], known: dict[int, Done]) -> str:
         for plan in plans
         for k in range(plan.photos)
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "object_id", "collection", "title"))
-    writer.writerows(rows)
-    return text.getvalue()
+    columns = ("path", "object_id", "collection", "title")
+    return csv_text((dict(zip(columns, row, strict=True)) for row in rows), columns)

@@ -9,15 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from train.demo.canvas import Canvas, FloatArray, blur, noise
-from train.demo.maker import (
-    Maker,
-    alternatives,
-    ground,
-    linear,
-    paint_over,
-    pick,
-    wear_words,
-)
+from train.demo.maker import Maker, alternatives, ground, linear, paint_over, pick, wear_words
 from train.demo.mesh import (
     Model,
     Pose,

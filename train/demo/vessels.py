@@ -8,15 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from train.demo.canvas import FloatArray, noise
-from train.demo.maker import (
-    Maker,
-    Zone,
-    linear,
-    paint_over,
-    pick,
-    sister_zones,
-    wear_words,
-)
+from train.demo.maker import Maker, Zone, linear, paint_over, pick, sister_zones, wear_words
 from train.demo.mesh import Model, Pose, Skin, Surface, revolve, spline, tube
 from train.demo.patterns import FIGURES, ORNAMENTS, band
 

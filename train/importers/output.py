@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mobile_assets.csv_table import csv_text
 from mobile_assets.errors import InputError
 from mobile_assets.files import write_text
 from train.importers.assemble import OBJECT_FIELDS
 from train.importers.imported import Imported, ImportedPhoto
 from train.importers.source import Finding, one_line
 from train.object_records import PROVENANCE_COLUMN, SOURCE_PREFIX
-from train.spreadsheet import spreadsheet_text
 
 SUFFIXES = (".csv", ".jsonl")
 LIST_COLUMNS = ("kind", "place", "object_id", "value", "reason")
@@ -44,8 +42,7 @@ def write_register(path: Path, imported: Imported, photos: Path) -> None:
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_text(path, "".join(lines))
     else:
-        cells = [[spreadsheet_text(row.get(name, "")) for name in columns] for row in rows]
-        write_text(path, _table(columns, cells))
+        write_text(path, csv_text(rows, columns))
 
 
 def _row(register: Path, photos: Path, photo: ImportedPhoto) -> dict[str, str]:
@@ -69,23 +66,9 @@ def _relative(path: Path, folder: Path) -> str:
 def write_list(path: Path, findings: Sequence[Finding]) -> None:
     """Writes what was not imported, or not as it stood, as CSV that a spreadsheet opens safely."""
     ordered = sorted(findings, key=lambda finding: "row unread photo note".find(finding.kind))
-    rows = [
-        [
-            spreadsheet_text(text)
-            for text in (one.kind, one.place, one.object_id, one.value, one.reason)
-        ]
-        for one in ordered
-    ]
-    text = _table(LIST_COLUMNS, rows)
+    rows = [{name: getattr(finding, name) for name in LIST_COLUMNS} for finding in ordered]
+    text = csv_text(rows, LIST_COLUMNS)
     write_text(path, text.encode("utf-8", "replace").decode("utf-8"))  # names of files may be odd
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def check_name(path: Path) -> None:

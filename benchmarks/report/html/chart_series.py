@@ -51,11 +51,7 @@ class Figure:
 
 
 def trade_off_figures(rows: Sequence[Row]) -> list[Figure]:
-    """Accuracy by size and by latency.
-
-    Args:
-        rows: Rows of one register and one threshold, of one runtime per variant.
-    """
+    """Accuracy by size and by latency, of one register, threshold and runtime per variant."""
     measured = _measured(rows)
     return [*_by_size(measured), *_by_latency(measured)]
 
@@ -63,10 +59,7 @@ def trade_off_figures(rows: Sequence[Row]) -> list[Figure]:
 def accuracy_figures(rows: Sequence[Row], main: BenchmarkTarget, threshold: int) -> list[Figure]:
     """Accuracy by threshold, or by length of the shortlist, and by photos per object.
 
-    Args:
-        rows: Rows of one register, of one runtime per variant.
-        main: What the report is about.
-        threshold: Which threshold is shown in detail.
+    Rows are of one register and one runtime per variant; `threshold` is the one shown in detail.
     """
     measured = _measured(rows)
     detailed = [row for row in measured if row.min_photos == threshold]

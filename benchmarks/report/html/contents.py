@@ -10,6 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, PrefixLoader
 from markupsafe import Markup
 
+from benchmarks.report.formatting import percent, points, signless
+from mobile_assets.markdown_text import markdown
+
 
 @dataclass
 class Contents:
@@ -47,6 +50,10 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["percent"] = percent
+    environment.filters["signed"] = points
+    environment.filters["points"] = lambda value: f"{signless(value)} points"
+    environment.filters["markdown"] = markdown
     environment.filters["px"] = "{:.1f}".format
     environment.filters["share"] = "{:.2f}%".format  # of a cell's width
     return environment
@@ -55,6 +62,12 @@ def template_environment() -> Environment:
 def markdown_document(template: str, **values: Any) -> str:
     """The text of a Markdown template, such as `report/results.md.j2`."""
     return template_environment().get_template(template).render(**values) + "\n"
+
+
+def sentence(macro: str, *values: Any) -> str:
+    """Words of `words.md.j2` in one line."""
+    module = template_environment().get_template("report/words.md.j2").module
+    return re.sub(r"[ \n]+", " ", getattr(module, macro)(*values)).strip()
 
 
 def _unbroken(words: str) -> str:

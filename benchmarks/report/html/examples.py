@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.report.html.thumbnails import Thumbnails
 from benchmarks.report.runtime_names import short_name
-from benchmarks.results.classification import NO_ANSWER, Answers, confused_pairs
+from benchmarks.results.classification import NO_ANSWER, Answers, confused_pairs, count_flips
 from benchmarks.results.measurement import Measurement
 from benchmarks.results.target import REFERENCE, BenchmarkTarget
 from mobile_assets.decision import Verdict, decide
@@ -50,7 +50,6 @@ class Example:
 class FlipExample:
     """A photo to which a variant gives another first answer than the reference."""
 
-    variant: str
     photo: str | None
     truth: str
     reference: ShownObject
@@ -60,14 +59,7 @@ class FlipExample:
 
 @dataclass(frozen=True)
 class PredictionFlip:
-    """All changed answers of one variant, counted, and some of them shown.
-
-    Attributes:
-        photos: How many photos it was asked.
-        count: To how many its first answer is not the reference's.
-        lost: How many of them the reference has right and the variant wrong.
-        won: The reverse.
-    """
+    """How many answers of a variant changed, `lost` right ones and `won`; some of them shown."""
 
     name: str
     photos: int
@@ -87,17 +79,6 @@ class ConfusedPair:
     count: int
 
 
-def prediction_flips(
-    main: ExampleSelector, targets: Sequence[BenchmarkTarget]
-) -> list[PredictionFlip]:
-    """The changed answers of the main variant first, then of the others."""
-    others = [target for target in targets if target not in (main.target, REFERENCE)]
-    return [
-        main.prediction_flip(FLIPS),
-        *(main.of(target).prediction_flip(FLIPS_OF_OTHERS) for target in others),
-    ]
-
-
 class ExampleSelector:
     """Chooses and prepares the pictures of one case for one variant."""
 
@@ -108,10 +89,9 @@ class ExampleSelector:
         self.target = target
         self._measured = measured
         self._answers = measured.answers[target]
-        self._photos = [measured.photos[index] for index in measured.asked[target]]
+        self._photos = [measured.photos[index] for index in measured.positions[target]]
         self._pictures = pictures or Thumbnails(measured.case)
         self._labels = measured.case.run.labels
-        self._thresholds = measured.case.bundle.info.decision
 
     def strip(self) -> list[ShownObject]:
         """Objects spread evenly over the register, with a training photo of each."""
@@ -139,44 +119,41 @@ class ExampleSelector:
             examples += [self._example(kind, int(index)) for index in sorted(chosen)]
         return examples
 
-    def _verdict(self, index: int) -> Verdict:
-        return decide(float(self._answers.probability[index, 0]), self._thresholds)
-
-    def of(self, target: BenchmarkTarget) -> ExampleSelector:
-        """The same for another target of the same case."""
-        return ExampleSelector(self._measured, target, pictures=self._pictures)
-
-    def prediction_flip(self, most: int) -> PredictionFlip:
-        """The changed answers, at most `most` of them shown."""
-        reference = self._measured.reference_of(self.target)
-        flips, count = self.flips(most)
-        return PredictionFlip(
-            short_name(self.target.variant),
-            len(self._photos),
-            count,
-            int((reference.right & ~self._answers.right).sum()),
-            int((~reference.right & self._answers.right).sum()),
-            tuple(flips),
-        )
-
-    def flips(self, most: int = FLIPS) -> tuple[list[FlipExample], int]:
-        """Some photos whose first answer differs from the reference's, and how many differ.
+    def flips(self, most: int = FLIPS) -> PredictionFlip:
+        """The changed answers, at most `most` of them shown.
 
         At most half of those shown are answers lost, while there are others to show.
         """
-        reference = self._measured.reference_of(self.target)
-        differs = np.flatnonzero(self._answers.top != reference.top)
+        answers, reference = self._answers, self._measured.reference_of(self.target)
+        differs = np.flatnonzero(answers.top != reference.top)
         mixed = np.random.default_rng(0).permutation(differs)
         lost = [int(index) for index in mixed if reference.right[index]]
         others = [int(index) for index in mixed if not reference.right[index]]
-        others.sort(key=lambda index: not self._answers.right[index])
+        others.sort(key=lambda index: not answers.right[index])
         half = max(most // 2, most - len(others))
-        chosen = (lost[:half] + others)[:most]
-        return [self._flip(index, reference) for index in chosen], len(differs)
+        shown = (lost[:half] + others)[:most]
+        counts = count_flips(reference.right, answers.right)
+        return PredictionFlip(
+            short_name(self.target.variant),
+            len(self._photos),
+            len(differs),
+            counts.lost,
+            counts.won,
+            tuple(self._flip(index, reference) for index in shown),
+        )
+
+    def all_flips(self, targets: Sequence[BenchmarkTarget]) -> list[PredictionFlip]:
+        """The changed answers of this variant first, then of the others."""
+        others = (
+            ExampleSelector(self._measured, target, pictures=self._pictures)
+            for target in targets
+            if target not in (self.target, REFERENCE)
+        )
+        return [self.flips(), *(other.flips(FLIPS_OF_OTHERS) for other in others)]
 
     def pairs(self) -> list[ConfusedPair]:
         """The most frequent mistakes."""
-        truth = self._measured.truth[self._measured.asked[self.target]]
+        truth = self._measured.truth[self._measured.positions[self.target]]
         pairs: list[ConfusedPair] = []
         for right, answered, count in confused_pairs(self._answers.top, truth, limit=PAIRS):
             mistaken = np.flatnonzero((truth == right) & (self._answers.top == answered))
@@ -184,42 +161,44 @@ class ExampleSelector:
             pairs.append(ConfusedPair(self._shown(right), self._shown(answered), photo, count))
         return pairs
 
+    def _verdict(self, index: int) -> Verdict:
+        thresholds = self._measured.case.bundle.info.decision
+        return decide(float(self._answers.probability[index, 0]), thresholds)
+
     def _shown(self, index: int, probability: float | None = None, truth: int = -2) -> ShownObject:
         if index == NO_ANSWER:
             return ShownObject("no answer", "", None, probability)
-        label = self._labels[index]
         return ShownObject(
-            name=label.title or label.object_id,
-            collection=label.collection,
+            name=self._name(index),
+            collection=self._labels[index].collection,
             picture=self._pictures.object(index),
             probability=probability,
             right=index == truth,
         )
 
+    def _name(self, index: int) -> str:
+        return self._labels[index].title or self._labels[index].object_id
+
     def _photo(self, index: int) -> str | None:
         return self._pictures.photo(self._photos[index].path)
 
-    def _truth(self, index: int) -> tuple[int, str]:
-        object_index = self._photos[index].object_index
-        label = self._labels[object_index]
-        return object_index, label.title or label.object_id
+    def _candidates(self, answers: Answers, index: int, count: int) -> list[ShownObject]:
+        """The best objects of a photo."""
+        truth = self._photos[index].object_index
+        best = zip(answers.best[index], answers.probability[index], strict=True)
+        return [self._shown(int(i), float(p), truth) for i, p in list(best)[:count]]
 
     def _example(self, kind: str, index: int) -> Example:
-        truth, name = self._truth(index)
-        best = zip(self._answers.best[index], self._answers.probability[index], strict=True)
-        candidates = [self._shown(int(i), float(p), truth) for i, p in list(best)[:SHORTLIST]]
+        name = self._name(self._photos[index].object_index)
+        candidates = self._candidates(self._answers, index, SHORTLIST)
         return Example(kind, self._photo(index), name, self._verdict(index), tuple(candidates))
 
-    def _first(self, answers: Answers, index: int) -> ShownObject:
-        best, probability = int(answers.top[index]), float(answers.probability[index, 0])
-        return self._shown(best, probability, self._truth(index)[0])
-
     def _flip(self, index: int, reference: Answers) -> FlipExample:
-        name = self._truth(index)[1]
-        before, after = self._first(reference, index), self._first(self._answers, index)
+        before, after = (
+            self._candidates(answers, index, 1)[0] for answers in (reference, self._answers)
+        )
         outcome = "both wrong"
         if before.right or after.right:
             outcome = "right → wrong" if before.right else "wrong → right"
-        return FlipExample(
-            short_name(self.target.variant), self._photo(index), name, before, after, outcome
-        )
+        name = self._name(self._photos[index].object_index)
+        return FlipExample(self._photo(index), name, before, after, outcome)

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.report.formatting import (
-    MISSING,
-    megabytes,
-    milliseconds,
-    operations_left,
-    percent,
-)
-from benchmarks.report.html.glossary import definitions
+from benchmarks.report.formatting import MISSING, megabytes, milliseconds, percent
 from benchmarks.report.html.row_charts import (
     BarSegment,
     Dot,
@@ -22,7 +15,7 @@ from benchmarks.report.html.row_charts import (
 )
 from benchmarks.report.html.styles import filled_style
 from benchmarks.report.html.summary_tables import latency_cell
-from benchmarks.report.html.table import Cell, Column, Table, present, results_table
+from benchmarks.report.html.table import Cell, Column, Table, definitions, present, results_table
 from benchmarks.report.slowdowns import is_busy
 from benchmarks.results.schema import Row
 
@@ -30,13 +23,10 @@ CHART = Column("Chart", kind="chart")
 
 
 def speed_table(rows: Sequence[Row]) -> Table | None:
-    """Speed and memory of each row that was timed; None where none was."""
-    timed = [row for row in rows if row.latency_ms is not None or row.cold_load_ms is not None]
-    if not timed:
-        return None
+    """Speed and memory of each row that was timed."""
     return results_table(
         "Latency, time from a photo to the answer, first answer and memory of every timed variant",
-        timed,
+        [row for row in rows if row.latency_ms is not None or row.cold_load_ms is not None],
         {
             "Latency": latency_cell,
             "Other work": lambda row: Cell(
@@ -51,12 +41,7 @@ def speed_table(rows: Sequence[Row]) -> Table | None:
             "Memory": lambda row: megabytes(row.memory_bytes.value if row.memory_bytes else None),
         },
         terms=definitions(
-            "Latency",
-            "Other work",
-            "× float32",
-            "End to end, from 12 MP",
-            "First answer",
-            "Memory",
+            "Latency", "Other work", "× float32", "End to end, from 12 MP", "First answer", "Memory"
         ),
     )
 
@@ -69,17 +54,14 @@ def _ratio(row: Row) -> Cell:
 
 
 def threads_table(rows: Sequence[Row]) -> Table | None:
-    """Latency at every number of threads on one scale; None where no row has any."""
+    """Latency at every number of threads on one scale."""
     lines = [
         row.model_copy(update={"latency_ms": latency})
         for row in rows
         for latency in (row.latency_ms, *row.latency_more)
         if latency is not None
     ]
-    if not lines:
-        return None
-    slowest = [present(line.latency_ms).p99 or present(line.latency_ms).p90 for line in lines]
-    scale = Scale.over(slowest, zero=True)
+    scale = Scale.over([0.0, *(_latency_dot(line).high for line in lines)], zero=True)
     return results_table(
         "Median, 90 % and 99 % quantile of the latency by number of threads",
         lines,
@@ -100,10 +82,8 @@ def _latency_dot(row: Row) -> Dot:
 
 
 def memory_table(rows: Sequence[Row]) -> Table | None:
-    """Memory of the runtime and of the model on one scale; None where no row has it."""
+    """Memory of the runtime and of the model on one scale."""
     known = [row for row in rows if row.memory]
-    if not known:
-        return None
     scale = Scale.over([*(_memory_bar(row)[-1].high for row in known), 1.0], zero=True)
     return results_table(
         "Resident memory of the runtime and of the model, private memory, and the process's peak",
@@ -122,11 +102,10 @@ def memory_table(rows: Sequence[Row]) -> Table | None:
 
 def _memory_bar(row: Row) -> tuple[BarSegment, BarSegment]:
     """What the runtime takes, then what the model adds, in MB."""
-    runtime = present(row.memory).runtime_resident / 1e6
-    return (
-        BarSegment("runtime", 0.0, runtime),
-        BarSegment(filled_style(row), runtime, runtime + present(row.memory).model_resident / 1e6),
-    )
+    memory = present(row.memory)
+    runtime, model = memory.runtime_resident / 1e6, memory.model_resident / 1e6
+    style = filled_style(row)
+    return BarSegment("runtime", 0.0, runtime), BarSegment(style, runtime, runtime + model)
 
 
 def memory_metrics(rows: Sequence[Row]) -> list[str]:
@@ -135,10 +114,8 @@ def memory_metrics(rows: Sequence[Row]) -> list[str]:
 
 
 def placement_table(rows: Sequence[Row]) -> Table | None:
-    """Which operations an accelerator library executes; None where no runtime tells."""
+    """Which operations an accelerator library executes."""
     placed = [row for row in rows if row.placement]
-    if not placed:
-        return None
     return results_table(
         "Operations taken by an accelerator library, and those left",
         placed,
@@ -148,7 +125,13 @@ def placement_table(rows: Sequence[Row]) -> Table | None:
                 f"{present(row.placement).taken} of {present(row.placement).total}"
             ),
             "Pieces": lambda row: str(present(row.placement).partitions),
-            Column("Left", kind="words"): lambda row: operations_left(present(row.placement)),
+            Column("Left", kind="words"): _operations_left,
         },
         terms=definitions(*{"XNNPACK"} & {present(row.placement).delegate for row in placed}),
     )
+
+
+def _operations_left(row: Row) -> str:
+    """Operations that the library did not take, such as `SOFTMAX × 2`; `none` if it took all."""
+    left = sorted(present(row.placement).left.items())
+    return ", ".join(f"{kind} × {count}" for kind, count in left) or "none"

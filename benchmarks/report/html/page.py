@@ -10,8 +10,7 @@ from benchmarks.report.formatting import percent
 from benchmarks.report.html import latency_memory, sections, summary_tables
 from benchmarks.report.html.chart_series import accuracy_figures, trade_off_figures
 from benchmarks.report.html.contents import Contents, template_environment
-from benchmarks.report.html.examples import ExampleSelector, prediction_flips
-from benchmarks.report.html.model_files import accelerators_of, model_files
+from benchmarks.report.html.examples import ExampleSelector
 from benchmarks.report.html.reliability_diagram import reliability_of
 from benchmarks.report.html.styles import legend, swatch
 from benchmarks.report.html.verdict import (
@@ -21,7 +20,6 @@ from benchmarks.report.html.verdict import (
     one_per_variant,
 )
 from benchmarks.report.omissions import omissions
-from benchmarks.report.paper_comparison import paper_comparisons
 from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import short_name
 from benchmarks.report.slowdowns import busy_sentence, is_busy, is_slower, pace_sentence
@@ -36,7 +34,10 @@ EXAMPLES_SHOWN = 2
 def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
     """The content of `report.html`: one file, no request to anywhere, readable without scripts."""
     rows = sorted_rows(results)
-    measurement = _shown_in_detail(rows, measurements)
+    by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
+    measurement = by_threshold[
+        detailed_threshold([r for r in rows if r.min_photos in by_threshold])
+    ]
     threshold = measurement.case.run.info.min_photos
     answered = [row for row in rows if BenchmarkTarget.of(row) in measurement.answers]
     main = main_target(answered)
@@ -58,42 +59,34 @@ def render_report(results: Results, measurements: Sequence[Measurement]) -> str:
             swatch=swatch,
             short_name=short_name,
             omissions=omissions(results),
-            settings=summary_tables.settings_words(results),
-            hashes=summary_tables.hashes(results),
+            custody=next((row.custody for row in rows if row.custody), None),
             devices=list(dict.fromkeys(row.device for row in results.rows if row.device)),
             **_variants(results, rows),
-            **_speed(results, rows, detailed),
+            **_speed(rows, detailed),
             **_accuracy(results, rows, detailed, main, threshold),
             **_answers(measurement, main, detailed),
             costs=sections.costs_of(results),
-            files=model_files(measurement.case.bundle, detailed, main=main.variant),
-            accelerators=accelerators_of(measurement.case.bundle, detailed),
         )
     )
 
 
-def _shown_in_detail(rows: Sequence[Row], measurements: Sequence[Measurement]) -> Measurement:
-    """The measurement of the threshold where most was measured."""
-    by_threshold = {measured.case.run.info.min_photos: measured for measured in measurements}
-    return by_threshold[detailed_threshold([row for row in rows if row.min_photos in by_threshold])]
-
-
 def _variants(results: Results, rows: Sequence[Row]) -> dict[str, Any]:
-    kept = [gate for gate in results.gates if gate.passed]
-    lost = [gate for gate in results.gates if not gate.passed]
     matrix, variants = summary_tables.threshold_matrix(rows), summary_tables.variants_table(rows)
-    kept_table = sections.gates_table(kept, "Requirements that hold")
+    kept = sections.gates_table([g for g in results.gates if g.passed], "Requirements that hold")
+    lost = sections.gates_table(
+        [gate for gate in results.gates if not gate.passed], "Requirements that do not hold"
+    )
     return {
         "matrix": matrix,
         "variants": replace(variants, terms=()) if matrix else variants,
         "fidelity": summary_tables.fidelity_table(rows),
         "gates": results.gates,
-        "gates_kept": kept and (replace(kept_table, terms=()) if lost else kept_table),
-        "gates_lost": lost and sections.gates_table(lost, "Requirements that do not hold"),
+        "gates_kept": kept.rows and (replace(kept, terms=()) if lost.rows else kept),
+        "gates_lost": lost.rows and lost,
     }
 
 
-def _speed(results: Results, rows: Sequence[Row], detailed: Sequence[Row]) -> dict[str, Any]:
+def _speed(rows: Sequence[Row], detailed: Sequence[Row]) -> dict[str, Any]:
     everywhere = latency_memory.speed_table(rows)
     speed = latency_memory.speed_table(detailed)
     more = everywhere is not None and (speed is None or len(everywhere.rows) > len(speed.rows))
@@ -108,7 +101,6 @@ def _speed(results: Results, rows: Sequence[Row], detailed: Sequence[Row]) -> di
         "pace": "" if any(is_slower(row) for row in rows) else pace_sentence(rows),
         "busy": busy_sentence(detailed),
         "is_busy": any(is_busy(row) for row in detailed),
-        "how_timed": summary_tables.timing_sentence(results),
     }
 
 
@@ -124,7 +116,7 @@ def _accuracy(
         "legend": legend(once),
         "trade_offs": trade_off_figures(one_per_variant(detailed)),
         "figures": accuracy_figures(once, main, threshold),
-        "paper": sections.paper_table(paper_comparisons(results)),
+        "paper": sections.paper_table(results),
         "collections": sections.collections_of(detailed, main),
         "reliability": reliability_of(one_per_variant(detailed)),
         "calibration": summary_tables.calibration_table(rows),
@@ -136,7 +128,7 @@ def _answers(
 ) -> dict[str, Any]:
     selector = ExampleSelector(measurement, main)
     targets = [BenchmarkTarget.of(row) for row in one_per_variant(detailed)]
-    flips = prediction_flips(selector, [t for t in targets if t in measurement.answers])
+    flips = selector.all_flips([t for t in targets if t in measurement.answers])
     # One of each end: the first is the surest right answer, the last the worst mistake.
     examples = selector.examples()
     shown = examples if len(examples) <= EXAMPLES_SHOWN else [examples[0], examples[-1]]

@@ -21,48 +21,32 @@ _SMALLEST, _LARGEST = 2.0, 9.0
 
 def reliability_of(rows: Sequence[Row]) -> list[tuple[Row, Markup]]:
     """Each row that has a diagram, with it."""
-    return [
-        (row, draw(row.calibration.bins, title=_title(row), style=filled_style(row)))
-        for row in rows
-        if row.calibration and row.calibration.bins
-    ]
-
-
-def _title(row: Row) -> str:
-    error = percent(row.calibration_error)
-    return f"Reliability of {short_name(row.variant)}: expected calibration error {error}"
+    diagrams = []
+    for row in rows:
+        if row.calibration and row.calibration.bins:
+            name, error = short_name(row.variant), percent(row.calibration_error)
+            title = f"Reliability of {name}: expected calibration error {error}"
+            diagrams.append((row, draw(row.calibration.bins, title=title, style=filled_style(row))))
+    return diagrams
 
 
 def draw(bins: Sequence[ReliabilityBin], *, title: str, style: str) -> Markup:
     """The diagram: stated probability across, share right upwards, area by number of photos."""
-    most = max(bin_.photos for bin_ in bins)
+
+    def across(share: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * share
+
+    def up(share: float) -> float:
+        return _TOP + (_BOTTOM - _TOP) * (1 - share)
+
+    bubbles, most = [], max(bin_.photos for bin_ in bins)
+    for bin_ in bins:
+        right, photos = bin_.right, bin_.photos
+        low, high = wilson_interval(round(right * photos), photos) or (right, right)
+        words = f"{photos} photos: stated {percent(bin_.stated)}, right {percent(right)}"
+        radius = max(_SMALLEST, _LARGEST * math.sqrt(photos / most))
+        bubbles.append((words, across(bin_.stated), up(right), up(low), up(high), radius))
+    box = {"size": _SIZE, "left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM}
     return svg(
-        "reliability",
-        size=_SIZE,
-        left=_LEFT,
-        right=_RIGHT,
-        top=_TOP,
-        bottom=_BOTTOM,
-        title=title,
-        style=style,
-        across=_across,
-        up=_up,
-        bubbles=[_bubble(bin_, most) for bin_ in bins],
+        "reliability", **box, across=across, up=up, title=title, style=style, bubbles=bubbles
     )
-
-
-def _across(share: float) -> float:
-    return _LEFT + (_RIGHT - _LEFT) * share
-
-
-def _up(share: float) -> float:
-    return _TOP + (_BOTTOM - _TOP) * (1 - share)
-
-
-def _bubble(bin_: ReliabilityBin, most: int) -> tuple[str, float, float, float, float, float]:
-    """Words, position across and upwards, lower and upper end of the interval, radius."""
-    right = bin_.right
-    low, high = wilson_interval(round(right * bin_.photos), bin_.photos) or (right, right)
-    words = f"{bin_.photos} photos: stated {percent(bin_.stated)}, right {percent(right)}"
-    radius = max(_SMALLEST, _LARGEST * math.sqrt(bin_.photos / most))
-    return words, _across(bin_.stated), _up(right), _up(low), _up(high), radius

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.formatting import interval_cell, interval_words, percent, signless
-from benchmarks.report.html.glossary import definitions
 from benchmarks.report.html.latency_memory import CHART
 from benchmarks.report.html.row_charts import Dot, Scale, draw_dots, draw_scale
 from benchmarks.report.html.styles import filled_style
-from benchmarks.report.html.table import Cell, Column, Table, TableRow, plain_table
+from benchmarks.report.html.table import Cell, Column, Table, TableRow, definitions, plain_table
 from benchmarks.report.html.verdict import target_name
-from benchmarks.report.paper_comparison import PaperComparison
 from benchmarks.report.runtime_names import short_name
-from benchmarks.results.row_fields import CollectionBin
+from benchmarks.results.paper_baselines import OBJECTS, PAPER_MODELS, Table3Row, table3
 from benchmarks.results.schema import (
     REFERENCE_VARIANT,
     GateOutcome,
@@ -23,24 +21,21 @@ from benchmarks.results.schema import (
     Row,
 )
 from benchmarks.results.target import BenchmarkTarget
+from train.recipes import PAPER
 
 MOST_COLLECTIONS = 12
 """Of more collections the largest and the smallest are shown, half of it each."""
 
 FAMILIES = {
-    "resampling": "How phones make the input",
-    "mistake": "Mistakes in an app",
+    "resampling": ("How phones make the input", "way of a phone"),
+    "mistake": ("Mistakes in an app", "mistake in an app"),
 }
+"""Title and, for prose, name of what costs."""
 
 
 @dataclass(frozen=True)
 class Collections:
-    """Accuracy by collection.
-
-    Attributes:
-        table: A line per collection that is shown, the largest first.
-        left_out: Number of collections between the largest and the smallest that are not shown.
-    """
+    """Accuracy by collection, the largest first; `left_out` of them are between those shown."""
 
     table: Table
     left_out: int
@@ -51,53 +46,40 @@ def collections_of(rows: Sequence[Row], main: BenchmarkTarget) -> Collections | 
     main_row = next((row for row in rows if BenchmarkTarget.of(row) == main), None)
     if main_row is None or len(main_row.by_collection) < 2:
         return None
-    reference = next((row for row in rows if row.variant == REFERENCE_VARIANT), None)
-    before = {bin_.collection: bin_ for bin_ in reference.by_collection} if reference else {}
+    references = (row for row in rows if row.variant == REFERENCE_VARIANT)
+    reference = next(references, main_row.model_copy(update={"by_collection": ()}))
+    before = {bin_.collection: bin_ for bin_ in reference.by_collection}
     largest = sorted(main_row.by_collection, key=lambda bin_: (-bin_.photos, bin_.collection))
     half = MOST_COLLECTIONS // 2
     shown = largest if len(largest) <= MOST_COLLECTIONS else largest[:half] + largest[-half:]
     every = [*shown, *(before[bin_.collection] for bin_ in shown if bin_.collection in before)]
     scale = Scale.over([100 * end for bin_ in every for end in bin_.top1_ci95])
-    style = filled_style(main_row)
+    style, rows_ = filled_style(main_row), []
+    for bin_ in shown:
+        low, high = (100 * bound for bound in bin_.top1_ci95)
+        dots = [Dot(style, 100 * bin_.top1, low, high)]
+        if bin_.collection in before:
+            # The ring carries no line: two lines at one height could not be told apart.
+            share = 100 * before[bin_.collection].top1
+            dots.append(Dot("reference", share, share, share, ring=True))
+        chart = Cell(chart=draw_dots(scale, dots))
+        top1 = Cell(percent(bin_.top1), (f"{low:.1f}–{high:.1f}",))
+        name, photos = bin_.collection or "no collection", f"{bin_.photos:,} photos"
+        rows_.append(TableRow(name, (chart, top1), notes=(photos,)))
     table = Table(
         f"Top-1 of {short_name(main_row.variant)} by collection, with 95 % intervals",
         (Column("Collection"), CHART, Column("Top-1")),
-        tuple(_collection(bin_, before.get(bin_.collection), style, scale) for bin_ in shown),
+        tuple(rows_),
         draw_scale(scale, " %"),
     )
     return Collections(table, len(largest) - len(shown))
 
 
-def _collection(
-    bin_: CollectionBin, before: CollectionBin | None, style: str, scale: Scale
-) -> TableRow:
-    dots = [_share_dot(bin_, style)]
-    if before is not None:
-        dots.append(_share_dot(before, "reference", ring=True))
-    low, high = bin_.top1_ci95
-    cells = (
-        Cell(chart=draw_dots(scale, dots)),
-        Cell(percent(bin_.top1), (f"{100 * low:.1f}–{100 * high:.1f}",)),
-    )
-    return TableRow(bin_.collection or "no collection", cells, notes=(f"{bin_.photos:,} photos",))
-
-
-def _share_dot(bin_: CollectionBin, style: str, *, ring: bool = False) -> Dot:
-    low, high = bin_.top1_ci95
-    # The ring carries no line: two lines at one height could not be told apart.
-    bounds = (bin_.top1, bin_.top1) if ring else (low, high)
-    return Dot(style, 100 * bin_.top1, 100 * bounds[0], 100 * bounds[1], ring)
-
-
 @dataclass(frozen=True)
 class PreprocessingCosts:
-    """What ways of making the input cost one variant.
+    """What ways of making the input cost one variant: (title, table) of each family, and details.
 
-    Attributes:
-        target: Which variant, at which threshold, on how many photos.
-        worst: A sentence on the costliest way of each family.
-        charts: (title, table) of each family.
-        details: What each way is, with its accuracy.
+    `worst` is a sentence on the costliest way of each family.
     """
 
     target: str
@@ -119,10 +101,14 @@ def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
     first = costs[0]
     name = target_name(BenchmarkTarget(first.variant, first.runtime))
     ordered = sorted(costs, key=lambda cost: -(cost.drop_points or 0.0))
-    by_family = {
-        family: [c for c in ordered if c.family == family and c.drop_points is not None]
-        for family in FAMILIES
-    }
+    charts, sentences = [], []
+    for family, (title, kind) in FAMILIES.items():
+        own = [c for c in ordered if c.family == family and c.drop_points is not None]
+        if own:
+            charts.append((title, _cost_table(own, title)))
+            lost = signless(own[0].drop_points or 0.0)
+            sentences.append(f"the costliest {kind} ({own[0].name}) loses {lost} points of top-1")
+    sentence = " and ".join(sentences)
     details = plain_table(
         "Each way of making the input, its accuracy and its agreement with the toolkit's own",
         ("Way", "Top-1", "Agreement", Column("What is done", kind="words")),
@@ -131,33 +117,21 @@ def _costs(costs: Sequence[PreprocessingCost]) -> PreprocessingCosts:
     )
     return PreprocessingCosts(
         f"{name}, objects with at least {first.min_photos} photos, {first.photos:,} photos",
-        _worst_sentence(by_family),
-        tuple((FAMILIES[f], _cost_table(own, FAMILIES[f])) for f, own in by_family.items() if own),
+        sentence[:1].upper() + sentence[1:] + "." if sentence else "",
+        tuple(charts),
         details,
     )
 
 
-def _worst_sentence(by_family: dict[str, list[PreprocessingCost]]) -> str:
-    parts = []
-    for family, kind in (("resampling", "way of a phone"), ("mistake", "mistake in an app")):
-        if by_family[family]:
-            worst = by_family[family][0]
-            lost = signless(worst.drop_points or 0.0)
-            parts.append(f"the costliest {kind} ({worst.name}) loses {lost} points of top-1")
-    sentence = " and ".join(parts)
-    return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
-
-
 def _cost_table(costs: Sequence[PreprocessingCost], title: str) -> Table:
-    ends = [end for cost in costs for end in cost.drop_ci95 or (cost.drop_points or 0.0,)]
-    scale = Scale.over(ends, zero=True)
     rows = []
-    for cost in costs:
-        lost = cost.drop_points or 0.0
-        low, high = cost.drop_ci95 or (lost, lost)
-        dot = Dot("loss" if low > 0 else "other", lost, low, high)
+    lost = [cost.drop_points or 0.0 for cost in costs]
+    bounds = [cost.drop_ci95 or (points, points) for cost, points in zip(costs, lost, strict=True)]
+    scale = Scale.over([end for pair in bounds for end in pair], zero=True)
+    for cost, points, (low, high) in zip(costs, lost, bounds, strict=True):
+        dot = Dot("loss" if low > 0 else "other", points, low, high)
         chart = Cell(chart=draw_dots(scale, [dot], line_at=0.0))
-        words = Cell(signless(lost), (interval_words(cost.drop_ci95),))
+        words = Cell(signless(points), (interval_words(cost.drop_ci95),))
         rows.append(TableRow(cost.name, (chart, words)))
     columns = (Column("Way"), CHART, Column("Points lost"))
     return Table(f"{title}: points lost", columns, tuple(rows), draw_scale(scale, ""))
@@ -183,24 +157,45 @@ def gates_table(gates: Sequence[GateOutcome], caption: str) -> Table:
     )
 
 
-def paper_table(comparisons: Sequence[PaperComparison]) -> Table | None:
-    """The paper's Table 3 beside our full-precision rows, the only ones comparable with it."""
-    reference = [pair for pair in comparisons if pair.row.variant == REFERENCE_VARIANT]
-    if not reference:
-        return None
-    return plain_table(
-        "The paper’s top-1 beside ours by threshold",
-        ("Photos", "The paper", "Here", Column("What differs", kind="words")),
-        [
-            (
-                f"≥ {pair.row.min_photos}",
-                Cell(percent(pair.paper.top1), (pair.paper.model,)),
-                Cell(
-                    percent(pair.row.top1),
-                    (pair.row.backbone.split(".")[0], interval_cell(pair.row)),
-                ),
-                "; ".join(pair.differs) or "nothing: the two correspond",
-            )
-            for pair in reference
-        ],
-    )
+def paper_table(results: Results) -> Table | None:
+    """The paper's Table 3 beside our full-precision rows, the only ones comparable with it.
+
+    A Lite network is set beside the full one of its number, which is its nearest; thresholds
+    outside 3 to 6 and other networks are left out.
+    """
+    lines = [
+        (
+            f"≥ {row.min_photos}",
+            Cell(percent(paper.top1), (paper.model,)),
+            Cell(percent(row.top1), (row.backbone.split(".")[0], interval_cell(row))),
+            "; ".join(_differences(row, paper)) or "nothing: the two correspond",
+        )
+        for row in results.rows
+        if row.status == "measured" and row.variant == REFERENCE_VARIANT
+        for paper in [_nearest(row)]
+        if paper
+    ]
+    columns = ("Photos", "The paper", "Here", Column("What differs", kind="words"))
+    title = "The paper’s top-1 beside ours by threshold"
+    return plain_table(title, columns, lines) if lines else None
+
+
+def _nearest(row: Row) -> Table3Row | None:
+    backbone = row.backbone.split(".")[0].replace("_lite", "_b")
+    names = [model.name for model in PAPER_MODELS if model.backbone == backbone]
+    same_threshold = (theirs for theirs in table3() if theirs.min_photos == row.min_photos)
+    return next((theirs for theirs in same_threshold if theirs.model in names), None)
+
+
+def _differences(row: Row, paper: Table3Row) -> list[str]:
+    differences: list[str] = []
+    if row.objects != OBJECTS[row.min_photos]:
+        differences.append(
+            f"another register: {row.register_name} with {row.objects:,} objects, "
+            f"the paper's has {OBJECTS[row.min_photos]:,}"
+        )
+    if "lite" in row.backbone:
+        differences.append(f"another backbone: {row.backbone}, the paper's is {paper.model}")
+    if row.recipe != PAPER.name:
+        differences.append(f"another recipe: {row.recipe or 'unknown'}")
+    return differences

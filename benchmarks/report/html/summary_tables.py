@@ -6,54 +6,56 @@ from collections.abc import Sequence
 
 from benchmarks.report.formatting import (
     MISSING,
-    drop_interval,
     interval_cell,
+    interval_words,
     megabytes,
     milliseconds,
     percent,
     points_lost,
 )
-from benchmarks.report.html.glossary import Definition, definitions
 from benchmarks.report.html.table import (
     VARIANT,
     Cell,
     Column,
+    Definition,
     Table,
-    TableRow,
     Tone,
+    definitions,
     grouped_by_variant,
     present,
     results_table,
     variant_row,
 )
 from benchmarks.report.html.verdict import needs_attention
-from benchmarks.report.parity_table import sorted_rows
 from benchmarks.report.runtime_names import runtime_descriptions, several_runtimes
 from benchmarks.report.slowdowns import busy_notes
-from benchmarks.results.schema import REFERENCE_VARIANT, Results, Row
+from benchmarks.results.schema import REFERENCE_VARIANT, Row
 from benchmarks.results.target import BenchmarkTarget
 
-_TERMS = (
-    "Object, photo, threshold",
-    "Full precision",
-    "Top-1, top-3, top-5, top-10",
-    "95 % interval of top-1",
-    "Agreement",
-    "Drop",
-    "Size",
-    "Needs attention",
-)
+
+def _terms(rows: Sequence[Row]) -> tuple[Definition, ...]:
+    """What the words of the first table mean, the runtimes of these rows included."""
+    return (
+        *definitions(
+            "Object, photo, threshold", "Full precision", "Top-1, top-3, top-5, top-10",
+            "95 % interval of top-1", "Agreement", "Drop", "Size", "Needs attention",
+        ),
+        *runtime_descriptions(rows),
+    )  # fmt: skip
 
 
 def variants_table(rows: Sequence[Row]) -> Table:
-    """All shares and intervals of every variant."""
-    return results_table(
+    """All shares and intervals of every variant; of one row or more."""
+    table = results_table(
         "Accuracy, agreement with full precision, size and latency of every variant",
         rows,
         {
             "Top-1": _top1,
-            "Agreement": _agreement,
-            "Drop, points": lambda row: Cell(points_lost(row), _lines(_compared_interval(row))),
+            "Agreement": lambda row: Cell(percent(row.agreement), (), _tone(row)),
+            "Drop, points": lambda row: Cell(
+                points_lost(row),
+                _lines(interval_words(row.drop_ci95) if row.variant != REFERENCE_VARIANT else ""),
+            ),
             "Size": lambda row: megabytes(row.bytes),
             "Latency": latency_cell,
             "Top-3": lambda row: percent(row.top3),
@@ -62,11 +64,7 @@ def variants_table(rows: Sequence[Row]) -> Table:
         },
         terms=_terms(rows),
     )
-
-
-def _terms(rows: Sequence[Row]) -> tuple[Definition, ...]:
-    """What the words of the first table mean, the runtimes of these rows included."""
-    return (*definitions(*_TERMS), *runtime_descriptions(rows))
+    return present(table)
 
 
 def _lines(*texts: str) -> tuple[str, ...]:
@@ -83,16 +81,8 @@ def _note(row: Row) -> str:
     return row.note or "" if row.status == "given" else ""
 
 
-def _agreement(row: Row) -> Cell:
-    return Cell(percent(row.agreement), (), _tone(row))
-
-
-def _tone(row: Row) -> Tone:
-    return "attention" if needs_attention(row) else ""
-
-
-def _compared_interval(row: Row) -> str:
-    return "" if row.variant == REFERENCE_VARIANT else drop_interval(row)
+def _tone(*rows: Row) -> Tone:
+    return "attention" if any(map(needs_attention, rows)) else ""
 
 
 def latency_cell(row: Row) -> Cell:
@@ -103,26 +93,37 @@ def latency_cell(row: Row) -> Cell:
 
 
 def threshold_matrix(rows: Sequence[Row]) -> Table | None:
-    """Each variant on each runtime in a line, each threshold in a column.
+    """Each variant on each runtime in a line, each threshold in a column; None of one threshold.
 
-    Returns:
-        The table; None where there is only one threshold.
+    Size and latency are those of the lowest threshold, which has most objects.
     """
-    thresholds = sorted({row.min_photos for row in rows})
+    objects = {row.min_photos: row.objects for row in reversed(rows)}
+    thresholds = sorted(objects)
     if len(thresholds) < 2:
         return None
-    by_target: dict[BenchmarkTarget, list[Row]] = {}
+    by_target: dict[BenchmarkTarget, dict[int, Row]] = {}
     for row in rows:
-        by_target.setdefault(BenchmarkTarget.of(row), []).append(row)
+        by_target.setdefault(BenchmarkTarget.of(row), {})[row.min_photos] = row
     # One after the other as if of one threshold, so that those of one variant stand together.
-    first_rows = [target_rows[0] for target_rows in by_target.values()]
-    together = [row.model_copy(update={"min_photos": thresholds[0]}) for row in first_rows]
-    lines = [
-        _matrix_row(by_target[BenchmarkTarget.of(row)], thresholds, runtime, repeated=repeated)
-        for row, runtime, repeated in grouped_by_variant(together, several=several_runtimes(rows))
+    together = [
+        next(iter(own.values())).model_copy(update={"min_photos": thresholds[0]})
+        for own in by_target.values()
     ]
+    lines = []
+    for row, runtime, repeated in grouped_by_variant(together, several=several_runtimes(rows)):
+        own = by_target[BenchmarkTarget.of(row)]
+        agreements = [row.agreement for row in own.values() if row.agreement is not None]
+        lowest = percent(min(agreements, default=None))
+        cells: list[Cell | str] = [
+            *(_matrix_cell(own.get(threshold)) for threshold in thresholds),
+            Cell(lowest, (), _tone(*own.values())),
+            megabytes(row.bytes),
+            latency_cell(row),
+        ]
+        lines.append(variant_row(row, cells, _note(row) or runtime, repeated=repeated))
     columns = [
-        Column(f"≥ {threshold} photos", _objects(rows, threshold)) for threshold in thresholds
+        Column(f"≥ {threshold} photos", () if count is None else (f"{count:,} objects",))
+        for threshold, count in sorted(objects.items())
     ]
     return Table(
         "Top-1 of every variant at every threshold, and what it loses against full precision",
@@ -132,34 +133,11 @@ def threshold_matrix(rows: Sequence[Row]) -> Table | None:
     )
 
 
-def _objects(rows: Sequence[Row], threshold: int) -> tuple[str, ...]:
-    objects = next((row.objects for row in rows if row.min_photos == threshold), None)
-    return () if objects is None else (f"{objects:,} objects",)
-
-
-def _matrix_row(
-    rows: Sequence[Row], thresholds: Sequence[int], runtime: str, *, repeated: bool
-) -> TableRow:
-    """One line; size and latency are those of the lowest threshold, which has most objects."""
-    by_threshold = {row.min_photos: row for row in rows}
-    agreements = [row.agreement for row in rows if row.agreement is not None]
-    first = rows[0]
-    lowest = percent(min(agreements) if agreements else None)
-    tone: Tone = "attention" if any(needs_attention(row) for row in rows) else ""
-    cells: list[Cell | str] = [
-        *(_matrix_cell(by_threshold.get(threshold)) for threshold in thresholds),
-        Cell(lowest, (), tone),
-        megabytes(first.bytes),
-        latency_cell(first),
-    ]
-    return variant_row(first, cells, note=_note(first) or runtime, repeated=repeated)
-
-
 def _matrix_cell(row: Row | None) -> Cell:
     if row is None:
         return Cell(MISSING, ("not measured",))
     if row.top1 is None:
-        return Cell(MISSING, _lines(row.note or row.status), _tone(row))
+        return _top1(row)
     compared = row.variant != REFERENCE_VARIANT and row.drop_points is not None
     drop = f"drop {points_lost(row)}" if compared else interval_cell(row)
     return Cell(percent(row.top1), (drop,), _tone(row))
@@ -167,12 +145,9 @@ def _matrix_cell(row: Row | None) -> Cell:
 
 def fidelity_table(rows: Sequence[Row]) -> Table | None:
     """How each measured row's answers differ from full precision's, and the macro scores."""
-    measured = [row for row in rows if row.status == "measured"]
-    if not measured:
-        return None
     return results_table(
         "Changed answers, drift of probabilities, precision, recall and F1 of every variant",
-        measured,
+        [row for row in rows if row.status == "measured"],
         {
             "Lost / won": lambda row: (
                 MISSING
@@ -201,53 +176,21 @@ def _small(value: float | None) -> str:
 
 def calibration_table(rows: Sequence[Row]) -> Table | None:
     """Calibration of each row that has one, before and after a temperature."""
-    calibrated = [row for row in rows if row.calibration]
-    if not calibrated:
-        return None
+
+    def temperature(row: Row) -> str:
+        value = present(row.calibration).temperature
+        return MISSING if value is None else f"{value:.2f}"
+
     return results_table(
         "Expected calibration error before and after a temperature",
-        calibrated,
+        [row for row in rows if row.calibration],
         {
             "Calibration error": lambda row: percent(row.calibration_error),
             "With temperature": lambda row: percent(
                 present(row.calibration).error_with_temperature
             ),
-            "Temperature": lambda row: _hundredths(present(row.calibration).temperature),
+            "Temperature": temperature,
             "Validation photos": lambda row: f"{present(row.calibration).validation_photos:,}",
         },
         terms=definitions("Calibration error", "Temperature"),
-    )
-
-
-def _hundredths(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
-
-
-def hashes(results: Results) -> list[tuple[str, str]]:
-    """Of the bundle and the weights with the lowest threshold; the others are in the results."""
-    custody = next((row.custody for row in sorted_rows(results) if row.custody is not None), None)
-    if custody is None:
-        return []
-    return [("Bundle", custody.bundle_sha256), ("Weights", custody.model_sha256)]
-
-
-def timing_sentence(results: Results) -> str:
-    """How speed was measured."""
-    settings = results.settings
-    threads = "one thread" if settings.threads[0] == 1 else f"{settings.threads[0]} threads"
-    if len(settings.threads) > 1:
-        threads += f" (and on {', '.join(str(count) for count in settings.threads[1:])})"
-    return (
-        f"Speed was measured for each variant in a fresh process on {threads}: "
-        f"{settings.warmup} runs to warm up, then {settings.latency_runs} timed ones."
-    )
-
-
-def settings_words(results: Results) -> str:
-    """The options that the numbers depend on."""
-    settings = results.settings
-    drawn = f"{settings.limit:,} test photos drawn" if settings.limit else "all test photos"
-    return (
-        f"{drawn}, seed {settings.seed}; {settings.bootstrap:,} resamples for the interval of the "
-        "drop"
     )

@@ -24,12 +24,7 @@ WIDE = 940
 
 @dataclass(frozen=True)
 class Point:
-    """A share `y` with the ends of its 95 % interval, 0–1, at a position of the axis.
-
-    Attributes:
-        title: What a pointer held over it tells.
-        label: Written beside it; empty for none.
-    """
+    """A share `y` with the ends of its 95 % interval, 0–1; a pointer held over it tells `title`."""
 
     x: float
     y: float

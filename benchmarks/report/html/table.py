@@ -5,17 +5,21 @@ On a narrow screen each row becomes a block in which every cell is preceded by i
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from importlib import resources
 from typing import Literal, TypeVar
 
 from markupsafe import Markup
 
-from benchmarks.report.html.glossary import Definition
 from benchmarks.report.html.styles import swatch
 from benchmarks.report.runtime_names import runtime_name, several_runtimes
 from benchmarks.results.schema import REFERENCE_VARIANT, Row
+from export.bundle.ship_limits import default_gates
+
+Definition = tuple[str, str]
+"""A term with its meaning."""
 
 EMPTY = Markup()
 Tone = Literal["", "good", "attention"]
@@ -47,12 +51,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row.
+    """One row: name with smaller lines under it, and the variant's mark, an `<svg>`.
 
-    Attributes:
-        mark: The variant's mark, an `<svg>`.
-        notes: Smaller lines under the name.
-        repeated: Whether the row above has the same name, which then stands there only.
+    A repeated row's name stands in the row above only.
     """
 
     name: str
@@ -64,12 +65,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        columns: Its columns; the first holds the rows' names.
-        scale: Numbers of the scale that the charts of its chart column share, an `<svg>`.
-    """
+    """A table; the first column holds the rows' names, `scale` the numbers under a chart column."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -115,7 +111,7 @@ def plain_table(
     lines = [[_cell(cell) for cell in row] for row in rows]
     return Table(
         caption,
-        tuple(column if isinstance(column, Column) else Column(column) for column in columns),
+        tuple(map(_column, columns)),
         tuple(TableRow(name.text, tuple(cells), notes=name.notes) for name, *cells in lines),
         terms=terms,
     )
@@ -132,17 +128,17 @@ def results_table(
     *,
     scale: Markup = EMPTY,
     terms: tuple[Definition, ...] = (),
-) -> Table:
-    """A table with a line for each row of the results."""
-    several = len({row.min_photos for row in rows}) > 1
-    columns = [title if isinstance(title, Column) else Column(title) for title in values]
-    threshold = [(Column("Photos"), lambda row: f"≥ {row.min_photos}")] if several else []
-    pairs: list[tuple[Column, Value]] = [*threshold, *zip(columns, values.values(), strict=True)]
+) -> Table | None:
+    """A table with a line for each row of the results; None without rows."""
+    if not rows:
+        return None
+    if len({row.min_photos for row in rows}) > 1:
+        values = {"Photos": lambda row: f"≥ {row.min_photos}", **values}
     return Table(
         caption,
-        (VARIANT, *(column for column, _ in pairs)),
+        (VARIANT, *map(_column, values)),
         tuple(
-            variant_row(row, [value(row) for _, value in pairs], note=runtime, repeated=repeated)
+            variant_row(row, [value(row) for value in values.values()], runtime, repeated=repeated)
             for row, runtime, repeated in grouped_by_variant(rows)
         ),
         scale=scale,
@@ -150,46 +146,59 @@ def results_table(
     )
 
 
-def variant_row(
-    row: Row, cells: Sequence[Cell | str], *, note: str = "", repeated: bool = False
-) -> TableRow:
+def _column(column: Column | str) -> Column:
+    return column if isinstance(column, Column) else Column(column)
+
+
+def variant_row(row: Row, cells: Sequence[Cell | str], note: str, *, repeated: bool) -> TableRow:
     """A line on a row of the results, named after its variant."""
-    return TableRow(
-        row.variant,
-        tuple(map(_cell, cells)),
-        swatch(row),
-        (note,) if note else (),
-        repeated,
-    )
+    notes = (note,) if note else ()
+    return TableRow(row.variant, tuple(map(_cell, cells)), swatch(row), notes, repeated)
 
 
 def grouped_by_variant(
     rows: Sequence[Row], *, several: bool | None = None
 ) -> Iterator[tuple[Row, str, bool]]:
-    """Rows, within a threshold those of one variant together.
-
-    Args:
-        rows: Rows sorted by threshold.
-        several: Whether rows must say where they ran; None to find out from these rows.
+    """Rows sorted by threshold, within one those of one variant together.
 
     Yields:
-        The row, where it was measured if that must be said, and whether the variant is that of the
-        row before.
+        The row, where it was measured if that must be said (by `several`, or as these rows need
+        it), and whether the variant is that of the row before.
     """
     if several is None:
         several = several_runtimes(rows)
-    for _, same_threshold in groupby(rows, key=lambda row: row.min_photos):
-        by_variant: dict[str, list[Row]] = {}
-        for row in same_threshold:
-            by_variant.setdefault(row.variant, []).append(row)
-        for same_variant in by_variant.values():
-            for number, row in enumerate(same_variant):
-                ran = row.status == "measured" and row.variant != REFERENCE_VARIANT
-                yield row, runtime_words(row) if ran and several else "", number > 0
+    by_variant: dict[tuple[int, str], list[Row]] = {}
+    for row in rows:
+        by_variant.setdefault((row.min_photos, row.variant), []).append(row)
+    # Sorted is stable: within a threshold variants stay in the order of their first rows.
+    for _, same_variant in sorted(by_variant.items(), key=lambda item: item[0][0]):
+        for number, row in enumerate(same_variant):
+            ran = row.status == "measured" and row.variant != REFERENCE_VARIANT
+            yield row, _runtime(row) if ran and several else "", number > 0
 
 
-def runtime_words(row: Row) -> str:
+def _runtime(row: Row) -> str:
     """Where a row was measured: the runtime, or the phone and what executed there."""
     if row.device is None:
         return runtime_name(row.runtime, row.unit)
     return f"{row.device.model}, {row.device.delegate_used}"
+
+
+def _glossary() -> dict[str, str]:
+    text = resources.files(__package__).joinpath("glossary.toml").read_text(encoding="utf-8")
+    gates = default_gates().limits("tflite-int8")
+    limits = {"drop": gates.max_drop_points, "agreement": 100 * (gates.min_agreement or 0)}
+    return {term: meaning.format(**limits) for term, meaning in tomllib.loads(text).items()}
+
+
+GLOSSARY = _glossary()
+"""Meaning by term."""
+
+
+def definitions(*terms: str) -> tuple[Definition, ...]:
+    """The terms with their meaning.
+
+    Raises:
+        KeyError: The glossary lacks one.
+    """
+    return tuple((term, GLOSSARY[term]) for term in terms)

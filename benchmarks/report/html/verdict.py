@@ -8,7 +8,8 @@ from typing import Literal
 
 from benchmarks.gates.limits import unkept_of_answers
 from benchmarks.gates.rules import unkept_beside_answers
-from benchmarks.report.formatting import drop_interval, megabytes, milliseconds, percent, signless
+from benchmarks.report.formatting import interval_words, megabytes, milliseconds, percent
+from benchmarks.report.html.contents import sentence
 from benchmarks.report.runtime_names import runtime_name, short_name
 from benchmarks.report.slowdowns import busy_notes, is_busy, is_slower, pace_sentence
 from benchmarks.results.schema import REFERENCE_VARIANT, GateOutcome, Results, Row
@@ -28,12 +29,7 @@ Mood = Literal["good", "attention"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said first.
-
-    Attributes:
-        caveats: What the judgement does not cover.
-        figures: (value, what it is) of the variant that the report is about.
-    """
+    """What is said first, what it does not cover, and (value, what it is) of the main variant."""
 
     mood: Mood
     status: str
@@ -46,15 +42,11 @@ class Verdict:
 
 def needs_attention(row: Row) -> bool:
     """Whether a variant misses a ship limit, answers with no numbers, or is wrongly built."""
-    if _is_broken(row):
+    if row.status == "check-failed" or row.invalid_answers:
         return True
     if row.status != "measured" or row.variant == REFERENCE_VARIANT:
         return False
     return row.drop_points is None or row.agreement is None or bool(unkept_of_answers(row))
-
-
-def _is_broken(row: Row) -> bool:
-    return row.status == "check-failed" or bool(row.invalid_answers)
 
 
 def main_target(rows: Sequence[Row]) -> BenchmarkTarget:
@@ -83,12 +75,8 @@ def detailed_threshold(rows: Sequence[Row]) -> int:
 def one_per_variant(rows: Sequence[Row]) -> list[Row]:
     """The rows, each variant at each threshold on its first runtime only, in the same order."""
     best: dict[tuple[str, int, str], Row] = {}
-    for row in rows:
-        key = (row.register_name, row.min_photos, row.variant)
-        if key not in best or _preference(BenchmarkTarget.of(row)) < _preference(
-            BenchmarkTarget.of(best[key])
-        ):
-            best[key] = row
+    for row in sorted(rows, key=lambda row: _preference(BenchmarkTarget.of(row))):
+        best.setdefault((row.register_name, row.min_photos, row.variant), row)
     kept = {id(row) for row in best.values()}
     return [row for row in rows if id(row) in kept]
 
@@ -108,6 +96,7 @@ def make_verdict(results: Results) -> Verdict:
     have asked about something else.
     """
     main = main_target(results.rows)
+    lost = _gate_details([gate for gate in results.gates if not gate.passed])
     rows = [
         row for row in results.rows if BenchmarkTarget.of(row) == main and row.status == "measured"
     ]
@@ -115,82 +104,72 @@ def make_verdict(results: Results) -> Verdict:
         headline = (
             "No exported variant could be measured here." if rows else "Nothing was measured."
         )
-        lost = tuple(_gate_details([gate for gate in results.gates if not gate.passed]))
-        return Verdict("attention", "Needs attention", headline, "", lost, (), ())
-    worst = max(rows, key=_badness)
-    sentence = _headline(worst, several=len(rows) > 1)
-    if results.gates:
-        return _by_gates(results, sentence, _explanation(worst), _figures(rows))
-    failing = [row for row in results.rows if needs_attention(row)]
+        return Verdict("attention", "Needs attention", headline, "", tuple(lost), (), ())
+    # Those that need attention are worst, then those with the largest drop, then disagreement.
+    worst = max(
+        rows,
+        key=lambda row: (
+            needs_attention(row),
+            100.0 if row.drop_points is None else row.drop_points,
+            -(row.agreement or 0.0),
+        ),
+    )
+    on = "" if worst.runtime == "litert" else runtime_name(worst.runtime, worst.unit)
+    name = short_name(worst.variant)
+    headline = _unbroken(sentence("headline", worst, len(rows) > 1, name, on))
+    explanation = _unbroken(sentence("explanation", worst, interval_words(worst.drop_ci95)))
     # One failing file is enough: a green mark beside it would be read as being about all.
+    failing = [row for row in results.rows if needs_attention(row)]
+    caveats, status = _caveats(results.rows), "Needs attention"
+    if results.gates:
+        explanation = f"{headline} {explanation}".strip()
+        status, headline = _gates_words(len(lost), len(results.gates), deviating=bool(failing))
+    else:
+        unkept = _gate_details(unkept_beside_answers(results))
+        if unkept:  # of limits that the verdict's colour is not about
+            caveats = (*caveats, sentence("beside_answers", len(unkept), unkept[0]))
+        if not failing:
+            status = "Faithful to full precision"
+    details = [*lost, *map(_row_details, failing)]
+    if len(details) > MOST_DETAILS:
+        more = f"And {len(details) - MOST_DETAILS} more, in the tables below."
+        details = [*details[:MOST_DETAILS], more]
     return Verdict(
-        "attention" if failing else "good",
-        "Needs attention" if failing else "Faithful to full precision",
-        sentence,
-        _explanation(worst),
-        _shortened(_row_details(failing)),
-        (*_caveats(results.rows), *_beside_answers(results)),
+        "attention" if lost or failing else "good",
+        status,
+        headline,
+        explanation,
+        tuple(details),
+        caveats,
         _figures(rows),
     )
 
 
-def _by_gates(
-    results: Results, sentence: str, explanation: str, figures: tuple[tuple[str, str], ...]
-) -> Verdict:
-    lost = [gate for gate in results.gates if not gate.passed]
-    deviating = [row for row in results.rows if needs_attention(row)]
-    count = len(results.gates)
+def _gates_words(lost: int, count: int, *, deviating: bool) -> tuple[str, str]:
+    """Status and headline where gates were held."""
     if lost:
-        mood: Mood = "attention"
-        status = "May not ship"
-        headline = f"It may not ship: {_of(len(lost), count)} not hold."
-    elif deviating:
-        mood, status = "attention", "Needs attention"
-        headline = f"All {count} requirements hold, yet there is something to look at first."
-    else:
-        mood, status = "good", "May ship"
-        headline = f"It may ship: all {count} requirements hold."
-        if count == 1:
-            headline = "It may ship: the one requirement holds."
-    details = _shortened([*_gate_details(lost), *_row_details(deviating)])
-    words = f"{sentence} {explanation}".strip()
-    return Verdict(mood, status, headline, words, details, _caveats(results.rows), figures)
+        verb = "does" if lost == 1 else "do"
+        of = f"{lost} of {count} requirement{'s' if count > 1 else ''}"
+        return "May not ship", f"It may not ship: {of} {verb} not hold."
+    if deviating:
+        words = f"All {count} requirements hold, yet there is something to look at first."
+        return "Needs attention", words
+    held = "the one requirement holds" if count == 1 else f"all {count} requirements hold"
+    return "May ship", f"It may ship: {held}."
 
 
 def _caveats(rows: Sequence[Row]) -> tuple[str, ...]:
     """Said beside every verdict: what a green mark is not about."""
     apple = [row for row in rows if row.variant.startswith("coreml-")]
     caveats: list[str] = []
-    if apple and not any(row.runtime == "coreml" and row.status == "measured" for row in apple):
-        if any(row.status == "measured" for row in apple):
-            caveats.append(
-                "Core ML itself did not run: its variants were executed by a reference "
-                "implementation, so that their accuracy is expected, not proven."
-            )
-        else:
-            caveats.append("The Core ML variants were not executed: nothing here is about them.")
+    executed = {row.runtime for row in apple if row.status == "measured"}
+    if apple and "coreml" not in executed:
+        caveats.append(sentence("core_ml", executed))
     if any(is_slower(row) for row in rows):
         caveats.append(pace_sentence(rows))
     if not any(row.device for row in rows):
         caveats.append("No phone was measured: times are of this computer.")
     return tuple(caveats)
-
-
-def _beside_answers(results: Results) -> tuple[str, ...]:
-    """Said where no gate was held, of limits that the verdict's colour is not about."""
-    unkept = unkept_beside_answers(results)
-    if not unkept:
-        return ()
-    plural = "s do" if len(unkept) > 1 else " does"
-    return (
-        f"{len(unkept)} requirement{plural} not hold that a model must keep to be shipped and that "
-        f"is not about its answers, such as: {_gate_details(unkept[:1])[0]} "
-        "The command artefact-id gate lists all.",
-    )
-
-
-def _of(lost: int, count: int) -> str:
-    return f"{lost} of {count} requirement{'s' if count > 1 else ''} do{'es' if lost == 1 else ''}"
 
 
 def _gate_details(gates: Sequence[GateOutcome]) -> list[str]:
@@ -210,74 +189,16 @@ def target_name(target: BenchmarkTarget) -> str:
     return f"{name} ({runtime_name(target.runtime, target.unit)})"
 
 
-def _shortened(details: Sequence[str]) -> tuple[str, ...]:
-    if len(details) <= MOST_DETAILS:
-        return tuple(details)
-    more = len(details) - MOST_DETAILS
-    return (*details[:MOST_DETAILS], f"And {more} more, in the tables below.")
-
-
-def _badness(row: Row) -> tuple[bool, float, float]:
-    """Orders rows: those that need attention last, then by drop, then by disagreement."""
-    drop = 100.0 if row.drop_points is None else row.drop_points
-    return needs_attention(row), drop, -(row.agreement or 0.0)
-
-
-def _headline(row: Row, *, several: bool) -> str:
-    where = f"At its worst threshold ({row.min_photos} photos), the" if several else "The"
-    share = percent(row.agreement)
-    on = "" if row.runtime == "litert" else f" ({runtime_name(row.runtime, row.unit)})"
-    sentence = (
-        f"{where} {short_name(row.variant)} model{on} answers like the full‑precision one on "
-        f"{share} of {row.photos:,} photos"
-    )
-    if row.drop_points is None:
-        return sentence + "."
-    if row.drop_points > 0:
-        change = f"{signless(row.drop_points)} points fewer first answers are right"
-    elif row.drop_points < 0:
-        change = f"{signless(-row.drop_points)} points more first answers are right"
-    else:
-        change = "just as many first answers are right"
-    return _unbroken(f"{sentence}; {change}.")
-
-
-def _explanation(row: Row) -> str:
-    if row.drop_points is None or row.top1 is None:
-        return ""
-    reference = row.top1 + row.drop_points / 100
-    sentence = (
-        f"Its first answer is right on {percent(row.top1)} of photos, that of full precision on "
-        f"{percent(reference)}. Drop: {signless(row.drop_points)} points"
-    )
-    if row.drop_ci95 is not None:
-        sentence += f", 95 % interval {drop_interval(row)}"
-        if row.drop_points and row.drop_ci95[0] <= 0 <= row.drop_ci95[1]:
-            sentence += ", which may be chance"
-    return _unbroken(sentence + ".")
-
-
-def _unbroken(sentence: str) -> str:
+def _unbroken(words: str) -> str:
     """Keeps numbers and their units on one line."""
-    return sentence.replace(" %", "\u00a0%").replace(" points", "\u00a0points")
+    return words.replace(" %", "\u00a0%").replace(" points", "\u00a0points")
 
 
-def _row_details(failing: Sequence[Row]) -> list[str]:
-    sentences: list[str] = []
-    for row in failing:
-        if row.status == "check-failed":
-            sentences.append(f"{row.variant} at {row.min_photos} photos: {row.note}")
-            continue
-        what = f"{target_name(BenchmarkTarget.of(row))} at {row.min_photos} photos needs attention"
-        parts = [f"agreement {percent(row.agreement)}"]
-        if row.drop_points is not None:
-            parts.append(f"drop {signless(row.drop_points)} points")
-        if row.drift and unkept_of_answers(row) & {"max_mean_drift", "max_probability_drift"}:
-            parts.append(f"probabilities {row.drift.mean:.3f} off on average")
-        if row.invalid_answers:
-            parts.append(f"{row.invalid_answers} answers that are not numbers")
-        sentences.append(f"{what}: {', '.join(parts)}.")
-    return sentences
+def _row_details(row: Row) -> str:
+    if row.status == "check-failed":
+        return f"{row.variant} at {row.min_photos} photos: {row.note}"
+    drifts = row.drift and unkept_of_answers(row) & {"max_mean_drift", "max_probability_drift"}
+    return sentence("needs_attention", row, target_name(BenchmarkTarget.of(row)), bool(drifts))
 
 
 def _figures(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:

@@ -250,11 +250,7 @@ class Phone:
 def _run(command: list[str], seconds: int) -> Reply:
     try:
         done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
         raise PhoneError(

@@ -28,8 +28,8 @@ What is read, and where it is printed:
 * the table `Summary by node type` under `Operator-wise Profiling Info`: `stats_calculator.cc`.
 
 The tool prints no 90 % and no 99 % quantile, and has no option that writes single times. A call
-with two timed runs gives both exactly, as its smallest and its largest: `pairs_command` makes so
-many such calls, each warmed up, that the quantiles can be taken from single times.
+with two timed runs gives both exactly, as its smallest and its largest: so many such calls are
+`repeated`, each warmed up, that the quantiles can be taken from single times.
 """
 
 from __future__ import annotations
@@ -171,20 +171,9 @@ def command(
     return " ".join(shlex.quote(word) for word in arguments)
 
 
-def pairs_command(
-    program: str, graph: str, *, delegate: Delegate, threads: int, warmup: int, pairs: int
-) -> str:
-    """The command line of `pairs` calls with two timed runs each, that stops at the first fault."""
-    call = command(
-        program,
-        graph,
-        delegate=delegate,
-        threads=threads,
-        warmup=warmup,
-        runs=2,
-        warm_seconds=PAIR_WARM_SECONDS,
-    )
-    return f"n=0; while [ $n -lt {pairs} ]; do {call} || exit $?; n=$((n+1)); done"
+def repeated(call: str, times: int) -> str:
+    """The command line of so many calls in a row, that stops at the first fault."""
+    return f"n=0; while [ $n -lt {times} ]; do {call} || exit $?; n=$((n+1)); done"
 
 
 def read_log(text: str) -> Log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,18 +151,16 @@ def _measure(phone: Phone, options: PhoneOptions) -> _Measured:
     return _Measured(steady, profiled, times)
 
 
+def _command(options: PhoneOptions, **settings: Any) -> str:
+    return tool.command(
+        _PROGRAM, _GRAPH, delegate=options.delegate, warmup=options.warmup, **settings
+    )
+
+
 def _call(
     phone: Phone, options: PhoneOptions, *, threads: int, runs: int, profile: bool = False
 ) -> Log:
-    line = tool.command(
-        _PROGRAM,
-        _GRAPH,
-        delegate=options.delegate,
-        threads=threads,
-        warmup=options.warmup,
-        runs=runs,
-        profile=profile,
-    )
+    line = _command(options, threads=threads, runs=runs, profile=profile)
     reply = phone.shell(line, seconds=_SECONDS, check=False)
     log = tool.read_log(reply.text)
     if reply.code and log.refused is None:
@@ -177,15 +176,8 @@ def _call(
 
 def _times(phone: Phone, options: PhoneOptions, threads: int) -> tuple[float, ...]:
     pairs = (options.runs + 1) // 2
-    line = tool.pairs_command(
-        _PROGRAM,
-        _GRAPH,
-        delegate=options.delegate,
-        threads=threads,
-        warmup=options.warmup,
-        pairs=pairs,
-    )
-    reply = phone.shell(line, seconds=_SECONDS)
+    pair = _command(options, threads=threads, runs=2, warm_seconds=tool.PAIR_WARM_SECONDS)
+    reply = phone.shell(tool.repeated(pair, pairs), seconds=_SECONDS)
     times = tool.single_times(tool.read_log(reply.text), pairs)
     if times is None:
         raise PhoneError(
@@ -205,19 +197,17 @@ def _reply(
 ) -> PhoneReply:
     steady = measured.steady
     latencies = [_latency(times, threads) for threads, times in measured.times.items()]
-    celsius = (
-        (before.celsius, after.celsius)
-        if before.celsius is not None and after.celsius is not None
-        else None
-    )
+    celsius = None
+    if before.celsius is not None and after.celsius is not None:
+        celsius = (before.celsius, after.celsius)
+    memory = None
+    if steady.memory_mb is not None:
+        memory = Memory(value=round(steady.memory_mb * tool.MEGABYTE), metric=_METRIC)
     used, placement = delegate_used(steady, options.delegate, measured.profiled)
-    memory = steady.memory_mb
     return PhoneReply(
         latency_ms=latencies[0] if latencies else None,
         latency_more=tuple(latencies[1:]),
-        memory_bytes=None
-        if memory is None
-        else Memory(value=round(memory * tool.MEGABYTE), metric=_METRIC),
+        memory_bytes=memory,
         placement=placement,
         cold_load_ms=steady.cold_ms,
         device=Device(

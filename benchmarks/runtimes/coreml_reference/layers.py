@@ -135,11 +135,7 @@ def batch_norm(
 
 
 def layer_norm(
-    x: Tensor,
-    axes: Ints,
-    epsilon: Tensor,
-    gamma: Tensor | None = None,
-    beta: Tensor | None = None,
+    x: Tensor, axes: Ints, epsilon: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None
 ) -> Tensor:
     """`gamma (x - mean) / sqrt(variance + epsilon) + beta` over the axes."""
     # In two passes: the mean of squares minus the square of the mean loses all digits where the

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,98 +24,70 @@ _MOST_VALUES = 2**28
 
 _COLOURS = {"RGB": False, "BGR": True}
 
+_UNREADABLE = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What coremltools raises at a damaged program."""
+
 Sources = dict[str, str | tuple[str | Tensor, ...]]
 
 
-def load_package(package: Path) -> Program:
+def load_package(package: Path, *, classifier: bool = True) -> Program:
     """Reads a package and prepares its program.
 
     Args:
-        package: A `.mlpackage` folder that holds an ML Program which classifies an image.
+        package: A `.mlpackage` folder that holds an ML Program which takes an image.
+        classifier: Whether it answers with the probabilities of labels; else with arrays.
 
     Raises:
         UnsupportedError: The program has an operation that the reference does not know; the message
             names each with what it makes. Nothing was executed.
-        DamagedError: The package cannot be read or is no such classifier.
+        DamagedError: The package cannot be read, or is of the other kind.
     """
-    function, read = _read(package)
-    operations = _computing(function)
-    result, labels = _classifier(package, operations)
-    return _program(function, read, (result,), labels)
-
-
-def load_arrays(package: Path) -> Program:
-    """Reads a package that answers with arrays and prepares its program.
-
-    Args:
-        package: A `.mlpackage` folder that holds an ML Program which takes an image.
-
-    Raises:
-        UnsupportedError: As `load_package`.
-        DamagedError: The package cannot be read, or is a classifier.
-    """
-    function, read = _read(package)
-    if any(operation.op_type == CLASSIFY for operation in function.operations):
-        raise DamagedError(f"{package} is a classifier and answers with labels. {_AGAIN}")
-    names = tuple(str(variable.name) for variable in function.outputs)
-    return _program(function, read, names, ())
-
-
-@dataclass(frozen=True)
-class _Image:
-    """A package's one input."""
-
-    name: str
-    size: tuple[int, int]
-    swapped: bool
-
-
-def _read(package: Path) -> tuple[Any, _Image]:
-    """A package's function as coremltools reads it, and its input."""
-    # coremltools complains on import that it cannot execute models off macOS.
-    with quiet():
-        from coremltools.converters.mil.frontend.milproto.load import load
-
     specification = specification_of(package)
     if list(specification.mlProgram.functions) != ["main"]:
         raise DamagedError(f"{package} is not an ML Program with one function. {_AGAIN}")
     _refuse_unknown(package, specification)
     _refuse_huge(package, specification)
     name, height, width, swapped = _image(package, specification)
-    try:
-        with quiet():
-            (file,) = package.rglob("*.mlmodel")
-            weights = str(file.parent / "weights")
-            loaded = load(specification, specification.specificationVersion, weights)
-    except (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError):
-        raise DamagedError(f"{package} cannot be read by coremltools. {_AGAIN}") from None
-    function = loaded.functions["main"]
+    function = _function(package, specification)
     shape = function.inputs[name].shape
     if tuple(shape) != (1, 3, height, width):
         raise DamagedError(
             f"The program of {package} takes {tuple(shape)} instead of one photo "
             f"(1, 3, {height}, {width}). {_AGAIN}"
         )
-    return function, _Image(name, (height, width), swapped)
-
-
-def _computing(function: Any) -> list[Any]:
-    return [operation for operation in function.operations if operation.op_type != "const"]
-
-
-def _program(
-    function: Any, read: _Image, results: tuple[str, ...], labels: tuple[str, ...]
-) -> Program:
-    known = [operation for operation in _computing(function) if operation.op_type in OPERATIONS]
+    results, labels = _answers(package, function, classifier)
     return Program(
-        image=read.name,
-        size=read.size,
-        swapped=read.swapped,
+        image=name,
+        size=(height, width),
+        swapped=swapped,
         labels=labels,
-        steps=_steps(known, results),
+        steps=_steps([op for op in function.operations if op.op_type in OPERATIONS], results),
         results=results,
         peak=_peak(function),
     )
+
+
+def _function(package: Path, specification: Any) -> Any:
+    """The package's function as coremltools reads it."""
+    # coremltools complains on import that it cannot execute models off macOS.
+    with quiet():
+        from coremltools.converters.mil.frontend.milproto.load import load
+    (file,) = package.rglob("*.mlmodel")
+    weights = str(file.parent / "weights")
+    try:
+        with quiet():
+            loaded = load(specification, specification.specificationVersion, weights)
+    except (AssertionError, AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError):
+        raise DamagedError(f"{package} cannot be read by coremltools. {_AGAIN}") from None
+    return loaded.functions["main"]
 
 
 def _refuse_unknown(package: Path, specification: Any) -> None:
@@ -165,14 +136,20 @@ def _image(package: Path, specification: Any) -> tuple[str, int, int, bool]:
     raise DamagedError(f"{package} does not take one RGB or BGR image. {_AGAIN}")
 
 
-def _classifier(package: Path, operations: list[Any]) -> tuple[str, tuple[str, ...]]:
-    """Name of the probabilities, and their labels."""
-    classifiers = [operation for operation in operations if operation.op_type == CLASSIFY]
+def _answers(
+    package: Path, function: Any, classifier: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of what the program answers with, and a classifier's labels."""
+    classifiers = [operation for operation in function.operations if operation.op_type == CLASSIFY]
+    if not classifier:
+        if classifiers:
+            raise DamagedError(f"{package} is a classifier and answers with labels. {_AGAIN}")
+        return tuple(str(variable.name) for variable in function.outputs), ()
     if len(classifiers) != 1:
         raise DamagedError(f"{package} is not a classifier. {_AGAIN}")
     inputs = classifiers[0].inputs
     labels = tuple(str(getattr(item, "val", item)) for item in inputs["classes"].val)
-    return inputs["probabilities"].name, labels
+    return (inputs["probabilities"].name,), labels
 
 
 def _steps(operations: list[Any], results: tuple[str, ...]) -> tuple[Step, ...]:
@@ -244,14 +221,14 @@ def _is_half(variable: Any) -> bool:
 
 def _peak(function: Any) -> int:
     """Most values that an operation reads and writes, per photo."""
-    sizes = [0]
-    for operation in function.operations:
-        if operation.op_type in OPERATIONS:
-            tensors = [*_variables(operation), *operation.outputs]
-            sizes.append(
-                sum(math.prod(tensor.shape) for tensor in tensors if not _is_const(tensor))
-            )
-    return max(sizes)
+    return max(
+        (
+            sum(math.prod(v.shape) for v in (*_variables(op), *op.outputs) if not _is_const(v))
+            for op in function.operations
+            if op.op_type in OPERATIONS
+        ),
+        default=0,
+    )
 
 
 def _is_const(variable: Any) -> bool:

@@ -35,7 +35,12 @@ class Step:
 
     def run(self, values: Values) -> None:
         """Computes the result from earlier ones and puts it beside them; drops what is done."""
-        inputs = {name: _gather(source, values) for name, source in self.sources.items()}
+        inputs = {
+            name: values[source]
+            if isinstance(source, str)
+            else tuple(values[item] if isinstance(item, str) else item for item in source)
+            for name, source in self.sources.items()
+        }
         result = self.operation.compute(**self.constants, **inputs)
         # Rounded once, after the operation: accelerators keep sums in float32 and store float16.
         # What is computed exactly (a maximum, a transposition) is float16 already.
@@ -97,9 +102,3 @@ class Program:
         for step in self.steps:
             step.run(values)
         return tuple(values[name] for name in self.results)
-
-
-def _gather(source: str | tuple[str | Tensor, ...], values: Values) -> Tensor | tuple[Tensor, ...]:
-    if isinstance(source, str):
-        return values[source]
-    return tuple(values[item] if isinstance(item, str) else item for item in source)

@@ -76,9 +76,9 @@ def run_package(package: Path, photos: Pixels, *, threads: int = 1) -> dict[str,
         InputError: Its program has an operation that the reference does not know.
         DamagedError: It cannot be read, is a classifier, or takes photos of another size.
     """
-    from benchmarks.runtimes.coreml_reference.loader import load_arrays
+    from benchmarks.runtimes.coreml_reference.loader import load_package
 
-    program = load_arrays(package)
+    program = load_package(package, classifier=False)
     if photos.shape[1:3] != program.size:
         raise DamagedError(
             f"{package} takes photos of {program.size}, not of {photos.shape[1:3]} (height, "

@@ -94,12 +94,7 @@ def _run(arguments: tuple[str, ...], seconds: float) -> None:
     environment = os.environ | {"GLOG_minloglevel": "2", "MEDIAPIPE_DISABLE_GPU": "1"}
     try:
         done = subprocess.run(
-            arguments,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-            timeout=seconds,
+            arguments, capture_output=True, text=True, check=False, env=environment, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         raise DamagedError(

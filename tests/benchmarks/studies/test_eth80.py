@@ -13,7 +13,7 @@ from conftest import object_picture, tiny_weights
 from benchmarks.pipeline.sweep import trained_run
 from benchmarks.results.cluster_bootstrap import share_of
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS, Eth80Study, draw_photos
-from benchmarks.studies.recipe_runs import RunScore, pooled
+from benchmarks.studies.recipe_runs import RunScore
 from mobile_assets.errors import InputError
 from train.register import Photo
 from train.training_plan import Reporter, TrainOptions, plan_run
@@ -95,7 +95,7 @@ def test_trial_trains_asks_and_keeps_what_is_finished(
         (seed, recipe) for seed in (0, 1) for recipe in ("field", "probe", "paper")
     }
     assert all(sum(row.tested) == study.draws[row.seed].left for row in study.runs)
-    probe = pooled(study.runs, "3", "probe")
+    probe = study.pooled(3, "probe")
     assert probe.photos == sum(draw.left for draw in study.draws)
     assert share_of(probe).text(".1%") in table.read_text(encoding="utf-8")
     capsys.readouterr()
