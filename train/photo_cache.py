@@ -29,7 +29,9 @@ from train.pixel_file import Header, PixelFile, create, read_header
 PIXELS_FILE = "pixels.npy"
 INDEX_FILE = "index.json"
 _JOURNAL = "journal.jsonl"
-_SAVE_SECONDS = 2.0
+SAVE_SECONDS = 2.0
+"""Rows are made safe on disk about this often."""
+
 _ENTRY_BYTES = 1024  # more than an entry of index and journal takes, with a long path
 
 Stamp = tuple[str, int, int]
@@ -193,7 +195,7 @@ class PartialCache:
                 self._pixels.write(np.ascontiguousarray(pixels).data)
             self._lines.append(json.dumps([row, photo.model_dump()]).encode("ascii") + b"\n")
             self.done[row] = photo
-            if time.monotonic() - self._saved > _SAVE_SECONDS:
+            if time.monotonic() - self._saved > SAVE_SECONDS:
                 self.save()
         except OSError as error:
             raise _full(error, self._folder.parent) from error

@@ -71,7 +71,7 @@ class EventCounter:
 def run(words: Sequence[str]) -> int:
     """One command, with everything kept as soon as it is there."""
     train.checkpoint.PAUSE_SECONDS = train.checkpoint.WRITING_SHARE = 0
-    train.photo_cache._SAVE_SECONDS = 0
+    train.photo_cache.SAVE_SECONDS = 0
     if words[0] != "prepare":
         return main(list(words))
     prepare(read_register(Path(words[1])), CONTRACT, Path(words[2]))

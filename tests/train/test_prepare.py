@@ -99,7 +99,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.prepare import prepare
 from train.readers import read_register
 import train.photo_cache
-train.photo_cache._SAVE_SECONDS = 0
+train.photo_cache.SAVE_SECONDS = 0
 def step(done, total):
     print(done, flush=True)
     if done >= int(sys.argv[3]): time.sleep(600)
