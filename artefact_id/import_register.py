@@ -14,8 +14,8 @@ from mobile_assets.visible_text import visible
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from train.importers.imported import Imported
-    from train.importers.importer import ImportPlan
+    from train.registers.importers.imported import Imported
+    from train.registers.importers.importer import ImportPlan
 
 LISTED = 20
 """So many findings are printed; all are in the list beside the register."""
@@ -77,7 +77,7 @@ def add_import(commands: Any) -> None:
 
 def _import(options: argparse.Namespace) -> None:
     from artefact_id.terminal import print_json
-    from train.importers.importer import ImportOptions, plan_import, run_import
+    from train.registers.importers.importer import ImportOptions, plan_import, run_import
 
     source: Path = options.source
     folder = source if source.is_dir() else source.parent
@@ -155,7 +155,7 @@ def _ask(plan: ImportPlan) -> None:
 def _as_json(plan: ImportPlan, imported: Imported) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from train.importers.output import list_path
+    from train.registers.importers.output import list_path
 
     return {
         "register": str(plan.options.out),
@@ -175,7 +175,7 @@ def _as_json(plan: ImportPlan, imported: Imported) -> dict[str, Any]:
 def _print(plan: ImportPlan, imported: Imported) -> None:
     """Prints what was imported and the first of what was not."""
     from artefact_id.terminal import output
-    from train.importers.output import list_path
+    from train.registers.importers.output import list_path
 
     console = output()
     shown = [finding for finding in imported.findings if finding.kind in ("row", "unread")]

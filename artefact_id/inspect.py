@@ -11,7 +11,7 @@ from artefact_id.options import add_photos, command, register_heif
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from train.inspection import Inspection, Row
+    from train.registers.inspection import Inspection, Row
 
 LISTED_PROBLEMS = 200
 """More problems than this are counted, not listed; --json has them all."""
@@ -32,7 +32,7 @@ def add_inspect(commands: Any) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from artefact_id.terminal import Terminal, print_json
-    from train.inspection import inspect
+    from train.registers.inspection import inspect
 
     register_heif()
     with Terminal() as terminal:

@@ -132,7 +132,7 @@ def trusted_key(options: argparse.Namespace) -> Any:
 
 def photo_root(photos: Path | None) -> Path | None:
     """Paths in a run are relative to the folder, or to the manifest's folder."""
-    from train.readers import register_root
+    from train.registers.readers import register_root
 
     return None if photos is None else register_root(photos)
 

@@ -10,7 +10,7 @@ from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
 from mobile_assets.labels import LabelMap
 from train.model import ArtefactModel
-from train.readers import read_register
+from train.registers.readers import read_register
 from train.run import Run
 
 

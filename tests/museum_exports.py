@@ -11,10 +11,10 @@ from typing import Any
 
 from conftest import picture
 
-from train.importers.imported import Imported
-from train.importers.importer import ImportOptions, plan_import, run_import
-from train.readers import read_register
-from train.register import Register
+from train.registers.importers.imported import Imported
+from train.registers.importers.importer import ImportOptions, plan_import, run_import
+from train.registers.readers import read_register
+from train.registers.register import Register
 
 LIDO_NAMESPACES = (
     'xmlns:lido="http://www.lido-schema.org" xmlns:skos="http://www.w3.org/2004/02/skos/core#" '

@@ -76,7 +76,7 @@ MUTATIONS = (
         "files written in place, not by rename",
     ),
     Mutation(
-        "train/register.py",
+        "train/registers/register.py",
         "tuple(sorted({photo.object_id for photo in self.photos}))",
         "tuple({photo.object_id: 0 for photo in reversed(self.photos)})",
         "tests/train/test_register.py",

@@ -250,7 +250,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "from artefact_id.main import build_parser; build_parser()",
-        "import export, benchmarks, train.demo, train.trainer, train.inspection",
+        "import export, benchmarks, train.demo, train.trainer, train.registers.inspection",
         "import benchmarks.pipeline.identify, benchmarks.pipeline.sweep\n"
         "import benchmarks.runtimes.litert_runtime",
     ],

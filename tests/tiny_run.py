@@ -18,8 +18,8 @@ from mobile_assets.labels import LabelMap
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from train.model import ArtefactModel, build_model
-from train.readers import read_register
-from train.register import Photo
+from train.registers.readers import read_register
+from train.registers.register import Photo
 from train.run import (
     PhotoCounts,
     Run,

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from train.register import Photo
+from train.registers.register import Photo
 
 SAME_OBJECT_BITS = 36
 """Photos of one object whose hashes differ in at most so many of 256 bits are one picture."""

@@ -9,7 +9,7 @@ from mobile_assets.errors import InputError, first_line
 from mobile_assets.plan_checks import check_packages, check_place, check_room
 from mobile_assets.preprocessing import Preprocessing
 from train.recipes import Recipe
-from train.register import Register
+from train.registers.register import Register
 from train.split import Strategy, check_strategy
 
 if TYPE_CHECKING:

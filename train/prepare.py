@@ -20,7 +20,7 @@ from train.decode_worker import Request
 from train.near_duplicates import across_objects
 from train.photo_cache import PIXELS_FILE, PartialCache, PhotoCache, PreparedIndex, PreparedPhoto
 from train.pixel_file import PixelFile, PixelRows
-from train.register import Photo, Problem, Register
+from train.registers.register import Photo, Problem, Register
 
 Said = Callable[[str], object]
 

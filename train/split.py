@@ -11,7 +11,7 @@ import numpy as np
 
 from mobile_assets.errors import InputError
 from train.near_duplicates import SAME_OBJECT_BITS, alike
-from train.register import Photo, Register
+from train.registers.register import Photo, Register
 from train.run import Split, SplitName, SplitPhoto
 
 Strategy = Literal["stratified", "paper", "manifest"]

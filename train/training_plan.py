@@ -19,9 +19,9 @@ from train.plan_checks import (
 )
 from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
 from train.progress import OnProgress
-from train.readers import Layout, read_register
 from train.recipes import Recipe, recipe_named
-from train.register import Register
+from train.registers.readers import Layout, read_register
+from train.registers.register import Register
 from train.run import EpochRecord, Split
 from train.split import Strategy, make_split
 

@@ -15,7 +15,7 @@ from benchmarks.measure.evaluation_set import (
 from benchmarks.results.measurement import Skipped, TestPhoto
 from mobile_assets.errors import InputError
 from mobile_assets.labels import LabelMap
-from train.readers import Layout, register_root
+from train.registers.readers import Layout, register_root
 from train.run import Run, read_run
 
 

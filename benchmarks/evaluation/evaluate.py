@@ -35,7 +35,7 @@ from benchmarks.measure.host import command_line, describe_host
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from mobile_assets.plan_checks import check_packages, check_place
-from train.readers import Layout
+from train.registers.readers import Layout
 from train.run import SplitPhoto, load_model
 from train.versions import created_now, versions
 

@@ -19,10 +19,10 @@ from mobile_assets.labels import Label
 from mobile_assets.photos import PhotoError
 from mobile_assets.preprocessing import Preprocessing
 from train.photo_pixels import PhotoPixels
-from train.readers import Layout, read_register
+from train.registers.readers import Layout, read_register
 
 if TYPE_CHECKING:
-    from train.register import Register
+    from train.registers.register import Register
     from train.run import Run, SplitPhoto
 
 CHUNK = 64

@@ -37,7 +37,7 @@ from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output, new_folder, write_text
 from mobile_assets.plan_checks import check_packages, check_place
-from train.readers import Layout, register_root
+from train.registers.readers import Layout, register_root
 from train.run import Run
 from train.versions import created_now, versions
 

@@ -16,7 +16,7 @@ from export.variants.options import VARIANTS, variant_packages
 from mobile_assets.files import check_output
 from mobile_assets.plan_checks import check_packages, check_room
 from train.decode_pool import available_cores
-from train.inspection import THRESHOLDS
+from train.registers.inspection import THRESHOLDS
 from train.training_plan import TrainOptions
 
 if TYPE_CHECKING:

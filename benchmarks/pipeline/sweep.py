@@ -24,9 +24,9 @@ from mobile_assets.files import sha256_bytes, write_json
 from mobile_assets.output_lock import claimed
 from mobile_assets.plan_checks import check_packages, check_place
 from mobile_assets.schema import Document
-from train.inspection import THRESHOLDS
-from train.readers import read_register, register_root
 from train.recipes import Recipe, recipe_named
+from train.registers.inspection import THRESHOLDS
+from train.registers.readers import read_register, register_root
 from train.run import Run, read_run
 from train.trainer import train_run
 from train.training_plan import Reporter, TrainingPlan, TrainOptions, check_run, plan_run

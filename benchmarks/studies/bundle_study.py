@@ -12,7 +12,7 @@ from benchmarks.measure.evaluation_set import from_register
 from benchmarks.results.measurement import TestPhoto
 from benchmarks.studies.study import MeasuredStudy
 from mobile_assets.bundle import Bundle, read_bundle
-from train.readers import read_register
+from train.registers.readers import read_register
 from train.run import Run
 
 THREADS = os.cpu_count() or 1

@@ -38,8 +38,8 @@ from benchmarks.studies.recipe_runs import (
 from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
 from mobile_assets.photos import is_photo_file
-from train.readers import read_register
 from train.recipes import FIELD, PAPER
+from train.registers.readers import read_register
 
 Half = Literal["dev", "test"]
 

@@ -40,10 +40,10 @@ from benchmarks.studies.study_statistics import Target
 from mobile_assets.errors import InputError
 from mobile_assets.schema import Record
 from train.demo.plan import PHOTO_COUNTS
-from train.inspection import THRESHOLDS
-from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE
-from train.register import Photo
+from train.registers.inspection import THRESHOLDS
+from train.registers.readers import read_register
+from train.registers.register import Photo
 
 OBJECTS_BY_PHOTOS = {12 if photos == 10 else photos: objects for photos, objects in PHOTO_COUNTS}
 """The paper's Table 2a: how many objects have so many photos. Its last row, 10 or more with 15 on

@@ -40,9 +40,9 @@ from benchmarks.studies.study_statistics import Target
 from benchmarks.studies.timed_command import TimedCommand, run_timed
 from mobile_assets.errors import InputError
 from mobile_assets.schema import Record
-from train.inspection import THRESHOLDS
-from train.readers import read_register
 from train.recipes import FIELD
+from train.registers.inspection import THRESHOLDS
+from train.registers.readers import read_register
 from train.run import Run, read_run
 
 CLOSE = {"drop": 0.2, "agreement": 99.5}

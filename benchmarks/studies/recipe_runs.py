@@ -28,8 +28,8 @@ from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
 from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
-from train.readers import read_register
 from train.recipes import FIELD, PAPER, PROBE, recipe_named
+from train.registers.readers import read_register
 from train.run import Run
 from train.training_plan import TrainOptions, plan_run
 

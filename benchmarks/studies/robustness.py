@@ -46,8 +46,8 @@ from mobile_assets.errors import InputError
 from mobile_assets.photos import decode, is_photo_file
 from mobile_assets.preprocessing import resize
 from mobile_assets.schema import Record
-from train.readers import read_register
 from train.recipes import FIELD, PAPER
+from train.registers.readers import read_register
 from train.run import Run, read_run
 
 CHUNK = 16

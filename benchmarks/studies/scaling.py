@@ -25,9 +25,9 @@ from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.synthetic_register import generate
 from mobile_assets.errors import CheckFailedError, DamagedError
 from mobile_assets.schema import Document
-from train.inspection import inspect
 from train.prepare import prepare
-from train.readers import read_register
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
 from train.trainer import train_run
 from train.training_plan import DEFAULT_BACKBONE, TrainOptions, preprocessing_of
 

@@ -266,7 +266,7 @@ def test_damaged_bundle_is_refused(
 def test_interrupt_is_130_and_a_missing_part_names_its_extra(
     monkeypatch: pytest.MonkeyPatch, register_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import train.inspection
+    import train.registers.inspection
 
     def raises(error: BaseException):  # type: ignore[no-untyped-def]
         def call(*_: object, **__: object) -> None:
@@ -274,13 +274,14 @@ def test_interrupt_is_130_and_a_missing_part_names_its_extra(
 
         return call
 
-    monkeypatch.setattr(train.inspection, "inspect", raises(KeyboardInterrupt()))
+    monkeypatch.setattr(train.registers.inspection, "inspect", raises(KeyboardInterrupt()))
     assert main(["inspect", str(register_folder)]) == 130
     missing = ModuleNotFoundError("No module named 'timm'", name="timm")
-    monkeypatch.setattr(train.inspection, "inspect", raises(missing))
+    monkeypatch.setattr(train.registers.inspection, "inspect", raises(missing))
     assert main(["inspect", str(register_folder)]) == 2
     assert "artefact-id[train]" in capsys.readouterr().err
-    monkeypatch.setattr(train.inspection, "inspect", raises(OSError(28, "No space left on device")))
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(train.registers.inspection, "inspect", raises(full))
     assert main(["inspect", str(register_folder)]) == 2
     assert "No space left" in capsys.readouterr().err
 

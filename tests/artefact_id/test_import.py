@@ -12,8 +12,8 @@ from museum_exports import put_photos, write_text
 
 from artefact_id.main import main
 from mobile_assets.errors import InputError
-from train.importers.mapping import parse_map
-from train.readers import read_register
+from train.registers.importers.mapping import parse_map
+from train.registers.readers import read_register
 
 TEXT = (
     "Number of the thing,Object Name,Notes, more,Height,Image\n"

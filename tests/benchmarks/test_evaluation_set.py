@@ -15,7 +15,7 @@ from benchmarks.measure.evaluation_set import from_register, held_out
 from benchmarks.results.measurement import BenchmarkCase
 from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import InputError
-from train.readers import read_register
+from train.registers.readers import read_register
 
 
 def test_held_out_photos_are_those_of_the_split(pattern_case: BenchmarkCase) -> None:

@@ -175,7 +175,7 @@ class ImportSuite:
 
 def _lost(outcome: Outcome, folder: Path) -> list[Finding]:
     """Rows and photos that are neither used nor listed, or not read again as they were written."""
-    from train.readers import read_register
+    from train.registers.readers import read_register
 
     value = json.loads(outcome.out)
     listed = [finding["place"] for finding in value["findings"] if finding["kind"] == "row"]

@@ -78,7 +78,7 @@ def _hashes(*names: str) -> Callable[[Path], Result]:
 def _prepared(folder: Path) -> Result:
     """Hashes of the prepared photos by their paths, and the names of the cache's files."""
     from train.prepare import prepare
-    from train.readers import read_register
+    from train.registers.readers import read_register
 
     source = (folder / "source").read_text(encoding="utf-8")
     prepared = prepare(read_register(Path(source)), PREPARED, folder / "cache")

@@ -38,7 +38,7 @@ import train.trainer  # noqa: E402
 from artefact_id.main import main  # noqa: E402
 from mobile_assets.preprocessing import Preprocessing  # noqa: E402
 from train.prepare import prepare  # noqa: E402
-from train.readers import read_register  # noqa: E402
+from train.registers.readers import read_register  # noqa: E402
 
 FILE_EVENTS = frozenset(
     {

@@ -175,7 +175,7 @@ class ManifestSuite:
 def _read(path: Path) -> list[Finding]:
     """Reads a manifest and asks where its photos have gone."""
     from mobile_assets.errors import ArtefactError
-    from train.readers import read_register
+    from train.registers.readers import read_register
 
     try:
         register = read_register(path)

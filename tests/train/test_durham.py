@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from mobile_assets.errors import InputError
-from train.durham import accession_number
-from train.inspection import inspect
-from train.readers import read_register
-from train.register import Register
+from train.registers.durham import accession_number
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
+from train.registers.register import Register
 
 
 def make(root: Path, *paths: str) -> Path:

@@ -20,7 +20,7 @@ from museum_exports import (
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import ObjectRecord
-from train.importers import iiif
+from train.registers.importers import iiif
 
 SERVER = "https://images.example.org/iiif"
 

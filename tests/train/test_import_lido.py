@@ -18,7 +18,7 @@ from museum_exports import (
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import ObjectRecord
-from train.importers import xml_records
+from train.registers.importers import xml_records
 
 TERM = "http://terminology.lido-schema.org/"
 

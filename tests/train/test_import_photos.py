@@ -10,7 +10,7 @@ from museum_exports import import_checked, listed, photos_of, put_photos, write_
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import MAX_FIELD_CHARACTERS, ObjectRecord
-from train.importers.importer import ImportOptions, plan_import, run_import
+from train.registers.importers.importer import ImportOptions, plan_import, run_import
 
 OBJECTS = "ObjectNumber,Title,Image\n1889.1,Jug,EA1.jpg\n1889.2,Bowl,EA2.jpg\n"
 

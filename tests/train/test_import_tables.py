@@ -10,8 +10,8 @@ from museum_exports import import_checked, listed, photos_of, put_photos, write_
 
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import ObjectRecord
-from train.importers import text_table
-from train.inspection import inspect
+from train.registers.importers import text_table
+from train.registers.inspection import inspect
 
 TMS = (
     "ObjectID,ObjectNumber,ObjectName,Title,Dated,Medium,Dimensions,Signed,Department,InsuranceValue,"

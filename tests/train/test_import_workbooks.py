@@ -26,8 +26,8 @@ from museum_exports import (
 from openpyxl import Workbook, load_workbook
 
 from mobile_assets.errors import InputError
-from train.importers import archive, workbook
-from train.importers.cells import Cell, as_cell
+from train.registers.importers import archive, workbook
+from train.registers.importers.cells import Cell, as_cell
 
 HEADER = ["ObjectNumber", "Title", "Dated", "Image"]
 SHEET = "xl/worksheets/sheet1.xml"
@@ -372,7 +372,7 @@ def test_the_largest_workbook_that_is_read_stays_within_its_memory(
     )
     bomb(path, SHEET, begin, b"<a/>", 11_900_000, END)
     script = (
-        "import sys; from pathlib import Path; from train.importers.importer import *\n"
+        "import sys; from pathlib import Path; from train.registers.importers.importer import *\n"
         "source, photos, out = map(Path, sys.argv[1:])\n"
         "run_import(plan_import(ImportOptions(source, photos, out)))"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import picture
 
 from mobile_assets.csv_table import csv_text
-from train.readers import read_register
+from train.registers.readers import read_register
 
 IDS = ["=1+1", "-5", "@x", "'=1", "'tis", "+44 20", "a;=b"]
 

@@ -15,7 +15,7 @@ from mobile_assets.bundle import read_bundle
 from mobile_assets.errors import DamagedError
 from mobile_assets.labels import LabelMap
 from mobile_assets.object_record import MAX_FIELD_CHARACTERS, RECORD_FIELDS, ObjectRecord
-from train.readers import read_register
+from train.registers.readers import read_register
 
 COLUMNS = (
     "path,object_id,collection,title,type,materials,measurements,inscriptions,"

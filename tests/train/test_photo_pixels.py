@@ -16,7 +16,7 @@ from mobile_assets.photos import PhotoError, load
 from mobile_assets.preprocessing import Preprocessing
 from train.photo_pixels import AHEAD, PhotoPixels
 from train.prepare import prepare
-from train.readers import read_register
+from train.registers.readers import read_register
 
 CONTRACT = Preprocessing(height=32, width=40, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 EXACT = ("turned.jpg", "small.jpg", "clear.png", "wide.tif")

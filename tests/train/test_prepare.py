@@ -22,7 +22,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.decode_pool import CRASHED, HUNG, DecoderPool
 from train.decode_worker import Request
 from train.prepare import Prepared, prepare
-from train.readers import read_register
+from train.registers.readers import read_register
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = Preprocessing(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -97,7 +97,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from pathlib import Path
 from mobile_assets.preprocessing import Preprocessing
 from train.prepare import prepare
-from train.readers import read_register
+from train.registers.readers import read_register
 import train.photo_cache
 train.photo_cache.SAVE_SECONDS = 0
 def step(done, total):

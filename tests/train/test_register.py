@@ -18,11 +18,11 @@ from PIL import Image
 
 from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
-from train.inspection import inspect
 from train.near_duplicates import alike, perceptual_hash
 from train.prepare import prepare
-from train.readers import read_register
-from train.register import Photo, Register
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
+from train.registers.register import Photo, Register
 from train.split import PAPER_SEED, make_split
 
 CONTRACT = Preprocessing(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

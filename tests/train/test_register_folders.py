@@ -11,9 +11,9 @@ import pytest
 from conftest import picture
 
 from mobile_assets.errors import InputError
-from train.inspection import inspect
-from train.readers import read_register
-from train.register import Register
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
+from train.registers.register import Register
 
 SYSTEM_FOLDERS = [
     "$RECYCLE.BIN", "$Recycle.Bin", "RECYCLER", "System Volume Information", "FOUND.000",

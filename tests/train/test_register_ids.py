@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from train.object_ids import look_alikes, one_line, visible
+from train.registers.object_ids import look_alikes, one_line, visible
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from conftest import picture
 
 from mobile_assets.errors import InputError
-from train.inspection import inspect
-from train.readers import read_register
-from train.register import Register
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
+from train.registers.register import Register
 
 ROWS = "path{0}object_id{0}title\np/0.jpg{0}A{0}x\np/1.jpg{0}A{0}x\np/2.jpg{0}B{0}y\n"
 

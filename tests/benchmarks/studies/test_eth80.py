@@ -15,7 +15,7 @@ from benchmarks.results.cluster_bootstrap import share_of
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS, Eth80Study, draw_photos
 from benchmarks.studies.recipe_runs import RunScore
 from mobile_assets.errors import InputError
-from train.register import Photo
+from train.registers.register import Photo
 from train.training_plan import Reporter, TrainOptions, plan_run
 
 VIEWS = [Photo(f"o{n:03}", f"o{n:03}/{v:02}.jpg") for n in range(400) for v in range(20)]

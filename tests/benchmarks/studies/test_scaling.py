@@ -12,8 +12,8 @@ from benchmarks.studies.scaling import STAGES, ScalingStudy, Stage, measure_comm
 from benchmarks.studies.synthetic_register import collections, generate
 from mobile_assets.errors import CheckFailedError
 from train.demo.plan import COLLECTIONS, photo_counts
-from train.inspection import inspect
-from train.readers import read_register
+from train.registers.inspection import inspect
+from train.registers.readers import read_register
 
 
 def made(large_ms: float = 10, peak: int = 10**9) -> ScalingStudy:

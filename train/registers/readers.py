@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from mobile_assets.errors import InputError
-from train.folders import read_folders
-from train.manifest import MANIFEST_NAMES, read_manifest
-from train.manifest_text import JSON_LINES_SUFFIXES, TABLE_SUFFIXES
-from train.object_ids import look_alikes
-from train.register import Problem, Register
+from train.registers.folders import read_folders
+from train.registers.manifest import MANIFEST_NAMES, read_manifest
+from train.registers.manifest_text import JSON_LINES_SUFFIXES, TABLE_SUFFIXES
+from train.registers.object_ids import look_alikes
+from train.registers.register import Problem, Register
 
 Layout = Literal["auto", "object", "collection", "manifest", "durham"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "object", "collection", "manifest", "durham")

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mobile_assets.object_record import MAX_FIELD_CHARACTERS, RECORD_FIELDS
-from train.importers.identifiers import Identifier, identifiers
-from train.importers.imported import Imported, ImportedPhoto
-from train.importers.mapping import ColumnMapping
-from train.importers.photo_index import PhotoIndex
-from train.importers.source import (
+from train.registers.importers.identifiers import Identifier, identifiers
+from train.registers.importers.imported import Imported, ImportedPhoto
+from train.registers.importers.mapping import ColumnMapping
+from train.registers.importers.photo_index import PhotoIndex
+from train.registers.importers.source import (
     ALTERNATIVE,
     Finding,
     SourceRow,

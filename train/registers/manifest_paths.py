@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from train.object_ids import visible
-from train.register import Problem
+from train.registers.object_ids import visible
+from train.registers.register import Problem
 
 _DRIVE = re.compile(r"(?:[A-Za-z]:|//[^/]+/[^/]+)(?=/|$)")
 """How an absolute path begins on Windows: a drive's letter, or a server with its share."""

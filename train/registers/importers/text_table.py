@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mobile_assets.errors import InputError
 from mobile_assets.photos import PHOTO_SUFFIXES
-from train.importers.headers import SEARCHED_ROWS, distinct_names, header_position
-from train.importers.source import Finding, SourceRow, SourceTable, check_file, shortened
+from train.registers.importers.headers import SEARCHED_ROWS, distinct_names, header_position
+from train.registers.importers.source import Finding, SourceRow, SourceTable, check_file, shortened
 
 SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from mobile_assets.object_record import MAX_FIELD_CHARACTERS, RECORD_FIELDS, ObjectRecord
-from train.register import Problem
+from train.registers.register import Problem
 
 SOURCE_PREFIX = "source:"
 """Columns with this prefix hold what an importer did not know. They stay in the manifest: a

@@ -9,11 +9,11 @@ from typing import Any
 
 from mobile_assets.errors import InputError
 from mobile_assets.files import check_output
-from train.importers.assemble import assemble
-from train.importers.iiif import read_iiif
-from train.importers.imported import Imported
-from train.importers.lido import read_lido
-from train.importers.mapping import (
+from train.registers.importers.assemble import assemble
+from train.registers.importers.iiif import read_iiif
+from train.registers.importers.imported import Imported
+from train.registers.importers.lido import read_lido
+from train.registers.importers.mapping import (
     ColumnMapping,
     Columns,
     SavedMapping,
@@ -25,11 +25,11 @@ from train.importers.mapping import (
     with_names,
     write_saved,
 )
-from train.importers.output import check_name, list_path, write_list, write_register
-from train.importers.photo_index import PhotoIndex
-from train.importers.source import SourceTable
-from train.importers.text_table import read_text_table
-from train.importers.workbook import read_workbook
+from train.registers.importers.output import check_name, list_path, write_list, write_register
+from train.registers.importers.photo_index import PhotoIndex
+from train.registers.importers.source import SourceTable
+from train.registers.importers.text_table import read_text_table
+from train.registers.importers.workbook import read_workbook
 
 SAVED_OPTIONS = ("sheet", "media_sheet", "encoding", "separator", "language")
 """Options that are kept with the mapping."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from mobile_assets.errors import InputError
 from mobile_assets.object_ids import unfit_object_id
 from mobile_assets.photos import is_photo_file
-from train.durham import durham_photos, is_durham
-from train.folder_scan import scan_folder
-from train.manifest import MANIFEST_NAMES
-from train.object_ids import composed_text, joined_spellings, one_line, visible
-from train.refusals import Refusals
-from train.register import Photo, Problem, Register, make_register
+from train.registers.durham import durham_photos, is_durham
+from train.registers.folder_scan import scan_folder
+from train.registers.manifest import MANIFEST_NAMES
+from train.registers.object_ids import composed_text, joined_spellings, one_line, visible
+from train.registers.refusals import Refusals
+from train.registers.register import Photo, Problem, Register, make_register
 
 _BESIDE_PHOTOS = ("demo.json", "LICENSE")
 """Files that a register may hold besides a manifest, and that are not worth a word."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from train.importers.columns import guess_field, normalised
-from train.importers.source import one_line
+from train.registers.importers.columns import guess_field, normalised
+from train.registers.importers.source import one_line
 
 SEARCHED_ROWS = 20
 """Above the columns' names an export may have a title, a date and blank lines, but no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from train.importers.source import Finding, Kind
+from train.registers.importers.source import Finding, Kind
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from openpyxl.utils.cell import coordinate_to_tuple
 from openpyxl.worksheet._reader import WorkSheetParser
 
 from mobile_assets.errors import first_line
-from train.importers.cells import Cell, as_cell
+from train.registers.importers.cells import Cell, as_cell
 
 
 class SheetParser(WorkSheetParser):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from train.register import Photo, Problem
+from train.registers.register import Photo, Problem
 
 IMAGES = "images"
 LEFT_OUT = "samian"

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from mobile_assets.object_ids import INVISIBLE
-from train.register import Problem
+from train.registers.register import Problem
 
 _BREAKS = re.compile(r"\s*[\x00-\x08\n-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 """Line breaks of every kind and control characters, with the white space around them."""

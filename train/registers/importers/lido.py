@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mobile_assets.errors import InputError
-from train.importers.source import (
+from train.registers.importers.source import (
     ALTERNATIVE,
     Finding,
     SourceRow,
@@ -17,7 +17,7 @@ from train.importers.source import (
     columns_of,
     one_line,
 )
-from train.importers.xml_records import xml_records
+from train.registers.importers.xml_records import xml_records
 
 NAMESPACE = "http://www.lido-schema.org"
 MAX_BYTES = 200_000_000

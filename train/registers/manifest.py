@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from mobile_assets.object_ids import unfit_object_id
 from mobile_assets.photos import PHOTO_SUFFIXES
-from train.manifest_paths import PhotoFinder
-from train.manifest_text import ManifestRow, manifest_rows
-from train.object_ids import composed_text, joined_spellings, one_line, visible
-from train.object_records import RecordCollector
-from train.refusals import Refusals
-from train.register import Photo, Problem, Register, make_register
+from train.registers.manifest_paths import PhotoFinder
+from train.registers.manifest_text import ManifestRow, manifest_rows
+from train.registers.object_ids import composed_text, joined_spellings, one_line, visible
+from train.registers.object_records import RecordCollector
+from train.registers.refusals import Refusals
+from train.registers.register import Photo, Problem, Register, make_register
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl", "manifest.tsv")
 

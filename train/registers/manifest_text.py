@@ -15,9 +15,9 @@ from typing import Any
 from mobile_assets.csv_table import plain
 from mobile_assets.errors import InputError
 from mobile_assets.object_record import RECORD_FIELDS
-from train.object_records import is_source_column
-from train.refusals import Refusals
-from train.register import Problem
+from train.registers.object_records import is_source_column
+from train.registers.refusals import Refusals
+from train.registers.register import Problem
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")

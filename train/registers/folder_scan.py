@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from train.register import Problem, ProblemKind
+from train.registers.register import Problem, ProblemKind
 
 DEEPEST = 8
 """Folders between the root and a photo; no layout has so many."""

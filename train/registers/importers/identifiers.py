@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from train.importers.source import SourceRow, SourceTable, shortened
+from train.registers.importers.source import SourceRow, SourceTable, shortened
 
 _SCIENTIFIC = re.compile(r"[-+]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
 """A number as a spreadsheet shows a long one: 1.889E+11. The last digits are lost."""

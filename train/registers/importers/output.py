@@ -10,10 +10,10 @@ from pathlib import Path
 from mobile_assets.csv_table import csv_text
 from mobile_assets.errors import InputError
 from mobile_assets.files import write_text
-from train.importers.assemble import OBJECT_FIELDS
-from train.importers.imported import Imported, ImportedPhoto
-from train.importers.source import Finding, one_line
-from train.object_records import PROVENANCE_COLUMN, SOURCE_PREFIX
+from train.registers.importers.assemble import OBJECT_FIELDS
+from train.registers.importers.imported import Imported, ImportedPhoto
+from train.registers.importers.source import Finding, one_line
+from train.registers.object_records import PROVENANCE_COLUMN, SOURCE_PREFIX
 
 SUFFIXES = (".csv", ".jsonl")
 LIST_COLUMNS = ("kind", "place", "object_id", "value", "reason")

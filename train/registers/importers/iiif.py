@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mobile_assets.errors import InputError
-from train.importers.source import (
+from train.registers.importers.source import (
     ALTERNATIVE,
     Finding,
     SourceRow,

@@ -11,7 +11,7 @@ from typing import Any
 from mobile_assets.errors import InputError
 from mobile_assets.files import write_text
 from mobile_assets.object_record import RECORD_FIELDS
-from train.importers.columns import guess_field, known_names, normalised
+from train.registers.importers.columns import guess_field, known_names, normalised
 
 Columns = dict[str, tuple[str, ...]]
 

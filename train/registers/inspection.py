@@ -12,8 +12,8 @@ from train.decode_pool import DecoderPool, Progress
 from train.decode_worker import PhotoFacts, Request
 from train.near_duplicates import SAME_OBJECT_BITS, across_objects, alike
 from train.prepare import same_picture
-from train.readers import Layout, read_register
-from train.register import Photo, Problem, Register
+from train.registers.readers import Layout, read_register
+from train.registers.register import Photo, Problem, Register
 
 MOST = 10
 """Objects with so many photos or more share one row, as in the paper's Table 2a."""

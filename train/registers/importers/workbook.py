@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobile_assets.errors import InputError, first_line
-from train.importers.archive import check_archive
-from train.importers.cells import Cell
-from train.importers.headers import SEARCHED_ROWS, distinct_names, header_position
-from train.importers.source import Finding, SourceRow, SourceTable, check_file, shortened
+from train.registers.importers.archive import check_archive
+from train.registers.importers.cells import Cell
+from train.registers.importers.headers import SEARCHED_ROWS, distinct_names, header_position
+from train.registers.importers.source import Finding, SourceRow, SourceTable, check_file, shortened
 
 if TYPE_CHECKING:
     from openpyxl.workbook import Workbook
@@ -124,13 +124,13 @@ def _choose(path: Path, workbook: Workbook, wanted: str | None, findings: list[F
 
 
 def _has_rows(workbook: Workbook, name: str) -> bool:
-    from train.importers.sheet_parser import sheet_parser
+    from train.registers.importers.sheet_parser import sheet_parser
 
     return any(True for _ in _rows(sheet_parser(workbook, name), _Sheet()))
 
 
 def _read_sheet(workbook: Workbook, name: str) -> _Sheet:
-    from train.importers.sheet_parser import sheet_parser
+    from train.registers.importers.sheet_parser import sheet_parser
 
     sheet = _Sheet()
     parser = sheet_parser(workbook, name)

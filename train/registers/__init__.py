@@ -1,0 +1,1 @@
+"""Registers: the photos of all objects, as folders, manifests and museums' exports hold them."""
