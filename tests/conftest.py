@@ -59,6 +59,23 @@ def tiny_weights(folder: Path, backbone: str = "test_efficientnet") -> Path:
     return path
 
 
+_DEAR_FIXTURES = ("fitted_bundle", "golden_bundle", "pattern_case")
+"""Exports that take many seconds; a process that needs one makes its own."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives each file to one of several processes, and files with the same export to the same."""
+    groups: dict[Path, str] = {}
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        for fixture in _DEAR_FIXTURES:
+            if fixture in names:
+                groups.setdefault(item.path, fixture)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
+
+
 @pytest.fixture(scope="session")
 def register_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two collections, six objects, 3 to 8 photos each: all four thresholds differ."""

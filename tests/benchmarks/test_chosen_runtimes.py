@@ -45,7 +45,7 @@ def test_an_unknown_runtime_is_still_refused() -> None:
     ("variants", "code"),
     [
         (("tflite-float16", "tflite-float32"), 0),
-        (("tflite-int8-weights", "tflite-float32"), 0),
+        pytest.param(("tflite-int8-weights", "tflite-float32"), 0, marks=pytest.mark.slow),
         (("coreml-float16",), 2),
     ],
 )

@@ -66,6 +66,7 @@ def measure(case: BenchmarkCase, *more: LitertRuntime) -> parity.Measurement:
     return measure_answers(case, case.test_photos, (), chosen=chosen, validation=validation)
 
 
+@pytest.mark.slow
 def test_a_slow_runtime_is_judged_on_its_own_photos(case: BenchmarkCase) -> None:
     measured = measure(case, SlowRuntime())
     fast, slow = (

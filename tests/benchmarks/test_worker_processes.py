@@ -88,7 +88,11 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("number", "code", "interruptions"),
-    [(signal.SIGINT, -2, 2), (signal.SIGTERM, -2, 2), (signal.SIGKILL, -9, 0)],
+    [
+        pytest.param(signal.SIGINT, -2, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, -2, 2, marks=pytest.mark.slow),
+        (signal.SIGKILL, -9, 0),
+    ],
 )
 def test_no_process_is_left_over(
     number: signal.Signals, code: int, interruptions: int, tmp_path: Path

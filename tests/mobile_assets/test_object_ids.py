@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,8 @@ def spoils_lines(character: str) -> bool:
 
 
 def test_every_character_that_some_reader_ends_a_line_at_is_refused() -> None:
-    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+    # Beyond the first 65,536 code points Unicode has no line ends and no controls.
+    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code <= 0xDFFF]
     spoiling = [character for character in characters if spoils_lines(character)]
     assert len(spoiling) == 12
     assert all(unfit_object_id(f"A{character}B") for character in spoiling)

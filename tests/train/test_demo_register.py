@@ -145,6 +145,7 @@ def test_what_is_written(made: DemoRegister) -> None:
         assert pixels.std() > 3, f"{path.name} shows nothing"
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bytes(made: DemoRegister, tmp_path: Path) -> None:
     generate_demo_register(tmp_path / "two", SPEC, workers=2)
     assert _hashes(tmp_path / "two") == _hashes(made.root)

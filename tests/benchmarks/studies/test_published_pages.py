@@ -39,7 +39,7 @@ def test_no_page_is_left_out() -> None:
         ("harness_overhead", "photos", 1),
         ("head_size", "heads 2 int8_bytes", 1_000_000),
         ("recipe_ablation", "results 1 asked 0 right", None),
-        ("robustness", "rows 3 right", None),
+        pytest.param("robustness", "rows 3 right", None, marks=pytest.mark.slow),
         ("scaling", "stages 5 seconds", 1.0),
         ("silu_quantisation", "forms 3 won", 99),
         ("throughput", "rates 2 drift", 0.5),
