@@ -25,10 +25,10 @@ demo: $(VENV)/demo-installed
 	$(BIN)/artefact-id demo --out demo --force
 
 test: $(VENV)/dev-installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: $(VENV)/dev-installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 fuzz: $(VENV)/dev-installed
 	$(BIN)/python tests/fuzz $(if $(N),--cases $(N))

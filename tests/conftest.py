@@ -7,8 +7,9 @@ import itertools
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pillow_heif
@@ -63,17 +64,22 @@ _DEAR_FIXTURES = ("fitted_bundle", "golden_bundle", "pattern_case")
 """Exports that take many seconds; a process that needs one makes its own."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@cache
+def _group(file: str) -> str:
+    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    return next((name for name in _DEAR_FIXTURES if name in text), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives each file to one of several processes, and files with the same export to the same."""
-    groups: dict[Path, str] = {}
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        for fixture in _DEAR_FIXTURES:
-            if fixture in names:
-                groups.setdefault(item.path, fixture)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, str(item.path))))
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid.split("::", maxsplit=1)[0])
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
