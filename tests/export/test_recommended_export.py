@@ -9,6 +9,8 @@ from mobile_assets.bundle import Bundle
 from mobile_assets.errors import InputError
 from train.run import Run
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ("fitted_export",)
 
 

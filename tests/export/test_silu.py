@@ -30,6 +30,8 @@ from export.tflite.convert import (
 from mobile_assets.log_suppression import quiet
 from train.model import build_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def network() -> FoldedNetwork:

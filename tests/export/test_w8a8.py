@@ -76,6 +76,7 @@ def test_answers_as_the_network(package: Path, network: FoldedNetwork, twin: nn.
     assert np.abs(found - imitated).mean() < 0.75 * np.abs(found - wanted).mean()
 
 
+@pytest.mark.slow
 def test_answers_as_the_tflite_file(
     package: Path, quantised: FoldedNetwork, network: FoldedNetwork
 ) -> None:

@@ -49,6 +49,7 @@ def test_the_backbone_reads_blue_green_red_from_0_to_255() -> None:
         assert not torch.allclose(model.features(rgb), model.backbone(rgb), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_exported_model_swaps_the_channels_itself() -> None:
     torch.manual_seed(1)
     model = build_model("test_efficientnet", "paper", objects=4, preprocessing=PAPER_PIXELS).eval()

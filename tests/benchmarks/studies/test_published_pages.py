@@ -17,7 +17,13 @@ def rows_of(study: type[Study]) -> Any:
     return json.loads(study.published().with_suffix(".json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=BY_NAME)
+@pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(study, id=name, marks=pytest.mark.slow if name == "robustness" else ())
+        for name, study in BY_NAME.items()
+    ],
+)
 def test_page_is_regenerated_from_its_rows(study: type[Study]) -> None:
     published = study.read(study.published().with_suffix(".json"))
     assert published.page() == study.published().read_text(encoding="utf-8")

@@ -16,6 +16,8 @@ from benchmarks.studies.robustness import CLEAN, RobustnessStudy, spread_photos
 from train.trainer import train_run
 from train.training_plan import TrainOptions
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = RobustnessStudy.read(RobustnessStudy.published().with_suffix(".json"))
 BY_NAME = {perturbation.name: perturbation for perturbation in PERTURBATIONS}
 SIZE = (64, 48)
