@@ -83,6 +83,7 @@ def test_wrong_names_are_refused(name: str) -> None:
         make_head(name, 10, 3)
 
 
+@pytest.mark.slow
 def test_exported_embedding_answers_alike(
     model: ArtefactModel, network: FoldedNetwork, float32: bytes
 ) -> None:

@@ -151,6 +151,7 @@ def test_any_number_of_workers_gives_the_same_bytes(made: DemoRegister, tmp_path
     assert _hashes(tmp_path / "two") == _hashes(made.root)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_finished(made: DemoRegister, tmp_path: Path) -> None:
     class StopRunError(Exception):
         pass
