@@ -36,28 +36,38 @@ def add_export(commands: Any) -> None:
     )
     add_out(parser, "BUNDLE")
     parser.add_argument("--variants", help="comma-separated names (default: all)")
-    parser.add_argument(
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    _add_quantisation(parser.add_argument_group("quantisation"))
+    _add_golden(parser.add_argument_group("golden vectors"))
+    _add_auxiliary(parser.add_argument_group("further models"))
+    _add_origin(parser.add_argument_group("register and signature"))
+
+
+def _add_quantisation(group: Any) -> None:
+    group.add_argument(
         "--quantise",
         choices=("auto",),
         help="auto: measure the variants on the run's validation photos and recommend, for TFLite "
         "and for Core ML, the smallest that is good enough",
     )
-    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
-    parser.add_argument(
+    group.add_argument(
         "--calibration-photos",
         type=int,
         default=CALIBRATION_PHOTOS,
         help=f"default: {CALIBRATION_PHOTOS}",
     )
-    parser.add_argument(
+    group.add_argument(
         "--calibration",
         choices=("photos", "noise"),
         default="photos",
         help="noise: measure how bad 8 bits are without photos; the bundle is marked as not fit "
         "for the field, and `verify` fails it (default: photos)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of photos")
-    parser.add_argument(
+    group.add_argument("--seed", type=int, default=0, help="of the choice of photos")
+
+
+def _add_golden(group: Any) -> None:
+    group.add_argument(
         "--golden",
         nargs="+",
         metavar="N|PHOTO",
@@ -66,48 +76,54 @@ def add_export(commands: Any) -> None:
         "that every bundle has; their pictures alone go into the bundle, nothing of what their "
         "EXIF data tell, such as the place",
     )
-    parser.add_argument(
+    group.add_argument(
         "--keep-metadata",
         action="store_true",
         help="put photos of --golden into the bundle as they are, with EXIF, place, names and "
         "comments",
     )
-    parser.add_argument(
+    group.add_argument(
         "--no-golden", dest="make_golden", action="store_false", help="no golden vectors at all"
     )
-    parser.add_argument(
+
+
+def _add_auxiliary(group: Any) -> None:
+    group.add_argument(
         "--embedding",
         action="store_true",
         help="also write the embedding as a model of its own, to compare photos by; the run must "
         "have been trained with --head embedding",
     )
-    parser.add_argument(
+    group.add_argument(
         "--shortlist",
         type=int,
         metavar="K",
         help="also write a model that answers with the K best objects (1 to 100) instead of all: "
         "quicker to read where there are thousands",
     )
-    parser.add_argument(
+
+
+def _add_origin(group: Any) -> None:
+    group.add_argument(
         "--register-id",
         metavar="NAME",
         help="the register's name in the bundle, the same for every bundle of it: apps refuse a "
         "bundle of another register (default: the name of the folder or manifest of the training)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--serial",
         type=int,
         metavar="N",
         help="the bundle's serial number: apps refuse a bundle whose number is not above that of "
         "the one they have (default: the seconds since 1970)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--newer-than",
         type=Path,
         metavar="BUNDLE",
         help="a bundle that phones have: the new one is of the same register, with a higher number",
     )
-    parser.add_argument(
+    group.add_argument(
         "--sign", type=Path, metavar="KEY", help="sign the bundle with this private Ed25519 key"
     )
 
