@@ -15,7 +15,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +70,16 @@ def arm(place: str, count: int, what: str) -> None:
     setattr(owner, name, call)
 
 
-def prepare() -> None:
+def prepare(words: Sequence[str]) -> None:
     torch.set_num_threads(1)
     recipe = dataclasses.replace(
-        train.recipes.DISCRIMINANT, batch=5, head_epochs=3, head_views=2, epochs=3, rate=3e-3
+        train.recipes.DISCRIMINANT,
+        closed_form="--head" not in words,
+        batch=5,
+        head_epochs=3,
+        head_views=2,
+        epochs=3,
+        rate=3e-3,
     )
     train.recipes.RECIPES["field"] = recipe
     train.checkpoint.PAUSE_SECONDS = train.checkpoint.WRITING_SHARE = 0
@@ -94,7 +100,7 @@ def in_child(blow: list[Any], arguments: list[str], log: Path) -> dict[str, obje
 
 if __name__ == "__main__":
     plan, words = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2:]
-    prepare()
+    prepare(words)
     if "RANK" in os.environ:
         if plan and os.environ["RANK"] == "1":
             arm(*plan[0])
