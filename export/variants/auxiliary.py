@@ -118,7 +118,7 @@ def package_problems(
 
 
 def refuse(name: str, problems: list[str]) -> None:
-    """InputsAndOutputs an export whose file is not what it should be.
+    """Ends an export whose file is not what it should be.
 
     Raises:
         CheckFailedError: There are problems.
