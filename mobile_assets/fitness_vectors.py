@@ -121,8 +121,8 @@ def _objects(photo: DrawnPhoto, x: Integers, y: Integers) -> Integers:
     disc = (x - 100) ** 2 + (y - 120) ** 2 < radius**2
     box = (x >= 150) & (x < 150 + radius) & (y >= 60) & (y < 60 + 2 * radius)
     pixels = np.where(disc[..., None], textured, pixels)
-    pixels = np.where(box[..., None], np.roll(textured, -1, axis=-1), pixels)
-    return pixels
+    drawn: Integers = np.where(box[..., None], np.roll(textured, -1, axis=-1), pixels)
+    return drawn
 
 
 def _soft_noise(cells: int) -> Integers:
