@@ -50,7 +50,8 @@ class Enrolment:
     @property
     def classes(self) -> Tensor:
         """Sorted class indices of the objects."""
-        return torch.unique(self.train.truth)
+        classes: Tensor = torch.unique(self.train.truth)
+        return classes
 
 
 def class_weights(truth: Tensor, objects: int) -> Tensor:
