@@ -82,6 +82,8 @@ class TrainingLoop:
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
             parameter.requires_grad_(False)
+        if recipe.closed_form:
+            self.model.ignore_depths()
         self.recipe = recipe
         self.train = train
         self.val = val

@@ -8,6 +8,9 @@ from typing import Literal
 
 from mobile_assets.errors import InputError
 
+Setting = float | int | str | bool | tuple[int, ...] | None
+"""The value of one of a recipe's settings."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -69,6 +72,9 @@ class Recipe:
         patience: Training ends early after so many epochs of all weights without a better
             validation; under a schedule with settled epochs it goes on with these. 0 for never.
         closed_form: Replace the head, at the end, by one in closed form (`train.discriminant`).
+        depths: Stages of the backbone whose pooled outputs are features beside the last ones. While
+            weights are trained by gradients, a head that is replaced in closed form reads the last
+            features alone.
         fit_validation: Fit that head to the validation photos too, once it is validated without.
         hold_out_objects: Share of the objects that training never sees; that head enrols them.
         paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
@@ -97,6 +103,7 @@ class Recipe:
     patience: int = 0
     head_steps: int = 0
     closed_form: bool = False
+    depths: tuple[int, ...] = ()
     fit_validation: bool = False
     hold_out_objects: float = 0.0
 
@@ -114,7 +121,7 @@ class Recipe:
         views = min(self.head_views, max(2, round(4 * self.head_steps / (steps * 10))))
         return dataclasses.replace(self, head_epochs=epochs, head_views=views)
 
-    def settings(self) -> dict[str, float | int | str | bool | None]:
+    def settings(self) -> dict[str, Setting]:
         """All settings as one flat mapping, for `run.json`."""
         values = dataclasses.asdict(self)
         nested = values.pop("augmentation")

@@ -18,6 +18,7 @@ from mobile_assets.files import sha256_bytes, sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record, without_key
+from train.recipes import Setting
 
 if TYPE_CHECKING:
     from train.model import ArtefactModel
@@ -118,6 +119,7 @@ class RunInfo(Document):
     Attributes:
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
+        depths: Stages of the backbone whose pooled outputs the head reads beside the last features.
         held_out: Objects that training did not see; None where it saw all.
         validation_fitted: Whether the head was fitted to the validation photos too, after it had
             been validated: on them it is right more often than on photos that it has never seen.
@@ -131,7 +133,7 @@ class RunInfo(Document):
     backbone: str
     head: str
     recipe: str
-    recipe_settings: dict[str, float | int | str | bool | None]
+    recipe_settings: dict[str, Setting]
     weights: str
     seed: int
     preprocessing: Preprocessing
@@ -142,6 +144,7 @@ class RunInfo(Document):
     versions: dict[str, str]
     host: dict[str, str]
     temperature: TemperatureInfo | None = None
+    depths: tuple[int, ...] = ()
     held_out: HeldOutObjects | None = None
     validation_fitted: bool = False
 
@@ -354,7 +357,11 @@ def load_model(run: Run) -> ArtefactModel:
 
     info = run.info
     model = build_model(
-        info.backbone, info.head, objects=info.objects, preprocessing=info.preprocessing
+        info.backbone,
+        info.head,
+        objects=info.objects,
+        preprocessing=info.preprocessing,
+        depths=info.depths,
     )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))

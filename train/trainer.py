@@ -157,6 +157,7 @@ def _trainer(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> t
         options.head or plan.recipe.head,
         objects=len(plan.dataset.object_ids),
         preprocessing=plan.contract,
+        depths=plan.recipe.depths,
     )
     weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
     compute = choose_compute(options.device)
@@ -248,6 +249,7 @@ def _write(
         min_photos=options.min_photos,
         backbone=options.backbone,
         head=options.head or trainer.recipe.head,
+        depths=trainer.model.depths,
         recipe=trainer.recipe.name,
         recipe_settings=trainer.recipe.settings(),
         seed=options.seed,
