@@ -25,6 +25,10 @@ SHRINKAGE = 0.2
 photos do not fill the 1,280 dimensions of the features: unseen directions would have a variance of
 nothing, and would be enlarged without bound."""
 
+LONELY_SHRINKAGE = 0.8
+"""The same where most objects have one photo alone. How photos of one object
+differ is then known from versions of the one photo only, which differ less and in other ways."""
+
 DEGRADED_WEIGHT = 0.25
 """How much a degraded photo counts in the covariance, beside 1 of an ordinary one. In the means of
 the objects it does not count: there it moves objects towards each other."""
@@ -128,7 +132,18 @@ class Scatter:
         with np.errstate(invalid="ignore"):
             return self._enrolled_sums / self._enrolled_counts[:, None]
 
-    def covariance(self) -> NDArray[np.float64]:
+    def leading(self, features: int) -> Scatter:
+        """What it would be of the first so many features alone."""
+        self._sum_squares()
+        part = Scatter(features, self.objects)
+        for name in ("_sums", "_degraded_sums", "_enrolled_sums"):
+            setattr(part, name, getattr(self, name)[:, :features])
+        for name in ("_counts", "_degraded_counts", "_enrolled_counts"):
+            setattr(part, name, getattr(self, name))
+        part._squares = self._squares[:features, :features]
+        return part
+
+    def covariance(self, shrinkage: float = SHRINKAGE) -> NDArray[np.float64]:
         """`[features, features]`: how photos differ from their object's mean, shrunk."""
         self._sum_squares()
         means = np.nan_to_num(self.means())
@@ -140,21 +155,24 @@ class Scatter:
         ball = np.trace(about) / self.features
         # Where each object has one photo alone, the trace is nothing: then the features themselves.
         ball = ball if ball > 0 else 1.0
-        return (1 - SHRINKAGE) * about + SHRINKAGE * ball * np.eye(self.features)
+        return (1 - shrinkage) * about + shrinkage * ball * np.eye(self.features)
 
 
-def fit_discriminant(scatter: Scatter, size: int, *, seed: int) -> Discriminant:
+def fit_discriminant(
+    scatter: Scatter, size: int, *, seed: int, shrinkage: float = SHRINKAGE
+) -> Discriminant:
     """Fits a head.
 
     Args:
         scatter: The photos' sums.
         size: How many numbers the embedding has.
         seed: Of the rotation, which changes no cosine.
+        shrinkage: Share of the covariance that a ball replaces.
     """
     means = scatter.means()
     fitted = ~np.isnan(means[:, 0])
     centre = means[fitted].mean(axis=0)
-    variances, axes = np.linalg.eigh(scatter.covariance())
+    variances, axes = np.linalg.eigh(scatter.covariance(shrinkage))
     whiten = axes / np.sqrt(variances)
     _, _, across = np.linalg.svd((means[fitted] - centre) @ whiten, full_matrices=False)
     # The means of K objects span K - 1 directions about their centre: further ones hold noise.
