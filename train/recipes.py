@@ -75,6 +75,8 @@ class Recipe:
         depths: Stages of the backbone whose pooled outputs are features beside the last ones. While
             weights are trained by gradients, a head that is replaced in closed form reads the last
             features alone.
+        fit_validation: Fit that head to the validation photos too, once it is validated without.
+        hold_out_objects: Share of the objects that training never sees; that head enrols them.
         paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
             without normalisation, at the paper's height and width where the backbone is one of its.
     """
@@ -102,6 +104,8 @@ class Recipe:
     head_steps: int = 0
     closed_form: bool = False
     depths: tuple[int, ...] = ()
+    fit_validation: bool = False
+    hold_out_objects: float = 0.0
 
     def for_photos(self, photos: int) -> Recipe:
         """The recipe with as many passes and views for the head as so many training photos need.
@@ -227,7 +231,14 @@ WHOLE = dataclasses.replace(
 `--weights FILE`: every layer and the batch-norm statistics are trained, at three times the
 default's rate. `benchmarks/studies/silu_quantisation.md` has what came of it once."""
 
-DISCRIMINANT = dataclasses.replace(FIELD, name="discriminant", closed_form=True, depths=(3, 4, 5))
+DISCRIMINANT = dataclasses.replace(
+    FIELD,
+    name="discriminant",
+    closed_form=True,
+    fit_validation=True,
+    hold_out_objects=0.1,
+    depths=(3, 4, 5),
+)
 """The default's network with its head replaced by a linear discriminant analysis of its features,
 those of the middle stages too: right more often, above all on blurred, shaken and badly lit photos,
 and better at telling objects that it was never shown. Tried on development photos only, so it is
