@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from mobile_assets.preprocessing import Preprocessing
 from train.backbones import pretrained_input, timm_name
 from train.heads import EmbeddingHead
 from train.model import ArtefactModel
-from train.run import Split, TeacherInfo, load_model, read_run
+from train.run import Run, Split, TeacherInfo, load_model, read_run
 from train.weights import check_weights, load_imagenet
 
 NEIGHBOUR_TEMPERATURE = 0.1
@@ -66,7 +66,7 @@ class Teacher(ArtefactModel):
 
     Attributes:
         info: For the run's record, and so that no training goes on with another teacher.
-        split: The photos that it was trained on itself; None for a network of timm's.
+        run: Where it comes from; None for a network of timm's.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Teacher(ArtefactModel):
         network: ArtefactModel,
         contract: Preprocessing,
         info: TeacherInfo,
-        split: Split | None = None,
+        run: Run | None = None,
     ) -> None:
         """Freezes a network that reads photos under `contract`."""
-        super().__init__(network.backbone, network.head, contract)
+        super().__init__(network.backbone, network.head, contract, network.depths)
         self.info = info
-        self.split = split
+        self.run = run
         self.eval().requires_grad_(False)
 
     def features(self, image: Tensor) -> Tensor:
@@ -98,25 +98,40 @@ class Teacher(ArtefactModel):
         """How much the student differs from the teacher on a batch, times the weight.
 
         Args:
-            features: `[N, A]` float32, the student's pooled features.
+            features: `[N, A]` float32, the student's last features.
             taught: `[N, B]` float32, the teacher's features of the same photos.
         """
         return self.info.weight * relation_loss(features, taught)
 
-    def check_split(self, split: Split) -> None:
+    def check_split(self, split: Split, held_out: Sequence[str] = ()) -> None:
         """Refuses a teacher that knows photos which are to tell how good its student is.
 
+        Args:
+            split: The student's photos.
+            held_out: Objects that are kept out of the student's training.
+
         Raises:
-            InputError: It was trained on photos that are held out here.
+            InputError: It was trained on photos that are held out here, or chosen by test photos.
         """
-        sides = ("train", "val", "test")
-        there = {p.sha256: sides.index(p.split) for p in self.split.photos} if self.split else {}
-        known = [p for p in split.photos if there.get(p.sha256, 2) < sides.index(p.split)]
+        if self.run is None:
+            return
+        there = self.run.info.held_out
+        unseen = there.objects if there is not None else ()
+        trained, chosen = (
+            {photo.sha256 for photo in self.run.split.of(side) if photo.object_id not in unseen}
+            for side in ("train", "val")
+        )
+        known = [
+            photo
+            for photo in split.photos
+            if (photo.sha256 in trained and (photo.split != "train" or photo.object_id in held_out))
+            or (photo.sha256 in chosen and photo.split == "test")
+        ]
         if known:
             raise InputError(
-                f"The teacher, {self.info.weights}, was trained on {len(known)} of the photos that "
-                f"are held out here, such as {known[0].path}: accuracy on them would say too much. "
-                "Train both with the same photos, --seed, --split and --min-photos."
+                f"The teacher, {self.info.weights}, was trained with {len(known)} of the photos "
+                f"that are held out here, such as {known[0].path}: accuracy on them would say too "
+                "much. Train both with the same photos, recipe, --seed, --split and --min-photos."
             )
 
 
@@ -227,7 +242,7 @@ def _of_run(folder: Path, choice: TeacherChoice) -> Teacher:
         height=contract.height,
         width=contract.width,
     )
-    return Teacher(load_model(run), contract, info, run.split)
+    return Teacher(load_model(run), contract, info, run)
 
 
 def _network(choice: TeacherChoice) -> ArtefactModel:

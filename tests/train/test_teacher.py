@@ -68,19 +68,18 @@ def test_a_guided_training_repeats_and_leaves_the_teacher_alone(tmp_path: Path) 
     recipe = dataclasses.replace(short(FIELD), rate=3e-3)
     plain = tiny(recipe).fit()
     guided = []
-    for weight in (3.0, 3.0, 30.0):
+    for _ in range(2):
         trainer = tiny(recipe)
-        trainer.teacher = resnet(tmp_path, weight=weight)
+        trainer.teacher = resnet(tmp_path, weight=3.0)
         before = {k: v.clone() for k, v in trainer.teacher.state_dict().items()}
         guided.append(trainer.fit())
         after = trainer.teacher.state_dict()
         assert all(torch.equal(before[k], after[k]) for k in before)
         assert all(p.grad is None for p in trainer.teacher.parameters())
-    first, again, heavier = (best.weights for best in guided)
+    first, again = (best.weights for best in guided)
     assert first.keys() == plain.weights.keys()
     assert all(torch.equal(first[k], again[k]) for k in first)
-    for other in (plain.weights, heavier):
-        assert any(not torch.equal(first[k], other[k]) for k in first)
+    assert any(not torch.equal(first[k], plain.weights[k]) for k in first)
 
 
 def test_a_guided_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
@@ -128,8 +127,10 @@ def test_the_teacher_of_a_run_gives_its_embedding(register_folder: Path, tmp_pat
     photos = list(run.split.photos)
     place = next(i for i, photo in enumerate(photos) if photo.split == "train")
     photos[place] = photos[place].model_copy(update={"split": "val"})
-    with pytest.raises(InputError, match="trained on 1 of the photos that are held out here"):
+    with pytest.raises(InputError, match="trained with 1 of the photos"):
         teacher.check_split(run.split.model_copy(update={"photos": tuple(photos)}))
+    with pytest.raises(InputError, match="are held out here"):
+        teacher.check_split(run.split, [photos[place].object_id])
 
 
 def unusable(folder: Path) -> dict[str, tuple[TeacherChoice, str]]:
