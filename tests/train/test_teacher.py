@@ -199,6 +199,7 @@ def test_a_broken_off_training_goes_on_with_its_own_teacher_only(
     file = tmp_path / "teacher.safetensors"
     options = TrainOptions(
         backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=2,
+        recipe="discriminant",
         device="cpu", cache=tmp_path / "cache", teacher=f"test_resnet={file}", teacher_size=64,
         teacher_weight=2.0,
     )  # fmt: skip
@@ -221,6 +222,12 @@ def test_a_broken_off_training_goes_on_with_its_own_teacher_only(
     assert (whole.info.teacher.name, whole.info.teacher.height) == ("test_resnet", 64)
     assert whole.info.model_sha256 != other.info.model_sha256
     assert not any("going on" in text for text in messages)
+    of_run = dataclasses.replace(options, teacher=str(whole.folder), teacher_size=None)
+    second = train_run(register_folder, tmp_path / "second", of_run)
+    assert second.info.teacher is not None
+    assert second.info.teacher.sha256 == whole.info.model_sha256
+    with pytest.raises(InputError, match="are held out here"):
+        train_run(register_folder, tmp_path / "third", dataclasses.replace(of_run, seed=3))
     looked = [moment for moment in moments if moment.stage == "teacher"]
     assert (looked[-1].done, looked[-1].total) == (whole.info.photos.train,) * 2
     assert looked[-1].photos_per_second > 0
