@@ -235,9 +235,9 @@ DISCRIMINANT = dataclasses.replace(
     FIELD,
     name="discriminant",
     closed_form=True,
+    depths=(3, 4, 5),
     fit_validation=True,
     hold_out_objects=0.1,
-    depths=(3, 4, 5),
 )
 """The default's network with its head replaced by a linear discriminant analysis of its features,
 those of the middle stages too: right more often, above all on blurred, shaken and badly lit photos,
