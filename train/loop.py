@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.batches import (
+    Enrolment,
     Photos,
     class_weights,
     seed_for,
     shuffled_batches,
 )
 from train.checkpoint import Checkpoint
-from train.closed_form import fitted_views
+from train.closed_form import fitted_photos
 from train.device import Compute
 from train.freezing import early_parameters, train_mode
 from train.model import ArtefactModel
@@ -34,6 +35,7 @@ from train.schedule import (
     set_rate,
 )
 from train.signals import InterruptHandler, TrainingInterrupted
+from train.teacher import Teacher
 from train.training_state import (
     BestWeights,
     EpochProgress,
@@ -60,25 +62,31 @@ class TrainingLoop:
         compute: Compute,
         *,
         seed: int,
+        enrolment: Enrolment | None = None,
         on_epoch: EpochCallback | None = None,
         on_progress: OnProgress | None = None,
         checkpoint: Checkpoint | None = None,
         interrupts: InterruptHandler | None = None,
         processes: SingleProcess | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Moves the model to the device; nothing is trained yet.
 
         Args:
             seed: Of the order of photos, the augmentation and dropout.
+            enrolment: Photos of objects that are kept out of training; None for no such objects.
             on_epoch: Called after each epoch.
             on_progress: Called after each batch.
             checkpoint: Where the state is kept now and then; None to keep none.
             interrupts: Who may ask for an end; None for nobody.
             processes: Those that share the work; None for this one alone.
+            teacher: Guides the stage of all weights; None for none.
         """
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
             parameter.requires_grad_(False)
+        if recipe.closed_form:
+            self.model.ignore_depths()
         self.recipe = recipe
         self.train = train
         self.val = val
@@ -87,12 +95,22 @@ class TrainingLoop:
         self.best = BestWeights()
         self.history: list[EpochRecord] = []
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
-        self.weights = class_weights(train.truth, last.out_features).to(compute.device)
+        self.enrolment = enrolment
+        self._trained = _trained_classes(last.out_features, enrolment)
+        weights = class_weights(train.truth, last.out_features)
+        if self._trained is not None:
+            rows = torch.searchsorted(self._trained, train.truth)
+            weights = class_weights(rows, len(self._trained))
+        self.weights = weights.to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
         self.checkpoint = checkpoint
         self.interrupts = interrupts or InterruptHandler()
         self.processes = processes or SingleProcess()
+        self.teacher = teacher
+        if teacher is not None:
+            teacher.to(compute.device).to(memory_format=compute.memory_format)
+        self._teacher_loss: Tensor | None = None
         self.seconds = 0.0
         self.cpu_seconds = 0.0
         self._generator = torch.Generator()
@@ -103,7 +121,8 @@ class TrainingLoop:
             head_epochs=recipe.head_epochs,
             epochs=recipe.epochs,
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
-            closed_form_views=fitted_views(recipe),
+            closed_form=fitted_photos(recipe, train, val, enrolment),
+            taught=len(train) if teacher is not None else 0,
         )
         self._start_clocks(None)
 
@@ -184,11 +203,24 @@ class TrainingLoop:
     def _step(self, stage: Stage, rows: Tensor, truth: Tensor, epoch: int) -> float:
         stage.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(stage.logits(rows, epoch, self._generator), truth)
+        if self._teacher_loss is not None:
+            loss, self._teacher_loss = loss + self._teacher_loss, None
         loss.backward()  # type: ignore[no-untyped-call]
         stage.optimiser.step()
         return loss.item()
 
+    def _among_trained(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and truth among the objects that are trained on, if some are kept out.
+
+        Otherwise gradients would learn what tells the others' photos from those kept out: nothing.
+        """
+        if self._trained is None:
+            return logits, truth
+        trained = self._trained.to(logits.device)
+        return logits[:, trained], torch.searchsorted(trained, truth)
+
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        logits, truth = self._among_trained(logits, truth)
         return functional.cross_entropy(
             logits.float(), truth, weight=self.weights, label_smoothing=self.recipe.label_smoothing
         )
@@ -263,8 +295,11 @@ class TrainingLoop:
     ) -> None:
         top1 = val_loss = math.nan
         if logits is not None:
-            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            val_loss = functional.cross_entropy(logits, self.val.truth).item()
+            truth = self.val.truth
+            if stage.name != "closed form":
+                logits, truth = self._among_trained(logits, truth)
+            top1 = (logits.argmax(dim=1) == truth).double().mean().item()
+            val_loss = functional.cross_entropy(logits, truth).item()
         record = EpochRecord.model_construct(
             stage=stage.name,
             epoch=epoch,
@@ -294,3 +329,12 @@ class TrainingLoop:
             self.best = BestWeights()  # the head alone no longer stands against them
         if record.epoch >= first:
             self.best.offer(record, self.model)
+
+
+def _trained_classes(objects: int, enrolment: Enrolment | None) -> Tensor | None:
+    """Sorted class indices of the objects that are trained on; None for all."""
+    if enrolment is None:
+        return None
+    trained = torch.ones(objects, dtype=torch.bool)
+    trained[enrolment.classes] = False
+    return trained.nonzero().flatten()

@@ -47,8 +47,13 @@ def test_the_demo_goes_on_after_ctrl_c_and_says_what_it_left_out(tmp_path: Path)
         time.sleep(0.5)
     os.killpg(demo.pid, signal.SIGINT)
     assert demo.wait(timeout=120) == 130, log.read_text()
+    # On a busy machine the system takes a while to clear away a process that has ended.
+    end = time.monotonic() + 20
+    while members(demo.pid) and time.monotonic() < end:
+        time.sleep(0.2)
     assert not members(demo.pid)
-    assert "Traceback" not in log.read_text()
+    before = log.read_text()
+    assert "Traceback" not in before
     assert not list(out.rglob("*/sweep/report"))
     trained = {path: path.stat().st_mtime_ns for path in out.rglob("run/model.safetensors")}
     assert trained
@@ -57,7 +62,8 @@ def test_the_demo_goes_on_after_ctrl_c_and_says_what_it_left_out(tmp_path: Path)
     text = log.read_text()
     assert text.count("trained before, kept") >= len(trained)
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
-    assert re.search(r"all of it: \d+%, \d+ (s|min) left", text)
+    # The rest may be done before a line is due.
+    assert re.search(r"all of it: \d+%, \d+ (s|min) left", before + text)
     results = json.loads((out / "sweep/report/results.json").read_text())
     variants: dict[int, set[str]] = {}
     for row in results["rows"]:

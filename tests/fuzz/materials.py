@@ -60,11 +60,16 @@ def training_words(materials: Path, out: Path) -> list[str]:
 
 def _break_off_training(folder: Path) -> None:
     """Leaves `trained.partial/`: a training that was interrupted while it trained all weights."""
+    import torch
+
     from artefact_id.main import build_parser
     from artefact_id.options import train_options
     from train.trainer import train_run
     from train.training_plan import Reporter
 
+    # As in the processes that go on with it. Earlier tests may have left more here, and with more
+    # threads sums are added in another order.
+    torch.set_num_threads(1)
     tiny_weights(folder)
     options = build_parser().parse_args(training_words(folder, folder / "trained"))
 
