@@ -12,17 +12,14 @@ from train.batches import Enrolment, Photos, augmented, seed_for, to_images
 from train.degradation import degrade
 from train.depths import stage_channels
 from train.device import Compute
-from train.discriminant import (
-    LONELY_SHRINKAGE,
-    SHRINKAGE,
-    Discriminant,
-    Scatter,
-    fit_discriminant,
-)
+from train.discriminant import Discriminant, Scatter, fit_discriminant
 from train.heads import EmbeddingHead
 from train.model import ArtefactModel
 from train.parallel import SingleProcess
 from train.recipes import Recipe
+
+_LONELY = 2 / 3
+"""Objects a photo above which most objects have one photo alone."""
 
 
 def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment | None) -> int:
@@ -37,7 +34,10 @@ def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment
 
 
 def _views(recipe: Recipe, *, enrolled: bool) -> int:
-    """Versions of each photo: itself, others, and as many made worse unless it is enrolled."""
+    """Versions of each photo: itself, others, and as many made worse unless it is enrolled.
+
+    Those made worse count in no mean, and an enrolled photo counts in nothing else.
+    """
     return 1 + recipe.head_views * (1 if enrolled else 2)
 
 
@@ -50,20 +50,13 @@ def start_head(head: EmbeddingHead, features: Tensor, truth: Tensor, *, seed: in
         truth: `[N]` class indices.
     """
     width = features.shape[2]
-    scatter = Scatter(width, head.objects)
+    scatter = Scatter(width, head.objects, versions=len(features))
     for view in features:
         scatter.add(view, truth)
-    shrinkage = LONELY_SHRINKAGE if mostly_lonely(truth) else SHRINKAGE
-    rotation = seed_for(seed, "rotation")
-    fitted = fit_discriminant(scatter, head.size, seed=rotation, shrinkage=shrinkage)
+    fitted = fit_discriminant(scatter, head.size, seed=seed_for(seed, "rotation"))
     # The length of the rows changes no cosine, but how far a step of a given rate turns them.
     length = np.linalg.norm(fitted.weight, axis=1).mean()
     _widened(fitted, head.features, length).write(head)
-
-
-def mostly_lonely(truth: Tensor) -> bool:
-    """Whether the photos `[N]` are fewer than one and a half an object, on the average."""
-    return len(truth) < 1.5 * len(truth.unique())
 
 
 def _widened(fitted: Discriminant, features: int, length: float = 1.0) -> Discriminant:
@@ -99,8 +92,7 @@ class HeadFit:
         assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
         self._model, self._head, self._recipe, self._compute = model, head, recipe, compute
         self._seed, self._processes, self._on_batch = seed, processes, on_batch
-        self._scatter = Scatter(head.features, head.objects)
-        self._fitted: list[Tensor] = []
+        self._scatter = Scatter(head.features, head.objects, versions=_views(recipe, enrolled=True))
 
     def add(self, photos: Photos, part: str, *, enrolled: bool = False) -> None:
         """Counts photos in.
@@ -111,8 +103,6 @@ class HeadFit:
         """
         recipe, compute = self._recipe, self._compute
         self._model.eval()
-        if not enrolled:
-            self._fitted.append(photos.truth)
         for view in range(_views(recipe, enrolled=enrolled)):
             generator = torch.Generator().manual_seed(seed_for(self._seed, part, view))
             worse = view > recipe.head_views
@@ -135,11 +125,9 @@ class HeadFit:
         Where most objects have one photo alone, it makes nothing of the stages' outputs: how these
         differ between photos of one object, versions of one photo do not show.
         """
-        scatter, shrinkage = self._scatter, SHRINKAGE
-        if mostly_lonely(torch.cat(self._fitted)):
+        scatter = self._scatter
+        if scatter.shrinkage > _LONELY:
             stages = sum(stage_channels(self._model.backbone, self._model.depths))
             scatter = scatter.leading(self._head.features - stages)
-            shrinkage = LONELY_SHRINKAGE
-        seed = seed_for(self._seed, "rotation")
-        fitted = fit_discriminant(scatter, self._head.size, seed=seed, shrinkage=shrinkage)
+        fitted = fit_discriminant(scatter, self._head.size, seed=seed_for(self._seed, "rotation"))
         _widened(fitted, self._head.features).write(self._head)
