@@ -136,13 +136,13 @@ class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
-        teacher: The network that guided the training; None without one.
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
         depths: Stages of the backbone whose pooled outputs the head reads beside the last features.
         held_out: Objects that training did not see; None where it saw all.
         validation_fitted: Whether the head was fitted to the validation photos too, after it had
             been validated: on them it is right more often than on photos that it has never seen.
+        teacher: The network that guided the training; None without one.
     """
 
     name: str
@@ -384,6 +384,11 @@ def load_model(run: Run) -> ArtefactModel:
         preprocessing=info.preprocessing,
         depths=info.depths,
     )
+    if model.depths != info.depths:
+        raise DamagedError(
+            f"{run.folder / 'run.json'} names stages {list(info.depths)} of {info.backbone}, which "
+            f"has {list(model.depths)} of them. The run was edited or damaged: train it again."
+        )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))
     except (RuntimeError, ValueError, OSError) as error:
