@@ -19,9 +19,9 @@ from train.parallel import SingleProcess
 from train.recipes import Recipe
 
 FEW_PHOTOS = 1.5
-"""With fewer photos of an object, on the average, most have one alone. What stages answer then tells
-the photo rather than the object: on development photos (groceries, one studio picture each), 27 to
-39 % were right with it and 42 to 54 % without."""
+"""With fewer photos of an object, on the average, most have one alone. What stages answer then
+tells the photo rather than the object: on development photos (groceries, one studio picture each),
+27 to 39 % were right with it and 42 to 54 % without."""
 
 
 def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment | None) -> int:
