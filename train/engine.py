@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -16,8 +17,12 @@ from train.batches import (
     predict_batches,
     to_images,
 )
-from train.closed_form import HeadFit
+from train.closed_form import HeadFit, start_head
+from train.degradation import degraded
+from train.depths import stage_channels
 from train.features import FeatureStore, cached_features
+from train.folding import folded_statistics
+from train.heads import EmbeddingHead
 from train.loop import TrainingLoop
 from train.recipes import Recipe
 from train.schedule import (
@@ -81,17 +86,35 @@ class Trainer(TrainingLoop):
         if resume is not None:
             self.model.load_state_dict(resume.model)
             self.best, self.history = resume.best, list(resume.history)
-        if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
-            self._fit_head(resume)
-        if self.recipe.epochs:
-            self._fit_all(resume if resume is not None and resume.stage == "all" else None)
-        if self.recipe.closed_form:
-            self._refit_head()
+        with contextlib.ExitStack() as folded:
+            if self.recipe.freeze_statistics:
+                folded.enter_context(folded_statistics(self.model.backbone))
+            self._fit_stages(resume)
         self.seconds = time.perf_counter() - self._started
         self.cpu_seconds = self._cpu_before + self.processes.total(
             time.process_time() - self._cpu_started
         )
         return self.best
+
+    def _fit_stages(self, resume: TrainingState | None) -> None:
+        taught = self._taught() if self.teacher is not None and self.recipe.epochs else None
+        if self.recipe.start_views and resume is None:
+            self._start_head()
+        if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
+            self._fit_head(resume)
+        if self.recipe.epochs:
+            self._fit_all(resume if resume is not None and resume.stage == "all" else None, taught)
+        if self.recipe.closed_form:
+            self._refit_head()
+
+    def _start_head(self) -> None:
+        """Gives the head weights in closed form, from features of the frozen backbone."""
+        head = self.model.head
+        assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
+        views = replace(self.recipe, head_views=self.recipe.start_views)
+        features = self._features(self.train, views, "train")
+        last = head.features - sum(stage_channels(self.model.backbone, self.model.depths))
+        start_head(head, features[..., :last], self.train.truth, seed=self.seed)
 
     def _fit_head(self, resume: TrainingState | None) -> None:
         """Trains the head on features that are computed once."""
@@ -114,17 +137,20 @@ class Trainer(TrainingLoop):
         self._fit(Stage("head", self.recipe.head_epochs, optimiser, logits, validate), resume)
 
     def _features(self, photos: Photos, recipe: Recipe, name: str) -> Tensor:
+        teacher = self.teacher if name == "teacher" else None
+        stage = "features" if teacher is None else "teacher"
+
         def batch(count: int, keep: Callable[[], None] | None) -> None:
             if keep is None:
-                self._clock.skip("features", count)
+                self._clock.skip(stage, count)
                 return
-            self._clock.work("features", count, trained=False)
-            self._report("features", 0, 0)
+            self._clock.work(stage, count, trained=False)
+            self._report(stage, 0, 0)
             self._pause(keep, lambda: "before the head was trained")
 
         alone = self.checkpoint is not None and self.processes.size == 1
         return cached_features(
-            self.model,
+            teacher or self.model,
             photos,
             recipe,
             self.compute,
@@ -135,14 +161,31 @@ class Trainer(TrainingLoop):
             on_batch=batch,
         )
 
-    def _fit_all(self, resume: TrainingState | None) -> None:
-        """Trains all weights on photos."""
+    def _taught(self) -> Tensor:
+        """What the teacher makes of each training photo as it is, `[N, features]` float32."""
+        return self._features(self.train, replace(self.recipe, head_views=1), "teacher")[0]
+
+    def _fit_all(self, resume: TrainingState | None, taught: Tensor | None) -> None:
+        """Trains all weights on photos.
+
+        Args:
+            taught: The teacher's features of the training photos; None without a teacher.
+        """
         self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
+        stages = sum(stage_channels(self.model.backbone, self.model.depths))
 
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
-            images = augmented(self._images(rows), self.recipe, generator)
+            side = self.recipe.trained_side
+            images = augmented(self._images(rows), self.recipe, generator, side=side)
+            images = degraded(images, self.recipe.degraded, generator)
+            images = images.contiguous(memory_format=self.compute.memory_format)
             with self.compute.autocast():
-                return self.model.head(self.processes.features(self.model, images))  # type: ignore[no-any-return]
+                features = self.processes.features(self.model, images)
+                logits: Tensor = self.model.head(features)
+            if self.teacher is not None and taught is not None:
+                last = features[:, : features.shape[1] - stages].float()
+                self._teacher_loss = self.teacher.loss(last, taught[rows])
+            return logits
 
         optimiser = optimiser_of(self.model, self.recipe)
         stage = Stage("all", self.recipe.epochs, optimiser, logits, self._validation_logits)

@@ -113,6 +113,25 @@ class HeldOutObjects(Record):
     objects: tuple[str, ...] = Field(min_length=1)
 
 
+class TeacherInfo(Record):
+    """The network that guided a training.
+
+    Attributes:
+        name: Of its backbone.
+        weights: Where its weights came from.
+        sha256: Of its file of weights; of the tensors where a package or timm's hub has that file.
+        weight: What its loss was multiplied by.
+        height: Of its input in pixels; `width` likewise.
+    """
+
+    name: str
+    weights: str
+    sha256: str
+    weight: float = Field(gt=0)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
 class RunInfo(Document):
     """The content of `run.json`.
 
@@ -123,6 +142,7 @@ class RunInfo(Document):
         held_out: Objects that training did not see; None where it saw all.
         validation_fitted: Whether the head was fitted to the validation photos too, after it had
             been validated: on them it is right more often than on photos that it has never seen.
+        teacher: The network that guided the training; None without one.
     """
 
     name: str
@@ -147,6 +167,7 @@ class RunInfo(Document):
     depths: tuple[int, ...] = ()
     held_out: HeldOutObjects | None = None
     validation_fitted: bool = False
+    teacher: TeacherInfo | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -161,7 +182,7 @@ class EpochRecord(Record):
     Attributes:
         stage: `head` or `all`.
         epoch: Counted from 1 in each stage.
-        train_loss: Mean over the photos, while they were trained on.
+        train_loss: Mean over the photos, while they were trained on, with any teacher's loss.
         val_loss: Cross-entropy of the validation photos; NaN without any.
         val_top1: Share of the validation photos; NaN without any.
         seconds: Time of the epoch, validation included.
@@ -363,6 +384,11 @@ def load_model(run: Run) -> ArtefactModel:
         preprocessing=info.preprocessing,
         depths=info.depths,
     )
+    if model.depths != info.depths:
+        raise DamagedError(
+            f"{run.folder / 'run.json'} names stages {list(info.depths)} of {info.backbone}, which "
+            f"has {list(model.depths)} of them. The run was edited or damaged: train it again."
+        )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))
     except (RuntimeError, ValueError, OSError) as error:
