@@ -262,8 +262,8 @@ head is replaced by a linear discriminant analysis of the features at full size,
 stages too. Right more often than gradients alone, above all on blurred, shaken and badly lit
 photos, and better at telling objects that it was never shown; chosen on development photos.
 
-All layers on 160 pixels take the time of the later layers alone on 224. At about the same time
-these brought less: early layers frozen, 7 epochs on 224 pixels, a margin in the softmax, a higher rate.
+All layers on 160 pixels take the time of the later layers alone on 224. In about that time early
+layers frozen, 7 epochs on 224 pixels, a margin in the softmax and a higher rate brought less.
 Weights averaged with ImageNet's know more of the hard photos but refuse fewer strangers, and four
 versions of each photo instead of two for the last head cost a tenth of the time for nothing."""
 
