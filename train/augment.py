@@ -18,7 +18,7 @@ _GRID = 32
 def augment(
     images: Tensor, amount: Augmentation, generator: torch.Generator, *, side: float = 1.0
 ) -> Tensor:
-    """Puts objects on other grounds, moves and turns them, changes light, colour and sharpness.
+    """Puts objects on other grounds, moves and turns them, changes light and colour.
 
     Args:
         images: `[N, 3, H, W]` float RGB 0–255.
@@ -34,13 +34,10 @@ def augment(
     shape = [count, images.shape[1], *(_smaller(n, side) for n in images.shape[2:])]
     affine = _affine(count, amount, generator).to(images.device)
     grid = functional.affine_grid(affine, shape, align_corners=False)
-    if amount.perspective:
-        grid = _tilted(grid, amount.perspective, generator)
     moved = functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
-    lit = _colour(moved, amount, generator)
-    return _blurred(lit, amount.blurred, generator) if amount.blurred else lit
+    return _colour(moved, amount, generator)
 
 
 def _smaller(pixels: int, share: float) -> int:
@@ -88,13 +85,6 @@ def _affine(count: int, amount: Augmentation, generator: torch.Generator) -> Ten
     return torch.stack(rows, dim=1)
 
 
-def _tilted(grid: Tensor, span: float, generator: torch.Generator) -> Tensor:
-    """Places `[N, H, W, 2]` as seen by a camera that does not look straight at the photo."""
-    tilt = torch.stack([_draw(len(grid), span, generator) for _ in range(2)], dim=1)
-    depth = 1 + (grid * tilt.to(grid.device)[:, None, None, :]).sum(dim=-1, keepdim=True)
-    return grid / depth
-
-
 def _colour(images: Tensor, amount: Augmentation, generator: torch.Generator) -> Tensor:
     count = images.shape[0]
 
@@ -108,15 +98,3 @@ def _colour(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * factor(amount.saturation)
     return images.clamp(0, 255)
-
-
-def _blurred(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Loses detail in some of the photos, as out of focus, from afar or after much compression."""
-    count, _, height, width = images.shape
-    chosen = _chance(count, share, generator).reshape(-1, 1, 1, 1).to(images.device)
-    coarser = int(torch.randint(2, 5, (1,), generator=generator))
-    small = functional.interpolate(
-        images.contiguous(), size=(-(-height // coarser), -(-width // coarser)), mode="area"
-    )
-    soft = functional.interpolate(small, (height, width), mode="bilinear", align_corners=False)
-    return torch.where(chosen, soft, images)

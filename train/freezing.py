@@ -12,8 +12,7 @@ def early_parameters(backbone: nn.Module, share: float) -> list[nn.Parameter]:
     """Parameters of the first layer groups of a timm backbone.
 
     The early layers, whose pictures are the largest, take a third of the time of a training and
-    more. What it costs in accuracy to leave them differs between photos:
-    `benchmarks/studies/recipe_ablation.md`.
+    more. Left as they are, the network is less often right and knows strangers less well.
 
     Args:
         backbone: A timm network; its own grouping is used (stem, stages, last layers).

@@ -26,8 +26,6 @@ class Augmentation:
         saturation: Share of the distance from grey.
         tint: Share of each channel's gain, as of a white balance.
         any_rotation: Share of the photos that are turned by any angle instead.
-        perspective: How much nearer one edge of the photo may come, as a share.
-        blurred: Share of the photos that lose detail.
         other_ground: Share of the photos, of those whose ground is plain, that get another ground.
     """
 
@@ -40,8 +38,6 @@ class Augmentation:
     saturation: float = 0.0
     tint: float = 0.0
     any_rotation: float = 0.0
-    perspective: float = 0.0
-    blurred: float = 0.0
     other_ground: float = 0.0
 
 
@@ -196,12 +192,11 @@ FIELD = Recipe(
     head_steps=2000,
 )
 """Gradients alone: the head on cached features first, then the later layers too at a falling rate,
-the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each
-time, some of them by any angle, some on another ground.
+the backbone's batch-norm statistics kept, every photo turned, moved and lit anew each time, some of
+them by any angle, some on another ground. The early layers stay as they are for half of the time.
 
 Chosen on development photos only (rendered objects, and one half of a set of grocery photos);
-`benchmarks/studies/recipe_ablation.md` has what each part brings there and costs. The early layers
-stay as they are for half of the time. Perspective and blur were tried and left out."""
+`benchmarks/studies/recipe_ablation.md` compares it with the default."""
 
 PROBE = Recipe(
     name="probe",
