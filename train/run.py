@@ -182,7 +182,7 @@ class EpochRecord(Record):
     Attributes:
         stage: `head` or `all`.
         epoch: Counted from 1 in each stage.
-        train_loss: Mean over the photos, while they were trained on.
+        train_loss: Mean over the photos, while they were trained on, with any teacher's loss.
         val_loss: Cross-entropy of the validation photos; NaN without any.
         val_top1: Share of the validation photos; NaN without any.
         seconds: Time of the epoch, validation included.
@@ -384,6 +384,11 @@ def load_model(run: Run) -> ArtefactModel:
         preprocessing=info.preprocessing,
         depths=info.depths,
     )
+    if model.depths != info.depths:
+        raise DamagedError(
+            f"{run.folder / 'run.json'} names stages {list(info.depths)} of {info.backbone}, which "
+            f"has {list(model.depths)} of them. The run was edited or damaged: train it again."
+        )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))
     except (RuntimeError, ValueError, OSError) as error:

@@ -217,7 +217,11 @@ def cosines(
     keep_freed_memory()
     torch.manual_seed(seed_for(seed, "head"))
     model = build_model(
-        arguments.backbone, recipe.head, objects=len(objects), preprocessing=contract
+        arguments.backbone,
+        recipe.head,
+        objects=len(objects),
+        preprocessing=contract,
+        depths=recipe.depths,
     )
     load_imagenet(model.backbone, arguments.backbone, weights=arguments.weights)
     compute = choose_compute("cpu")
