@@ -23,6 +23,7 @@ from artefact_id import (
     identify,
     import_register,
     inspect,
+    scan,
     setup,
     sign,
     sweep,
@@ -53,6 +54,7 @@ EXTRAS = {
     "matplotlib": "benchmark",
     "psutil": "benchmark",
     "mitsuba": "demo",
+    "ray": "ray",
     "openpyxl": "import",
     "lxml": "import",
     "tomli_w": "import",
@@ -169,6 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
         gate.add_explain,
         sweep.add_sweep,
         identify.add_identify,
+        scan.add_scan,
         setup.add_setup,
         doctor.add_doctor,
     ):

@@ -26,7 +26,7 @@ class LitertSession(PhotoSession):
             DamagedError: The file cannot be opened or has other tensors.
             MissingDependencyError: `ai-edge-litert` is not installed.
         """
-        self._interpreter: Any = _interpreter(path, threads)
+        self._interpreter: Any = open_interpreter(path, threads)
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         self.image, self.probabilities = tflite_model.check_tensors(
@@ -85,7 +85,13 @@ def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> PhotoSes
     return session
 
 
-def _interpreter(path: Path, threads: int) -> Any:
+def open_interpreter(path: Path, threads: int) -> Any:
+    """LiteRT's interpreter of a file, with its tensors allocated.
+
+    Raises:
+        DamagedError: The file cannot be opened.
+        MissingDependencyError: `ai-edge-litert` is not installed.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
