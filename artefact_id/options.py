@@ -94,6 +94,20 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         help="how photos are divided into training, validation and test (default: the recipe's "
         "way; field: stratified)",
     )
+    group.add_argument(
+        "--hold-out-objects",
+        type=float,
+        metavar="SHARE",
+        help="of the objects, kept out of training and enrolled at the end, to set thresholds on: "
+        "at least 16, and none of fewer than 32 objects; 0 for none (default: the recipe's; "
+        "discriminant: 0.1, with --split stratified)",
+    )
+    group.add_argument(
+        "--fit-validation",
+        action=argparse.BooleanOptionalAction,
+        help="fit a head in closed form to the validation photos too, once it is validated without "
+        "(default: the recipe's; discriminant: yes)",
+    )
     group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
     group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")
     group.add_argument(

@@ -69,6 +69,11 @@ def _print(run: Run) -> None:
         if metrics.val_top1 is None
         else f"{metrics.val_top1:.1%} top-1 on {metrics.val_photos} validation photos"
     )
+    if metrics.enrolled_top1 is not None:
+        reached += (
+            f", {metrics.enrolled_top1:.1%} on {metrics.enrolled_photos} of the "
+            f"{len(run.held_out)} objects kept out"
+        )
     messages().print(
         visible(f"{run.folder}: {run.info.objects} objects, {reached}, {metrics.seconds:.0f} s"),
         markup=False,

@@ -35,6 +35,25 @@ class Photos:
         return len(self.truth)
 
 
+@dataclass(frozen=True)
+class Enrolment:
+    """Photos of objects that training does not see; a head in closed form enrols them afterwards.
+
+    Attributes:
+        train: What they are enrolled with.
+        val: What shows how well; then they are enrolled with these too.
+    """
+
+    train: Photos
+    val: Photos
+
+    @property
+    def classes(self) -> Tensor:
+        """Sorted class indices of the objects."""
+        classes: Tensor = torch.unique(self.train.truth)
+        return classes
+
+
 def class_weights(truth: Tensor, objects: int) -> Tensor:
     """The paper's loss weights: total photos / photos of the object, the largest scaled to 1.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import torch
 from torch import Tensor
 
-from train.batches import Photos, augmented, seed_for, to_images
+from train.batches import Enrolment, Photos, augmented, seed_for, to_images
 from train.degradation import degrade
 from train.device import Compute
 from train.discriminant import Scatter, fit_discriminant
@@ -17,45 +17,76 @@ from train.parallel import SingleProcess
 from train.recipes import Recipe
 
 
-def fitted_views(recipe: Recipe) -> int:
-    """Versions of each photo that the head is fitted to: itself, and two kinds of others."""
-    return 1 + 2 * recipe.head_views if recipe.closed_form else 0
+def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment | None) -> int:
+    """How many photos the head is fitted to, each version of a photo counted."""
+    if not recipe.closed_form:
+        return 0
+    photos = len(train) + (len(val) if recipe.fit_validation else 0)
+    enrolled = 0
+    if enrolment is not None:
+        enrolled = len(enrolment.train) + (len(enrolment.val) if recipe.fit_validation else 0)
+    return photos * _views(recipe, enrolled=False) + enrolled * _views(recipe, enrolled=True)
 
 
-def refit_head(
-    model: ArtefactModel,
-    photos: Photos,
-    recipe: Recipe,
-    compute: Compute,
-    *,
-    seed: int,
-    processes: SingleProcess,
-    on_batch: Callable[[int], object],
-) -> None:
-    """Replaces the weights of a model's `EmbeddingHead`; the backbone stays as it is.
+def _views(recipe: Recipe, *, enrolled: bool) -> int:
+    """Versions of each photo: itself, others, and as many made worse unless it is enrolled."""
+    return 1 + recipe.head_views * (1 if enrolled else 2)
 
-    Args:
-        photos: Training photos.
-        seed: Of the augmentation; the result depends on no other chance.
-        on_batch: Called with the number of photos after each batch.
+
+class HeadFit:
+    """Fits a model's `EmbeddingHead` to photos that may come in several parts.
+
+    The backbone stays as it is.
     """
-    head = model.head
-    assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
-    model.eval()
-    scatter = Scatter(head.features, head.objects)
-    for view in range(fitted_views(recipe)):
-        generator = torch.Generator().manual_seed(seed_for(seed, "closed form", view))
-        worse = view > recipe.head_views
-        for start in range(0, len(photos), recipe.batch):
-            rows = slice(start, start + recipe.batch)
-            images: Tensor = to_images(photos.pixels[rows], compute)
-            if view:
-                images = augmented(images, recipe, generator)
-            if worse:
-                images = degrade(images, generator)
-            images = images.contiguous(memory_format=compute.memory_format)
-            with torch.inference_mode(), compute.autocast():
-                features = processes.shared(model.features, images)
-            scatter.add(features, photos.truth[rows], degraded=worse)
-            on_batch(len(images))
-    fit_discriminant(scatter, head.size, seed=seed_for(seed, "rotation")).write(head)
+
+    def __init__(
+        self,
+        model: ArtefactModel,
+        recipe: Recipe,
+        compute: Compute,
+        *,
+        seed: int,
+        processes: SingleProcess,
+        on_batch: Callable[[int], object],
+    ) -> None:
+        """No photo yet.
+
+        Args:
+            seed: Of the augmentation; the result depends on no other chance.
+            on_batch: Called with the number of photos after each batch.
+        """
+        head = model.head
+        assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
+        self._model, self._head, self._recipe, self._compute = model, head, recipe, compute
+        self._seed, self._processes, self._on_batch = seed, processes, on_batch
+        self._scatter = Scatter(head.features, head.objects)
+
+    def add(self, photos: Photos, part: str, *, enrolled: bool = False) -> None:
+        """Counts photos in.
+
+        Args:
+            part: Name of the photos: each part is augmented by chances of its own.
+            enrolled: Whether they decide over nothing but their own objects' directions.
+        """
+        recipe, compute = self._recipe, self._compute
+        self._model.eval()
+        for view in range(_views(recipe, enrolled=enrolled)):
+            generator = torch.Generator().manual_seed(seed_for(self._seed, part, view))
+            worse = view > recipe.head_views
+            for start in range(0, len(photos), recipe.batch):
+                rows = slice(start, start + recipe.batch)
+                images: Tensor = to_images(photos.pixels[rows], compute)
+                if view:
+                    images = augmented(images, recipe, generator)
+                if worse:
+                    images = degrade(images, generator)
+                images = images.contiguous(memory_format=compute.memory_format)
+                with torch.inference_mode(), compute.autocast():
+                    features = self._processes.shared(self._model.features, images)
+                self._scatter.add(features, photos.truth[rows], degraded=worse, enrolled=enrolled)
+                self._on_batch(len(images))
+
+    def write(self) -> None:
+        """Replaces the weights of the head by those fitted to all photos so far."""
+        seed = seed_for(self._seed, "rotation")
+        fit_discriminant(self._scatter, self._head.size, seed=seed).write(self._head)

@@ -30,6 +30,10 @@ DEGRADED_WEIGHT = 0.25
 the objects it does not count: there it moves objects towards each other."""
 
 
+_BLOCK = 1024
+"""So many rows are multiplied at a time: each product writes all features × features sums."""
+
+
 @dataclass(frozen=True)
 class Discriminant:
     """A fitted head.
@@ -70,38 +74,63 @@ class Scatter:
     _counts: NDArray[np.int64] = field(init=False)
     _degraded_sums: NDArray[np.float64] = field(init=False)
     _degraded_counts: NDArray[np.int64] = field(init=False)
+    _enrolled_sums: NDArray[np.float64] = field(init=False)
+    _enrolled_counts: NDArray[np.int64] = field(init=False)
     _squares: NDArray[np.float64] = field(init=False)
+    _pending: list[NDArray[np.float64]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         """No photo yet."""
-        self._sums, self._degraded_sums = np.zeros((2, self.objects, self.features))
-        self._counts, self._degraded_counts = np.zeros((2, self.objects), np.int64)
+        sums = np.zeros((3, self.objects, self.features))
+        counts = np.zeros((3, self.objects), np.int64)
+        self._sums, self._degraded_sums, self._enrolled_sums = sums
+        self._counts, self._degraded_counts, self._enrolled_counts = counts
         self._squares = np.zeros((self.features, self.features))
 
-    def add(self, rows: Tensor, truth: Tensor, *, degraded: bool = False) -> None:
+    def add(
+        self, rows: Tensor, truth: Tensor, *, degraded: bool = False, enrolled: bool = False
+    ) -> None:
         """Counts photos in.
 
         Args:
             rows: `[N, features]` float.
             truth: `[N]` int64 class indices.
             degraded: Whether they count in the covariance alone.
+            enrolled: Whether they count in their own objects' directions alone.
         """
         # In float64: sums of squares and squares of sums are large and nearly equal.
         values = rows.double().cpu().numpy()
-        sums, counts = (
-            (self._degraded_sums, self._degraded_counts) if degraded else (self._sums, self._counts)
-        )
+        sums, counts = self._sums, self._counts
+        if enrolled:
+            sums, counts = self._enrolled_sums, self._enrolled_counts
+        elif degraded:
+            sums, counts = self._degraded_sums, self._degraded_counts
         np.add.at(sums, truth.numpy(), values)
         counts += np.bincount(truth.numpy(), minlength=self.objects)
-        self._squares += (DEGRADED_WEIGHT if degraded else 1.0) * (values.T @ values)
+        if not enrolled:
+            self._pending.append(values * (DEGRADED_WEIGHT**0.5 if degraded else 1.0))
+            if sum(map(len, self._pending)) >= _BLOCK:
+                self._sum_squares()
+
+    def _sum_squares(self) -> None:
+        if self._pending:
+            block = np.concatenate(self._pending)
+            self._squares += block.T @ block
+            self._pending.clear()
 
     def means(self) -> NDArray[np.float64]:
         """`[objects, features]`: mean features of each object's photos; NaN without any."""
         with np.errstate(invalid="ignore"):
             return self._sums / self._counts[:, None]
 
+    def enrolled_means(self) -> NDArray[np.float64]:
+        """`[objects, features]`: those of enrolled objects; NaN of the others."""
+        with np.errstate(invalid="ignore"):
+            return self._enrolled_sums / self._enrolled_counts[:, None]
+
     def covariance(self) -> NDArray[np.float64]:
         """`[features, features]`: how photos differ from their object's mean, shrunk."""
+        self._sum_squares()
         means = np.nan_to_num(self.means())
         weights = self._counts + DEGRADED_WEIGHT * self._degraded_counts
         sums = self._sums + DEGRADED_WEIGHT * self._degraded_sums
@@ -123,16 +152,17 @@ def fit_discriminant(scatter: Scatter, size: int, *, seed: int) -> Discriminant:
         seed: Of the rotation, which changes no cosine.
     """
     means = scatter.means()
-    centre = np.nanmean(means, axis=0)
-    # An object without a photo has no direction: no photo is ever like it.
-    means = np.where(np.isnan(means), centre, means)
+    fitted = ~np.isnan(means[:, 0])
+    centre = means[fitted].mean(axis=0)
     variances, axes = np.linalg.eigh(scatter.covariance())
     whiten = axes / np.sqrt(variances)
-    _, _, across = np.linalg.svd((means - centre) @ whiten, full_matrices=False)
+    _, _, across = np.linalg.svd((means[fitted] - centre) @ whiten, full_matrices=False)
     # The means of K objects span K - 1 directions about their centre: further ones hold noise.
-    kept = across[: min(size, scatter.objects - 1)]
+    kept = across[: min(size, int(fitted.sum()) - 1)]
     weight = _rotation(len(kept), size, seed) @ (whiten @ kept.T).T
-    directions = (means - centre) @ weight.T
+    means = np.where(fitted[:, None], means, scatter.enrolled_means())
+    # An object without a photo has no direction: no photo is ever like it.
+    directions = (np.where(np.isnan(means), centre, means) - centre) @ weight.T
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     return Discriminant(weight, -weight @ centre, directions / np.maximum(lengths, 1e-12))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from train.batches import (
     predict_batches,
     to_images,
 )
-from train.closed_form import refit_head
+from train.closed_form import HeadFit
 from train.features import FeatureStore, cached_features
 from train.loop import TrainingLoop
 from train.recipes import Recipe
@@ -32,8 +32,39 @@ from train.training_state import (
 from train.training_state import tensors_of as copied
 
 
+@dataclass(frozen=True)
+class ValidatedPhotos:
+    """Answers to validation photos of a network that was not fitted to them.
+
+    Attributes:
+        logits: `[N, objects]` float32, before any temperature.
+        truth: `[N]` int64 class indices.
+        trained: So many photos, the first, show objects that were trained on; the others show
+            objects that were enrolled.
+    """
+
+    logits: Tensor
+    truth: Tensor
+    trained: int
+
+    @property
+    def enrolled_top1(self) -> float | None:
+        """Share of right answers among the photos of enrolled objects; None without any."""
+        right = self.logits[self.trained :].argmax(dim=1) == self.truth[self.trained :]
+        return right.double().mean().item() if len(right) else None
+
+
 class Trainer(TrainingLoop):
-    """Trains one model by one recipe. Deterministic for a seed, device and number of threads."""
+    """Trains one model by one recipe. Deterministic for a seed, device and number of threads.
+
+    Attributes:
+        validated: What a head in closed form answered before it was fitted to validation photos
+            too; None where there is no such head or no validation photo.
+        validation_fitted: Whether it was then fitted to them.
+    """
+
+    validated: ValidatedPhotos | None = None
+    validation_fitted = False
 
     def fit(self, resume: TrainingState | None = None) -> BestWeights:
         """Trains the head, then all weights, and returns the best checkpoint.
@@ -138,25 +169,52 @@ class Trainer(TrainingLoop):
             self._report("closed form", 0, 0)
             self._pause_between(last, None)
 
-        refit_head(
+        head = HeadFit(
             self.model,
-            self.train,
             self.recipe,
             self.compute,
             seed=self.seed,
             processes=self.processes,
             on_batch=batch,
         )
+        head.add(self.train, "closed form")
+        if self.enrolment is not None:
+            head.add(self.enrolment.train, "enrolled", enrolled=True)
+        head.write()
         fitted = time.perf_counter() - started
+        logits = self._validation_logits()
         self._record(
             replace(last, name="closed form", epochs=1),
             1,
             loss=math.nan,
-            logits=self._validation_logits(),
+            logits=logits,
             rate=math.nan,
             trained=fitted,
             seconds=time.perf_counter() - started,
         )
+        self.validated = self._validated(logits)
+        if self.recipe.fit_validation and self.validated is not None:
+            head.add(self.val, "closed form, validation")
+            if self.enrolment is not None:
+                head.add(self.enrolment.val, "enrolled, validation", enrolled=True)
+            head.write()
+            self.validation_fitted = True
+            self.best.weights |= copied(self.model)
+
+    def _validated(self, logits: Tensor | None) -> ValidatedPhotos | None:
+        """All validation photos with answers of a head that was fitted without them."""
+        logits_of, truth = [], []
+        if logits is not None:
+            logits_of, truth = [logits], [self.val.truth]
+        if self.enrolment is not None and len(self.enrolment.val):
+            enrolled = self.enrolment.val
+            logits_of.append(
+                predict_batches(self.model, enrolled.pixels, self.compute, processes=self.processes)
+            )
+            truth.append(enrolled.truth)
+        if not truth:
+            return None
+        return ValidatedPhotos(torch.cat(logits_of), torch.cat(truth), trained=len(self.val))
 
     def _images(self, rows: Tensor) -> Tensor:
         return to_images(self.train.pixels[rows.numpy()], self.compute)

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.batches import (
+    Enrolment,
     Photos,
     class_weights,
     seed_for,
     shuffled_batches,
 )
 from train.checkpoint import Checkpoint
-from train.closed_form import fitted_views
+from train.closed_form import fitted_photos
 from train.device import Compute
 from train.freezing import early_parameters, train_mode
 from train.model import ArtefactModel
@@ -60,6 +61,7 @@ class TrainingLoop:
         compute: Compute,
         *,
         seed: int,
+        enrolment: Enrolment | None = None,
         on_epoch: EpochCallback | None = None,
         on_progress: OnProgress | None = None,
         checkpoint: Checkpoint | None = None,
@@ -70,6 +72,7 @@ class TrainingLoop:
 
         Args:
             seed: Of the order of photos, the augmentation and dropout.
+            enrolment: Photos of objects that are kept out of training; None for no such objects.
             on_epoch: Called after each epoch.
             on_progress: Called after each batch.
             checkpoint: Where the state is kept now and then; None to keep none.
@@ -79,6 +82,8 @@ class TrainingLoop:
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
             parameter.requires_grad_(False)
+        if recipe.closed_form:
+            self.model.ignore_depths()
         self.recipe = recipe
         self.train = train
         self.val = val
@@ -87,7 +92,13 @@ class TrainingLoop:
         self.best = BestWeights()
         self.history: list[EpochRecord] = []
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
-        self.weights = class_weights(train.truth, last.out_features).to(compute.device)
+        self.enrolment = enrolment
+        self._trained = _trained_classes(last.out_features, enrolment)
+        weights = class_weights(train.truth, last.out_features)
+        if self._trained is not None:
+            rows = torch.searchsorted(self._trained, train.truth)
+            weights = class_weights(rows, len(self._trained))
+        self.weights = weights.to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
         self.checkpoint = checkpoint
@@ -103,7 +114,7 @@ class TrainingLoop:
             head_epochs=recipe.head_epochs,
             epochs=recipe.epochs,
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
-            closed_form_views=fitted_views(recipe),
+            closed_form=fitted_photos(recipe, train, val, enrolment),
         )
         self._start_clocks(None)
 
@@ -188,7 +199,18 @@ class TrainingLoop:
         stage.optimiser.step()
         return loss.item()
 
+    def _among_trained(self, logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and truth among the objects that are trained on, if some are kept out.
+
+        Otherwise gradients would learn what tells the others' photos from those kept out: nothing.
+        """
+        if self._trained is None:
+            return logits, truth
+        trained = self._trained.to(logits.device)
+        return logits[:, trained], torch.searchsorted(trained, truth)
+
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        logits, truth = self._among_trained(logits, truth)
         return functional.cross_entropy(
             logits.float(), truth, weight=self.weights, label_smoothing=self.recipe.label_smoothing
         )
@@ -263,8 +285,11 @@ class TrainingLoop:
     ) -> None:
         top1 = val_loss = math.nan
         if logits is not None:
-            top1 = (logits.argmax(dim=1) == self.val.truth).double().mean().item()
-            val_loss = functional.cross_entropy(logits, self.val.truth).item()
+            truth = self.val.truth
+            if stage.name != "closed form":
+                logits, truth = self._among_trained(logits, truth)
+            top1 = (logits.argmax(dim=1) == truth).double().mean().item()
+            val_loss = functional.cross_entropy(logits, truth).item()
         record = EpochRecord.model_construct(
             stage=stage.name,
             epoch=epoch,
@@ -294,3 +319,12 @@ class TrainingLoop:
             self.best = BestWeights()  # the head alone no longer stands against them
         if record.epoch >= first:
             self.best.offer(record, self.model)
+
+
+def _trained_classes(objects: int, enrolment: Enrolment | None) -> Tensor | None:
+    """Sorted class indices of the objects that are trained on; None for all."""
+    if enrolment is None:
+        return None
+    trained = torch.ones(objects, dtype=torch.bool)
+    trained[enrolment.classes] = False
+    return trained.nonzero().flatten()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import timm_name
+from train.depths import pooled_by_depth, stage_channels, usable_depths
 from train.heads import make_head
 
 
@@ -42,20 +45,50 @@ class ArtefactModel(nn.Module):
     Attributes:
         backbone: A timm network without classifier; `[N, 3, H, W]` → pooled `[N, features]`.
         head: Pooled features → logits.
+        depths: Indices of the backbone's stages whose pooled outputs are features too.
         temperature: What the head's logits are divided by; 1 while the network is trained.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        preprocessing: Preprocessing,
+        depths: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         self.normalise = Normalise(preprocessing)
         self.backbone = backbone
         self.head = head
+        self.depths = depths
         self.temperature = 1.0
 
     def features(self, image: Tensor) -> Tensor:
-        """Pooled penultimate features `[N, features]` of `[N, 3, H, W]` float RGB 0–255."""
-        pooled: Tensor = self.backbone(self.normalise(image))
+        """Pooled penultimate features `[N, features]` of `[N, 3, H, W]` float RGB 0–255.
+
+        The pooled outputs of the stages of `depths` follow in the same rows.
+        """
+        normalised = self.normalise(image)
+        if self.depths:
+            return torch.cat(pooled_by_depth(self.backbone, normalised, self.depths), dim=1)
+        pooled: Tensor = self.backbone(normalised)
         return pooled
+
+    def ignore_depths(self) -> None:
+        """Sets the head's weights of the stages' outputs to 0 and keeps training from moving them.
+
+        The outputs of stages differ in size from the last features by far, and training by
+        gradients was worse with them. For heads in closed form, which give these weights values.
+        """
+        if not self.depths:
+            return
+        first = next(layer for layer in self.head.modules() if isinstance(layer, nn.Linear))
+        stages = sum(stage_channels(self.backbone, self.depths))
+        read = torch.ones(first.in_features, device=first.weight.device)
+        read[-stages:] = 0
+        with torch.no_grad():
+            first.weight *= read
+        first.weight.register_hook(lambda gradient: gradient * read)  # type: ignore[no-untyped-call]
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits `[N, objects]` of `[N, 3, H, W]` float RGB 0–255."""
@@ -64,13 +97,20 @@ class ArtefactModel(nn.Module):
 
 
 def build_model(
-    backbone: str, head: str, *, objects: int, preprocessing: Preprocessing
+    backbone: str,
+    head: str,
+    *,
+    objects: int,
+    preprocessing: Preprocessing,
+    depths: Sequence[int] = (),
 ) -> ArtefactModel:
     """Builds the network without pretrained weights.
 
     Args:
         backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
         head: A name that `train.heads.make_head` knows.
+        depths: Stages whose pooled outputs are features too; those that the backbone has not got
+            are left out, and the model's `depths` are what is used.
 
     Raises:
         InputError: Nobody knows the backbone, or there is no such head.
@@ -80,4 +120,6 @@ def build_model(
     body = timm.create_model(timm_name(backbone), pretrained=False, num_classes=0)
     # Some backbones widen the pooled features once more, as the MobileNets do.
     features = getattr(body, "head_hidden_size", None) or body.num_features
-    return ArtefactModel(body, make_head(head, features, objects), preprocessing)
+    used = usable_depths(body, depths)
+    features += sum(stage_channels(body, used))
+    return ArtefactModel(body, make_head(head, features, objects), preprocessing, used)

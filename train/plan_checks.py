@@ -81,14 +81,16 @@ def check_network(
     from train.weights import check_weights
 
     check_device(device)
-    model = _network(contract, backbone, head, objects)
+    model = _network(contract, backbone, head, objects, recipe.depths)
     check_weights(model.backbone, backbone, weights=weights)
     if out is not None:
         parameters = sum(tensor.numel() for tensor in model.state_dict().values())
         check_room(out, _STATES * 4 * parameters, what=f"Training with the recipe {recipe.name}")
 
 
-def _network(contract: Preprocessing, backbone: str, head: str, objects: int) -> ArtefactModel:
+def _network(
+    contract: Preprocessing, backbone: str, head: str, objects: int, depths: tuple[int, ...]
+) -> ArtefactModel:
     """A network that takes pictures of the contract's size, its weights left as they came."""
     import torch
 
@@ -97,7 +99,9 @@ def _network(contract: Preprocessing, backbone: str, head: str, objects: int) ->
     for device in ("meta", "cpu"):  # some of timm's networks cannot be made without memory
         try:
             with torch.device(device), torch.no_grad():
-                model = build_model(backbone, head, objects=objects, preprocessing=contract).eval()
+                model = build_model(
+                    backbone, head, objects=objects, preprocessing=contract, depths=depths
+                ).eval()
                 model(torch.zeros(1, 3, contract.height, contract.width))
         except (RuntimeError, ValueError, AssertionError) as error:
             reason = first_line(error)

@@ -71,14 +71,14 @@ class StageTimer:
         head_epochs: int,
         epochs: int,
         validations: int | None = None,
-        closed_form_views: int = 0,
+        closed_form: int = 0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Plans the work.
 
         Args:
             validations: How many epochs of all weights are validated; None for all.
-            closed_form_views: Versions of each photo that a head in closed form is fitted to.
+            closed_form: Photos that a head in closed form is fitted to, each version counted.
         """
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
@@ -86,7 +86,7 @@ class StageTimer:
             "features": _Stage(features, features),
             "head": _Stage(head_epochs * train, head_epochs * train),
             "all": _Stage(epochs * train, epochs * TRAINED * train + validated),
-            "closed form": _Stage(closed_form_views * train, closed_form_views * train),
+            "closed form": _Stage(closed_form, closed_form),
         }
         self._now = now
         self._at = now()

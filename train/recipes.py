@@ -8,6 +8,9 @@ from typing import Literal
 
 from mobile_assets.errors import InputError
 
+Setting = float | int | str | bool | tuple[int, ...] | None
+"""The value of one of a recipe's settings."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -69,6 +72,11 @@ class Recipe:
         patience: Training ends early after so many epochs of all weights without a better
             validation; under a schedule with settled epochs it goes on with these. 0 for never.
         closed_form: Replace the head, at the end, by one in closed form (`train.discriminant`).
+        depths: Stages of the backbone whose pooled outputs are features beside the last ones. While
+            weights are trained by gradients, a head that is replaced in closed form reads the last
+            features alone.
+        fit_validation: Fit that head to the validation photos too, once it is validated without.
+        hold_out_objects: Share of the objects that training never sees; that head enrols them.
         paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
             without normalisation, at the paper's height and width where the backbone is one of its.
     """
@@ -95,6 +103,9 @@ class Recipe:
     patience: int = 0
     head_steps: int = 0
     closed_form: bool = False
+    depths: tuple[int, ...] = ()
+    fit_validation: bool = False
+    hold_out_objects: float = 0.0
 
     def for_photos(self, photos: int) -> Recipe:
         """The recipe with as many passes and views for the head as so many training photos need.
@@ -110,7 +121,7 @@ class Recipe:
         views = min(self.head_views, max(2, round(4 * self.head_steps / (steps * 10))))
         return dataclasses.replace(self, head_epochs=epochs, head_views=views)
 
-    def settings(self) -> dict[str, float | int | str | bool | None]:
+    def settings(self) -> dict[str, Setting]:
         """All settings as one flat mapping, for `run.json`."""
         values = dataclasses.asdict(self)
         nested = values.pop("augmentation")
@@ -220,7 +231,9 @@ WHOLE = dataclasses.replace(
 `--weights FILE`: every layer and the batch-norm statistics are trained, at three times the
 default's rate. `benchmarks/studies/silu_quantisation.md` has what came of it once."""
 
-DISCRIMINANT = dataclasses.replace(FIELD, name="discriminant", closed_form=True)
+DISCRIMINANT = dataclasses.replace(
+    FIELD, name="discriminant", closed_form=True, fit_validation=True, hold_out_objects=0.1
+)
 """The default's network with its head replaced by a linear discriminant analysis of its features:
 right more often, above all on blurred, shaken and badly lit photos. Tried on development photos
 only, so it is not the default yet."""

@@ -18,12 +18,14 @@ from mobile_assets.files import sha256_bytes, sha256_file
 from mobile_assets.labels import LabelMap
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record, without_key
+from train.recipes import Setting
 
 if TYPE_CHECKING:
     from train.model import ArtefactModel
 
 MODEL_FILE = "model.safetensors"
 METRICS_FILE = "metrics.json"
+VALIDATION_FILE = "validation.json"
 SplitName = Literal["train", "val", "test"]
 
 
@@ -99,12 +101,28 @@ class TemperatureInfo(Record):
     photos: int = Field(ge=1)
 
 
+class HeldOutObjects(Record):
+    """Objects that were kept out of training, and enrolled with their photos afterwards.
+
+    Attributes:
+        share: What was asked for, of all objects.
+        objects: Sorted ids.
+    """
+
+    share: float = Field(gt=0, le=0.5)
+    objects: tuple[str, ...] = Field(min_length=1)
+
+
 class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
+        depths: Stages of the backbone whose pooled outputs the head reads beside the last features.
+        held_out: Objects that training did not see; None where it saw all.
+        validation_fitted: Whether the head was fitted to the validation photos too, after it had
+            been validated: on them it is right more often than on photos that it has never seen.
     """
 
     name: str
@@ -115,7 +133,7 @@ class RunInfo(Document):
     backbone: str
     head: str
     recipe: str
-    recipe_settings: dict[str, float | int | str | bool | None]
+    recipe_settings: dict[str, Setting]
     weights: str
     seed: int
     preprocessing: Preprocessing
@@ -126,6 +144,9 @@ class RunInfo(Document):
     versions: dict[str, str]
     host: dict[str, str]
     temperature: TemperatureInfo | None = None
+    depths: tuple[int, ...] = ()
+    held_out: HeldOutObjects | None = None
+    validation_fitted: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +183,10 @@ class RunMetrics(Document):
     """The content of `metrics.json`: what training measured, on validation photos only.
 
     Attributes:
+        val_top1: Share of right answers of the best checkpoint, before a head in closed form was
+            fitted to these photos too; of objects that were trained on.
+        enrolled_top1: The same of objects that were kept out of training and enrolled; None
+            without any.
         seconds: Time that training took, without the time between an interruption and going on.
         cpu_seconds: Processor time of all threads and processes of it, which other work on the
             machine hardly changes; None in runs of before it was measured.
@@ -174,6 +199,33 @@ class RunMetrics(Document):
     seconds: float
     train_photos_per_second: float | None
     cpu_seconds: float | None = None
+    enrolled_top1: float | None = None
+    enrolled_photos: int = 0
+
+
+class ValidationAnswer(Record):
+    """What the network answered to one validation photo before it was fitted to it.
+
+    Attributes:
+        path: As in `split.json`.
+        answer: Class index of its best object.
+        probability: Of that object, at the run's temperature.
+    """
+
+    path: str
+    answer: int = Field(ge=0)
+    probability: float = Field(ge=0, le=1)
+
+
+class ValidationAnswers(Document):
+    """The content of `validation.json`, written where the head was fitted to validation photos.
+
+    The network of the run has seen them; these answers are those of the same backbone with a head
+    that was fitted to the training photos alone.
+    """
+
+    model_sha256: str
+    photos: tuple[ValidationAnswer, ...]
 
 
 @dataclass(frozen=True)
@@ -215,6 +267,44 @@ class Run:
             )
         return self.metrics
 
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """Ids of the objects that training did not see; their photos are for thresholds."""
+        return frozenset(self.info.held_out.objects if self.info.held_out else ())
+
+    @property
+    def fitted_photos(self) -> tuple[SplitPhoto, ...]:
+        """The photos that the network was fitted to: those for training, and validation if so."""
+        sides = ("train", "val") if self.info.validation_fitted else ("train",)
+        return tuple(photo for photo in self.split.photos if photo.split in sides)
+
+    @property
+    def unfitted_validation(self) -> tuple[SplitPhoto, ...]:
+        """The validation photos to judge the network on; none where it was fitted to them."""
+        return () if self.info.validation_fitted else self.split.of("val")
+
+    def validation_answers(self) -> dict[str, ValidationAnswer]:
+        """Answers to validation photos from before the network was fitted to them, by path.
+
+        Raises:
+            DamagedError: The file is missing, or of another run.
+        """
+        path = self.folder / VALIDATION_FILE
+        answers = ValidationAnswers.read(path)
+        by_path = {photo.path: photo for photo in answers.photos}
+        known = {photo.path for photo in self.split.of("val")}
+        highest = max((photo.answer for photo in answers.photos), default=0)
+        if (
+            answers.model_sha256 != self.info.model_sha256
+            or not by_path.keys() <= known
+            or highest >= len(self.labels)
+        ):
+            raise DamagedError(
+                f"{path} is not the one that training wrote with {self.folder / MODEL_FILE}. "
+                "The run was edited or damaged: train it again."
+            )
+        return by_path
+
     def class_indices(self, photos: Iterable[SplitPhoto]) -> NDArray[np.int64]:
         """The class index of each photo's object, `[photos]` int64."""
         return np.array([self.labels.index_of[p.object_id] for p in photos], dtype=np.int64)
@@ -240,6 +330,7 @@ def read_run(folder: Path) -> Run:
         or split.sha256 != info.photo_list_sha256
         or (split.seed, split.min_photos) != (info.seed, info.min_photos)
         or not split.says_what_was_seen
+        or not set(info.held_out.objects if info.held_out else ()) <= set(labels.object_ids)
     ):
         raise DamagedError(
             f"{folder}: labels.json or split.json is not the one that run.json describes. "
@@ -266,7 +357,11 @@ def load_model(run: Run) -> ArtefactModel:
 
     info = run.info
     model = build_model(
-        info.backbone, info.head, objects=info.objects, preprocessing=info.preprocessing
+        info.backbone,
+        info.head,
+        objects=info.objects,
+        preprocessing=info.preprocessing,
+        depths=info.depths,
     )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))

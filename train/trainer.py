@@ -16,12 +16,17 @@ from mobile_assets.output_lock import claimed
 from train.run import (
     METRICS_FILE,
     MODEL_FILE,
+    VALIDATION_FILE,
     EpochRecord,
+    HeldOutObjects,
     PhotoCounts,
     Run,
     RunInfo,
     RunMetrics,
+    SplitName,
     TemperatureInfo,
+    ValidationAnswer,
+    ValidationAnswers,
     read_run,
 )
 from train.training_plan import (
@@ -35,7 +40,7 @@ from train.training_plan import (
 from train.versions import created_now, versions
 
 if TYPE_CHECKING:
-    from train.batches import Photos
+    from train.batches import Enrolment, Photos
     from train.engine import Trainer
     from train.model import ArtefactModel
     from train.parallel import SingleProcess
@@ -152,6 +157,7 @@ def _trainer(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> t
         options.head or plan.recipe.head,
         objects=len(plan.dataset.object_ids),
         preprocessing=plan.contract,
+        depths=plan.recipe.depths,
     )
     weights = load_imagenet(model.backbone, options.backbone, weights=options.weights)
     compute = choose_compute(options.device)
@@ -165,40 +171,54 @@ def _trainer(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> t
         _photos(plan, "val"),
         compute,
         seed=options.seed,
+        enrolment=_enrolment(plan),
         on_progress=reporter.progress,
     )
     return trainer, weights
 
 
-def _photos(plan: TrainingPlan, side: str) -> Photos:
-    """Pixels and class indices of one side; objects unseen in training are left out."""
+def _photos(plan: TrainingPlan, side: SplitName, *, held_out: bool = False) -> Photos:
+    """Pixels and class indices of one side, of the objects that are kept out or of the others."""
     import torch
 
     from train.batches import Photos
 
     index = plan.dataset.label_map().index_of
-    chosen = [photo for photo in plan.split.photos if photo.split == side and photo.seen]
+    chosen = plan.photos_of(side, held_out=held_out)
     return Photos(
         plan.prepared.view([photo.path for photo in chosen]),
         torch.tensor([index[photo.object_id] for photo in chosen], dtype=torch.int64),
     )
 
 
+def _enrolment(plan: TrainingPlan) -> Enrolment | None:
+    from train.batches import Enrolment
+
+    if not plan.held_out:
+        return None
+    return Enrolment(*(_photos(plan, side, held_out=True) for side in ("train", "val")))
+
+
 def _temperature(trainer: Trainer) -> TemperatureInfo | None:
     """The temperature of the trained network by its validation photos; None without any.
 
     Label smoothing leaves a network less sure than it is right, and an officer should be able to
-    take a probability at its word.
+    take a probability at its word. Where the head was fitted to these photos at the end, their
+    answers from before are taken: on photos that it was fitted to it is surer than on any other.
     """
     from train.batches import predict_batches
     from train.temperature import fitted
 
-    if not len(trainer.val):
+    if trainer.validated is not None:
+        logits, truth = trainer.validated.logits, trainer.validated.truth
+    elif len(trainer.val):
+        truth = trainer.val.truth
+        logits = predict_batches(
+            trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
+        )
+    else:
         return None
-    logits = predict_batches(
-        trainer.model, trainer.val.pixels, trainer.compute, processes=trainer.processes
-    )
-    temperature = fitted(logits.numpy(), trainer.val.truth.numpy())
+    temperature = fitted(logits.numpy(), truth.numpy())
     if temperature is None:
         return None
     return TemperatureInfo(value=round(temperature.value, 4), photos=temperature.photos)
@@ -217,6 +237,11 @@ def _write(
     split.write(folder / "split.json")
     write_text(folder / "history.csv", _history(trainer.history))
     _metrics(trainer).write(folder / METRICS_FILE)
+    model_sha256 = sha256_file(folder / MODEL_FILE)
+    if trainer.validation_fitted:
+        _validation_answers(trainer, plan, facts["temperature"], model_sha256).write(
+            folder / VALIDATION_FILE
+        )
     RunInfo(
         created=created_now(),
         register_name=dataset.name,
@@ -224,6 +249,7 @@ def _write(
         min_photos=options.min_photos,
         backbone=options.backbone,
         head=options.head or trainer.recipe.head,
+        depths=trainer.model.depths,
         recipe=trainer.recipe.name,
         recipe_settings=trainer.recipe.settings(),
         seed=options.seed,
@@ -236,14 +262,38 @@ def _write(
         ),
         photo_list_sha256=split.sha256,
         labels_sha256=labels.sha256,
-        model_sha256=sha256_file(folder / MODEL_FILE),
+        model_sha256=model_sha256,
         versions=versions(),
         host={
             "system": f"{platform.system()} {platform.machine()}",
             "compute": trainer.compute.description,
         },
+        held_out=HeldOutObjects(share=trainer.recipe.hold_out_objects, objects=plan.held_out)
+        if plan.held_out
+        else None,
+        validation_fitted=trainer.validation_fitted,
         **facts,
     ).write(folder / "run.json")
+
+
+def _validation_answers(
+    trainer: Trainer, plan: TrainingPlan, temperature: TemperatureInfo | None, model_sha256: str
+) -> ValidationAnswers:
+    """What was answered to validation photos before the head was fitted to them."""
+    assert trainer.validated is not None, "they were fitted after they were validated"
+    photos = [
+        photo for held_out in (False, True) for photo in plan.photos_of("val", held_out=held_out)
+    ]
+    logits = trainer.validated.logits / (temperature.value if temperature else 1.0)
+    probabilities, answers = logits.softmax(dim=1).max(dim=1)
+    rows = zip(photos, answers.tolist(), probabilities.tolist(), strict=True)
+    return ValidationAnswers(
+        model_sha256=model_sha256,
+        photos=tuple(
+            ValidationAnswer(path=photo.path, answer=answer, probability=min(1.0, probability))
+            for photo, answer, probability in rows
+        ),
+    )
 
 
 def _metrics(trainer: Trainer) -> RunMetrics:
@@ -255,6 +305,8 @@ def _metrics(trainer: Trainer) -> RunMetrics:
         best_stage=best.stage,
         val_top1=best.top1 if len(trainer.val) else None,
         val_photos=len(trainer.val),
+        enrolled_top1=trainer.validated.enrolled_top1 if trainer.validated else None,
+        enrolled_photos=len(trainer.enrolment.val) if trainer.enrolment else 0,
         seconds=round(trainer.seconds, 2),
         cpu_seconds=round(trainer.cpu_seconds, 2),
         train_photos_per_second=(

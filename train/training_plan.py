@@ -11,6 +11,7 @@ from mobile_assets.errors import InputError
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import DEFAULT_BACKBONE as DEFAULT_BACKBONE  # noqa: PLC0414
 from train.backbones import find, pretrained_input
+from train.held_out_objects import LARGEST_SHARE, LEAST_HELD_OUT, hold_out_objects
 from train.plan_checks import (
     check_network,
     check_register,
@@ -22,7 +23,7 @@ from train.progress import OnProgress
 from train.recipes import Recipe, recipe_named
 from train.registers.readers import Layout, read_register
 from train.registers.register import Register
-from train.run import EpochRecord, Split
+from train.run import EpochRecord, Split, SplitName, SplitPhoto
 from train.split import Strategy, make_split
 
 SHARED_LISTED = 5
@@ -45,6 +46,10 @@ class TrainOptions:
         patience: Epochs without a better validation after which training ends; None for the
             recipe's own, 0 for never.
         hold_out_test: False where test photos come from elsewhere, so that none are spent on it.
+        hold_out_objects: Share of the objects that are kept out of training; None for the recipe's
+            own where photos are divided by the stratified split, and for 0 otherwise.
+        fit_validation: Whether a head in closed form is fitted to validation photos too; None for
+            the recipe's own.
         cache: Folder of prepared photos; None for the user's cache folder.
         force: Replace a run that is already there.
     """
@@ -62,6 +67,8 @@ class TrainOptions:
     epochs: int | None = None
     patience: int | None = None
     hold_out_test: bool = True
+    hold_out_objects: float | None = None
+    fit_validation: bool | None = None
     cache: Path | None = None
     force: bool = False
 
@@ -82,6 +89,7 @@ class TrainingPlan:
 
     Attributes:
         prepared: All readable photos with their pixels.
+        held_out: Ids of the objects that are kept out of training, and enrolled afterwards.
     """
 
     recipe: Recipe
@@ -89,6 +97,16 @@ class TrainingPlan:
     prepared: Prepared
     dataset: Register
     split: Split
+    held_out: tuple[str, ...] = ()
+
+    def photos_of(self, side: SplitName, *, held_out: bool) -> tuple[SplitPhoto, ...]:
+        """One side's photos, of the objects kept out or of the others; without unseen objects."""
+        objects = frozenset(self.held_out)
+        return tuple(
+            photo
+            for photo in self.split.of(side)
+            if photo.seen and (photo.object_id in objects) == held_out
+        )
 
 
 def check_run(photos: Path, out: Path | None, options: TrainOptions) -> None:
@@ -144,8 +162,12 @@ def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = No
     prepared = prepare(register, contract, cache, progress=reporter.prepared, said=reporter.said)
     dataset = threshold_dataset(prepared.register, options.min_photos)
     split = _split(dataset, prepared, options, recipe)
-    recipe = recipe.for_photos(len(split.of("train")))
-    return TrainingPlan(recipe, contract, prepared, dataset, split)
+    held_out = hold_out_objects(
+        dataset, split, recipe.hold_out_objects, seed=options.seed, shared=prepared.shared
+    )
+    plan = TrainingPlan(recipe, contract, prepared, dataset, split, held_out)
+    recipe = recipe.for_photos(len(plan.photos_of("train", held_out=False)))
+    return dataclasses.replace(plan, recipe=recipe)
 
 
 def preprocessing_of(
@@ -188,6 +210,7 @@ def _recipe(options: TrainOptions) -> Recipe:
         if options.patience < 0:
             raise InputError(f"--patience {options.patience}: give 0 (never) or more.")
         recipe = dataclasses.replace(recipe, patience=options.patience)
+    recipe = _closed_form(recipe, options)
     head = options.head or recipe.head
     if recipe.closed_form and not head.startswith("embedding"):
         raise InputError(
@@ -197,6 +220,26 @@ def _recipe(options: TrainOptions) -> Recipe:
     if recipe.epochs + recipe.head_epochs == 0:
         raise InputError(f"Recipe {recipe.name} with --epochs 0 trains nothing. Give 1 or more.")
     return recipe
+
+
+def _closed_form(recipe: Recipe, options: TrainOptions) -> Recipe:
+    """The recipe with what was chosen of its head in closed form."""
+    share, fitted = options.hold_out_objects, options.fit_validation
+    if share is not None and not 0 <= share <= LARGEST_SHARE:
+        raise InputError(f"--hold-out-objects {share}: give a share from 0 to {LARGEST_SHARE}.")
+    if not recipe.closed_form and (share or fitted):
+        option = "--hold-out-objects" if share else "--fit-validation"
+        raise InputError(
+            f"{option} needs a head in closed form, and recipe {recipe.name} trains its head by "
+            f"gradients. Leave {option} out, or give --recipe discriminant."
+        )
+    if share is None:
+        # A split that others made, or made before, is for comparing: all are trained on it alike.
+        stratified = (options.split or recipe.split) == "stratified"
+        share = recipe.hold_out_objects if stratified else 0.0
+    if fitted is None:
+        fitted = recipe.fit_validation
+    return dataclasses.replace(recipe, hold_out_objects=share, fit_validation=fitted)
 
 
 def _split(dataset: Register, prepared: Prepared, options: TrainOptions, recipe: Recipe) -> Split:
@@ -222,6 +265,15 @@ def report_plan(reporter: Reporter, plan: TrainingPlan) -> None:
         f" ({left} with fewer left out): {len(split.of('train'))} photos for training, "
         f"{len(split.of('val'))} for validation, {len(split.of('test'))} for test"
     )
+    if plan.held_out:
+        reporter.said(
+            f"{len(plan.held_out)} objects are kept out of training, to set thresholds on, and "
+            "enrolled at the end"
+        )
+    elif plan.recipe.hold_out_objects:
+        reporter.said(
+            f"no object is kept out of training: that takes {2 * LEAST_HELD_OUT} objects or more"
+        )
     if unreadable:
         reporter.said(f"{unreadable} photos cannot be read: `artefact-id inspect` lists them")
     for problem in same_picture(plan.prepared.shared)[:SHARED_LISTED]:

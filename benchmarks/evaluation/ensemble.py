@@ -121,12 +121,12 @@ def choose_photos(
 
 
 def _validation(ensemble: Ensemble) -> tuple[TestPhoto, ...]:
-    """The first run's validation photos that no member trained on and that are as they were."""
+    """The first run's validation photos that no member was fitted to and that are as they were."""
     first = ensemble.runs[0]
-    trained = {photo.sha256 for run in ensemble.runs for photo in run.split.of("train")}
+    fitted = {photo.sha256 for run in ensemble.runs for photo in run.fitted_photos}
     known = {photo.object_id for photo in first.split.of("train")}
     return tuple(
         replace(photo, seen=True)
         for photo in validation_photos(first, ensemble.root)
-        if photo.sha256 not in trained and photo.object_id in known
+        if photo.sha256 not in fitted and photo.object_id in known
     )

@@ -209,8 +209,8 @@ def _scores(
     main = names[-1]
     draws: Any = {"resamples": options.resamples, "seed": options.seed}
     registered = np.array([label.photos for label in labels.labels], dtype=np.int64)
-    split = ensemble.runs[ensemble.lead].split
-    counts = Counter(photo.object_id for photo in split.of("train"))
+    fitted = ensemble.runs[ensemble.lead].fitted_photos
+    counts = Counter(photo.object_id for photo in fitted)
     trained = np.array([counts[name] for name in labels.object_ids], dtype=np.int64)
     evidence = evidence_of(answered.select(answered.seen), main, len(labels))
     curve = fit_curve(registered, evidence, **draws)

@@ -85,8 +85,11 @@ def held_out(run: Run, photos_root: Path) -> Selected:
 def validation_photos(
     run: Run, photos_root: Path, *, limit: int | None = None
 ) -> tuple[TestPhoto, ...]:
-    """The run's validation photos that are there unchanged, at most `limit`, evenly spread."""
-    entries = run.split.of("val")
+    """The run's validation photos that are there unchanged, at most `limit`, evenly spread.
+
+    None where the run's head was fitted to them: they would show it surer and better than it is.
+    """
+    entries = run.unfitted_validation
     if limit is not None and len(entries) > limit:
         positions = np.linspace(0, len(entries) - 1, limit).astype(int)
         entries = tuple(entries[position] for position in positions)

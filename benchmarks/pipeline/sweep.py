@@ -145,8 +145,10 @@ def check_sweep(photos: Path, out: Path, options: SweepOptions) -> None:
 
 
 def _reference(options: TrainOptions, recipe: str) -> TrainOptions:
-    """The options of a run that is only compared with."""
-    return replace(options, recipe=recipe, head=None, epochs=None)
+    """The options of a run that is only compared with: it is trained on all objects."""
+    return replace(
+        options, recipe=recipe, head=None, epochs=None, hold_out_objects=0.0, fit_validation=None
+    )
 
 
 def train_and_export(

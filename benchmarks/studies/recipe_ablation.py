@@ -39,7 +39,7 @@ from mobile_assets.errors import DamagedError
 from mobile_assets.photos import load
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record
-from train.recipes import FIELD, Recipe
+from train.recipes import FIELD, Recipe, Setting
 from train.training_plan import DEFAULT_BACKBONE, preprocessing_of
 
 
@@ -93,7 +93,7 @@ class AblationResult(Document):
     variant: str
     task: str
     seed: int
-    settings: dict[str, float | int | str | bool | None]
+    settings: dict[str, Setting]
     backbone: str
     input_size: int
     train_photos: int
@@ -260,7 +260,11 @@ def measure_variant(
     keep_freed_memory()
     torch.manual_seed(seed_for(seed, "head"))
     model = build_model(
-        arguments.backbone, recipe.head, objects=len(objects), preprocessing=contract
+        arguments.backbone,
+        recipe.head,
+        objects=len(objects),
+        preprocessing=contract,
+        depths=recipe.depths,
     )
     load_imagenet(model.backbone, arguments.backbone, weights=arguments.weights)
     compute = choose_compute("cpu")

@@ -198,7 +198,9 @@ def training_options(arguments: argparse.Namespace, recipe: str, seed: int) -> T
     }
     if arguments.epochs:
         settings["epochs"] = min(arguments.epochs, recipe_named(recipe).epochs)
-    options = TrainOptions(recipe=recipe, seed=seed, hold_out_test=False, split="stratified")
+    options = TrainOptions(
+        recipe=recipe, seed=seed, hold_out_test=False, hold_out_objects=0.0, split="stratified"
+    )
     return replace(options, **settings)
 
 

@@ -69,8 +69,15 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         "The run holds no measured accuracy."
         if metrics is None
         else f"Top-1 accuracy of the network before export: {metrics.val_top1:.1%} of "
-        f"{metrics.val_photos} validation photos."
+        f"{metrics.val_photos} validation photos{_enrolled(run, metrics)}."
     )
+    if run.info.validation_fitted:
+        accuracy += (
+            " After that, and after their answers had set temperature and decision thresholds, the "
+            "head was fitted to the validation photos too."
+        )
+    if run.held_out:
+        accuracy += f" {len(run.held_out)} objects were kept out of training to set thresholds."
     fitted = run.info.temperature
     calibrated = (
         "Probabilities are the network's own: there were no validation photos to calibrate them by."
@@ -88,6 +95,16 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
         f"{calibrated}\n\n"
         f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
+    )
+
+
+def _enrolled(run: Run, metrics: RunMetrics) -> str:
+    """The accuracy on objects that training did not see, if there are any."""
+    if metrics.enrolled_top1 is None:
+        return ""
+    return (
+        f" of objects that it was trained on, and {metrics.enrolled_top1:.1%} of "
+        f"{metrics.enrolled_photos} of the {len(run.held_out)} objects that were enrolled after it"
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from export.bundle.inputs import ExportInputs, check_request, gather
 from export.bundle.model_card import write_card
 from export.bundle.serial_number import RegisterVersion, register_version
@@ -23,7 +25,7 @@ from mobile_assets.bundle import (
     hash_files,
     read_bundle,
 )
-from mobile_assets.decision import choose_thresholds
+from mobile_assets.decision import DecisionThresholds, choose_thresholds
 from mobile_assets.files import new_folder
 from train.run import Run
 from train.versions import created_now, versions
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from export.bundle.signing import Signer
 
 Say = Callable[[str], None]
+
+_FITTED_TOO = (
+    "The network was fitted to these photos too; on others a variant may agree with it less often, "
+    "as `artefact-id benchmark` measures."
+)
 
 
 def export_bundle(
@@ -108,7 +115,7 @@ def _write_models(
         objects=len(run.labels),
         labels_sha256=run.labels.sha256,
         preprocessing=run.info.preprocessing,
-        decision=choose_thresholds(inputs.answers, inputs.truth),
+        decision=_decision(run, inputs),
         variants=tuple(variants),
         source=_source(run, out),
         calibration=inputs.calibration,
@@ -116,9 +123,21 @@ def _write_models(
     )
     recommended: tuple[Recommendation, ...] = ()
     if options.recommend:
-        recommended = _recommend(Bundle(folder, info, run.labels), inputs, say)
+        recommended = _recommend(Bundle(folder, info, run.labels), run, inputs, say)
     auxiliary = write_auxiliary_models(options, context, folder, say)
     return info.model_copy(update={"recommended": recommended, "companions": auxiliary})
+
+
+def _decision(run: Run, inputs: ExportInputs) -> DecisionThresholds:
+    """The thresholds by answers to validation photos that the network was not fitted to."""
+    if not run.info.validation_fitted or not len(inputs.truth):
+        return choose_thresholds(inputs.answers, inputs.truth)
+    answers = run.validation_answers()
+    photos = [photo for photo in run.split.of("val") if photo.path in answers]
+    # One column, the best object's probability: it is right where its index, 0, is the truth.
+    best = np.array([[answers[photo.path].probability] for photo in photos])
+    right = run.class_indices(photos) == [answers[photo.path].answer for photo in photos]
+    return choose_thresholds(best, np.where(right, 0, -1))
 
 
 def _source(run: Run, out: Path) -> Source:
@@ -136,7 +155,9 @@ def _source(run: Run, out: Path) -> Source:
     )
 
 
-def _recommend(bundle: Bundle, inputs: ExportInputs, say: Say) -> tuple[Recommendation, ...]:
+def _recommend(
+    bundle: Bundle, run: Run, inputs: ExportInputs, say: Say
+) -> tuple[Recommendation, ...]:
     from export.bundle.recommend import answers_of, recommend
 
     say(f"Measuring the variants on {len(inputs.validation)} validation photos.")
@@ -146,6 +167,11 @@ def _recommend(bundle: Bundle, inputs: ExportInputs, say: Say) -> tuple[Recommen
         inputs.answers,
         inputs.truth,
     )
+    if run.info.validation_fitted:
+        recommended = tuple(
+            recommendation.model_copy(update={"why": f"{recommendation.why} {_FITTED_TOO}"})
+            for recommendation in recommended
+        )
     for recommendation in recommended:
         say(f"To ship: {recommendation.variant}. {recommendation.why}")
     return recommended

@@ -46,7 +46,7 @@ class GoldenPlan:
     Attributes:
         predict: Executes a variant. Given from outside, since this room has no runtimes.
         held_out: How many of the run's validation photos go into the bundle, besides the drawn
-            ones. Nothing was trained on them, and an accuracy is quoted on test photos only.
+            ones. They show that files agree; an accuracy is quoted on test photos only.
         chosen: Photo files that go into the bundle as well.
         keep_metadata: Leave those photos as they are, with all that their EXIF data tell, and name
             the chosen ones; otherwise they show their picture and nothing else.
