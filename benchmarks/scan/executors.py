@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -28,7 +28,7 @@ _AHEAD = 2
 
 def in_processes(
     embed: Embed, shards: Iterable[Shard], processes: int
-) -> Iterator[list[EmbeddedPhoto]]:
+) -> Generator[list[EmbeddedPhoto], None, None]:
     """Yields the shards' photos as they come, from processes of this machine.
 
     The order is that of the work. A photo that takes its process down costs itself alone: the
@@ -96,7 +96,9 @@ def _end(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=True, cancel_futures=True)
 
 
-def on_ray(embed: Embed, shards: Iterable[Shard], address: str) -> Iterator[list[EmbeddedPhoto]]:
+def on_ray(
+    embed: Embed, shards: Iterable[Shard], address: str
+) -> Generator[list[EmbeddedPhoto], None, None]:
     """Yields the shards' photos as they come, from the machines of a Ray cluster.
 
     Photos and bundle must be there under the same paths on every machine, as on a shared drive.

@@ -71,9 +71,7 @@ def _of_table(table: Path) -> Iterator[ListedPhoto]:
         if not path or path in seen:
             continue
         seen.add(path)
-        others = {
-            name: text[0][:MOST_TEXT] for name, text in row.values.items() if name != column
-        }
+        others = {name: text[0][:MOST_TEXT] for name, text in row.values.items() if name != column}
         yield _found(table.parent, path, others)
 
 

@@ -126,9 +126,7 @@ def write_page(
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     found = (photo for photo in photos if photo.answer in ("match", "shortlist"))
-    rows = [
-        _page_row(photo, root, labels, reference) for photo in itertools.islice(found, most)
-    ]
+    rows = [_page_row(photo, root, labels, reference) for photo in itertools.islice(found, most)]
     pages = Environment(
         loader=PackageLoader("benchmarks.scan", "."),
         autoescape=True,

@@ -29,6 +29,7 @@ from train.decode_pool import available_cores
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+
 @dataclass(frozen=True)
 class ScanOptions:
     """How a scan is done.
@@ -146,7 +147,11 @@ class _Register:
 
 def _make_folder(out: Path) -> None:
     """Makes the folder, or takes one that a scan made before."""
-    if out.exists() and not (out / STORE_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
+    if (
+        out.exists()
+        and not (out / STORE_FILE).is_file()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
         raise InputError(
             f"{out} is there already and holds no scan. Give another --out, or an empty folder."
         )
@@ -158,7 +163,9 @@ def _make_folder(out: Path) -> None:
 
 def _check_network(store: PhotoStore, network: Network, bundle: Bundle) -> None:
     """Embeddings of one network say nothing to another: then every photo is embedded again."""
-    facts = json.dumps([network.sha256, bundle.info.preprocessing.as_json()], sort_keys=True)
+    facts = json.dumps(
+        [network.sha256, bundle.info.preprocessing.model_dump(mode="json")], sort_keys=True
+    )
     if store.fact("network") not in (None, facts):
         store.forget_embeddings()
     store.remember("network", facts)
@@ -190,9 +197,7 @@ def _embed(
         finished = on_ray(embed, shards, options.ray)
     else:
         needed = -(-len(waiting) // SHARD_PHOTOS)
-        finished = in_processes(
-            embed, shards, min(options.processes or available_cores(), needed)
-        )
+        finished = in_processes(embed, shards, min(options.processes or available_cores(), needed))
     done, step = 0, callbacks.steps("embedding photos")
     with contextlib.closing(finished):
         for photos in finished:
