@@ -111,6 +111,24 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
     group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")
     group.add_argument(
+        "--teacher",
+        metavar="RUN|NAME|NAME=FILE",
+        help="a larger network that guides this one while all weights are trained: a run folder, "
+        "a name of timm's, or with a file of its weights (default: none)",
+    )
+    group.add_argument(
+        "--teacher-weight",
+        type=float,
+        metavar="W",
+        help="what the teacher's loss is multiplied by (default: 1)",
+    )
+    group.add_argument(
+        "--teacher-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the teacher's input (default: its own)",
+    )
+    group.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
     )
     group.add_argument("--cache", type=Path, metavar="DIR", help="folder of prepared photos")

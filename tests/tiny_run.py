@@ -40,7 +40,13 @@ Side = Callable[[Photo, int], SplitName]
 
 
 def finish_run(
-    folder: Path, labels: LabelMap, split: Split, *, preprocessing: Preprocessing, head: str
+    folder: Path,
+    labels: LabelMap,
+    split: Split,
+    *,
+    preprocessing: Preprocessing,
+    head: str,
+    depths: tuple[int, ...] = (),
 ) -> Run:
     """Completes a run of a small network whose `model.safetensors` is already in `folder`."""
     split.write(folder / "split.json")
@@ -54,6 +60,7 @@ def finish_run(
         min_photos=split.min_photos,
         backbone="test_efficientnet",
         head=head,
+        depths=depths,
         recipe="least-squares",
         recipe_settings={},
         weights="random",

@@ -142,7 +142,13 @@ class Trainer(TrainingLoop):
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
             images = augmented(self._images(rows), self.recipe, generator)
             with self.compute.autocast():
-                return self.model.head(self.processes.features(self.model, images))  # type: ignore[no-any-return]
+                features = self.processes.features(self.model, images)
+                if self.teacher is not None:
+                    taught = self.processes.shared(self.teacher.embed, images)
+                logits: Tensor = self.model.head(features)
+            if self.teacher is not None:
+                self._teacher_loss = self.teacher.loss(features.float(), taught)
+            return logits
 
         optimiser = optimiser_of(self.model, self.recipe)
         stage = Stage("all", self.recipe.epochs, optimiser, logits, self._validation_logits)

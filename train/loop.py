@@ -35,6 +35,7 @@ from train.schedule import (
     set_rate,
 )
 from train.signals import InterruptHandler, TrainingInterrupted
+from train.teacher import Teacher
 from train.training_state import (
     BestWeights,
     EpochProgress,
@@ -67,6 +68,7 @@ class TrainingLoop:
         checkpoint: Checkpoint | None = None,
         interrupts: InterruptHandler | None = None,
         processes: SingleProcess | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Moves the model to the device; nothing is trained yet.
 
@@ -78,6 +80,7 @@ class TrainingLoop:
             checkpoint: Where the state is kept now and then; None to keep none.
             interrupts: Who may ask for an end; None for nobody.
             processes: Those that share the work; None for this one alone.
+            teacher: Guides the stage of all weights; None for none.
         """
         self.model = model.to(compute.device).to(memory_format=compute.memory_format)
         for parameter in early_parameters(self.model.backbone, recipe.frozen_share):
@@ -104,6 +107,8 @@ class TrainingLoop:
         self.checkpoint = checkpoint
         self.interrupts = interrupts or InterruptHandler()
         self.processes = processes or SingleProcess()
+        self.teacher = teacher.to(compute) if teacher is not None else None
+        self._teacher_loss: Tensor | None = None
         self.seconds = 0.0
         self.cpu_seconds = 0.0
         self._generator = torch.Generator()
@@ -195,6 +200,8 @@ class TrainingLoop:
     def _step(self, stage: Stage, rows: Tensor, truth: Tensor, epoch: int) -> float:
         stage.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(stage.logits(rows, epoch, self._generator), truth)
+        if self._teacher_loss is not None:
+            loss, self._teacher_loss = loss + self._teacher_loss, None
         loss.backward()  # type: ignore[no-untyped-call]
         stage.optimiser.step()
         return loss.item()

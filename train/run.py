@@ -113,10 +113,30 @@ class HeldOutObjects(Record):
     objects: tuple[str, ...] = Field(min_length=1)
 
 
+class TeacherInfo(Record):
+    """The network that guided a training.
+
+    Attributes:
+        name: Of its backbone.
+        weights: Where its weights came from.
+        sha256: Of its file of weights; of the tensors where a package or timm's hub has that file.
+        weight: What its loss was multiplied by.
+        height: Of its input in pixels; `width` likewise.
+    """
+
+    name: str
+    weights: str
+    sha256: str
+    weight: float = Field(gt=0)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
 class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
+        teacher: The network that guided the training; None without one.
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
         depths: Stages of the backbone whose pooled outputs the head reads beside the last features.
@@ -147,6 +167,7 @@ class RunInfo(Document):
     depths: tuple[int, ...] = ()
     held_out: HeldOutObjects | None = None
     validation_fitted: bool = False
+    teacher: TeacherInfo | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from train.engine import Trainer
     from train.model import ArtefactModel
     from train.parallel import SingleProcess
+    from train.teacher import Teacher
     from train.tensorboard import EventLog
 
 
@@ -97,7 +98,11 @@ def _train(
 
     trainer, weights = several.together(lambda: _trainer(plan, options, reporter))
     settings = dataclasses.replace(options, cache=None, force=False)
-    checkpoint = Checkpoint.beside(out, plan.split.sha256, plan.recipe, plan.contract, settings)
+    # By the hash of its weights: no training goes on with another teacher of the same name.
+    teacher = [] if trainer.teacher is None else [trainer.teacher.info.model_dump()]
+    checkpoint = Checkpoint.beside(
+        out, plan.split.sha256, plan.recipe, plan.contract, settings, *teacher
+    )
     resume = checkpoint.parse(several.share(checkpoint.read() if several.first else None))
     if resume is not None:
         reporter.said(f"going on {resume.place()}: this training was broken off")
@@ -173,8 +178,25 @@ def _trainer(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> t
         seed=options.seed,
         enrolment=_enrolment(plan),
         on_progress=reporter.progress,
+        teacher=_teacher(plan, options, reporter),
     )
     return trainer, weights
+
+
+def _teacher(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> Teacher | None:
+    """The network that guides the training, and a word of it; None if none was asked for."""
+    if options.teacher is None:
+        return None
+    from train.teacher import TeacherChoice, load_teacher
+
+    choice = TeacherChoice(options.teacher, options.teacher_weight, options.teacher_size)
+    teacher = load_teacher(choice)
+    teacher.check_split(plan.split)
+    info = teacher.info
+    reporter.said(
+        f"guided by {info.name} with weights from {info.weights}, {info.height} × {info.width}"
+    )
+    return teacher
 
 
 def _photos(plan: TrainingPlan, side: SplitName, *, held_out: bool = False) -> Photos:
@@ -272,6 +294,7 @@ def _write(
         if plan.held_out
         else None,
         validation_fitted=trainer.validation_fitted,
+        teacher=trainer.teacher.info if trainer.teacher else None,
         **facts,
     ).write(folder / "run.json")
 

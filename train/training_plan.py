@@ -45,6 +45,10 @@ class TrainOptions:
         epochs: Passes over all weights; None for the recipe's own.
         patience: Epochs without a better validation after which training ends; None for the
             recipe's own, 0 for never.
+        teacher: A network that guides the stage of all weights: a run folder, a timm name, or
+            `NAME=FILE` with its weights; None for none.
+        teacher_weight: What the teacher's loss is multiplied by.
+        teacher_size: Side of the teacher's square input in pixels; None for its own.
         hold_out_test: False where test photos come from elsewhere, so that none are spent on it.
         hold_out_objects: Share of the objects that are kept out of training; None for the recipe's
             own where photos are divided by the stratified split, and for 0 otherwise.
@@ -66,6 +70,9 @@ class TrainOptions:
     input_size: int | None = None
     epochs: int | None = None
     patience: int | None = None
+    teacher: str | None = None
+    teacher_weight: float = 1.0
+    teacher_size: int | None = None
     hold_out_test: bool = True
     hold_out_objects: float | None = None
     fit_validation: bool | None = None
@@ -141,6 +148,21 @@ def check_run(photos: Path, out: Path | None, options: TrainOptions) -> None:
         device=options.device,
         out=out,
     )
+    _check_teacher(options, recipe)
+
+
+def _check_teacher(options: TrainOptions, recipe: Recipe) -> None:
+    """Refuses a teacher that cannot be used, or that would have nothing to do."""
+    if options.teacher is None:
+        return
+    if not recipe.epochs:
+        raise InputError(
+            f"--teacher {options.teacher}: recipe {recipe.name} has no epochs of all weights, "
+            "which a teacher guides. Leave it out, or choose another recipe."
+        )
+    from train.teacher import TeacherChoice, check_teacher
+
+    check_teacher(TeacherChoice(options.teacher, options.teacher_weight, options.teacher_size))
 
 
 def plan_run(photos: Path, options: TrainOptions, reporter: Reporter | None = None) -> TrainingPlan:

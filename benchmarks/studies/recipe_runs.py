@@ -36,6 +36,10 @@ from train.training_plan import TrainOptions, plan_run
 RECIPES = (FIELD.name, PROBE.name, PAPER.name)
 """The default recipe, the floor, and the paper's; the quick ones first."""
 
+WITHOUT_VALIDATION = "-without-validation"
+"""Behind a recipe's name: its head in closed form is fitted to training photos alone, as
+those of all other recipes are."""
+
 
 @dataclass(frozen=True)
 class TrainingJob:
@@ -113,6 +117,13 @@ def score_jobs(
     return scores
 
 
+def compared_name(run: Run) -> str:
+    """The run's recipe, and whether it left out a part that recipes of its kind have."""
+    settings = run.info.recipe_settings
+    alone = settings.get("closed_form") and not settings.get("fit_validation")
+    return f"{run.info.recipe}{WITHOUT_VALIDATION if alone else ''}"
+
+
 def score(run: Run, photos: Path, setting: str) -> RunScore:
     """Asks a run about photos of its objects.
 
@@ -141,10 +152,10 @@ def score(run: Run, photos: Path, setting: str) -> RunScore:
     return RunScore(
         setting=setting,
         seed=run.info.seed,
-        recipe=run.info.recipe,
+        recipe=compared_name(run),
         model_sha256=run.info.model_sha256,
         photos_sha256=list_hash(test_photos),
-        train_photos=run.info.photos.train,
+        train_photos=len(run.fitted_photos),
         val_photos=run.info.photos.val,
         seconds=metrics.seconds,
         cpu_seconds=metrics.cpu_seconds,
@@ -190,16 +201,26 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def training_options(arguments: argparse.Namespace, recipe: str, seed: int) -> TrainOptions:
-    """How a recipe is trained here: same photos for all, none spent on a test."""
+    """How a recipe is trained here: same photos for all, none spent on a test.
+
+    Args:
+        recipe: Its name; with `WITHOUT_VALIDATION` behind it, by training photos alone.
+    """
+    name = recipe.removesuffix(WITHOUT_VALIDATION)
     settings = {
-        name: value
-        for name in ("backbone", "weights", "input_size")
-        if (value := getattr(arguments, name)) is not None
+        option: value
+        for option in ("backbone", "weights", "input_size")
+        if (value := getattr(arguments, option)) is not None
     }
     if arguments.epochs:
-        settings["epochs"] = min(arguments.epochs, recipe_named(recipe).epochs)
+        settings["epochs"] = min(arguments.epochs, recipe_named(name).epochs)
     options = TrainOptions(
-        recipe=recipe, seed=seed, hold_out_test=False, hold_out_objects=0.0, split="stratified"
+        recipe=name,
+        seed=seed,
+        hold_out_test=False,
+        hold_out_objects=0.0,
+        fit_validation=None if name == recipe else False,
+        split="stratified",
     )
     return replace(options, **settings)
 

@@ -168,8 +168,9 @@ def run_stage(stage: str, photos: Path, out: Path, seed: int) -> float:
         import train.engine  # noqa: F401  # torch and timm are loaded before the clock starts
 
         shutil.rmtree(run.with_name(f"{run.name}.partial"), ignore_errors=True)
+        options = TrainOptions(epochs=1, hold_out_objects=0, seed=seed, cache=cache, force=True)
         started = time.perf_counter()
-        train_run(photos, run, TrainOptions(epochs=1, seed=seed, cache=cache, force=True))
+        train_run(photos, run, options)
     return time.perf_counter() - started
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export.network.depths import DepthFeatures, split_by_depth
 from mobile_assets.errors import CheckFailedError
 from mobile_assets.preprocessing import Preprocessing
 from train.heads import COSINE_SCALE, CosineClassifier, EmbeddingHead
@@ -116,6 +117,8 @@ def fold_network(model: ArtefactModel, contract: Preprocessing) -> FoldedNetwork
         _fix_padding(work, probe)
         _fold_backbone(work, probe)
         work.head = _fold_temperature(_fold_head(work.head), work.temperature)
+        if work.depths:
+            work.head = split_by_depth(work.head, work.backbone, work.depths)
         network = _fold_normalisation(work, probe).eval()
         expected, folded = source(probe), network(probe)
     error = float((expected - folded).abs().max() / expected.abs().max().clamp_min(1e-6))
@@ -325,7 +328,12 @@ def _fold_normalisation(model: ArtefactModel, probe: Tensor) -> FoldedNetwork:
         bare: dict[nn.Module, nn.Module] = {first: _conv_like(first, nn.Conv2d)}
         _replace(model.backbone, bare.get)
     centre = (-normalise.offset.double() / normalise.scale.double()).float()
-    return FoldedNetwork(centre, padding, nn.Sequential(model.backbone, model.head))
+    return FoldedNetwork(centre, padding, nn.Sequential(_features(model), model.head))
+
+
+def _features(model: ArtefactModel) -> nn.Module:
+    """What reads the normalised photo, and gives the head what it reads."""
+    return DepthFeatures(model.backbone, model.depths) if model.depths else model.backbone
 
 
 class _Plain(nn.Module):
@@ -333,7 +341,7 @@ class _Plain(nn.Module):
 
     def __init__(self, normalise: Normalise, model: ArtefactModel) -> None:
         super().__init__()
-        self.layers = nn.Sequential(normalise, model.backbone, model.head)
+        self.layers = nn.Sequential(normalise, _features(model), model.head)
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.layers(image)

@@ -217,18 +217,36 @@ class Graph:
         )
 
     def float_tail(self) -> set[Node]:
-        """The nodes from the last layer, or an embedding's layer, to the end.
+        """The nodes from the last layer, or an embedding's layers, to the end.
 
         They answer in float32 in the full-integer form; `TFLiteGraph.float_tail` of `export.tflite`
-        finds the same in a file.
+        finds the same in a file. An embedding has several layers where features have several
+        depths.
         """
-        nodes = self.nodes
-        dense = [i for i, node in enumerate(nodes) if isinstance(self.layer(node), nn.Linear)]
-        if not dense:
-            return set()
-        roots = [i for i, node in enumerate(nodes) if node.target is torch.rsqrt]
-        embeds = bool(roots) and len(dense) > 1 and dense[-2] < roots[-1] < dense[-1]
-        return set(nodes[dense[-2] if embeds else dense[-1] :])
+        end = self.nodes[-1]
+        tail = self._since_linear(end.all_input_nodes)
+        read = [used for node in tail if self.layer(node) for used in node.all_input_nodes]
+        before = self._since_linear(read)
+        # Only an embedding's normalisation has a reciprocal square root.
+        embeds = any(node.target is torch.rsqrt for node in before)
+        return {end} | tail | (before if embeds else set())
+
+    def _since_linear(self, nodes: list[Node]) -> set[Node]:
+        """What nodes are computed of since the nearest linear layers, with these and themselves.
+
+        Nothing where no linear layer is between them and the photo.
+        """
+        found: set[Node] = set()
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if node.op == "placeholder":
+                return set()
+            if node not in found:
+                found.add(node)
+                if not isinstance(self.layer(node), nn.Linear):
+                    waiting += node.all_input_nodes
+        return found
 
     def _module(self, node: Node) -> nn.Module | None:
         return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.tflite.flatbuffer import operator_code, read_model, schema_names
@@ -37,8 +38,9 @@ class FloatTail:
 
     Attributes:
         layers: Names of its fully connected layers' outputs: the one that gives the logits, and
-            before it the one that gives an embedding, where there is one.
-        between: Names of the outputs between the two: the embedding's normalisation.
+            before it those that give an embedding, one per depth of its features, where there are
+            any.
+        between: Names of the outputs between them: the embedding's sum and normalisation.
     """
 
     layers: tuple[str, ...]
@@ -62,6 +64,7 @@ class TFLiteGraph:
             )
             for operator in self._graph.operators
         ]
+        self._makers = {index: made for made in self.operators for index in made.outputs}
         self.readers: dict[int, list[Operator]] = {}
         for operator in self.operators:
             for index in operator.inputs:
@@ -110,17 +113,34 @@ class TFLiteGraph:
         Raises:
             ValueError: The last operator is no softmax.
         """
-        kinds = [operator.kind for operator in self.operators]
-        names = [operator.name for operator in self.operators]
-        if kinds[-1] != "SOFTMAX":
+        if self.operators[-1].kind != "SOFTMAX":
             raise ValueError("the converted graph does not end in a softmax")
-        dense = [i for i, kind in enumerate(kinds) if kind == "FULLY_CONNECTED"]
-        last = dense[-1]
+        last = self._since_linear(self.operators[-1].inputs)
+        before = self._since_linear([index for operator in last for index in operator.inputs[:1]])
         # Only an embedding's normalisation has a reciprocal square root.
-        roots = [i for i, kind in enumerate(kinds) if kind == "RSQRT"]
-        if not roots or len(dense) < 2 or not dense[-2] < roots[-1] < last:
-            return FloatTail((names[last],), ())
-        return FloatTail((names[dense[-2]], names[last]), tuple(names[dense[-2] + 1 : last]))
+        if not any(operator.kind == "RSQRT" for operator in before):
+            before = []
+        tail = [operator for operator in self.operators if operator in (*before, *last)]
+        dense = tuple(op.name for op in tail if op.kind == "FULLY_CONNECTED")
+        return FloatTail(dense, tuple(op.name for op in tail if op.name not in dense))
+
+    def _since_linear(self, tensors: Sequence[int]) -> list[Operator]:
+        """What tensors are computed by since the nearest fully connected layers, with these.
+
+        Nothing where no such layer is between them and the photo.
+        """
+        found: list[Operator] = []
+        waiting = list(tensors)
+        while waiting:
+            tensor = waiting.pop()
+            if tensor == int(self._graph.inputs[0]):
+                return []
+            operator = self._makers.get(tensor)
+            if operator is not None and operator not in found:
+                found.append(operator)
+                if operator.kind != "FULLY_CONNECTED":
+                    waiting += operator.inputs
+        return found
 
 
 def operator_names(content: bytes) -> Counter[str]:

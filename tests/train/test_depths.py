@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny_weights
 from torch import Tensor
 
+from artefact_id.main import main
 from mobile_assets.preprocessing import Preprocessing
 from train.batches import Photos
 from train.device import choose_compute
 from train.engine import Trainer
 from train.heads import EmbeddingHead
 from train.model import ArtefactModel, build_model
-from train.recipes import DISCRIMINANT
+from train.recipes import DISCRIMINANT, FIELD
+from train.run import RunInfo, load_model, read_run
 
 CONTRACT = Preprocessing(height=64, width=64, mean=(0.5,) * 3, std=(0.25,) * 3)
 LAST, STAGES = 256, (48, 64)
@@ -64,7 +68,6 @@ def test_names_of_weights_are_those_of_a_network_without_depths() -> None:
 def trained(closed_form: bool) -> EmbeddingHead:
     recipe = replace(
         DISCRIMINANT,
-        depths=(3, 4, 5),
         closed_form=closed_form,
         head_epochs=2,
         head_views=1,
@@ -92,3 +95,23 @@ def test_stages_are_read_by_the_head_in_closed_form_alone() -> None:
     head = trained(closed_form=True)
     assert (head[0].weight[:, LAST:].abs().amax(dim=0) > 0).all()
     trained(closed_form=False)
+
+
+@pytest.mark.slow
+def test_a_run_says_which_stages_it_reads_and_older_runs_read_none(
+    register_folder: Path, tmp_path: Path
+) -> None:
+    out, weights = tmp_path / "run", tiny_weights(tmp_path)
+    words = ["train", str(register_folder), "--out", str(out), "--recipe", "discriminant"]
+    words += ["--backbone", "test_efficientnet", "--weights", str(weights), "--epochs", "1"]
+    assert main([*words, "--input-size", "64", "--device", "cpu"]) == 0
+    run = read_run(out)
+    assert run.info.depths == (3, 4)
+    assert run.info.recipe_settings["depths"] == (3, 4, 5)
+    model = load_model(run)
+    assert model.depths == (3, 4)
+    assert model.head.features == LAST + sum(STAGES)
+    older = run.info.model_dump(mode="json")
+    del older["depths"]
+    assert RunInfo.model_validate(older, strict=False).depths == ()
+    assert FIELD.depths == ()

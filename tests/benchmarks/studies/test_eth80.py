@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from argparse import Namespace
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,16 @@ from conftest import object_picture, tiny_weights
 from benchmarks.pipeline.sweep import trained_run
 from benchmarks.results.cluster_bootstrap import share_of
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS, Eth80Study, draw_photos
-from benchmarks.studies.recipe_runs import RunScore
+from benchmarks.studies.recipe_runs import (
+    WITHOUT_VALIDATION,
+    RunScore,
+    compared_name,
+    training_options,
+)
 from mobile_assets.errors import InputError
+from train.recipes import DISCRIMINANT, FIELD
 from train.registers.register import Photo
+from train.run import Run
 from train.training_plan import Reporter, TrainOptions, plan_run
 
 VIEWS = [Photo(f"o{n:03}", f"o{n:03}/{v:02}.jpg") for n in range(400) for v in range(20)]
@@ -71,6 +80,24 @@ def test_a_run_of_before_a_setting_was_added_is_kept(register_folder: Path, tmp_
     path.write_text(json.dumps(value))
     with pytest.raises(InputError, match="already exists"):
         trained()
+
+
+@pytest.mark.parametrize("name", [
+    "field", "discriminant", f"discriminant{WITHOUT_VALIDATION}"
+])  # fmt: skip
+def test_compared_recipes_see_all_objects_and_their_rows_say_which_photos(
+    name: str, golden_run: Run
+) -> None:
+    nothing = Namespace(backbone=None, weights=None, input_size=None, epochs=None)
+    options = training_options(nothing, name, seed=0)
+    assert options.hold_out_objects == 0
+    assert options.fit_validation is (False if name.endswith(WITHOUT_VALIDATION) else None)
+    recipe = FIELD if name == "field" else DISCRIMINANT
+    if options.fit_validation is not None:
+        recipe = replace(recipe, fit_validation=options.fit_validation)
+    settings = {"recipe": options.recipe, "recipe_settings": recipe.settings()}
+    info = golden_run.info.model_copy(update=settings)
+    assert compared_name(replace(golden_run, info=info)) == name
 
 
 @pytest.mark.slow
