@@ -39,6 +39,7 @@ BAR_WIDTH = 12
 """In characters."""
 
 STAGES = {
+    "teacher": "asking the teacher",
     "features": "computing features",
     "head": "training the head",
     "all": "training all weights",

@@ -29,7 +29,10 @@ def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment
 
 
 def _views(recipe: Recipe, *, enrolled: bool) -> int:
-    """Versions of each photo: itself, others, and as many made worse unless it is enrolled."""
+    """Versions of each photo: itself, others, and as many made worse unless it is enrolled.
+
+    Those made worse count in no mean, and an enrolled photo counts in nothing else.
+    """
     return 1 + recipe.head_views * (1 if enrolled else 2)
 
 
@@ -59,7 +62,7 @@ class HeadFit:
         assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
         self._model, self._head, self._recipe, self._compute = model, head, recipe, compute
         self._seed, self._processes, self._on_batch = seed, processes, on_batch
-        self._scatter = Scatter(head.features, head.objects)
+        self._scatter = Scatter(head.features, head.objects, versions=_views(recipe, enrolled=True))
 
     def add(self, photos: Photos, part: str, *, enrolled: bool = False) -> None:
         """Counts photos in.

@@ -17,6 +17,7 @@ from train.batches import (
     to_images,
 )
 from train.closed_form import HeadFit
+from train.depths import stage_channels
 from train.features import FeatureStore, cached_features
 from train.loop import TrainingLoop
 from train.recipes import Recipe
@@ -81,10 +82,11 @@ class Trainer(TrainingLoop):
         if resume is not None:
             self.model.load_state_dict(resume.model)
             self.best, self.history = resume.best, list(resume.history)
+        taught = self._taught() if self.teacher is not None and self.recipe.epochs else None
         if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
             self._fit_head(resume)
         if self.recipe.epochs:
-            self._fit_all(resume if resume is not None and resume.stage == "all" else None)
+            self._fit_all(resume if resume is not None and resume.stage == "all" else None, taught)
         if self.recipe.closed_form:
             self._refit_head()
         self.seconds = time.perf_counter() - self._started
@@ -114,17 +116,20 @@ class Trainer(TrainingLoop):
         self._fit(Stage("head", self.recipe.head_epochs, optimiser, logits, validate), resume)
 
     def _features(self, photos: Photos, recipe: Recipe, name: str) -> Tensor:
+        teacher = self.teacher if name == "teacher" else None
+        stage = "features" if teacher is None else "teacher"
+
         def batch(count: int, keep: Callable[[], None] | None) -> None:
             if keep is None:
-                self._clock.skip("features", count)
+                self._clock.skip(stage, count)
                 return
-            self._clock.work("features", count, trained=False)
-            self._report("features", 0, 0)
+            self._clock.work(stage, count, trained=False)
+            self._report(stage, 0, 0)
             self._pause(keep, lambda: "before the head was trained")
 
         alone = self.checkpoint is not None and self.processes.size == 1
         return cached_features(
-            self.model,
+            teacher or self.model,
             photos,
             recipe,
             self.compute,
@@ -135,19 +140,27 @@ class Trainer(TrainingLoop):
             on_batch=batch,
         )
 
-    def _fit_all(self, resume: TrainingState | None) -> None:
-        """Trains all weights on photos."""
+    def _taught(self) -> Tensor:
+        """What the teacher makes of each training photo as it is, `[N, features]` float32."""
+        return self._features(self.train, replace(self.recipe, head_views=1), "teacher")[0]
+
+    def _fit_all(self, resume: TrainingState | None, taught: Tensor | None) -> None:
+        """Trains all weights on photos.
+
+        Args:
+            taught: The teacher's features of the training photos; None without a teacher.
+        """
         self.processes.begin(self.model, frozen_statistics=self.recipe.freeze_statistics)
+        stages = sum(stage_channels(self.model.backbone, self.model.depths))
 
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
             images = augmented(self._images(rows), self.recipe, generator)
             with self.compute.autocast():
                 features = self.processes.features(self.model, images)
-                if self.teacher is not None:
-                    taught = self.processes.shared(self.teacher.embed, images)
                 logits: Tensor = self.model.head(features)
-            if self.teacher is not None:
-                self._teacher_loss = self.teacher.loss(features.float(), taught)
+            if self.teacher is not None and taught is not None:
+                last = features[:, : features.shape[1] - stages].float()
+                self._teacher_loss = self.teacher.loss(last, taught[rows])
             return logits
 
         optimiser = optimiser_of(self.model, self.recipe)

@@ -107,7 +107,9 @@ class TrainingLoop:
         self.checkpoint = checkpoint
         self.interrupts = interrupts or InterruptHandler()
         self.processes = processes or SingleProcess()
-        self.teacher = teacher.to(compute) if teacher is not None else None
+        self.teacher = teacher
+        if teacher is not None:
+            teacher.to(compute.device).to(memory_format=compute.memory_format)
         self._teacher_loss: Tensor | None = None
         self.seconds = 0.0
         self.cpu_seconds = 0.0
@@ -120,6 +122,7 @@ class TrainingLoop:
             epochs=recipe.epochs,
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
             closed_form=fitted_photos(recipe, train, val, enrolment),
+            taught=len(train) if teacher is not None else 0,
         )
         self._start_clocks(None)
 

@@ -16,7 +16,7 @@ class TrainingProgress:
     """One moment of a training.
 
     Attributes:
-        stage: `features`, `head`, `all` or `closed form`.
+        stage: `teacher`, `features`, `head`, `all` or `closed form`.
         epoch: The epoch under way; 0 where the stage has none.
         done: Photos of the stage that are done.
         photos_per_second: In this stage, since training began or went on; NaN before the first.
@@ -72,6 +72,7 @@ class StageTimer:
         epochs: int,
         validations: int | None = None,
         closed_form: int = 0,
+        taught: int = 0,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Plans the work.
@@ -79,10 +80,12 @@ class StageTimer:
         Args:
             validations: How many epochs of all weights are validated; None for all.
             closed_form: Photos that a head in closed form is fitted to, each version counted.
+            taught: Photos that a teacher looks at.
         """
         validated = val * (epochs if validations is None else validations)
         features = views * train + val if head_epochs else 0
         self._stages = {
+            "teacher": _Stage(taught, taught),
             "features": _Stage(features, features),
             "head": _Stage(head_epochs * train, head_epochs * train),
             "all": _Stage(epochs * train, epochs * TRAINED * train + validated),
@@ -99,7 +102,7 @@ class StageTimer:
         current.done += amount
         current.measured += amount
         current.seconds += now - self._at
-        if trained or stage in ("features", "closed form"):
+        if trained or stage in ("teacher", "features", "closed form"):
             current.photos_done += photos
             current.photos_measured += photos
         self._at = now

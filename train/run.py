@@ -132,17 +132,29 @@ class TeacherInfo(Record):
     width: int = Field(ge=1)
 
 
+class HeldOutObjects(Record):
+    """Objects that were kept out of training, and enrolled with their photos afterwards.
+
+    Attributes:
+        share: What was asked for, of all objects.
+        objects: Sorted ids.
+    """
+
+    share: float = Field(gt=0, le=0.5)
+    objects: tuple[str, ...] = Field(min_length=1)
+
+
 class RunInfo(Document):
     """The content of `run.json`.
 
     Attributes:
-        teacher: The network that guided the training; None without one.
         temperature: What the network's logits are divided by; None without validation photos: the
             logits stay as they are.
         depths: Stages of the backbone whose pooled outputs the head reads beside the last features.
         held_out: Objects that training did not see; None where it saw all.
         validation_fitted: Whether the head was fitted to the validation photos too, after it had
             been validated: on them it is right more often than on photos that it has never seen.
+        teacher: The network that guided the training; None without one.
     """
 
     name: str

@@ -1,35 +1,34 @@
 """A larger frozen network that guides a smaller one while all layers of that one are trained.
 
-The teacher sees the very pixels that the student sees, brought to its own input size. What is asked
-of the student is not the teacher's features, whose width and scale are others, but how the photos
-of a batch lie to one another in them: the cosine of each two, and which of the others are near
-each (relational knowledge distillation: Park et al., arXiv 1904.05068; Passalis and Tefas, arXiv
-1803.10837). That needs no layer of its own, so nothing is added to what a training keeps.
+The teacher sees each training photo once, as it is, brought to its own input size: so much costs
+one pass, where seeing what the student sees would cost one in every epoch. What is asked of the
+student is not the teacher's features, whose width and scale are others, but that the photos of a
+batch, turned and lit anew, lie to one another as the teacher says: the cosine of each two, and
+which of the others are near each (relational knowledge distillation: Park et al., arXiv 1904.05068;
+Passalis and Tefas, arXiv 1803.10837). That needs no layer of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mobile_assets.errors import InputError, first_line
+from mobile_assets.errors import InputError, MissingDependencyError, first_line
 from mobile_assets.files import sha256_file
 from mobile_assets.preprocessing import Preprocessing
 from train.backbones import pretrained_input, timm_name
 from train.heads import EmbeddingHead
 from train.model import ArtefactModel
-from train.run import Split, TeacherInfo, load_model, read_run
+from train.run import Run, Split, TeacherInfo, load_model, read_run
 from train.weights import check_weights, load_imagenet
-
-if TYPE_CHECKING:
-    from train.device import Compute
 
 NEIGHBOUR_TEMPERATURE = 0.1
 """What cosines are divided by before the softmax over a photo's neighbours in the batch."""
@@ -62,64 +61,78 @@ class TeacherChoice:
         return name, Path(file) if given else None
 
 
-class Teacher:
+class Teacher(ArtefactModel):
     """A frozen network, ready to guide.
 
     Attributes:
-        model: Raw RGB photo → pooled features, or the embedding where its head makes one.
         info: For the run's record, and so that no training goes on with another teacher.
-        split: The photos that it was trained on itself; None for a network of timm's.
+        run: Where it comes from; None for a network of timm's.
     """
 
-    def __init__(self, model: ArtefactModel, info: TeacherInfo, split: Split | None = None) -> None:
-        """Freezes the network."""
-        self.model = model.eval().requires_grad_(False)
+    def __init__(
+        self,
+        network: ArtefactModel,
+        contract: Preprocessing,
+        info: TeacherInfo,
+        run: Run | None = None,
+    ) -> None:
+        """Freezes a network that reads photos under `contract`."""
+        super().__init__(network.backbone, network.head, contract, network.depths)
         self.info = info
-        self.split = split
+        self.run = run
+        self.eval().requires_grad_(False)
 
-    def to(self, compute: Compute) -> Teacher:
-        """Moves it to where the student is trained."""
-        self.model.to(compute.device).to(memory_format=compute.memory_format)
-        return self
-
-    def check_split(self, split: Split) -> None:
-        """Refuses a teacher that knows photos which are to tell how good its student is.
-
-        Raises:
-            InputError: It was trained on photos that are held out here.
-        """
-        sides = ("train", "val", "test")
-        there = {p.sha256: sides.index(p.split) for p in self.split.photos} if self.split else {}
-        known = [p for p in split.photos if there.get(p.sha256, 2) < sides.index(p.split)]
-        if known:
-            raise InputError(
-                f"The teacher, {self.info.weights}, was trained on {len(known)} of the photos that "
-                f"are held out here, such as {known[0].path}: accuracy on them would say too much. "
-                "Train both with the same photos, --seed, --split and --min-photos."
-            )
-
-    def embed(self, images: Tensor) -> Tensor:
-        """What it makes of photos, `[N, features]`, without gradients.
+    def features(self, image: Tensor) -> Tensor:
+        """Pooled features `[N, B]`, or the embedding where the head makes one.
 
         Args:
-            images: `[N, 3, H, W]` float RGB 0–255 of any size.
+            image: `[N, 3, H, W]` float RGB 0–255; brought to the teacher's own input size.
         """
-        with torch.no_grad():
-            size = (self.info.height, self.info.width)
-            if images.shape[-2:] != size:
-                images = functional.interpolate(images, size, mode="bilinear", antialias=True)
-            features = self.model.features(images)
-            head = self.model.head
-            return head.embedding(features) if isinstance(head, EmbeddingHead) else features
+        size = (self.info.height, self.info.width)
+        if image.shape[-2:] != size:
+            image = functional.interpolate(image, size, mode="bilinear", antialias=True)
+        pooled = super().features(image)
+        return self.head.embedding(pooled) if isinstance(self.head, EmbeddingHead) else pooled
 
     def loss(self, features: Tensor, taught: Tensor) -> Tensor:
         """How much the student differs from the teacher on a batch, times the weight.
 
         Args:
-            features: `[N, A]` float32, the student's pooled features.
-            taught: `[N, B]`, `embed` of the same photos.
+            features: `[N, A]` float32, the student's last features.
+            taught: `[N, B]` float32, the teacher's features of the same photos.
         """
-        return self.info.weight * relation_loss(features, taught.float())
+        return self.info.weight * relation_loss(features, taught)
+
+    def check_split(self, split: Split, held_out: Sequence[str] = ()) -> None:
+        """Refuses a teacher that knows photos which are to tell how good its student is.
+
+        Args:
+            split: The student's photos.
+            held_out: Objects that are kept out of the student's training.
+
+        Raises:
+            InputError: It was trained on photos that are held out here, or chosen by test photos.
+        """
+        if self.run is None:
+            return
+        there = self.run.info.held_out
+        unseen = there.objects if there is not None else ()
+        trained, chosen = (
+            {photo.sha256 for photo in self.run.split.of(side) if photo.object_id not in unseen}
+            for side in ("train", "val")
+        )
+        known = [
+            photo
+            for photo in split.photos
+            if (photo.sha256 in trained and (photo.split != "train" or photo.object_id in held_out))
+            or (photo.sha256 in chosen and photo.split == "test")
+        ]
+        if known:
+            raise InputError(
+                f"The teacher, {self.info.weights}, was trained with {len(known)} of the photos "
+                f"that are held out here, such as {known[0].path}: accuracy on them would say too "
+                "much. Train both with the same photos, recipe, --seed, --split and --min-photos."
+            )
 
 
 def relation_loss(features: Tensor, taught: Tensor) -> Tensor:
@@ -166,7 +179,10 @@ def check_teacher(choice: TeacherChoice) -> None:
         raise InputError(f"--teacher-weight {choice.weight}: give more than 0.")
     name, file = choice.network
     if choice.run is None and file is None:
-        check_weights(_network(choice).backbone, name)
+        network = _network(choice)
+        with _in_the_words_of_teachers(name):
+            check_weights(network.backbone, name)
+        _fit_to_size(network, choice)
     else:
         load_teacher(choice)
 
@@ -185,18 +201,29 @@ def load_teacher(choice: TeacherChoice) -> Teacher:
     if file is not None and not file.is_file():
         raise InputError(f"--teacher {choice.source}: there is no file {file}.")
     model = _network(choice)
-    weights = load_imagenet(model.backbone, name, weights=file)
+    with _in_the_words_of_teachers(name):
+        weights = load_imagenet(model.backbone, name, weights=file)
     sha256 = _sha256_of(model.backbone) if file is None else sha256_file(file)
-    height, width = _fit_to_size(model, choice)
+    contract = _fit_to_size(model, choice)
     info = TeacherInfo(
         name=timm_name(name),
         weights=weights,
         sha256=sha256,
         weight=choice.weight,
-        height=height,
-        width=width,
+        height=contract.height,
+        width=contract.width,
     )
-    return Teacher(model, info)
+    return Teacher(model, contract, info)
+
+
+@contextmanager
+def _in_the_words_of_teachers(name: str) -> Iterator[None]:
+    """An error about missing weights names the option that gives a teacher's."""
+    try:
+        yield
+    except MissingDependencyError as error:
+        text = str(error).replace("--weights FILE", f"--teacher {name}=FILE")
+        raise MissingDependencyError(text) from None
 
 
 def _of_run(folder: Path, choice: TeacherChoice) -> Teacher:
@@ -215,11 +242,11 @@ def _of_run(folder: Path, choice: TeacherChoice) -> Teacher:
         height=contract.height,
         width=contract.width,
     )
-    return Teacher(load_model(run), info, run.split)
+    return Teacher(load_model(run), contract, info, run)
 
 
 def _network(choice: TeacherChoice) -> ArtefactModel:
-    """A network of timm's with weights that mean nothing yet, and the normalisation of its own."""
+    """A network of timm's with weights that mean nothing yet, at its own input size."""
     import timm
 
     name, _ = choice.network
@@ -230,33 +257,32 @@ def _network(choice: TeacherChoice) -> ArtefactModel:
             f"--teacher {choice.source}: there is no such run folder, and {error} A file of "
             "weights is given as NAME=FILE, with timm's name of its network."
         ) from None
-    (height, width), mean, std = pretrained_input(name)
-    contract = Preprocessing(height=height, width=width, mean=mean, std=std)
     body = timm.create_model(full, pretrained=False, num_classes=0)
-    return ArtefactModel(body, nn.Identity(), contract)
+    return ArtefactModel(body, nn.Identity(), _contract(name, None))
 
 
-def _fit_to_size(model: ArtefactModel, choice: TeacherChoice) -> tuple[int, int]:
-    """Lets a teacher take photos of the size that was asked for, and tries it on one.
+def _contract(name: str, size: int | None) -> Preprocessing:
+    """How a network of timm's reads photos, by timm's data configuration."""
+    (height, width), mean, std = pretrained_input(name)
+    return Preprocessing(height=size or height, width=size or width, mean=mean, std=std)
 
-    Returns:
-        Height and width of its input in pixels.
-    """
-    (height, width), _, _ = pretrained_input(choice.network[0])
+
+def _fit_to_size(model: ArtefactModel, choice: TeacherChoice) -> Preprocessing:
+    """Lets a teacher take photos of the size that was asked for, and tries it on one."""
+    contract = _contract(choice.network[0], choice.size)
+    size = (contract.height, contract.width)
     try:
-        if choice.size is not None:
-            height = width = choice.size
-            resize = getattr(model.backbone, "set_input_size", None)
-            if resize is not None:  # a network whose layers have a place for each part of a photo
-                resize(img_size=(height, width))
+        resize = getattr(model.backbone, "set_input_size", None)
+        if choice.size is not None and resize is not None:
+            resize(img_size=size)  # a network whose layers have a place for each part of a photo
         with torch.inference_mode():
-            model.eval().features(torch.zeros(1, 3, height, width))
+            model.eval().features(torch.zeros(1, 3, *size))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise InputError(
-            f"--teacher {choice.source} does not take photos of {height} × {width} pixels "
+            f"--teacher {choice.source} does not take photos of {size[0]} × {size[1]} pixels "
             f"({first_line(error)}). Give another --teacher-size."
         ) from None
-    return height, width
+    return contract
 
 
 def _sha256_of(network: nn.Module) -> str:

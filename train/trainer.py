@@ -191,7 +191,7 @@ def _teacher(plan: TrainingPlan, options: TrainOptions, reporter: Reporter) -> T
 
     choice = TeacherChoice(options.teacher, options.teacher_weight, options.teacher_size)
     teacher = load_teacher(choice)
-    teacher.check_split(plan.split)
+    teacher.check_split(plan.split, plan.held_out)
     info = teacher.info
     reporter.said(
         f"guided by {info.name} with weights from {info.weights}, {info.height} × {info.width}"

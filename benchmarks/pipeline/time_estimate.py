@@ -12,6 +12,7 @@ from benchmarks.pipeline.callbacks import Callbacks
 from train.progress import TrainingProgress
 
 TRAINING_SHARES = {
+    "teacher": (0.0, 0.0),
     "features": (0.0, 0.2),
     "head": (0.2, 0.1),
     "all": (0.3, 0.7),

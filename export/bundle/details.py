@@ -25,7 +25,7 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
         f"# {markdown(info.name)}: details",
         "How to use the bundle is in [README.md](README.md). Exported "
         f"{info.created} with serial number {info.serial}; `{run.info.backbone}` with head "
-        f"`{run.info.head}`.",
+        f"`{run.info.head}`{_depths(run.info.depths)}.",
         _files(info),
         auxiliary_usage(info),
         _training(info, run, run.metrics),
@@ -49,6 +49,12 @@ def _files(info: BundleInfo) -> str:
         "in class order, `bundle.json` holds sizes, hashes and versions.\n\n"
         f"{notes}"
     )
+
+
+def _depths(depths: tuple[int, ...]) -> str:
+    """What the head reads beside the backbone's last features, as the end of a sentence."""
+    stages = ", ".join(map(str, depths))
+    return f", which reads the pooled outputs of stages {stages} too" if depths else ""
 
 
 def _file_row(variant: Variant) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artefact_id.main import main
 from train.degradation import degrade
-from train.discriminant import DEGRADED_WEIGHT, SHRINKAGE, Scatter, fit_discriminant
+from train.discriminant import DEGRADED_WEIGHT, LARGEST_SHRINKAGE, Scatter, fit_discriminant
 from train.heads import EmbeddingHead
 
 FEATURES, OBJECTS, PHOTOS = 40, 6, 30
@@ -48,7 +48,23 @@ def test_means_and_covariance_are_those_of_all_photos_at_once() -> None:
     assert np.allclose(scatter.means(), means)
     within = np.cov((values - means[truth]).T, bias=True)
     ball = np.trace(within) / FEATURES * np.eye(FEATURES)
-    assert np.allclose(scatter.covariance(), (1 - SHRINKAGE) * within + SHRINKAGE * ball)
+    # Six objects' means take that share of the freedom of all photos.
+    assert scatter.shrinkage == 1 / PHOTOS
+    shrunk = (1 - 1 / PHOTOS) * within + 1 / PHOTOS * ball
+    assert np.allclose(scatter.covariance(), shrunk)
+
+
+@pytest.mark.parametrize(("photos", "shrinkage"), [(1, LARGEST_SHRINKAGE), (2, 0.5), (5, 0.2)])
+def test_the_fewer_photos_an_object_has_the_more_the_covariance_is_shrunk(
+    photos: int, shrinkage: float
+) -> None:
+    rows, truth = (values[: photos * OBJECTS] for values in features())
+    scatter = Scatter(FEATURES, OBJECTS, versions=3)
+    for version in range(3):
+        scatter.add(rows + version, truth)
+    scatter.add(rows, truth, degraded=True)
+    scatter.add(rows, truth, enrolled=True)
+    assert scatter.shrinkage == pytest.approx(shrinkage)
 
 
 def test_what_differs_between_photos_of_one_object_does_not_decide() -> None:
@@ -81,7 +97,7 @@ def test_degraded_photos_count_in_the_covariance_alone() -> None:
     assert np.array_equal(scatter.means(), means)
     after = scatter.covariance()
     share = DEGRADED_WEIGHT / (1 + DEGRADED_WEIGHT)
-    assert after[2, 2] > before[2, 2] + 0.5 * 25 * share * (1 - SHRINKAGE)
+    assert after[2, 2] > before[2, 2] + 0.5 * 25 * share * (1 - 1 / PHOTOS)
 
 
 def test_an_object_without_photos_is_never_the_answer() -> None:
@@ -91,6 +107,32 @@ def test_an_object_without_photos_is_never_the_answer() -> None:
     logits = head(rows)
     assert torch.isfinite(logits).all()
     assert not (logits.argmax(1) == 2).any()
+
+
+def test_enrolled_photos_decide_over_their_own_objects_directions_alone() -> None:
+    rows, truth = features()
+    own = truth == 2
+    scatter = scatter_of(rows[~own], truth[~own])
+    before = head_of(scatter)
+    scatter.add(rows[own], truth[own], enrolled=True)
+    after = head_of(scatter)
+    assert torch.equal(before[0].weight, after[0].weight)
+    others = [index for index in range(OBJECTS) if index != 2]
+    assert torch.equal(before[2].directions[others], after[2].directions[others])
+    mean = after.embedding(rows[own].double().mean(0, keepdim=True).float())
+    assert torch.allclose(after[2].directions[2], mean[0], atol=1e-5)
+
+
+def test_more_objects_than_the_features_have_dimensions() -> None:
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.randn(3 * FEATURES, FEATURES, generator=generator)
+    truth = torch.arange(len(centres)).repeat(4)
+    rows = centres[truth] + 0.1 * torch.randn(len(truth), FEATURES, generator=generator)
+    scatter = Scatter(FEATURES, len(centres))
+    scatter.add(rows, truth)
+    head = EmbeddingHead(FEATURES, 128, len(centres))
+    fit_discriminant(scatter, 128, seed=0).write(head)
+    assert (head(rows).argmax(1) == truth).float().mean() > 0.99
 
 
 def test_one_photo_of_each_object_is_enough() -> None:

@@ -99,7 +99,9 @@ from train.parallel import processes
 
 torch.manual_seed(0)
 contract = Preprocessing(height=32, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
-model = build_model("test_efficientnet", "linear", objects=3, preprocessing=contract).eval()
+model = build_model(
+    "test_efficientnet", "linear", objects=3, preprocessing=contract, depths=(3, 4)
+).eval()
 alone = copy.deepcopy(model)
 with processes() as several:
     several.begin(model, frozen_statistics=True)

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import timm
 import torch
@@ -17,6 +18,7 @@ from tiny_run import write_tiny_run
 
 from artefact_id.main import main
 from mobile_assets.errors import InputError, MissingDependencyError
+from train.progress import TrainingProgress
 from train.recipes import FIELD
 from train.run import Run
 from train.teacher import Teacher, TeacherChoice, check_teacher, load_teacher, relation_loss
@@ -66,19 +68,18 @@ def test_a_guided_training_repeats_and_leaves_the_teacher_alone(tmp_path: Path) 
     recipe = dataclasses.replace(short(FIELD), rate=3e-3)
     plain = tiny(recipe).fit()
     guided = []
-    for weight in (3.0, 3.0, 30.0):
+    for _ in range(2):
         trainer = tiny(recipe)
-        trainer.teacher = resnet(tmp_path, weight=weight)
-        before = {k: v.clone() for k, v in trainer.teacher.model.state_dict().items()}
+        trainer.teacher = resnet(tmp_path, weight=3.0)
+        before = {k: v.clone() for k, v in trainer.teacher.state_dict().items()}
         guided.append(trainer.fit())
-        after = trainer.teacher.model.state_dict()
+        after = trainer.teacher.state_dict()
         assert all(torch.equal(before[k], after[k]) for k in before)
-        assert all(p.grad is None for p in trainer.teacher.model.parameters())
-    first, again, heavier = (best.weights for best in guided)
+        assert all(p.grad is None for p in trainer.teacher.parameters())
+    first, again = (best.weights for best in guided)
     assert first.keys() == plain.weights.keys()
     assert all(torch.equal(first[k], again[k]) for k in first)
-    for other in (plain.weights, heavier):
-        assert any(not torch.equal(first[k], other[k]) for k in first)
+    assert any(not torch.equal(first[k], plain.weights[k]) for k in first)
 
 
 def test_a_guided_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_guided_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
         images = torch.from_numpy(trainer.train.pixels).permute(0, 3, 1, 2).float()
         with torch.no_grad():
             features = trainer.model.eval().features(images)
-            losses.append(relation_loss(features, teacher.embed(images)).item())
+            losses.append(relation_loss(features, teacher.features(images)).item())
     assert losses[1] < 0.8 * losses[0]
 
 
@@ -105,12 +106,12 @@ def test_photos_reach_the_teacher_at_its_own_size_and_normalised(tmp_path: Path)
     body = timm.create_model("test_vit", num_classes=0, img_size=96).eval()
     native = load_teacher(TeacherChoice(f"test_vit={weights_of(tmp_path, 'test_vit')}", 1.0))
     assert native.info.height == config.input_size[1]
-    body.load_state_dict(teacher.model.backbone.state_dict())
+    body.load_state_dict(teacher.backbone.state_dict())
     images = torch.rand(2, 3, 96, 96) * 255
     mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (config.mean, config.std))
     wanted = body((images / 255 - mean) / std)
-    assert torch.allclose(teacher.embed(images), wanted, atol=1e-5)
-    assert teacher.embed(torch.rand(2, 3, 32, 32) * 255).shape == wanted.shape
+    assert torch.allclose(teacher.features(images), wanted, atol=1e-5)
+    assert teacher.features(torch.rand(2, 3, 32, 32) * 255).shape == wanted.shape
 
 
 def test_the_teacher_of_a_run_gives_its_embedding(register_folder: Path, tmp_path: Path) -> None:
@@ -119,15 +120,17 @@ def test_the_teacher_of_a_run_gives_its_embedding(register_folder: Path, tmp_pat
     )
     teacher = load_teacher(TeacherChoice(str(run.folder), 1.0))
     assert teacher.info.sha256 == run.info.model_sha256
-    rows = teacher.embed(torch.rand(3, 3, 32, 32) * 255)
+    rows = teacher.features(torch.rand(3, 3, 32, 32) * 255)
     assert rows.shape == (3, 256)
     assert torch.allclose(rows.norm(dim=1), torch.ones(3), atol=1e-4)
     teacher.check_split(run.split)
     photos = list(run.split.photos)
     place = next(i for i, photo in enumerate(photos) if photo.split == "train")
     photos[place] = photos[place].model_copy(update={"split": "val"})
-    with pytest.raises(InputError, match="trained on 1 of the photos that are held out here"):
+    with pytest.raises(InputError, match="trained with 1 of the photos"):
         teacher.check_split(run.split.model_copy(update={"photos": tuple(photos)}))
+    with pytest.raises(InputError, match="are held out here"):
+        teacher.check_split(run.split, [photos[place].object_id])
 
 
 def unusable(folder: Path) -> dict[str, tuple[TeacherChoice, str]]:
@@ -160,10 +163,12 @@ def test_an_unusable_teacher_is_refused(tmp_path: Path) -> None:
 def test_without_a_network_a_name_alone_is_refused_with_the_ways_to_get_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody there
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/nonexistent")
     with pytest.raises(MissingDependencyError) as error:
         check_teacher(TeacherChoice("vit_small_patch14_dinov2.lvd142m", 1.0))
     assert "No ImageNet weights for vit_small_patch14_dinov2.lvd142m" in str(error.value)
+    assert "with --teacher vit_small_patch14_dinov2.lvd142m=FILE" in str(error.value)
 
 
 @pytest.mark.parametrize("words", [("cut",), ("good", "--recipe", "probe")])
@@ -194,20 +199,21 @@ def test_a_broken_off_training_goes_on_with_its_own_teacher_only(
     file = tmp_path / "teacher.safetensors"
     options = TrainOptions(
         backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=2,
+        recipe="discriminant",
         device="cpu", cache=tmp_path / "cache", teacher=f"test_resnet={file}", teacher_size=64,
         teacher_weight=2.0,
     )  # fmt: skip
     messages: list[str] = []
+    moments: list[TrainingProgress] = []
 
-    def train(out: str, seed: int, *, break_off: bool = False) -> Run:
+    def train(out: str, seed: int, *, until: str = "") -> Run:
+        def progress(moment: TrainingProgress) -> None:
+            moments.append(moment)
+            if moment.stage == until:
+                os.kill(os.getpid(), signal.SIGINT)
+
         weights_of(tmp_path, "test_resnet", seed).rename(file)
-        reporter = Reporter(said=messages.append)
-        if break_off:
-            reporter = Reporter(
-                progress=lambda moment: (
-                    os.kill(os.getpid(), signal.SIGINT) if moment.stage == "all" else None
-                )
-            )
+        reporter = Reporter(said=messages.append, progress=progress)
         return train_run(register_folder, tmp_path / out, options, reporter)
 
     whole, other = train("whole", 0), train("other", 1)
@@ -216,9 +222,19 @@ def test_a_broken_off_training_goes_on_with_its_own_teacher_only(
     assert (whole.info.teacher.name, whole.info.teacher.height) == ("test_resnet", 64)
     assert whole.info.model_sha256 != other.info.model_sha256
     assert not any("going on" in text for text in messages)
-    for seed, wanted in ((0, whole), (1, other)):
+    of_run = dataclasses.replace(options, teacher=str(whole.folder), teacher_size=None)
+    second = train_run(register_folder, tmp_path / "second", of_run)
+    assert second.info.teacher is not None
+    assert second.info.teacher.sha256 == whole.info.model_sha256
+    with pytest.raises(InputError, match="are held out here"):
+        train_run(register_folder, tmp_path / "third", dataclasses.replace(of_run, seed=3))
+    looked = [moment for moment in moments if moment.stage == "teacher"]
+    assert (looked[-1].done, looked[-1].total) == (whole.info.photos.train,) * 2
+    assert looked[-1].photos_per_second > 0
+    for until, seed, wanted in (("teacher", 0, whole), ("all", 0, whole), ("all", 1, other)):
+        out = f"run-{until}-{seed}"
         with pytest.raises(KeyboardInterrupt):
-            train(f"run-{seed}", 0, break_off=True)
+            train(out, 0, until=until)
         messages.clear()
-        assert train(f"run-{seed}", seed).info.model_sha256 == wanted.info.model_sha256
-        assert any("going on" in text for text in messages) == (seed == 0)
+        assert train(out, seed).info.model_sha256 == wanted.info.model_sha256
+        assert any("going on" in text for text in messages) == (until == "all" and seed == 0)
