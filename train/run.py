@@ -132,18 +132,6 @@ class TeacherInfo(Record):
     width: int = Field(ge=1)
 
 
-class HeldOutObjects(Record):
-    """Objects that were kept out of training, and enrolled with their photos afterwards.
-
-    Attributes:
-        share: What was asked for, of all objects.
-        objects: Sorted ids.
-    """
-
-    share: float = Field(gt=0, le=0.5)
-    objects: tuple[str, ...] = Field(min_length=1)
-
-
 class RunInfo(Document):
     """The content of `run.json`.
 
