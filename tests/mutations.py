@@ -194,6 +194,48 @@ MUTATIONS = (
         "tests/export/test_recommend.py",
         "a variant that misses its limits is recommended",
     ),
+    Mutation(
+        "train/depths.py",
+        "        if index in depths:",
+        "        if index + 1 in depths:",
+        "tests/train/test_depths.py",
+        "features of the stage before",
+    ),
+    Mutation(
+        "train/loop.py",
+        "            self.model.ignore_depths()",
+        "            pass",
+        "tests/train/test_depths.py",
+        "stages trained by gradients before the closed form",
+    ),
+    Mutation(
+        "train/run.py",
+        "        depths=info.depths,\n",
+        "",
+        "tests/export/test_depths_export.py",
+        "a run loaded without its stages",
+    ),
+    Mutation(
+        "export/network/depths.py",
+        "    summed[0].bias = first.bias\n",
+        "",
+        "tests/export/test_depths_export.py",
+        "an embedding of several depths without its bias",
+    ),
+    Mutation(
+        "export/network/graph.py",
+        "(before if embeds else set())",
+        "set()",
+        "tests/export/test_depths_export.py",
+        "an embedding's layers rounded to 8 bits",
+    ),
+    Mutation(
+        "export/tflite/graph.py",
+        "if operator in (*before, *last)]",
+        "if operator in last]",
+        "tests/export/test_quantisation.py",
+        "an embedding's layers rounded to 8 bits in a file",
+    ),
 )
 
 

@@ -384,6 +384,11 @@ def load_model(run: Run) -> ArtefactModel:
         preprocessing=info.preprocessing,
         depths=info.depths,
     )
+    if model.depths != info.depths:
+        raise DamagedError(
+            f"{run.folder / 'run.json'} names stages {list(info.depths)} of {info.backbone}, which "
+            f"has {list(model.depths)} of them. The run was edited or damaged: train it again."
+        )
     try:
         model.load_state_dict(load_file(run.folder / MODEL_FILE))
     except (RuntimeError, ValueError, OSError) as error:

@@ -46,6 +46,12 @@ def diagnose() -> tuple[Component, ...]:
         ),
         _heic(),
         _part(
+            "local features",
+            ["opencv-python-headless"],
+            "candidates re-ordered by the points that a photo shares with reference pictures",
+            "local",
+        ),
+        _part(
             "import",
             ["openpyxl", "lxml", "tomli-w"],
             "registers from Excel workbooks and LIDO XML, besides CSV and IIIF manifests",

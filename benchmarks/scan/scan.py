@@ -242,9 +242,17 @@ def _write(
         store.results(),
         root=root_of(source),
         labels=register.bundle.labels,
-        reference=functools.partial(first_reference, register.bundle),
+        reference=functools.partial(_first_reference, register.bundle),
         most=options.page_photos,
         counts=counts,
         source=str(source),
         bundle=register.bundle.info.name,
     )
+
+
+def _first_reference(bundle: Bundle, object_id: str) -> bytes | None:
+    """The best reference picture of an object; None where the bundle has none."""
+    index = bundle.labels.index_of[object_id]
+    contents = bundle.contents
+    names = sorted(name for name in contents or () if name.startswith(f"references/{index}-"))
+    return contents.read(names[0]) if contents is not None and names else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from export.tflite.convert import run_tflite
 from export.tflite.graph import TFLiteGraph
 from export.variants.options import ON_REQUEST, VARIANTS
 from mobile_assets.bundle import Bundle
+from mobile_assets.errors import DamagedError
 from mobile_assets.preprocessing import Preprocessing
 from train.model import ArtefactModel, build_model
 from train.run import Run, load_model
@@ -125,6 +127,18 @@ def run(register_folder: Path, golden_run: Run, tmp_path_factory: pytest.TempPat
     save_file(model_of(HEAD, contract).state_dict(), folder / "model.safetensors")
     labels, split = golden_run.labels, golden_run.split
     return finish_run(folder, labels, split, preprocessing=contract, head=HEAD, depths=DEPTHS)
+
+
+def test_a_run_is_loaded_with_its_stages_and_no_others(run: Run) -> None:
+    model = load_model(run)
+    assert model.depths == DEPTHS
+    with torch.inference_mode():
+        photo = images(pictures(1))
+        assert torch.equal(model(photo), model_of(HEAD, run.info.preprocessing)(photo) / 0.8)
+    for depths in ((3,), (4, 3), (3, 4, 9)):
+        other = replace(run, info=run.info.model_copy(update={"depths": depths}))
+        with pytest.raises(DamagedError, match=r"rain .* again"):
+            load_model(other)
 
 
 @pytest.fixture(scope="module")

@@ -254,7 +254,7 @@ def test_kept_layers_are_float16_and_no_others(
 @pytest.mark.parametrize("head", [pytest.param("paper", marks=pytest.mark.slow), "embedding"])
 def test_the_float_tail_is_the_same_in_graph_and_file(head: str) -> None:
     torch.manual_seed(0)
-    model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT)
+    model = build_model("test_efficientnet", head, objects=5, preprocessing=CONTRACT, depths=(3, 4))
     network = fold_network(model, CONTRACT)
     graph = trace(network)
     tail = TFLiteGraph(convert_float32(network, CONTRACT, description="x")).float_tail()

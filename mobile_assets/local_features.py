@@ -1,0 +1,247 @@
+"""Local features: points of a photo that are found again in a reference picture of an object.
+
+An embedding says how alike two pictures are as a whole. Where a surface carries texture, lettering
+or relief, single points of it decide more: SIFT key points (Lowe, 2004) with RootSIFT descriptors
+(Arandjelović and Zisserman, 2012) are matched between photo and reference, and of the pairs those
+count on which one map from picture to picture agrees (`spatial_verification`). They re-order the
+best candidates and are shown to the user as evidence. Smooth objects have none and stay where the
+embedding put them.
+
+OpenCV is an optional extra and is imported where it is used; without it nothing is re-ordered. It
+gets pixels only and never decodes a file. What it brings: `benchmarks/studies/local_features.md`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobile_assets.errors import MissingDependencyError
+from mobile_assets.spatial_verification import KeyPoints, agreeing_pairs
+
+MISSING = (
+    "Candidates are not compared point by point: OpenCV is not installed. "
+    "Install it with pip install 'artefact-id[local]'."
+)
+"""What to tell a user without OpenCV."""
+
+CANDIDATES = 10
+"""How many of the best candidates are compared; further ones keep their order behind them."""
+
+WEIGHT = 0.5
+"""Weight of the logarithm of the inliers beside a score in cosines."""
+
+CHANCE_INLIERS = 4
+"""Inliers that pictures of different objects have by chance; only further ones count."""
+
+LARGEST_SIDE = 320
+"""Pixels of the longer side to which a larger picture is reduced. Bounds time and memory."""
+
+SMALLEST_SIDE = 16
+"""A picture with a shorter side has no key points."""
+
+KEY_POINTS = 1000
+"""Key points of a picture at the most, the strongest."""
+
+CONTRAST = 0.02
+"""Least contrast of a key point, OpenCV's `contrastThreshold`; the default of 0.04 finds few on
+ceramics and stone."""
+
+DISTANCE_RATIO = 0.85
+"""A descriptor's nearest neighbour must be nearer than so many times its second nearest."""
+
+Floats = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class LocalFeatures:
+    """The key points of one picture, computed once and matched with many.
+
+    Attributes:
+        key_points: The `n` strongest, in pixels of the reduced picture.
+        descriptors: `[n, 128]` float32 RootSIFT, rows of length 1.
+        width: Of the reduced picture.
+        height: Likewise.
+    """
+
+    key_points: KeyPoints
+    descriptors: Floats
+    width: int
+    height: int
+
+    def relative(self, rows: NDArray[np.intp]) -> Floats:
+        """`[len(rows), 2]`: points from (0, 0), top left, to (1, 1), bottom right."""
+        size = np.array([self.width, self.height], np.float32)
+        # A pixel's middle has whole coordinates.
+        inside: Floats = np.clip((self.key_points.points[rows] + 0.5) / size, 0, 1)
+        return inside
+
+
+@dataclass(frozen=True)
+class Match:
+    """The points of a photo that were found in a reference picture, all by one map.
+
+    Attributes:
+        points_photo: `[inliers, 2]` float32, x and y from 0 to 1 in the upright photo.
+        points_reference: `[inliers, 2]`, likewise in the reference picture.
+    """
+
+    points_photo: Floats
+    points_reference: Floats
+
+    @property
+    def inliers(self) -> int:
+        """How many points agree."""
+        return len(self.points_photo)
+
+    def as_json(self) -> list[list[float]]:
+        """`[x, y, x, y]` of every pair: in the photo, then in the reference."""
+        pairs = np.concatenate([self.points_photo, self.points_reference], axis=1)
+        return [[round(float(value), 4) for value in pair] for pair in pairs]
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """A candidate in its new place.
+
+    Attributes:
+        index: Where it stands in the list that was handed in.
+        score: Its score with the evidence of its points added.
+        match: With that of its references that has the most inliers; None if it was not compared.
+        reference: Which of its references that is.
+    """
+
+    index: int
+    score: float
+    match: Match | None = None
+    reference: int | None = None
+
+
+def available() -> bool:
+    """Whether OpenCV is installed."""
+    return importlib.util.find_spec("cv2") is not None
+
+
+def local_features(picture: Picture) -> LocalFeatures:
+    """Finds the key points of a picture.
+
+    Args:
+        picture: `[height, width, 3]` uint8 RGB of any size.
+
+    Raises:
+        MissingDependencyError: OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingDependencyError(MISSING) from error
+    grey = _reduced(Image.fromarray(picture))
+    height, width = grey.shape
+    found, descriptors = (), None
+    if min(height, width) >= SMALLEST_SIDE:
+        detector = cv2.SIFT_create(nfeatures=KEY_POINTS, contrastThreshold=CONTRAST)
+        found, descriptors = detector.detectAndCompute(grey, None)
+    if descriptors is None:
+        found, descriptors = (), np.zeros((0, 128), np.float32)
+    # OpenCV returns more where the last ones are equally strong.
+    found, descriptors = found[:KEY_POINTS], descriptors[:KEY_POINTS]
+    numbers = np.array([(*point.pt, point.size, point.angle) for point in found], np.float32)
+    numbers = numbers.reshape(-1, 4)
+    key_points = KeyPoints(numbers[:, :2], numbers[:, 2], numbers[:, 3])
+    sums = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-7)
+    return LocalFeatures(key_points, np.sqrt(descriptors / sums), width, height)
+
+
+def _reduced(photo: Image.Image) -> Picture:
+    """Grey values, `[height, width]` uint8, at `LARGEST_SIDE` or its own size if that is less."""
+    scale = LARGEST_SIDE / max(photo.size)
+    if scale < 1:
+        size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+        photo = photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(photo.convert("L"), np.uint8)
+
+
+def match(photo: Picture | LocalFeatures, reference: Picture | LocalFeatures) -> Match:
+    """Finds points of a photo again in a reference picture; the same input, the same points.
+
+    Args:
+        photo: `[height, width, 3]` uint8 RGB, or its features.
+        reference: Likewise.
+
+    Raises:
+        MissingDependencyError: OpenCV is not installed, and a picture was given.
+    """
+    ours, theirs = (
+        side if isinstance(side, LocalFeatures) else local_features(side)
+        for side in (photo, reference)
+    )
+    rows, columns = _nearest(ours.descriptors, theirs.descriptors)
+    kept = agreeing_pairs(ours.key_points[rows], theirs.key_points[columns])
+    return Match(ours.relative(rows[kept]), theirs.relative(columns[kept]))
+
+
+def rerank(
+    photo: Picture | LocalFeatures,
+    scores: Sequence[float],
+    references: Sequence[Sequence[Picture | LocalFeatures]],
+) -> tuple[Reranked, ...]:
+    """Re-orders candidates by the points that they share with a photo.
+
+    Without OpenCV the scores alone decide. A candidate without references keeps its score.
+
+    Args:
+        photo: `[height, width, 3]` uint8 RGB, or its features.
+        scores: Of the candidates, in cosines.
+        references: Pictures of each candidate; none where there are none.
+
+    Returns:
+        All candidates, the best first: the `CANDIDATES` best by their score in a new order, and
+        the others behind them.
+    """
+    order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    first, rest = order[:CANDIDATES], order[CANDIDATES:]
+    if not available():
+        return tuple(Reranked(index, scores[index]) for index in order)
+    ours = photo if isinstance(photo, LocalFeatures) else local_features(photo)
+    compared = [_compared(ours, index, scores[index], references[index]) for index in first]
+    compared.sort(key=lambda candidate: (-candidate.score, candidate.index))
+    return (*compared, *(Reranked(index, scores[index]) for index in rest))
+
+
+def evidence(inliers: int) -> float:
+    """What so many inliers add to a score in cosines."""
+    return WEIGHT * float(np.log1p(max(0, inliers - CHANCE_INLIERS)))
+
+
+def _compared(
+    photo: LocalFeatures,
+    index: int,
+    score: float,
+    references: Sequence[Picture | LocalFeatures],
+) -> Reranked:
+    matches = [match(photo, reference) for reference in references]
+    if not matches:
+        return Reranked(index, score)
+    best = max(range(len(matches)), key=lambda number: (matches[number].inliers, -number))
+    return Reranked(index, score + evidence(matches[best].inliers), matches[best], best)
+
+
+def _nearest(ours: Floats, theirs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of descriptors, and of each its nearest among the others where that is distinct."""
+    nothing = np.zeros(0, np.intp)
+    if len(theirs) < 2 or not len(ours):
+        return nothing, nothing
+    cosines = ours @ theirs.T
+    best = cosines.argmax(axis=1)
+    rows = np.arange(len(ours))
+    nearest = cosines[rows, best]
+    cosines[rows, best] = -1
+    # Squared distances of unit vectors are 2 - 2 cosines.
+    distinct = 1 - nearest < DISTANCE_RATIO**2 * (1 - cosines.max(axis=1))
+    return rows[distinct], best[distinct]
