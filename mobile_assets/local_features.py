@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,8 @@ def local_features(picture: Picture) -> LocalFeatures:
         raise MissingDependencyError(MISSING) from error
     grey = _reduced(Image.fromarray(picture))
     height, width = grey.shape
-    found, descriptors = (), None
+    found: Sequence[Any] = ()
+    descriptors = None
     if min(height, width) >= SMALLEST_SIDE:
         detector = cv2.SIFT_create(nfeatures=KEY_POINTS, contrastThreshold=CONTRAST)
         found, descriptors = detector.detectAndCompute(grey, None)

@@ -36,8 +36,8 @@ class SideBySide:
     @classmethod
     def of(cls, photo: tuple[int, int], reference: tuple[int, int], height: int) -> SideBySide:
         """The widths that keep the proportions of pictures of these sizes (width, height)."""
-        widths = (max(1, round(height * size[0] / size[1])) for size in (photo, reference))
-        return cls(*widths, height)
+        left, right = (max(1, round(height * size[0] / size[1])) for size in (photo, reference))
+        return cls(left, right, height)
 
     @property
     def width(self) -> int:
