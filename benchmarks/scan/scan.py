@@ -254,5 +254,6 @@ def _first_reference(bundle: Bundle, object_id: str) -> bytes | None:
     """The best reference picture of an object; None where the bundle has none."""
     index = bundle.labels.index_of[object_id]
     contents = bundle.contents
-    names = sorted(name for name in contents or () if name.startswith(f"references/{index}-"))
-    return contents.read(names[0]) if contents is not None and names else None
+    names = () if contents is None else contents.names("references")
+    own = [name for name in names if name.startswith(f"references/{index}-")]
+    return contents.read(own[0]) if contents is not None and own else None
