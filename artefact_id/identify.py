@@ -24,6 +24,7 @@ def add_identify(commands: Any) -> None:
         "answer as the phone would, from the bundle alone",
         "  artefact-id identify bundle photo.jpg\n"
         "  artefact-id identify bundle *.jpg --top 10 --json\n"
+        "  artefact-id identify bundle front.jpg back.jpg --together\n"
         "  artefact-id identify bundle photo.jpg --trust public.pem\n\n"
         "Nothing of a bundle is used before its files are compared with their hashes, and none of "
         "it where a signature is there that does not hold.",
@@ -35,31 +36,47 @@ def add_identify(commands: Any) -> None:
         help="default: the one that the bundle recommends, or else the first that it has of "
         "tflite-int8, -int8-weights, -float16 and -float32",
     )
-    parser.add_argument("--top", type=int, default=5, help="length of the shortlist (default: 5)")
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="the photos are all of one object, and get one answer",
+    )
+    parser.add_argument(
+        "--false-match-rate",
+        type=float,
+        metavar="SHARE",
+        help="how often an unknown object may be called a match, such as 0.05; one of those that "
+        "the bundle promises (default: the lowest)",
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, help="list so many candidates at least (default: 5)"
+    )
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
 
 
 def _identify(options: argparse.Namespace) -> int:
     from artefact_id.terminal import print_json
-    from benchmarks.pipeline.identify import identify
+    from benchmarks.pipeline.identify import identifier, identify_photos
 
     register_heif()
     if options.top < 1:
         raise InputError(f"--top {options.top}: give 1 or more.")
-    answers = identify(
+    with identifier(
         options.bundle,
-        options.pictures,
         variant=options.variant,
-        top=options.top,
         trusted=trusted_key(options),
-    )
+        false_match_rate=options.false_match_rate,
+    ) as scores:
+        answers = identify_photos(
+            scores, options.pictures, top=options.top, together=options.together
+        )
     if options.json:
         print_json([answer.as_json() for answer in answers])
     else:
         _print(answers)
     # Photos that could be read are answered; the others still make the call a failed one.
-    return 2 if any(answer.error for answer in answers) else 0
+    return 2 if any(answer.errors for answer in answers) else 0
 
 
 def _print(answers: Sequence[Identification]) -> None:
@@ -70,21 +87,34 @@ def _print(answers: Sequence[Identification]) -> None:
     from mobile_assets.visible_text import visible
 
     console = output()
+
+    def line(text: str) -> None:
+        console.print(visible(text), markup=False, soft_wrap=True)
+
     for identification in answers:
-        answer = identification.answer
-        result = identification.error if answer is None else answer.verdict
-        console.print(visible(f"{identification.photo}: {result}"), markup=False, soft_wrap=True)
-        if answer is None:
+        names = ", ".join(map(str, identification.photos))
+        verdict = identification.verdict
+        if verdict is None:
+            line(f"{names}: {identification.reason}")
             continue
-        table = Table("", "object", "title", "collection", "probability")
-        for rank, candidate in enumerate(answer.candidates, start=1):
+        line(f"{names}: {verdict.answer}")
+        line(f"  {identification.reason}")
+        for photo, reason in identification.errors.items():
+            line(f"  left out: {photo}: {reason}")
+        for photo, fitness in identification.unfit.items():
+            line(f"  unfit: {photo}: {fitness.kind}")
+        table = Table("", "object", "title", "collection", identification.scored_by)
+        for rank, candidate in enumerate(identification.candidates, start=1):
             label = candidate.label
             words = (label.object_id, label.title, label.collection)
-            table.add_row(str(rank), *map(cell, words), f"{candidate.probability:.1%}")
+            # A list beside "not in the register" is of what comes nearest, no answer.
+            mark = f"{rank}" if candidate.named else f"({rank})"
+            number = "{:.3f}" if identification.scored_by == "score" else "{:.1%}"
+            table.add_row(mark, *map(cell, words), number.format(candidate.score))
         console.print(table)
-        for candidate in answer.candidates:
-            if line := _record_line(candidate.label):
-                console.print(visible(line), markup=False, soft_wrap=True)
+        for candidate in identification.candidates:
+            if text := _record_line(candidate.label):
+                line(text)
 
 
 def _record_line(label: Label) -> str:

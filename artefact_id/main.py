@@ -62,6 +62,7 @@ EXTRAS = {
     "sklearn": "figures",
     "umap": "figures",
     "captum": "figures",
+    "usearch": "search",
 }
 """Which extra of the package brings a module that may be missing."""
 

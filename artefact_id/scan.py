@@ -39,7 +39,7 @@ def add_scan(commands: Any) -> None:
         help="use the machines of a Ray cluster that see photos and bundle under the same paths; "
         "`auto` for the one that runs here",
     )
-    parser.add_argument("--variant", help="embedding model (default: the bundle's first)")
+    parser.add_argument("--variant", help="default: the one that the bundle recommends")
     parser.add_argument(
         "--rate",
         type=float,

@@ -11,23 +11,29 @@ from torch.nn import functional
 from train.background_replacement import SIDE, object_masks, replace_background
 from train.recipes import Augmentation
 
+_GRID = 32
+"""Pixels of the input for one of a network's last feature map."""
 
-def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) -> Tensor:
+
+def augment(
+    images: Tensor, amount: Augmentation, generator: torch.Generator, *, side: float = 1.0
+) -> Tensor:
     """Puts objects on other grounds, moves and turns them, changes light, colour and sharpness.
 
     Args:
         images: `[N, 3, H, W]` float RGB 0–255.
         generator: Where chance comes from; the result depends on nothing else.
+        side: Share of the photos' sides that is left of them.
 
     Returns:
-        `[N, 3, H, W]` float RGB 0–255, edges repeated outwards where the photo ends.
+        `[N, 3, h, w]` float RGB 0–255, edges repeated outwards where the photo ends.
     """
     count = images.shape[0]
     if amount.other_ground:
         images = _regrounded(images, _chance(count, amount.other_ground, generator), generator)
-    grid = functional.affine_grid(
-        _affine(count, amount, generator).to(images.device), list(images.shape), align_corners=False
-    )
+    shape = [count, images.shape[1], *(_smaller(n, side) for n in images.shape[2:])]
+    affine = _affine(count, amount, generator).to(images.device)
+    grid = functional.affine_grid(affine, shape, align_corners=False)
     if amount.perspective:
         grid = _tilted(grid, amount.perspective, generator)
     moved = functional.grid_sample(
@@ -35,6 +41,11 @@ def augment(images: Tensor, amount: Augmentation, generator: torch.Generator) ->
     )
     lit = _colour(moved, amount, generator)
     return _blurred(lit, amount.blurred, generator) if amount.blurred else lit
+
+
+def _smaller(pixels: int, share: float) -> int:
+    """A share of a side, in whole steps of a network's coarsest grid."""
+    return pixels if share == 1 else max(_GRID, round(pixels * share / _GRID) * _GRID)
 
 
 def _regrounded(images: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:

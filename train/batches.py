@@ -81,11 +81,17 @@ def seed_for(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """The recipe's augmentation of a whole batch `[N, 3, H, W]`, if it has one."""
+def augmented(
+    images: Tensor, recipe: Recipe, generator: torch.Generator, *, side: float = 1.0
+) -> Tensor:
+    """The recipe's augmentation of a whole batch `[N, 3, H, W]`, if it has one.
+
+    Args:
+        side: Share of the photos' sides that is left of them.
+    """
     if recipe.augmentation is None:
         return images
-    return augment(images, recipe.augmentation, generator)
+    return augment(images, recipe.augmentation, generator, side=side)
 
 
 def shuffled_batches(photos: int, batch: int, seed: int) -> Iterator[Tensor]:

@@ -39,6 +39,21 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
     return images
 
 
+def degraded(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Makes a share of the photos worse, each drawn on its own; 0 draws nothing.
+
+    Args:
+        images: `[N, 3, H, W]` float RGB 0–255.
+    """
+    if not share:
+        return images
+    rows = torch.nonzero(torch.rand(len(images), generator=generator) < share)[:, 0]
+    if not len(rows):
+        return images
+    rows = rows.to(images.device)
+    return images.index_copy(0, rows, degrade(images[rows], generator))
+
+
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     """`[count]` values spread evenly from `low` to `high`."""
     return low + (high - low) * torch.rand(count, generator=generator)

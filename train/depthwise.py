@@ -26,14 +26,21 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, weight: Tensor, stride: list[int], padding: list[int]
+        ctx: Any,
+        image: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: list[int],
+        padding: list[int],
     ) -> Tensor:
         ctx.save_for_backward(image, weight)
         ctx.stride, ctx.padding = stride, padding
-        return functional.conv2d(image, weight, None, stride, padding, 1, weight.shape[0])
+        return functional.conv2d(image, weight, bias, stride, padding, 1, weight.shape[0])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         image, weight = ctx.saved_tensors
         (grad,) = grads
 
@@ -59,7 +66,9 @@ class _Depthwise(torch.autograd.Function):
 
         strided = max(ctx.stride) > 1
         large = max(weight.shape[2:]) > _FAST_KERNEL
-        return gradient(0, strided), gradient(1, large), None, None
+        bias = grad.sum((0, 2, 3), dtype=torch.float32) if ctx.needs_input_grad[2] else None
+        bias = bias.to(grad.dtype) if bias is not None else None
+        return gradient(0, strided), gradient(1, large), bias, None, None
 
 
 class FastDepthwise(TorchFunctionMode):
@@ -80,16 +89,19 @@ class FastDepthwise(TorchFunctionMode):
         options = dict(kwargs or {})
         # Convolution modules, timm's too, pass all seven arguments by position.
         if func is functional.conv2d and not options and len(args) == 7 and _fits(*args):
-            image, weight, _, stride, padding = args[:5]
+            image, weight, bias, stride, padding = args[:5]
             low = torch.bfloat16
-            return _Depthwise.apply(image.to(low), weight.to(low), _pair(stride), _pair(padding))
+            bias = bias.to(low) if bias is not None else None
+            return _Depthwise.apply(
+                image.to(low), weight.to(low), bias, _pair(stride), _pair(padding)
+            )
         return func(*args, **options)
 
 
 def _fits(
     image: Tensor,
     weight: Tensor,
-    bias: Tensor | None,
+    _bias: Tensor | None,
     _stride: Any,
     padding: Any,
     dilation: Any,
@@ -99,7 +111,6 @@ def _fits(
     return (
         groups > 1
         and groups == image.shape[1] == weight.shape[0]
-        and bias is None
         and not isinstance(padding, str)
         and _pair(dilation) == [1, 1]
         and image.device.type == "cpu"

@@ -142,9 +142,23 @@ class Scatter:
         one photo of each object, 0.3 to 0.7 with two, 0.2 to 0.5 with three, 0.2 to 0.3 with four
         and 0.1 to 0.3 with five or six, for top-1, hard photos and the refusal of strangers alike.
         """
-        photos = self._counts.sum() / self.versions
-        objects = np.count_nonzero(self._counts)
-        return float(min(LARGEST_SHRINKAGE, objects / photos))
+        return float(min(LARGEST_SHRINKAGE, 1 / self.photos_per_object))
+
+    @property
+    def photos_per_object(self) -> float:
+        """Mean number of photos of an object that has any, versions and enrolled ones apart."""
+        return float(self._counts.sum() / self.versions / np.count_nonzero(self._counts))
+
+    def leading(self, features: int) -> Scatter:
+        """What it would be of the first so many features alone."""
+        self._sum_squares()
+        part = Scatter(features, self.objects, versions=self.versions)
+        for name in ("_sums", "_degraded_sums", "_enrolled_sums"):
+            setattr(part, name, getattr(self, name)[:, :features])
+        for name in ("_counts", "_degraded_counts", "_enrolled_counts"):
+            setattr(part, name, getattr(self, name))
+        part._squares = self._squares[:features, :features]
+        return part
 
     def covariance(self) -> NDArray[np.float64]:
         """`[features, features]`: how photos differ from their object's mean, shrunk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from train.batches import (
     predict_batches,
     to_images,
 )
-from train.closed_form import HeadFit
+from train.closed_form import HeadFit, start_head
+from train.degradation import degraded
 from train.depths import stage_channels
 from train.features import FeatureStore, cached_features
+from train.folding import folded_statistics
+from train.heads import EmbeddingHead
 from train.loop import TrainingLoop
 from train.recipes import Recipe
 from train.schedule import (
@@ -82,6 +86,19 @@ class Trainer(TrainingLoop):
         if resume is not None:
             self.model.load_state_dict(resume.model)
             self.best, self.history = resume.best, list(resume.history)
+        with contextlib.ExitStack() as folded:
+            if self.recipe.freeze_statistics:
+                folded.enter_context(folded_statistics(self.model.backbone))
+            self._fit_stages(resume)
+        self.seconds = time.perf_counter() - self._started
+        self.cpu_seconds = self._cpu_before + self.processes.total(
+            time.process_time() - self._cpu_started
+        )
+        return self.best
+
+    def _fit_stages(self, resume: TrainingState | None) -> None:
+        if self.recipe.start_views and resume is None:
+            self._start_head()
         taught = self._taught() if self.teacher is not None and self.recipe.epochs else None
         if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
             self._fit_head(resume)
@@ -89,11 +106,15 @@ class Trainer(TrainingLoop):
             self._fit_all(resume if resume is not None and resume.stage == "all" else None, taught)
         if self.recipe.closed_form:
             self._refit_head()
-        self.seconds = time.perf_counter() - self._started
-        self.cpu_seconds = self._cpu_before + self.processes.total(
-            time.process_time() - self._cpu_started
-        )
-        return self.best
+
+    def _start_head(self) -> None:
+        """Gives the head weights in closed form, from features of the frozen backbone."""
+        head = self.model.head
+        assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
+        views = replace(self.recipe, head_views=self.recipe.start_views)
+        features = self._features(self.train, views, "train")
+        last = head.features - sum(stage_channels(self.model.backbone, self.model.depths))
+        start_head(head, features[..., :last], self.train.truth, seed=self.seed)
 
     def _fit_head(self, resume: TrainingState | None) -> None:
         """Trains the head on features that are computed once."""
@@ -154,7 +175,10 @@ class Trainer(TrainingLoop):
         stages = sum(stage_channels(self.model.backbone, self.model.depths))
 
         def logits(rows: Tensor, _: int, generator: torch.Generator) -> Tensor:
-            images = augmented(self._images(rows), self.recipe, generator)
+            side = self.recipe.trained_side
+            images = augmented(self._images(rows), self.recipe, generator, side=side)
+            images = degraded(images, self.recipe.degraded, generator)
+            images = images.contiguous(memory_format=self.compute.memory_format)
             with self.compute.autocast():
                 features = self.processes.features(self.model, images)
                 logits: Tensor = self.model.head(features)

@@ -121,6 +121,7 @@ class TrainingLoop:
             head_epochs=recipe.head_epochs,
             epochs=recipe.epochs,
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
+            start_views=recipe.start_views,
             closed_form=fitted_photos(recipe, train, val, enrolment),
             taught=len(train) if teacher is not None else 0,
         )

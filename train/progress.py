@@ -71,6 +71,7 @@ class StageTimer:
         head_epochs: int,
         epochs: int,
         validations: int | None = None,
+        start_views: int = 0,
         closed_form: int = 0,
         taught: int = 0,
         now: Callable[[], float] = time.perf_counter,
@@ -79,11 +80,12 @@ class StageTimer:
 
         Args:
             validations: How many epochs of all weights are validated; None for all.
+            start_views: Versions of each photo that a first head in closed form is fitted to.
             closed_form: Photos that a head in closed form is fitted to, each version counted.
             taught: Photos that a teacher looks at.
         """
         validated = val * (epochs if validations is None else validations)
-        features = views * train + val if head_epochs else 0
+        features = views * train + val if head_epochs else start_views * train
         self._stages = {
             "teacher": _Stage(taught, taught),
             "features": _Stage(features, features),

@@ -75,6 +75,12 @@ class Recipe:
         depths: Stages of the backbone whose pooled outputs are features beside the last ones. While
             weights are trained by gradients, a head that is replaced in closed form reads the last
             features alone.
+        start_views: Versions of each photo that a first head in closed form is fitted to, on the
+            frozen backbone, before all weights are trained; 0 for no such head.
+        trained_side: Side of the photos that all weights are trained on, as a share of the input's.
+            A network that learns from smaller photos costs less by the square of it.
+        degraded: Share of the photos that all weights are trained on that are made worse too
+            (`train.degradation`).
         fit_validation: Fit that head to the validation photos too, once it is validated without.
         hold_out_objects: Share of the objects that training never sees; that head enrols them.
         paper_input: Photos as the paper's code hands them to a network: blue, green, red, 0–255
@@ -104,6 +110,9 @@ class Recipe:
     head_steps: int = 0
     closed_form: bool = False
     depths: tuple[int, ...] = ()
+    start_views: int = 0
+    trained_side: float = 1.0
+    degraded: float = 0.0
     fit_validation: bool = False
     hold_out_objects: float = 0.0
 
@@ -234,6 +243,14 @@ default's rate. `benchmarks/studies/silu_quantisation.md` has what came of it on
 DISCRIMINANT = dataclasses.replace(
     FIELD,
     name="discriminant",
+    head_epochs=0,
+    head_steps=0,
+    start_views=2,
+    epochs=12,
+    rate=6e-4,
+    frozen_share=0.0,
+    trained_side=0.72,
+    degraded=0.3,
     closed_form=True,
     depths=(3, 4, 5),
     fit_validation=True,

@@ -294,7 +294,8 @@ def report_plan(reporter: Reporter, plan: TrainingPlan) -> None:
         )
     elif plan.recipe.hold_out_objects:
         reporter.said(
-            f"no object is kept out of training: that takes {2 * LEAST_HELD_OUT} objects or more"
+            f"no object is kept out of training: that takes {2 * LEAST_HELD_OUT} objects or more, "
+            "with pictures that no other object has"
         )
     if unreadable:
         reporter.said(f"{unreadable} photos cannot be read: `artefact-id inspect` lists them")

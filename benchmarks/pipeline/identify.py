@@ -2,73 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.pipeline.bundle_scores import BundleScores, choose_variant, open_scores
 from mobile_assets.bundle import Bundle, read_bundle
-from mobile_assets.decision import Answer, Candidate, answer
-from mobile_assets.errors import InputError
+from mobile_assets.fitness import ADVICE, Fitness
+from mobile_assets.identification.decision import Verdict
+from mobile_assets.labels import Label
 from mobile_assets.photos import PhotoError
+from mobile_assets.shortlist import top_objects
 from train.decode_pool import DecoderPool
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+Pixels = NDArray[np.uint8]
 
-PREFERRED = ("tflite-int8", "tflite-int8-weights", "tflite-float16", "tflite-float32")
-"""Variants that answer where a bundle recommends none, the one for most phones first."""
+
+@dataclass(frozen=True)
+class Candidate:
+    """One object of an answer.
+
+    Attributes:
+        score: Of the embedding, at most 1; or the classifier's probability, 0–1.
+        named: Whether the verdict names it: as the match, or in the shortlist.
+    """
+
+    label: Label
+    score: float
+    named: bool
 
 
 @dataclass(frozen=True)
 class Identification:
-    """One photo's answer, or the reason why it could not be read."""
+    """The answer to one photo, or to several photos of one object.
 
-    photo: Path
-    answer: Answer | None
-    error: str | None = None
+    Attributes:
+        photos: The photos that were asked about.
+        verdict: The answer; None if no photo could be read.
+        reason: Why it is so, for a person; why it could not be read if there is no answer.
+        candidates: The best objects, best first, with all that the verdict names.
+        scored_by: What the candidates' score is.
+        model: What executed the photos.
+        errors: Why photos could not be read, by photo.
+        fitness: How fit the others are, by photo; empty where the bundle has no limits.
+        pixels: What the model saw of the photos that were read, `[height, width, 3]` each.
+    """
+
+    photos: tuple[Path, ...]
+    verdict: Verdict | None
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+    scored_by: str = "score"
+    model: str = ""
+    errors: dict[Path, str] = field(default_factory=dict)
+    fitness: dict[Path, Fitness] = field(default_factory=dict)
+    pixels: dict[Path, Pixels] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def unfit(self) -> dict[Path, Fitness]:
+        """The photos that nothing can be told from."""
+        return {photo: fitness for photo, fitness in self.fitness.items() if not fitness.fit}
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        if self.answer is None:
-            return {"photo": str(self.photo), "error": self.error}
+        name: dict[str, Any] = {"photo": str(self.photos[0])}
+        if len(self.photos) > 1:
+            name = {"photos": [str(photo) for photo in self.photos]}
+        errors = [{"photo": str(photo), "error": why} for photo, why in self.errors.items()]
+        if self.verdict is None:
+            return name | {"error": self.reason, "errors": errors}
         return {
-            "photo": str(self.photo),
-            "verdict": self.answer.verdict,
-            "candidates": [_candidate(candidate) for candidate in self.answer.candidates],
+            **name,
+            "verdict": self.verdict.answer,
+            "reason": self.reason,
+            "score": _rounded(self.verdict.score),
+            "threshold": _rounded(self.verdict.threshold),
+            "promise": self.verdict.promise,
+            "model": self.model,
+            "candidates": [self._candidate(candidate) for candidate in self.candidates],
+            "fitness": [
+                {
+                    "photo": str(photo),
+                    "unfit": fitness.kind,
+                    "advice": fitness.advice and ADVICE[fitness.advice],
+                    "measures": fitness.measures.model_dump(),
+                }
+                for photo, fitness in self.fitness.items()
+            ],
+            "errors": errors,
+        }
+
+    def _candidate(self, candidate: Candidate) -> dict[str, Any]:
+        """One object, with its descriptive fields if the bundle has any."""
+        label = candidate.label
+        record = label.record.as_json() if label.record is not None else {}
+        return {
+            "object_id": label.object_id,
+            "collection": label.collection,
+            "title": label.title,
+            self.scored_by: _rounded(candidate.score),
+            "named": candidate.named,
+            **({"record": record} if record else {}),
         }
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    """One object of the shortlist, with its descriptive fields if the bundle has any."""
-    label = candidate.label
-    record = label.record.as_json() if label.record is not None else {}
-    return {
-        "object_id": label.object_id,
-        "collection": label.collection,
-        "title": label.title,
-        "probability": round(candidate.probability, 6),
-        **({"record": record} if record else {}),
-    }
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
-def _default_variant(bundle: Bundle) -> str:
-    """The variant that a phone would execute.
+@contextmanager
+def identifier(
+    folder: Path,
+    *,
+    variant: str | None = None,
+    trusted: Ed25519PublicKey | None = None,
+    false_match_rate: float | None = None,
+) -> Iterator[BundleScores]:
+    """Opens a bundle for identification; its files are compared with their hashes first.
+
+    Args:
+        folder: The bundle.
+        variant: A TFLite variant of the bundle, whose embedding model answers if there is one; if
+            None, the variant that the bundle recommends, or else the first that it has.
+        trusted: The key that must have signed the bundle; None for any key or none.
+        false_match_rate: What a match promises; None for the bundle's default.
 
     Raises:
-        InputError: None of them is a TFLite file.
+        InputError: `folder` is no bundle, or has no such variant or rate.
+        DamagedError: The bundle is damaged.
+        CheckFailedError: Its signature does not hold, or `trusted` did not sign it.
     """
-    there = [variant.name for variant in bundle.info.variants if variant.format == "tflite"]
-    recommended = [best.variant for best in bundle.info.recommended]
-    for name in (*recommended, *PREFERRED, *there):
-        if name in there:
-            return name
-    names = ", ".join(variant.name for variant in bundle.info.variants) or "no variant"
-    raise InputError(
-        f"{bundle.folder} has {names}, and only TFLite variants are executed here. "
-        "Export one with --variants tflite-int8."
-    )
+    bundle = read_bundle(folder, trusted=trusted)
+    chosen = choose_variant(bundle, variant)
+    with open_scores(bundle, chosen, false_match_rate=false_match_rate) as scores:
+        yield scores
+
+
+def identify_photos(
+    scores: BundleScores, photos: Sequence[Path], *, top: int, together: bool = False
+) -> tuple[Identification, ...]:
+    """Identifies photos with an opened bundle.
+
+    Args:
+        scores: From `identifier`.
+        photos: Photo files; one that cannot be read gets an error instead of an answer.
+        top: How many candidates are listed at least.
+        together: Whether the photos are all of one object, and get one answer.
+    """
+    groups = [tuple(photos)] if together else [(photo,) for photo in photos]
+    with DecoderPool(len(photos)) as pool:
+        return tuple(identify_together(scores, pool, group, top=top) for group in groups)
 
 
 def identify(
@@ -77,41 +169,70 @@ def identify(
     *,
     variant: str | None = None,
     top: int,
+    together: bool = False,
     trusted: Ed25519PublicKey | None = None,
 ) -> tuple[Identification, ...]:
-    """Identifies photos with one TFLite variant of a bundle.
+    """Identifies photos with one TFLite model of a bundle; see `identifier`, `identify_photos`."""
+    with identifier(folder, variant=variant, trusted=trusted) as scores:
+        return identify_photos(scores, photos, top=top, together=together)
 
-    Args:
-        photos: Photo files; one that cannot be read gets an error instead of an answer.
-        variant: A TFLite variant of the bundle; if None, the one that it recommends, or else the
-            first of `PREFERRED` that it has.
-        trusted: The key that must have signed the bundle; None for any key or none.
 
-    Raises:
-        InputError: `folder` is no bundle, has no such variant, or no photo could be read.
-        DamagedError: The bundle is damaged.
-        CheckFailedError: Its signature does not hold, or `trusted` did not sign it.
+def identify_together(
+    scores: BundleScores, pool: DecoderPool, photos: tuple[Path, ...], *, top: int
+) -> Identification:
+    """The answer to photos of one object.
+
+    Unfit photos are left out unless all are; of photos with the same pixels one counts.
     """
-    from benchmarks.runtimes.litert_runtime import open_litert
+    pixels: dict[Path, Pixels] = {}
+    errors: dict[Path, str] = {}
+    for photo in photos:
+        try:
+            pixels[photo] = pool.load(photo, scores.bundle.info.preprocessing)
+        except PhotoError as error:
+            errors[photo] = error.reason
+    if not pixels:
+        return Identification(photos, None, "; ".join(errors.values()), errors=errors)
+    fitness = scores.fitness(pixels)
+    fit = _distinct(
+        [pixels[photo] for photo in pixels if photo not in fitness or fitness[photo].fit]
+    )
+    # Unfit photos are scored all the same, for a list of candidates that nothing is promised of.
+    values = scores.score(fit or list(pixels.values()))
+    verdict, reason = scores.judge(values, len(fit))
+    if not fit:
+        reason = _unfit_reason(fitness)
+    if verdict.promise is None:  # a list that promises nothing is as long as asked for
+        verdict = replace(verdict, objects=verdict.objects[:top])
+    listed = max(top, len(verdict.objects))
+    return Identification(
+        photos,
+        verdict,
+        reason,
+        candidates=_candidates(scores.bundle, values, verdict, listed),
+        scored_by=scores.scored_by,
+        model=scores.model,
+        errors=errors,
+        fitness=fitness,
+        pixels=pixels,
+    )
 
-    bundle = read_bundle(folder, trusted=trusted)
-    if variant is None:
-        variant = _default_variant(bundle)
-    if bundle.info.variant(variant).format != "tflite":
-        raise InputError(
-            f"{variant} is a Core ML package, which Core ML alone runs. "
-            "Give one of the bundle's TFLite variants with --variant."
-        )
-    contract = bundle.info.preprocessing
-    results: list[Identification] = []
-    with DecoderPool(len(photos)) as pool, open_litert(bundle, variant) as session:
-        for photo in photos:
-            try:
-                pixels = pool.load(photo, contract)
-            except PhotoError as error:
-                results.append(Identification(photo, None, error.reason))
-                continue
-            probabilities = session.predict(pixels[None])[0]
-            decided = answer(probabilities, bundle.labels, bundle.info.decision, top=top)
-            results.append(Identification(photo, decided))
-    return tuple(results)
+
+def _candidates(
+    bundle: Bundle, values: NDArray[np.float64], verdict: Verdict, listed: int
+) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(bundle.labels[index], float(values[index]), index in verdict.objects)
+        for index in top_objects(values, listed).tolist()
+    )
+
+
+def _distinct(photos: Sequence[Pixels]) -> list[Pixels]:
+    """The same photo given twice is no second look at the object."""
+    by_hash = {hashlib.sha256(photo.tobytes()).digest(): photo for photo in photos}
+    return list(by_hash.values())
+
+
+def _unfit_reason(fitness: dict[Path, Fitness]) -> str:
+    kinds = {f.kind: ADVICE[f.advice] for f in fitness.values() if f.kind and f.advice}
+    return " ".join(f"{str(kind).capitalize()}: {advice}" for kind, advice in kinds.items())

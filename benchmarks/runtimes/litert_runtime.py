@@ -86,10 +86,10 @@ def open_litert(bundle: Bundle, variant_name: str, threads: int = 1) -> PhotoSes
 
 
 def open_interpreter(path: Path, threads: int) -> Any:
-    """LiteRT's interpreter of a file, with its tensors allocated.
+    """Opens a TFLite file with its tensors allocated.
 
     Raises:
-        DamagedError: The file cannot be opened.
+        DamagedError: It cannot be opened.
         MissingDependencyError: `ai-edge-litert` is not installed.
     """
     try:

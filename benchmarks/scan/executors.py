@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -35,23 +35,15 @@ def in_processes(
     shards that were under way are done again with every photo decoded on its own, and, should that
     not help, photo by photo.
     """
-    source = iter(shards)
-    again: deque[Shard] = deque()
-    alone: deque[Shard] = deque()
+    queue = _Queue(shards)
     running: dict[Future[list[EmbeddedPhoto]], Shard] = {}
     pool = _pool(processes)
     try:
         while True:
-            while len(running) < _AHEAD * processes:
-                shard = again.popleft() if again else next(source, None)
-                if shard is None:
-                    break
+            while len(running) < _AHEAD * processes and (shard := queue.next(idle=not running)):
                 running[pool.submit(embed, shard)] = shard
-            if not running and not alone:
-                return
             if not running:
-                shard = alone.popleft()
-                running[pool.submit(embed, shard)] = shard
+                return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             lost: list[Shard] = []
             for future in done:
@@ -60,21 +52,46 @@ def in_processes(
                     yield future.result()
                 except BrokenProcessPool:
                     lost.append(shard)
-            if not lost:
-                continue
-            lost += running.values()  # a dead process breaks the whole pool
-            running.clear()
-            _end(pool)
-            pool = _pool(processes)
-            for shard in lost:
-                if not shard.isolated:
-                    again.append(replace(shard, isolated=True))
-                elif len(shard.photos) > 1 or len(lost) > 1:
-                    alone += (replace(shard, photos=(photo,)) for photo in shard.photos)
-                else:
-                    yield [EmbeddedPhoto(shard.photos[0].id, "", _CRASHED, None, None)]
+            if lost:  # a dead process breaks the whole pool
+                lost += running.values()
+                running.clear()
+                _end(pool)
+                pool = _pool(processes)
+                yield from queue.give_back(lost)
     finally:
         _end(pool)
+
+
+class _Queue:
+    """The shards that are still to be done."""
+
+    def __init__(self, shards: Iterable[Shard]) -> None:
+        self._source = iter(shards)
+        self._again: deque[Shard] = deque()
+        self._alone: deque[Shard] = deque()
+
+    def next(self, *, idle: bool) -> Shard | None:
+        """The next shard; None for none now.
+
+        Args:
+            idle: Whether no other is under way. Those under suspicion are done by themselves, so
+                that it is known whose fault it was.
+        """
+        if self._again:
+            return self._again.popleft()
+        if (shard := next(self._source, None)) is not None:
+            return shard
+        return self._alone.popleft() if self._alone and idle else None
+
+    def give_back(self, lost: Sequence[Shard]) -> Iterator[list[EmbeddedPhoto]]:
+        """Takes shards back whose process died; yields photos that nothing more is tried with."""
+        for shard in lost:
+            if not shard.isolated:
+                self._again.append(replace(shard, isolated=True))
+            elif len(shard.photos) > 1 or len(lost) > 1:
+                self._alone += (replace(shard, photos=(photo,)) for photo in shard.photos)
+            else:
+                yield [EmbeddedPhoto(shard.photos[0].id, "", _CRASHED, None, None)]
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
@@ -117,15 +134,11 @@ def on_ray(
         return embed(shard)
 
     running: dict[Any, Shard] = {}
-    source = iter(shards)
-    again: deque[Shard] = deque()
+    queue = _Queue(shards)
     most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     try:
         while True:
-            while len(running) < most:
-                shard = again.popleft() if again else next(source, None)
-                if shard is None:
-                    break
+            while len(running) < most and (shard := queue.next(idle=not running)):
                 running[task.remote(shard)] = shard
             if not running:
                 return
@@ -136,20 +149,10 @@ def on_ray(
                     yield ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
                     raise error.as_instanceof_cause() from None
-                except ray.exceptions.RayError:
-                    yield from _after_a_crash(shard, again)
+                except ray.exceptions.RayError:  # its worker or its machine died
+                    yield from queue.give_back([shard])
     finally:
         ray.shutdown()
-
-
-def _after_a_crash(shard: Shard, again: deque[Shard]) -> Iterator[list[EmbeddedPhoto]]:
-    """Queues what remains to be tried of a shard that took its process down."""
-    if not shard.isolated:
-        again.append(replace(shard, isolated=True))
-    elif len(shard.photos) > 1:
-        again += (replace(shard, photos=(photo,)) for photo in shard.photos)
-    else:
-        yield [EmbeddedPhoto(shard.photos[0].id, "", _CRASHED, None, None)]
 
 
 def _connected(address: str) -> Any:

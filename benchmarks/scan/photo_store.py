@@ -184,7 +184,7 @@ class PhotoStore:
     # --- photos -----------------------------------------------------------------------------
 
     def list_photos(self, photos: Iterable[ListedPhoto]) -> int:
-        """Takes a listing in: new photos wait, changed ones wait again, missing ones are passed over.
+        """Takes a listing in: new photos wait, changed ones wait again, missing ones are left out.
 
         Returns:
             The number of listed photos.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.pipeline.bundle_scores import check_rate, choose_variant, open_search
 from benchmarks.pipeline.callbacks import Callbacks
-from benchmarks.runtimes.embedding_session import EmbeddingSession
 from benchmarks.scan.executors import in_processes, on_ray
 from benchmarks.scan.photo_list import list_photos, root_of
 from benchmarks.scan.photo_store import STORE_FILE, ListedPhoto, PhotoStore
@@ -20,7 +20,7 @@ from benchmarks.scan.search import answer_photos
 from benchmarks.scan.shards import SHARD_PHOTOS, Network, embed_shard, shards_of
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
-from mobile_assets.identification.decision import VariantDecision, read_decision
+from mobile_assets.identification.decision import VariantDecision, judged_model, read_decision
 from mobile_assets.identification.gallery import read_gallery
 from mobile_assets.identification.scores import GallerySearch
 from mobile_assets.output_lock import claimed
@@ -37,7 +37,7 @@ class ScanOptions:
     Attributes:
         processes: Of this machine; None for one of each core.
         ray: Address of a Ray cluster; None for this machine.
-        variant: Name of the embedding model; None for the bundle's own choice.
+        variant: A TFLite variant, whose embedding model answers; None for the recommended one.
         false_match_rate: One of those that the bundle promises; None for its default.
         page_photos: Photos on the page.
         trusted: The key that must have signed the bundle; None for any or none.
@@ -125,24 +125,23 @@ class _Register:
 
     @classmethod
     def of(cls, bundle: Bundle, options: ScanOptions) -> _Register:
+        variant = choose_variant(bundle, options.variant)
         gallery, decision = read_gallery(bundle), read_decision(bundle)
-        if gallery is None or decision is None:
+        model = decision and judged_model(bundle, decision, variant.name)
+        if not (gallery and decision and model):
             raise InputError(
                 f"{bundle.folder} has no gallery, so photos cannot be searched in it. "
                 "Export it again with --photos."
             )
-        name = options.variant or next(iter(decision.variants))
-        if name not in decision.variants:
-            names = ", ".join(decision.variants)
-            raise InputError(f"--variant {name}: the bundle judges by {names}. Choose one of them.")
-        chosen = decision.variants[name]
-        rates = [match.false_match_rate for match in chosen.rules[0].matches]
-        if options.false_match_rate not in (None, *rates):
-            offered = " or ".join(f"{rate:g}" for rate in rates)
-            raise InputError(f"--rate {options.false_match_rate:g}: the bundle has {offered}.")
-        session = EmbeddingSession(bundle, name)
-        network = Network(str(bundle.folder.resolve()), name, session.sha256)
-        return cls(bundle, network, chosen, GallerySearch(gallery, chosen.formula))
+        judged = decision.variants[model.name]
+        check_rate(judged, options.false_match_rate)
+        network = Network(
+            bundle=str(bundle.folder.resolve()),
+            model=model.name,
+            sha256=model.sha256,
+            fitness=decision.fitness,
+        )
+        return cls(bundle, network, judged, open_search(bundle, gallery, judged))
 
 
 def _make_folder(out: Path) -> None:
@@ -163,9 +162,9 @@ def _make_folder(out: Path) -> None:
 
 def _check_network(store: PhotoStore, network: Network, bundle: Bundle) -> None:
     """Embeddings of one network say nothing to another: then every photo is embedded again."""
-    facts = json.dumps(
-        [network.sha256, bundle.info.preprocessing.model_dump(mode="json")], sort_keys=True
-    )
+    limits = network.fitness and network.fitness.model_dump(mode="json")
+    contract = bundle.info.preprocessing.model_dump(mode="json")
+    facts = json.dumps([network.sha256, contract, limits], sort_keys=True)
     if store.fact("network") not in (None, facts):
         store.forget_embeddings()
     store.remember("network", facts)

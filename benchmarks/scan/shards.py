@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.scan.photo_store import EmbeddedPhoto, WaitingPhoto
 from mobile_assets.errors import DamagedError
 from mobile_assets.files import sha256_file
+from mobile_assets.fitness import FitnessLimits, judge
 from mobile_assets.photos import PhotoError
 
 SHARD_PHOTOS = 64
@@ -36,13 +37,15 @@ class Network:
 
     Attributes:
         bundle: The bundle's folder.
-        variant: Which of its embeddings.
-        sha256: Of the network's file: another machine must have the same.
+        model: Which of its embedding models.
+        sha256: Of the model's file: another machine must have the same.
+        fitness: What a photo must be like to be judged; None for no limits.
     """
 
     bundle: str
-    variant: str
+    model: str
     sha256: str
+    fitness: FitnessLimits | None
 
 
 def shards_of(root: Path, photos: Sequence[WaitingPhoto]) -> Iterator[Shard]:
@@ -70,25 +73,26 @@ class _Worker:
     """What a process keeps from shard to shard: the opened network, and a decoder."""
 
     def __init__(self, network: Network) -> None:
-        from benchmarks.runtimes.embedding_session import EmbeddingSession
+        from benchmarks.runtimes.litert_embedding import LitertEmbedding
         from mobile_assets.bundle import read_bundle
         from train.decode_pool import DecoderPool
         from train.heic import register_heif
 
         register_heif()
         bundle = read_bundle(Path(network.bundle))
-        self._session = EmbeddingSession(bundle, network.variant)
-        if self._session.sha256 != network.sha256:
+        models = {model.name: model for model in bundle.info.companions}
+        model = models.get(network.model)
+        if model is None or model.sha256 != network.sha256:
             raise DamagedError(
                 f"{network.bundle} here holds another network than where the scan was started. "
                 "Put the same bundle on every machine."
             )
+        self._session = LitertEmbedding(bundle, model)
         self._contract = bundle.info.preprocessing
         self._decoders = DecoderPool(1)
+        self._limits = network.fitness
 
     def embed(self, root: Path, photo: WaitingPhoto, isolated: bool) -> EmbeddedPhoto:
-        from mobile_assets.fitness import judge
-
         path = root / photo.path
         try:
             pixels = self._decoders.load(path, self._contract, isolated=isolated)
@@ -98,5 +102,5 @@ class _Worker:
         except OSError as error:
             reason = f"cannot be read ({error.strerror or error})"
             return EmbeddedPhoto(photo.id, "", reason, None, None)
-        embedding = self._session.embed(pixels[None])[0]
-        return EmbeddedPhoto(photo.id, sha256, None, judge(pixels).kind, embedding)
+        unfit = None if self._limits is None else judge(pixels, self._limits).kind
+        return EmbeddedPhoto(photo.id, sha256, None, unfit, self._session.embed(pixels))

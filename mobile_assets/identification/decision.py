@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from mobile_assets.bundle import Bundle
+from mobile_assets.bundle import AuxiliaryModel, Bundle
 from mobile_assets.bundle_contents import MOST_VALUES, BundleContents
 from mobile_assets.errors import DamagedError
+from mobile_assets.fitness import DEFAULT_LIMITS, FitnessLimits
 from mobile_assets.identification.scores import ScoreFormula
 from mobile_assets.schema import Document, Record
 from mobile_assets.shortlist import top_objects
@@ -132,32 +133,16 @@ class VariantDecision(Record):
         return any(rule.matches[0].score is not None for rule in self.rules)
 
 
-class FitnessLimit(Record):
-    """From where on a measure of a photo says that nothing can be told from it.
-
-    Attributes:
-        measure: Name of the measure.
-        least: Below it the photo is unfit; None for no such limit.
-        most: Above it the photo is unfit; None for no such limit.
-        reason: What is wrong with such a photo, such as `blurred`.
-    """
-
-    measure: str = Field(min_length=1)
-    least: float | None = None
-    most: float | None = None
-    reason: str = Field(min_length=1)
-
-
 class Decision(Document):
     """The content of `decision.json`.
 
     Attributes:
         variants: By the name of the embedding model, such as `tflite-embedding`.
-        fitness: What a photo must be like to be judged at all.
+        fitness: What a photo must be like to be judged at all; None where every photo is.
     """
 
     variants: dict[str, VariantDecision]
-    fitness: tuple[FitnessLimit, ...] = ()
+    fitness: FitnessLimits | None = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True)
@@ -249,3 +234,25 @@ def read_decision(bundle: Bundle) -> Decision | None:
             "It is damaged: export the bundle again."
         )
     return decision
+
+
+def judged_model(bundle: Bundle, decision: Decision, variant: str) -> AuxiliaryModel | None:
+    """The embedding model that answers where a variant is shipped.
+
+    Args:
+        bundle: The bundle.
+        decision: Its decision.
+        variant: Name of a variant.
+
+    Returns:
+        The one of the variant's precision, or the next to it of the same format; None if the
+        decision judges none of that format.
+    """
+    form, _, precision = variant.partition("-")
+    models = {
+        model.name: model
+        for model in bundle.info.companions
+        if model.format == form and model.name in decision.variants
+    }
+    names = (f"{form}-embedding-{precision}", f"{form}-embedding-float16", *models)
+    return next((models[name] for name in names if name in models), None)

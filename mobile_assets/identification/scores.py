@@ -87,6 +87,32 @@ class GallerySearch:
         return cosines
 
 
+def score_objects(
+    gallery: Gallery, formula: ScoreFormula, embeddings: Floats, objects: NDArray[np.integer[Any]]
+) -> Floats:
+    """The same scores as `GallerySearch` gives, of some objects only.
+
+    Args:
+        gallery: The gallery.
+        formula: The score.
+        embeddings: `[photos, dimensions]` float32.
+        objects: Class indices, rising, `[candidates]`.
+
+    Returns:
+        `[photos, candidates]`.
+    """
+    starts = np.searchsorted(gallery.row_objects, objects, side="left")
+    counts = np.searchsorted(gallery.row_objects, objects, side="right") - starts
+    rows = np.concatenate([np.arange(n) + start for start, n in zip(starts, counts, strict=True)])
+    part = Gallery(
+        embeddings=gallery.embeddings.take(rows),
+        row_objects=np.repeat(np.arange(len(objects), dtype=np.int32), counts),
+        row_photos=gallery.row_photos[rows],
+        directions=gallery.directions.take(objects),
+    )
+    return GallerySearch(part, formula).scores(embeddings)
+
+
 def combine_photos(scores: NDArray[np.floating[Any]], formula: ScoreFormula) -> NDArray[np.float64]:
     """Scores of several photos of one object, taken together.
 

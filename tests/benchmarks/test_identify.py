@@ -12,8 +12,9 @@ import pytest
 from conftest import picture
 from PIL import Image
 
-from benchmarks.pipeline.identify import identify
+from benchmarks.pipeline.identify import identifier, identify
 from mobile_assets.bundle import Bundle
+from mobile_assets.errors import InputError
 from train.decode_pool import CRASHED, HUNG
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,9 @@ def test_a_damaged_photo_costs_its_own_answer_only(
     broken = damaged_avif(tmp_path / "damaged.avif")
     photos = [good[0], broken, good[1], tmp_path / "none.jpg", good[2]]
     answers = identify(golden_bundle.folder, photos, top=3)
-    assert [answer.photo for answer in answers] == photos
-    assert [answer.error is None for answer in answers] == [True, False, True, False, True]
-    assert "damaged" in str(answers[1].error)
+    assert [answer.photos for answer in answers] == [(photo,) for photo in photos]
+    assert [answer.verdict is not None for answer in answers] == [True, False, True, False, True]
+    assert "damaged" in answers[1].errors[broken]
     alone = [identify(golden_bundle.folder, [photo], top=3)[0] for photo in good]
     assert [answers[0], answers[2], answers[4]] == alone
 
@@ -57,8 +58,7 @@ def test_large_photos_are_decoded_in_full(
     with open_litert(golden_bundle, variant) as session:
         pixels = load(tmp_path / "photo.jpg", golden_bundle.info.preprocessing)
         wanted = np.sort(session.predict(pixels[None])[0])[::-1][:3]
-    assert answer.answer is not None
-    assert [c.probability for c in answer.answer.candidates] == pytest.approx(wanted.tolist())
+    assert [c.score for c in answer.candidates] == pytest.approx(wanted.tolist())
 
 
 @pytest.mark.parametrize(
@@ -86,5 +86,36 @@ def test_a_decoder_that_dies_or_hangs_costs_one_answer(
     monkeypatch.setattr("train.decode_pool.DECODE_SECONDS", 3.0)
     started = time.monotonic()
     answers = identify(golden_bundle.folder, photos, top=3)
-    assert [answer.error for answer in answers] == [None, reason, None]
+    assert [answer.errors.get(answer.photos[0]) for answer in answers] == [None, reason, None]
     assert time.monotonic() - started < 60
+
+
+def test_a_bundle_without_thresholds_gives_shortlists_only(
+    golden_bundle: Bundle, register_folder: Path
+) -> None:
+    photos = sorted(register_folder.rglob("*.png"))[:4]
+    answers = identify(golden_bundle.folder, photos, top=1)
+    assert {answer.verdict.answer for answer in answers if answer.verdict} == {"shortlist"}
+    assert all("no thresholds" in answer.reason for answer in answers)
+    with (
+        pytest.raises(InputError, match="no thresholds"),
+        identifier(golden_bundle.folder, false_match_rate=0.05),
+    ):
+        pass
+
+
+def test_photos_together_get_one_answer_and_the_same_one_twice_counts_once(
+    golden_bundle: Bundle, register_folder: Path, tmp_path: Path
+) -> None:
+    first, second, *_ = sorted(register_folder.rglob("*.png"))
+    alone = identify(golden_bundle.folder, [first], top=3)[0]
+    twice, pair = (
+        identify(golden_bundle.folder, [first, other, tmp_path / "none.jpg"], top=3, together=True)
+        for other in (first, second)
+    )
+    assert len(twice) == len(pair) == 1
+    assert twice[0].candidates == alone.candidates != pair[0].candidates
+    assert list(pair[0].errors) == [tmp_path / "none.jpg"]
+    shown = pair[0].as_json()
+    assert [entry["photo"] for entry in shown["errors"]] == [str(tmp_path / "none.jpg")]
+    assert shown["photos"][0] == str(first)

@@ -11,7 +11,7 @@ from conftest import tiny_weights
 
 from benchmarks.evaluation.evaluate import EvaluateOptions, evaluate_runs
 from benchmarks.pipeline.benchmark import BenchmarkOptions, benchmark_bundles
-from benchmarks.pipeline.sweep import SweepOptions, run_sweep
+from benchmarks.pipeline.sweep import SweepOptions, check_sweep, run_sweep
 from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import InputError
@@ -44,6 +44,17 @@ def test_a_sweep_is_refused_before_its_first_training(
     assert not (tmp_path / "sweep").exists()
     with pytest.raises(InputError, match="made of and would replace"):
         run_sweep(register_folder, register_folder.parent, replace(options, force=True))
+
+
+def test_runs_to_compare_with_are_trained_on_all_objects(
+    register_folder: Path, tmp_path: Path
+) -> None:
+    training = TrainOptions(
+        backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=64,
+        recipe="discriminant", hold_out_objects=0.2, fit_validation=True,
+    )  # fmt: skip
+    options = SweepOptions(train=training, thresholds=(3,), references=((3, "probe"),))
+    check_sweep(register_folder, tmp_path / "sweep", options)  # which refuses both of a probe
 
 
 def test_an_export_is_refused_before_the_network_is_folded(

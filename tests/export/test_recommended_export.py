@@ -62,7 +62,7 @@ def test_identify_takes_what_is_recommended(
     (found,) = identify(
         recommended.folder, [fitted_root / photo.path], top=1
     )  # there is no tflite-int8
-    assert found.answer.candidates[0].label.object_id == photo.object_id
+    assert found.candidates[0].label.object_id == photo.object_id
 
 
 def test_quantise_auto_needs_photos(

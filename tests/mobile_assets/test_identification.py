@@ -23,7 +23,13 @@ from mobile_assets.identification.decision import (
     decide,
     read_decision,
 )
-from mobile_assets.identification.scores import GallerySearch, ScoreFormula, combine_photos
+from mobile_assets.identification.explanation import explain
+from mobile_assets.identification.scores import (
+    GallerySearch,
+    ScoreFormula,
+    combine_photos,
+    score_objects,
+)
 from mobile_assets.identification.thresholds import (
     KnownScores,
     fit_decision,
@@ -78,6 +84,8 @@ def test_scores_are_the_formula(cached: bool, monkeypatch: pytest.MonkeyPatch) -
             own = rows[gallery.row_objects == k]
             v = (e @ directions[k] + (own @ e).max() + e @ own.mean(axis=0)) / 3
             assert found[photo, k] == pytest.approx(v, abs=1e-6)
+    some = score_objects(gallery, ScoreFormula(), photos, np.array([1, 4]))
+    assert some == pytest.approx(found[:, [1, 4]], abs=1e-6)
     alone = GallerySearch(gallery, ScoreFormula(name="direction")).scores(photos)
     assert alone == pytest.approx(photos @ directions.T, abs=1e-6)
 
@@ -215,6 +223,20 @@ def test_fitting_knows_what_it_was_set_on() -> None:
     assert all(r.matches[0].score is not None for r in judged.rules)
     strict, loose = judged.rules[0].matches
     assert strict.score is not None and loose.score is not None and strict.score > loose.score
+
+
+def test_reasons_name_score_threshold_and_promise() -> None:
+    judged = fitted().model_copy(update={"rules": (rule(),)})
+    for scores, words in (
+        ([0.7, 0.1], ("0.700", "0.600", "1 %", "80 photos of 16 objects")),
+        ([0.5, 0.1], ("0.500", "0.600", "95 %", "these 1")),
+        ([0.7, 0.7], ("0.700", "equally well")),
+        ([0.2, 0.1], ("0.200", "0.300", "98 %")),
+    ):
+        sentence = explain(decide(scores, 1, judged), judged)
+        assert all(word in sentence for word in words), sentence
+    none = decision(rule(match=None, gap=None))
+    assert "no match is ever promised" in explain(decide([0.9, 0.1], 1, none), none)
 
 
 def write(folder: Path, judged: Decision) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -26,8 +30,9 @@ from train.recipes import DISCRIMINANT
 from train.registers.register import Photo, Register
 from train.run import Run, Split, SplitPhoto, ValidationAnswers, read_run
 from train.trainer import train_run
-from train.training_plan import TrainOptions
+from train.training_plan import Reporter, TrainOptions
 
+ROOT = Path(__file__).parents[2]
 OBJECTS = 32
 QUICK = TrainOptions(
     backbone="test_efficientnet", recipe="discriminant", head="embedding-128", input_size=32,
@@ -109,7 +114,11 @@ def photos_of(classes: list[int], *, noise_seed: int) -> Photos:
 
 
 def trained(
-    *, fit_validation: bool = True, enrolled_seed: int = 3, enrolled_val_seed: int = 4
+    *,
+    fit_validation: bool = True,
+    enrolled_seed: int = 3,
+    enrolled_val_seed: int = 4,
+    begin: float | None = None,
 ) -> Trainer:
     recipe = dataclasses.replace(
         DISCRIMINANT, epochs=1, head_epochs=2, head_views=2, batch=8, rate=3e-3,
@@ -118,6 +127,9 @@ def trained(
     torch.manual_seed(0)
     contract = Preprocessing(height=32, width=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     model = build_model("test_efficientnet", recipe.head, objects=6, preprocessing=contract)
+    if begin is not None:
+        with torch.no_grad():
+            model.head[2].weight[list(HELD_OUT)] = begin
     others = [index for index in range(6) if index not in HELD_OUT]
     trainer = Trainer(
         model,
@@ -155,6 +167,13 @@ def test_photos_of_objects_kept_out_change_their_own_directions_alone(both: Trai
     changed = (directions(both) != directions(other)).any(dim=1)
     assert changed.nonzero().flatten().tolist() == list(HELD_OUT)
     assert torch.allclose(directions(other).norm(dim=1), torch.ones(6))
+
+
+def test_gradients_learn_nothing_from_objects_that_are_kept_out(both: Trainer) -> None:
+    other = trained(begin=1.0)
+    assert not differing(both, other)
+    losses = [[record.val_loss for record in trainer.history] for trainer in (both, other)]
+    assert losses[0] == losses[1]
 
 
 def test_validation_photos_are_answered_before_the_head_is_fitted_to_them(both: Trainer) -> None:
@@ -267,3 +286,49 @@ def test_what_cannot_be_kept_out_is_refused(
     arguments = ["--recipe", "discriminant", *words, "--out", str(tmp_path / "run")]
     assert main(["train", str(register), *arguments]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_a_training_broken_off_while_the_head_is_fitted_goes_on(
+    run: Run, register: Path, tmp_path: Path
+) -> None:
+    options = dataclasses.replace(QUICK, weights=tiny_weights(tmp_path), cache=tmp_path / "cache")
+    for photos in (20, 300):  # while objects are enrolled, and while validation photos are fitted
+        interrupt = Reporter(
+            progress=lambda moment, photos=photos: (  # type: ignore[misc]
+                os.kill(os.getpid(), signal.SIGINT)
+                if moment.stage == "closed form" and moment.done > photos
+                else None
+            )
+        )
+        with pytest.raises(KeyboardInterrupt):
+            train_run(register, tmp_path / "run", options, interrupt)
+    again = train_run(register, tmp_path / "run", options)
+    assert again.info.model_sha256 == run.info.model_sha256
+    assert again.info.temperature == run.info.temperature
+    assert again.held_out == run.held_out
+    other = dataclasses.replace(options, hold_out_objects=0.0)
+    everything = train_run(register, tmp_path / "other", other)
+    assert not everything.held_out
+    assert everything.info.model_sha256 != run.info.model_sha256
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_same_objects_out(run: Run, register: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
+        *("-m", "artefact_id", "train", str(register), "--out", str(tmp_path / "run")),
+        *("--recipe", "discriminant", "--head", "embedding-128", "--input-size", "32"),
+        *("--backbone", "test_efficientnet", "--weights", str(tiny_weights(tmp_path))),
+        *("--epochs", "1", "--min-photos", "2", "--no-test", "--device", "cpu"),
+        *("--cache", str(tmp_path / "cache")),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    both = read_run(tmp_path / "run")
+    assert both.held_out == run.held_out
+    assert both.info.temperature.value == pytest.approx(run.info.temperature.value, rel=0.02)
+    one, two = run.validation_answers(), both.validation_answers()
+    same = [one[path].answer == two[path].answer for path in one]
+    assert np.mean(same) > 0.9

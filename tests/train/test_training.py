@@ -261,15 +261,15 @@ def test_time_left_is_about_what_it_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "kernel", "stride"),
-    [(32, 15, 3, 1), (32, 16, 3, 2), (48, 14, 5, 1), (48, 13, 5, 2)],
+    ("channels", "size", "kernel", "stride", "bias"),
+    [(32, 15, 3, 1, True), (32, 16, 3, 2, False), (48, 14, 5, 1, False), (48, 13, 5, 2, True)],
 )
 def test_faster_depthwise_gradients_are_as_exact(
-    channels: int, size: int, kernel: int, stride: int
+    channels: int, size: int, kernel: int, stride: int, bias: bool
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(4, channels, size, size, generator=generator)
-    conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+    conv = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=bias)
 
     def gradients(compute: Compute | None) -> list[torch.Tensor]:
         given = image.clone().requires_grad_()
@@ -277,7 +277,8 @@ def test_faster_depthwise_gradients_are_as_exact(
         with compute.autocast() if compute else contextlib.nullcontext():
             out = conv(given)
         (out.float() ** 2).sum().backward()
-        return [out.detach().float(), given.grad.clone(), conv.weight.grad.clone()]
+        gradients = [p.grad.clone() for p in conv.parameters()]
+        return [out.detach().float(), given.grad.clone(), *gradients]
 
     exact = gradients(None)
     cpu = dataclasses.replace(choose_compute("cpu"), bfloat16=True)
