@@ -109,7 +109,7 @@ class FitnessLimits(Record):
     """
 
     bright: float = Field(default=24.0, ge=0)
-    blown: float = Field(default=0.5, ge=0)
+    blown: float = Field(default=0.6, ge=0)
     edge: float = Field(default=7.0, ge=0)
     grain: float = Field(default=0.66, ge=0)
     disorder: float = Field(default=0.3, ge=0)
@@ -181,12 +181,16 @@ def measure(pixels: NDArray[np.uint8]) -> FitnessMeasures:
             side, and distances are 4 pixels at 224.
 
     Raises:
-        ValueError: The pixels are of another shape or type.
+        ValueError: The pixels are of another shape or type, or fewer than 8 high or wide.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"pixels {pixels.shape} {pixels.dtype}, not [height, width, 3] uint8")
+    if min(pixels.shape[:2]) < 8:
+        raise ValueError(f"pixels {pixels.shape}: a side of less than 8 pixels shows nothing")
     channels = np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.int32)
-    near = max(1, (min(pixels.shape[:2]) + 28) // 56)
+    shorter = min(pixels.shape[:2])
+    near = max(1, (shorter + 28) // 56)
+    far = min(8 * near, shorter // 2)  # less only where everything is fit
     squares = _squares(pixels, 2 * near)
     contrast = max(_quantile(channel, 0.98) - _quantile(channel, 0.02) for channel in squares.T)
     rows = channels[:, :-2] + channels[:, 1:-1] + channels[:, 2:]
@@ -199,7 +203,7 @@ def measure(pixels: NDArray[np.uint8]) -> FitnessMeasures:
         bright=_quantile(squares @ BRIGHTNESS, 0.995),
         blown=_blown(squares),
         contrast=contrast,
-        grain=_spread(channels, near) / max(_spread(channels, 8 * near), 1e-9),
+        grain=_spread(channels, near) / max(_spread(channels, far), 1e-9),
         disorder=_disorder(sums, near),
         edge=max(edges),
         sharpness=min(edges) / (contrast + 5),

@@ -97,9 +97,9 @@ class Trainer(TrainingLoop):
         return self.best
 
     def _fit_stages(self, resume: TrainingState | None) -> None:
+        taught = self._taught() if self.teacher is not None and self.recipe.epochs else None
         if self.recipe.start_views and resume is None:
             self._start_head()
-        taught = self._taught() if self.teacher is not None and self.recipe.epochs else None
         if self.recipe.head_epochs and (resume is None or resume.stage == "head"):
             self._fit_head(resume)
         if self.recipe.epochs:

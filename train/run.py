@@ -182,7 +182,7 @@ class EpochRecord(Record):
     Attributes:
         stage: `head` or `all`.
         epoch: Counted from 1 in each stage.
-        train_loss: Mean over the photos, while they were trained on.
+        train_loss: Mean over the photos, while they were trained on, with any teacher's loss.
         val_loss: Cross-entropy of the validation photos; NaN without any.
         val_top1: Share of the validation photos; NaN without any.
         seconds: Time of the epoch, validation included.

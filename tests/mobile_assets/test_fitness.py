@@ -98,7 +98,8 @@ def test_other_input_sizes() -> None:
     for size in ((192, 192), (240, 240), (260, 300), (384, 384)):
         assert judge(np.asarray(photo.resize(size))).fit
         assert judge(np.asarray(blurred.resize(size))).kind == "blurred"
-    assert judge(np.asarray(blurred.resize((64, 64)))).fit  # too small to tell
+    for side in (8, 32, 64):  # too small to tell
+        assert judge(np.asarray(blurred.resize((side, side)))).fit
 
 
 def test_limits_decide() -> None:
@@ -121,3 +122,8 @@ def test_every_kind_has_advice() -> None:
 def test_other_arrays_are_refused(pixels: Pixels) -> None:
     with pytest.raises(ValueError, match=r"not \[height, width, 3\] uint8"):
         measure(pixels)
+
+
+def test_a_few_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="less than 8 pixels"):
+        measure(np.zeros((7, 224, 3), np.uint8))
