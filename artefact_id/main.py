@@ -17,6 +17,7 @@ from artefact_id import (
     benchmark,
     demo,
     doctor,
+    enrol,
     evaluate,
     export,
     gate,
@@ -173,6 +174,9 @@ def build_parser() -> argparse.ArgumentParser:
         sweep.add_sweep,
         identify.add_identify,
         scan.add_scan,
+        enrol.add_enrol,
+        enrol.add_merge,
+        enrol.add_diff,
         setup.add_setup,
         doctor.add_doctor,
     ):
