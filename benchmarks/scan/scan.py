@@ -22,6 +22,7 @@ from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
 from mobile_assets.identification.decision import VariantDecision, judged_model, read_decision
 from mobile_assets.identification.gallery import read_gallery
+from mobile_assets.identification.references import References, read_references
 from mobile_assets.identification.scores import GallerySearch
 from mobile_assets.output_lock import claimed
 from train.decode_pool import available_cores
@@ -241,7 +242,7 @@ def _write(
         store.results(),
         root=root_of(source),
         labels=register.bundle.labels,
-        reference=functools.partial(_first_reference, register.bundle),
+        reference=functools.partial(_first_reference, read_references(register.bundle)),
         most=options.page_photos,
         counts=counts,
         source=str(source),
@@ -249,10 +250,7 @@ def _write(
     )
 
 
-def _first_reference(bundle: Bundle, object_id: str) -> bytes | None:
-    """The best reference picture of an object; None where the bundle has none."""
-    index = bundle.labels.index_of[object_id]
-    contents = bundle.contents
-    names = () if contents is None else contents.names("references")
-    own = [name for name in names if name.startswith(f"references/{index}-")]
-    return contents.read(own[0]) if contents is not None and own else None
+def _first_reference(references: References | None, object_id: str) -> bytes | None:
+    """The best reference picture of an object as WebP; None where the bundle has none."""
+    pictures = references.by_object.get(object_id, ()) if references else ()
+    return references.content(pictures[0]) if references and pictures else None
