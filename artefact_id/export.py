@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from artefact_id.options import add_out, command, photo_root, register_heif
 from artefact_id.sign import KEYS_HELP, read_signer
-from export.variants.options import CALIBRATION_PHOTOS
+from export.variants.options import (
+    CALIBRATION_PHOTOS,
+    GALLERY_PHOTOS,
+    REFERENCE_SIZE,
+    REFERENCES,
+)
 from mobile_assets.errors import InputError
 from mobile_assets.visible_text import visible
 
@@ -40,6 +45,7 @@ def add_export(commands: Any) -> None:
     _add_quantisation(parser.add_argument_group("quantisation"))
     _add_golden(parser.add_argument_group("golden vectors"))
     _add_auxiliary(parser.add_argument_group("further models"))
+    _add_gallery(parser.add_argument_group("gallery"))
     _add_origin(parser.add_argument_group("register and signature"))
 
 
@@ -103,6 +109,37 @@ def _add_auxiliary(group: Any) -> None:
     )
 
 
+def _add_gallery(group: Any) -> None:
+    group.add_argument(
+        "--no-gallery",
+        dest="gallery",
+        action="store_false",
+        help="no gallery, no reference pictures and no thresholds: every answer is a shortlist",
+    )
+    group.add_argument(
+        "--gallery-photos",
+        type=int,
+        metavar="N",
+        default=GALLERY_PHOTOS,
+        help=f"at most N photos of each object, 0 for none (default: {GALLERY_PHOTOS})",
+    )
+    group.add_argument(
+        "--references",
+        type=int,
+        metavar="N",
+        default=REFERENCES,
+        help="at most N pictures of each object to compare with by eye, 0 for none "
+        f"(default: {REFERENCES})",
+    )
+    group.add_argument(
+        "--reference-size",
+        type=int,
+        metavar="PIXELS",
+        default=REFERENCE_SIZE,
+        help=f"their longer side (default: {REFERENCE_SIZE})",
+    )
+
+
 def _add_origin(group: Any) -> None:
     group.add_argument(
         "--register-id",
@@ -143,6 +180,10 @@ def _export(options: argparse.Namespace) -> None:
         seed=options.seed,
         recommend=options.quantise == "auto",
         embedding=options.embedding,
+        gallery=options.gallery,
+        gallery_photos=options.gallery_photos,
+        references=options.references,
+        reference_size=options.reference_size,
         shortlist=options.shortlist,
         register_id=options.register_id,
         serial=options.serial,

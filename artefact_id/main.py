@@ -17,6 +17,7 @@ from artefact_id import (
     benchmark,
     demo,
     doctor,
+    enrol,
     evaluate,
     export,
     gate,
@@ -170,6 +171,9 @@ def build_parser() -> argparse.ArgumentParser:
         gate.add_explain,
         sweep.add_sweep,
         identify.add_identify,
+        enrol.add_enrol,
+        enrol.add_merge,
+        enrol.add_diff,
         setup.add_setup,
         doctor.add_doctor,
     ):

@@ -64,6 +64,8 @@ class AuxiliaryModel(Record):
         kind: `embedding`: the classifier without its last layer. `shortlist`: the few best of the
             classifier's probabilities, and which objects they are of.
         format: TFLite file or Core ML package.
+        precision: Of its weights where there are several of a kind, such as `int8`; empty
+            otherwise.
         file: Path in the bundle, POSIX slashes.
         bytes: Size of the file, or of all files in the package.
         sha256: `mobile_assets.files.sha256_path` of it.
@@ -75,6 +77,7 @@ class AuxiliaryModel(Record):
 
     kind: Literal["embedding", "shortlist"]
     format: Literal["tflite", "coreml"]
+    precision: Literal["", "float32", "float16", "int8"] = ""
     file: str
     bytes: int = Field(gt=0)
     sha256: str
@@ -84,8 +87,8 @@ class AuxiliaryModel(Record):
 
     @property
     def name(self) -> str:
-        """What it is called, such as `coreml-shortlist`; no variant has such a name."""
-        return f"{self.format}-{self.kind}"
+        """What it is called, such as `tflite-embedding-int8`; no variant has such a name."""
+        return "-".join(filter(None, (self.format, self.kind, self.precision)))
 
 
 class Source(Record):
@@ -162,6 +165,21 @@ class Recommendation(Record):
     why: str
 
 
+class Enrolment(Record):
+    """What was done to the objects of a bundle after its training, without training.
+
+    Attributes:
+        enrolled: Ids of the objects that were added, sorted.
+        withdrawn: Ids of the objects that were taken out, sorted.
+        left_out: Names of models that are not in the bundle any more, since they answer for the
+            objects of the training alone.
+    """
+
+    enrolled: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
 class BundleInfo(Document):
     """The content of `bundle.json`.
 
@@ -170,6 +188,7 @@ class BundleInfo(Document):
             there were serial numbers.
         serial: A number that rises from bundle to bundle of the register, so that an older one is
             known as such; 0 in bundles of before it was written.
+        enrolment: What was done to its objects after the training; None for nothing.
         recommended: Of each format the variant to ship, if the export was asked to choose.
         companions: Models beside the variants, in the order of export; none unless asked for.
         files: SHA-256 of every file of the bundle but `bundle.json` and `signature.json`, by path;
@@ -191,6 +210,7 @@ class BundleInfo(Document):
     files: dict[str, str] = Field(default_factory=dict)
     register_id: str = Field(default="", max_length=200)
     serial: int = Field(default=0, ge=0, le=MOST_SERIAL)
+    enrolment: Enrolment | None = None
 
     @model_validator(mode="before")
     @classmethod

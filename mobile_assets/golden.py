@@ -118,6 +118,27 @@ class GoldenVariant(Record):
     best: tuple[TopObjects, ...]
 
 
+class GoldenEmbedding(Record):
+    """What one embedding model answers.
+
+    Attributes:
+        model: Its name.
+        runtime: What computed it.
+        rows: Path of the raw answers: little-endian float32, one row of `dimensions` values per
+            photo, in the order of `photos`.
+        dimensions: Values of a row.
+        least_cosine: What the cosine with the expected row must reach for the golden tensor.
+        why: What the differences that are allowed come from.
+    """
+
+    model: str
+    runtime: str
+    rows: str
+    dimensions: int = Field(gt=0)
+    least_cosine: float = Field(gt=0, le=1)
+    why: str
+
+
 class Golden(Document):
     """The content of `golden.json`.
 
@@ -129,6 +150,7 @@ class Golden(Document):
         photos: In the order of the rows of every variant's probabilities.
         variants: Those that something here could execute.
         left_out: Names of the others, with the reason.
+        embeddings: Those of the embedding models that something here could execute.
     """
 
     how: tuple[str, ...]
@@ -138,6 +160,7 @@ class Golden(Document):
     photos: tuple[GoldenPhoto, ...]
     variants: tuple[GoldenVariant, ...]
     left_out: dict[str, str]
+    embeddings: tuple[GoldenEmbedding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -249,6 +272,21 @@ class GoldenVectors:
         if values.size != math.prod(shape):
             raise DamagedError(
                 f"{self.folder / variant.probabilities} holds {values.size} numbers, not "
+                f"{shape[0]} × {shape[1]}: export the bundle again."
+            )
+        return values.reshape(shape).astype(np.float32)
+
+    def embedding(self, golden: GoldenEmbedding) -> NDArray[np.float32]:
+        """An embedding model's rows, `[photos, dimensions]` float32.
+
+        Raises:
+            DamagedError: The file is missing or of another size.
+        """
+        values = np.frombuffer(self._bytes(golden.rows), dtype="<f4")
+        shape = (len(self.info.photos), golden.dimensions)
+        if values.size != math.prod(shape):
+            raise DamagedError(
+                f"{self.folder / golden.rows} holds {values.size} numbers, not "
                 f"{shape[0]} × {shape[1]}: export the bundle again."
             )
         return values.reshape(shape).astype(np.float32)

@@ -60,7 +60,7 @@ def tiny_weights(folder: Path, backbone: str = "test_efficientnet") -> Path:
     return path
 
 
-_DEAR_FIXTURES = ("fitted_bundle", "golden_bundle", "pattern_case")
+_DEAR_FIXTURES = ("fitted_bundle", "gallery_bundle", "golden_bundle", "pattern_case")
 """Exports that take many seconds; a process that needs one makes its own."""
 
 

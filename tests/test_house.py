@@ -267,6 +267,7 @@ def loaded_after(code: str) -> set[str]:
         "import export, benchmarks, train.demo, train.trainer, train.registers.inspection",
         "import benchmarks.pipeline.identify, benchmarks.pipeline.sweep\n"
         "import benchmarks.runtimes.litert_runtime",
+        "import export.bundle.enrolment, export.bundle.merge, export.bundle.difference",
     ],
 )
 def test_no_heavy_import_before_it_is_needed(code: str) -> None:

@@ -55,6 +55,7 @@ class RowLimit:
         executed: Whether only a row that was executed can be held against it.
         interval: What the whole of which can be asked to keep the limit; empty where there is only
             a value.
+        where_measured: Whether a row without the quantity is passed over, and does not fail.
     """
 
     words: str
@@ -63,6 +64,11 @@ class RowLimit:
     most: bool = True
     executed: bool = True
     interval: str = ""
+    where_measured: bool = False
+
+    def is_about(self, held: RowInResults) -> bool:
+        """Whether the row can be held against it."""
+        return not self.where_measured or self.read(held) is not None
 
     def requirement(self, bound: float, judge: Judge) -> str:
         """What is asked, in words."""
@@ -178,6 +184,24 @@ def _invalid(held: RowInResults) -> Observation | None:
     return Observation(count, f"{count:,} of {row.photos + row.unseen_photos:,} photos")
 
 
+def _false_matches(held: RowInResults) -> Observation | None:
+    """How often the promise was broken; the lower end of what the count allows decides.
+
+    By chance alone one bundle in two would exceed a rate that it keeps exactly.
+    """
+    found = held.row.false_matches
+    if found is None:
+        return None
+    bounds = wilson_interval(found.matches, found.photos)
+    assert bounds is not None, "there is a photo at least"
+    words = (
+        f"{found.matches:,} of {found.photos:,} photos, {100 * found.matches / found.photos:.2f} % "
+        f"(95 % interval {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %), "
+        f"{100 * found.promised:g} % promised"
+    )
+    return Observation(bounds[0] / found.promised, words)
+
+
 _WHOLE = "its whole 95 % interval"
 
 LIMITS = {
@@ -209,6 +233,13 @@ LIMITS = {
     ),
     "max_invalid_answers": RowLimit(
         "answers that are no finite numbers at most {}", _number, _invalid
+    ),
+    "max_false_match_ratio": RowLimit(
+        "unknown objects called a match at most {} times as often as promised, as far as the "
+        "photos show",
+        _number,
+        _false_matches,
+        where_measured=True,
     ),
     "min_photos_measured": RowLimit(
         "measured on at least {} photos",

@@ -88,7 +88,9 @@ def _judged(row: Row, gates: Gates, results: Results) -> Iterator[GateOutcome | 
         return
     for rule in (rule for rule in gates.rules if _matches(rule, row)):
         for name, bound in rule.limits():
-            yield _held(rule, LIMITS[name], bound, RowInResults(row, results))
+            held = RowInResults(row, results)
+            if LIMITS[name].is_about(held):
+                yield _held(rule, LIMITS[name], bound, held)
 
 
 def unkept_beside_answers(results: Results) -> tuple[GateOutcome, ...]:

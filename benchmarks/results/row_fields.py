@@ -105,6 +105,20 @@ class Drift(Record):
     p99: float
 
 
+class FalseMatches(Record):
+    """Photos of objects that are not in the register, and how many were called a match.
+
+    Attributes:
+        photos: So many were asked about.
+        matches: So many of them were called a match.
+        promised: The share that the bundle's decision promises not to exceed.
+    """
+
+    photos: int = Field(ge=1)
+    matches: int = Field(ge=0)
+    promised: float = Field(gt=0, lt=1)
+
+
 class CollectionBin(Record):
     """Accuracy on the objects of one collection."""
 

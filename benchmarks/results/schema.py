@@ -14,6 +14,7 @@ from benchmarks.results.row_fields import (
     Custody,
     Device,
     Drift,
+    FalseMatches,
     Latency,
     LatencyRatio,
     Memory,
@@ -65,6 +66,8 @@ class Row(_Aliased):
         right_to_wrong: Photos that the reference had right and this one wrong.
         max_probability_drift: Largest difference of any probability from the reference's, 0–1.
         invalid_answers: Photos answered with a value that is not a finite number.
+        false_matches: Of photos of objects that are not in the register; null where none were
+            asked about.
         drift: Mean and 99 % quantile of the photos' largest differences.
         calibration_error: Expected calibration error of the first answer, 15 bins, 0–1.
         calibration: Its diagram and the effect of a temperature.
@@ -118,6 +121,7 @@ class Row(_Aliased):
     wrong_to_right: int | None = None
     max_probability_drift: Share = None
     invalid_answers: int | None = None
+    false_matches: FalseMatches | None = None
     drift: Drift | None = None
     calibration_error: Share = None
     calibration: Calibration | None = None

@@ -34,7 +34,10 @@ _SIMILAR = 1e-1
 """The same where weights or arithmetic are float16 on one side only, or a phone's chip chooses."""
 
 _LIKENESS = 0.99
-"""Least cosine of one photo's embeddings in two formats: float16 moves it by about 1e-5."""
+"""Least cosine of one photo's embeddings in two files: float16 moves it by about 1e-5."""
+
+_INTEGER_LIKENESS = 0.5
+"""The same where one of the two computes in integers: photos of other objects have about 0."""
 
 _REFERENCES = ("float16", "float32")
 
@@ -119,8 +122,11 @@ def _answered(
     try:
         outputs = run_auxiliary(checked.bundle, model, photos, executor)
         if model.kind == "embedding":
-            embeddings.setdefault(model.format, outputs)
-            problems, good = list(_embedding_problems(outputs, embeddings)), "rows of length 1"
+            embeddings.setdefault(model.name, outputs)
+            problems = list(_embedding_problems(model.name, outputs, embeddings))
+            if model.format == "tflite" and executor.runtime.name == "litert":
+                problems += _golden_problems(checked.bundle, model, outputs)
+            good = "rows of length 1"
         else:
             reference = _reference(checked, model)
             if reference is None:
@@ -134,6 +140,25 @@ def _answered(
     except (InputError, DamagedError) as error:
         return check_from_problems("answers", [str(error)], "", **on)
     return check_from_problems("answers", problems, good, **on)
+
+
+def _golden_problems(bundle: Bundle, model: AuxiliaryModel, outputs: Arrays) -> list[str]:
+    """How its rows of the golden photos differ from those of the bundle, where it has any."""
+    from export.variants.embedding import EMBEDDING_NAME
+
+    try:
+        golden = GoldenVectors.read(bundle)
+    except (ArtefactError, OSError):
+        return []
+    for expected in golden.info.embeddings:
+        if expected.model == model.name:
+            rows = golden.embedding(expected)
+            if rows.shape != outputs[EMBEDDING_NAME].shape:
+                return [f"its golden rows are of shape {list(rows.shape)}"]
+            cosine = float((rows * outputs[EMBEDDING_NAME]).sum(axis=1).min())
+            if not cosine >= expected.least_cosine:
+                return [f"cosine {cosine:.3f} with its golden row of the same photo"]
+    return []
 
 
 def _reference(checked: CheckedBundle, model: AuxiliaryModel) -> Variant | None:
@@ -162,14 +187,15 @@ def _shortlist_problems(outputs: Arrays, lists: Probabilities, share: float) -> 
             yield f"photo {number}: {wrong}"
 
 
-def _embedding_problems(outputs: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
+def _embedding_problems(name: str, outputs: Arrays, embeddings: dict[str, Arrays]) -> Iterator[str]:
     from export.variants.embedding import EMBEDDING_NAME, LENGTH_TOLERANCE
 
     rows = outputs[EMBEDDING_NAME]
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     if not np.abs(lengths - 1).max() <= LENGTH_TOLERANCE:
         yield f"rows of length {lengths.min():.4f} to {lengths.max():.4f} instead of 1"
-    for model_format, others in embeddings.items():
+    for other, others in embeddings.items():
         likeness = (rows * others[EMBEDDING_NAME]).sum(axis=1).min()
-        if not likeness >= _LIKENESS:
-            yield f"cosine {likeness:.3f} with the {model_format} file's answer to the same photo"
+        integer = name.endswith("int8") != other.endswith("int8")
+        if not likeness >= (_INTEGER_LIKENESS if integer else _LIKENESS):
+            yield f"cosine {likeness:.3f} with the answer of {other} to the same photo"

@@ -25,10 +25,12 @@ from benchmarks.verify.files import (
     read_labels,
 )
 from benchmarks.verify.golden_vectors import check_vectors
+from benchmarks.verify.identification import check_identification
 from benchmarks.verify.model_files import check_formats
 from mobile_assets.bundle import BUNDLE_FILE, Bundle, BundleInfo, read_bundle, read_description
 from mobile_assets.bundle_contents import MOST_VALUES, BundleContents, has_special_files
 from mobile_assets.errors import DamagedError, MissingDependencyError
+from mobile_assets.identification.gallery import GALLERY_FILE
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -146,4 +148,6 @@ class _Verifying:
             yield check_newer(self._installed, self.bundle)
         yield from check_formats(checked)
         yield from check_auxiliary_models(checked)
+        if GALLERY_FILE in contents:
+            yield from check_identification(checked)
         yield from check_vectors(checked, chosen)

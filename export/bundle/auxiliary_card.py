@@ -21,7 +21,9 @@ def auxiliary_notes(model: AuxiliaryModel) -> str:
 
 def auxiliary_usage(info: BundleInfo) -> str:
     """How an app uses them, with code; empty if there are none."""
-    parts = [_USE[model.name](model) for model in info.companions]
+    # Files of one kind differ in precision alone, and are used alike.
+    kinds = {f"{model.format}-{model.kind}": model for model in reversed(info.companions)}
+    parts = [use(kinds[kind]) for kind, use in _USE.items() if kind in kinds]
     return "\n\n".join(["## Beside the classifier", *parts]) if parts else ""
 
 

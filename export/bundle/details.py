@@ -9,6 +9,9 @@ from mobile_assets.bundle import BundleInfo, Calibration, Variant
 from mobile_assets.markdown_text import markdown
 from train.run import Run, RunMetrics
 
+_KEPT = ("Training", "Calibration", "Accelerators")
+"""Titles of the sections that hold for a bundle made of another one, too."""
+
 
 def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
     """DETAILS.md in Markdown; it holds measured numbers only.
@@ -31,6 +34,33 @@ def details(info: BundleInfo, run: Run, *, delegates: str) -> str:
         _training(info, run, run.metrics),
         _calibration(info.calibration) if info.calibration else "",
         f"## Accelerators\n\n{delegates}",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def details_of_rebuilt(info: BundleInfo, before: str) -> str:
+    """DETAILS.md of a bundle that was made of another one.
+
+    Args:
+        info: The new bundle's description.
+        before: The other's DETAILS.md; what it says of training, calibration and accelerators
+            holds on, but for models that are there no more.
+    """
+    sections = before.split("\n\n## ")[1:]
+    kept = [f"## {text}" for text in sections if text.startswith(_KEPT)]
+    gone = tuple(f"| {name} |" for name in (info.enrolment.left_out if info.enrolment else ()))
+    lines = [
+        line for line in "\n\n".join(kept).splitlines() if not (gone and line.startswith(gone))
+    ]
+    parts = [
+        f"# {markdown(info.name)}: details",
+        "How to use the bundle is in [README.md](README.md). Its objects were changed "
+        f"{info.created}, without training; serial number {info.serial}; "
+        f"`{info.source.backbone}` with head `{info.source.head}`. What is said of the training "
+        "is said of the objects that were there then.",
+        _files(info),
+        auxiliary_usage(info),
+        "\n".join(lines).rstrip(),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -79,8 +109,8 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
     )
     if run.info.validation_fitted:
         accuracy += (
-            " After that, and after their answers had set temperature and decision thresholds, the "
-            "head was fitted to the validation photos too."
+            " After that, and after their answers had set the temperature, the head was fitted to "
+            "the validation photos too."
         )
     if run.held_out:
         accuracy += f" {len(run.held_out)} objects were kept out of training to set thresholds."
@@ -97,8 +127,8 @@ def _training(info: BundleInfo, run: Run, metrics: RunMetrics | None) -> str:
         f"{counts.train} photos for training, {counts.val} for validation, {counts.test} for "
         f"test; recipe `{info.source.recipe}`, seed {info.source.seed}, starting weights: "
         f"{markdown(run.info.weights)}.\n\n"
-        f"{accuracy} Validation photos also chose the best epoch and the decision thresholds; an "
-        "accuracy to quote is measured on test photos with `artefact-id benchmark`.\n\n"
+        f"{accuracy} Validation photos also chose the best epoch; an accuracy to quote is "
+        "measured on test photos with `artefact-id benchmark`.\n\n"
         f"{calibrated}\n\n"
         f"| Collection | Objects |\n|---|---|\n{rows}".rstrip()
     )

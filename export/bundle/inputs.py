@@ -90,6 +90,7 @@ def check_request(run: Run, out: Path, options: ExportOptions, photos: Path | No
 
         check_head(run)
     options.check_shortlist()
+    options.check_gallery()
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: give 0 or more.")
     check_place(out, [run.folder, photos], what="bundle")
@@ -157,11 +158,11 @@ def _validation(
     run: Run, options: ExportOptions, photos: Path | None, say: Callable[[str], None]
 ) -> LoadedPhotos:
     if photos is None:
-        say("Without --photos there are no decision thresholds: every answer is a shortlist.")
+        say("Without --photos there is no gallery: every answer is a shortlist.")
         contract = run.info.preprocessing
         none = np.empty((0, contract.height, contract.width, 3), dtype=np.uint8)
         return LoadedPhotos((), none, 0)
-    say("Reading photos for the decision thresholds.")
+    say("Reading validation photos.")
     return validation_photos(run, photos, say=say, cache=options.cache)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from export.bundle.delegates import delegate_table, delegate_views
-from export.bundle.details import details
+from export.bundle.details import details, details_of_rebuilt
+from export.bundle.gallery_card import Identification, enrolment_section, identification_section
 from mobile_assets.bundle import Bundle, BundleInfo, Variant
-from mobile_assets.decision import DecisionThresholds
 from mobile_assets.files import write_text
 from mobile_assets.golden import GOLDEN_FOLDER
 from mobile_assets.markdown_text import markdown
@@ -22,33 +22,45 @@ _NEAREST: dict[Format, str] = {"tflite": "tflite-float32", "coreml": "coreml-flo
 
 def write_card(bundle: Bundle, run: Run) -> None:
     """Writes both files into a bundle that is complete but for them and `bundle.json`."""
-    golden = (bundle.folder / GOLDEN_FOLDER).is_dir()
     delegates = delegate_table(
         (model.name, delegate_views(bundle.folder / model.file)) for model in bundle.info.models
     )
-    write_text(bundle.folder / "README.md", readme(bundle.info, run, golden=golden))
+    write_text(bundle.folder / "README.md", readme(bundle, run.info.register_name))
     write_text(bundle.folder / "DETAILS.md", details(bundle.info, run, delegates=delegates))
 
 
-def readme(info: BundleInfo, run: Run, *, golden: bool) -> str:
+def rewrite_card(bundle: Bundle, base: Bundle) -> None:
+    """As `write_card`, of a bundle that was made of another one without its run."""
+    assert base.contents is not None, "from read_bundle"
+    before = base.contents.read("DETAILS.md").decode("utf-8")
+    name = bundle.info.register_id or bundle.info.name
+    write_text(bundle.folder / "README.md", readme(bundle, name))
+    write_text(bundle.folder / "DETAILS.md", details_of_rebuilt(bundle.info, before))
+
+
+def readme(bundle: Bundle, register_name: str) -> str:
     """README.md: which file to take, how to feed it, how to read it.
 
     Args:
-        info: The bundle's description.
-        run: The run that it is made of.
-        golden: Whether the bundle holds golden vectors.
+        bundle: One that is complete but for its card.
+        register_name: The register's name.
     """
+    info = bundle.info
+    golden = (bundle.folder / GOLDEN_FOLDER).is_dir()
     files = {format_: _file_to_take(info, format_) for format_ in _PLATFORMS}
     tflite, coreml = files["tflite"], files["coreml"]
+    enrolment = enrolment_section(info)
     parts = [
         f"# {markdown(info.name)}",
         f"Recognises the {info.objects} museum objects of the register "
-        f"“{markdown(run.info.register_name)}” in a photo, offline, on a phone. The answer is a "
+        f"“{markdown(register_name)}” in a photo, offline, on a phone. The answer is a "
         "hint for a person to check, not a proof of identity.",
         *([_UNFIT] if info.calibration and info.calibration.noise_images else []),
         _which(info, files),
         _feed(info),
         _read(info),
+        identification_section(Identification.of(bundle.folder)),
+        *([enrolment] if enrolment else []),
         "## Code",
         *([_android(tflite), _python(tflite)] if tflite else []),
         *([_ios(coreml)] if coreml else []),
@@ -108,32 +120,9 @@ def _read(info: BundleInfo) -> str:
         "## How to read it\n\n"
         f"The model gives one probability for each of the {info.objects} objects; they sum to 1. "
         "Entry `i` belongs to the object with `index` `i` in `labels.json` and to line `i` "
-        "(from 0) of `labels.txt`. With *p* the highest probability:\n\n"
-        f"{_rule(info.decision)}"
-    )
-
-
-def _rule(decision: DecisionThresholds) -> str:
-    """The rule of `mobile_assets.decision.answer` in words."""
-    if decision.validation_photos == 0:
-        return (
-            "- Whatever *p* is: a **shortlist**, the five best objects to compare by eye. There "
-            "are no decision thresholds, since the bundle was exported without validation photos."
-        )
-    never = decision.match >= 1
-    match = (
-        "- A **match** is never claimed: the validation photos do not prove enough for it."
-        if never
-        else f"- *p* ≥ {decision.match:.4f}: a **match**, the best object."
-    )
-    upper = "" if never else f" and below {decision.match:.4f}"
-    return (
-        f"{match}\n"
-        f"- *p* ≥ {decision.reject:.4f}{upper}: a **shortlist**, the five best objects to compare "
-        "by eye.\n"
-        f"- *p* < {decision.reject:.4f}: **not in the register**.\n\n"
-        f"`bundle.json` has the thresholds as `decision.match` and `decision.reject`; they were "
-        f"chosen on {decision.validation_photos} validation photos."
+        "(from 0) of `labels.txt`. Probabilities say which objects of the register are most like "
+        "the photo, not whether it shows one of them: what they give is a **shortlist**, the five "
+        "best to compare by eye."
     )
 
 

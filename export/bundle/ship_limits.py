@@ -42,6 +42,8 @@ class ShipLimits(Record):
             tells a badly calibrated variant long before its first answers do.
         max_calibration_error_rise: Expected calibration error above the reference's, 0–1.
         max_invalid_answers: Photos answered with what is no finite number.
+        max_false_match_ratio: Share of photos of objects that are not in the register which are
+            called a match, divided by the share that the bundle promises; where it was measured.
         min_photos_measured: Test photos; few photos prove little.
         max_size_ratio: Size divided by that of the bundle's float32 variant of the same format.
         max_bytes: Size.
@@ -55,6 +57,7 @@ class ShipLimits(Record):
     max_mean_drift: Part | None = None
     max_calibration_error_rise: Annotated[float, Field(ge=-1, le=1)] | None = None
     max_invalid_answers: int | None = Field(default=None, ge=0)
+    max_false_match_ratio: Ratio | None = None
     min_photos_measured: Photos | None = None
     max_size_ratio: Ratio | None = None
     max_bytes: int | None = Field(default=None, ge=1)

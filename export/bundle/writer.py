@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from export.bundle.golden_embeddings import write_golden_embeddings
 from export.bundle.inputs import ExportInputs, check_request, gather
 from export.bundle.model_card import write_card
 from export.bundle.serial_number import RegisterVersion, register_version
@@ -25,7 +25,7 @@ from mobile_assets.bundle import (
     hash_files,
     read_bundle,
 )
-from mobile_assets.decision import DecisionThresholds, choose_thresholds
+from mobile_assets.decision import DecisionThresholds
 from mobile_assets.files import new_folder
 from train.run import Run
 from train.versions import created_now, versions
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from export.bundle.signing import Signer
 
 Say = Callable[[str], None]
+
+_NO_MATCHES = DecisionThresholds(match=1.0, reject=0.0, validation_photos=0)
+"""Probabilities of validation photos say nothing of unknown objects: whoever reads the classifier
+alone has a shortlist. What is called a match stands in `decision.json`."""
 
 _FITTED_TOO = (
     "The network was fitted to these photos too; on others a variant may agree with it less often, "
@@ -58,8 +62,8 @@ def export_bundle(
         out: The folder to create. It appears complete or not at all.
         options: Variants, name and calibration.
         photos: The register's root, to which the run's photo paths are relative. Needed for
-            integer variants and for decision thresholds; without it every answer of the bundle
-            is a shortlist.
+            integer variants, the gallery and its thresholds; without it every answer of the
+            bundle is a shortlist.
         golden: Which golden vectors to make, and with what; None for none.
         signer: Signs the bundle once it is complete; None leaves it unsigned.
         progress: Called with a sentence on what is done or what is odd.
@@ -73,20 +77,42 @@ def export_bundle(
         CheckFailedError: An exported file does not answer as the network does.
     """
     say: Say = progress or (lambda _sentence: None)
+    options = _with_gallery(run, options, photos)
     check_request(run, out, options, photos)
     version = register_version(run, out, options, created_now(), say)
     inputs = gather(run, options, photos, golden, say)
     with new_folder(out, force=options.force, what="bundle") as folder:
         info = _write_models(run, out, options, version, inputs, folder, say)
         bundle = Bundle(folder, info, run.labels)
+        if options.gallery and photos is not None:
+            _write_gallery(run, photos, bundle, options, inputs, say)
         if golden is not None and inputs.golden is not None:
             say("Making golden vectors.")
             write_golden(inputs.golden, golden.predict, bundle)
+            write_golden_embeddings(bundle)
         _complete(bundle, run)
         if signer is not None:
             signer.sign(folder)
         say(f"Wrote {len(info.variants)} variants of {info.objects} objects.")
     return read_bundle(out)
+
+
+def _with_gallery(run: Run, options: ExportOptions, photos: Path | None) -> ExportOptions:
+    """The options with what a gallery needs, or without one where nothing is there for it."""
+    from train.heads import embedding_size
+
+    gallery = options.gallery and photos is not None and embedding_size(run.info.head) is not None
+    return replace(options, gallery=gallery, embedding=options.embedding or gallery)
+
+
+def _write_gallery(
+    run: Run, photos: Path, bundle: Bundle, options: ExportOptions, inputs: ExportInputs, say: Say
+) -> None:
+    from export.bundle.gallery import write_gallery
+
+    say("Making the gallery.")
+    models = tuple(model for model in bundle.info.companions if model.kind == "embedding")
+    write_gallery(run, photos, bundle.folder, options, inputs.context, models, say)
 
 
 def _write_models(
@@ -115,7 +141,7 @@ def _write_models(
         objects=len(run.labels),
         labels_sha256=run.labels.sha256,
         preprocessing=run.info.preprocessing,
-        decision=_decision(run, inputs),
+        decision=_NO_MATCHES,
         variants=tuple(variants),
         source=_source(run, out),
         calibration=inputs.calibration,
@@ -126,18 +152,6 @@ def _write_models(
         recommended = _recommend(Bundle(folder, info, run.labels), run, inputs, say)
     auxiliary = write_auxiliary_models(options, context, folder, say)
     return info.model_copy(update={"recommended": recommended, "companions": auxiliary})
-
-
-def _decision(run: Run, inputs: ExportInputs) -> DecisionThresholds:
-    """The thresholds by answers to validation photos that the network was not fitted to."""
-    if not run.info.validation_fitted or not len(inputs.truth):
-        return choose_thresholds(inputs.answers, inputs.truth)
-    answers = run.validation_answers()
-    photos = [photo for photo in run.split.of("val") if photo.path in answers]
-    # One column, the best object's probability: it is right where its index, 0, is the truth.
-    best = np.array([[answers[photo.path].probability] for photo in photos])
-    right = run.class_indices(photos) == [answers[photo.path].answer for photo in photos]
-    return choose_thresholds(best, np.where(right, 0, -1))
 
 
 def _source(run: Run, out: Path) -> Source:

@@ -176,12 +176,14 @@ def _answers(
         from_tensor=tight,
         on_accelerator=accelerated,
         best=tuple(
-            _best(photo, row) for photo, row in zip(photos, answer.probabilities, strict=True)
+            best_objects(photo, row)
+            for photo, row in zip(photos, answer.probabilities, strict=True)
         ),
     )
 
 
-def _best(photo: str, row: Probabilities) -> TopObjects:
+def best_objects(photo: str, row: Probabilities) -> TopObjects:
+    """The best objects of one photo, of its probabilities `[objects]`."""
     order = np.argsort(-row, kind="stable")[:BEST]
     return TopObjects(
         photo=photo,

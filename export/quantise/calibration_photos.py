@@ -1,4 +1,4 @@
-"""Photos for an export: those for calibration and those for the decision thresholds."""
+"""Photos for an export: those for calibration and those to judge variants by."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def validation_photos(run: Run, root: Path, *, say: Say, cache: Path | None = No
     if loaded.skipped:
         say(
             f"{loaded.skipped} validation photos under {root} are missing, changed or unreadable; "
-            f"the decision thresholds are chosen on the other {len(loaded.photos)}."
+            f"variants are judged on the other {len(loaded.photos)}."
         )
     return loaded
 

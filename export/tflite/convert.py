@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,22 @@ from export.quantise.activation_ranges import Range, RangeObserver
 from export.tflite.activation_functions import ActivationGraph
 from export.tflite.flatbuffer import name_inputs_and_outputs, unsigned_input
 from export.tflite.graph import TFLiteGraph
+from export.tflite.interpreter import interpreter, run_one, run_tflite
 from mobile_assets.bundle import INPUT_NAME, OUTPUT_NAME
 from mobile_assets.log_suppression import quiet
 from mobile_assets.preprocessing import Preprocessing
+
+__all__ = [
+    "Ranges",
+    "activation_ranges",
+    "convert_float32",
+    "interpreter",
+    "run_one",
+    "run_tflite",
+    "to_float16",
+    "to_int8",
+    "to_int8_weights",
+]
 
 Ranges = dict[str, Range]
 """Smallest and largest value of each activation, by tensor name."""
@@ -119,37 +132,6 @@ def activation_ranges(float32: bytes, photos: NDArray[np.uint8]) -> Ranges:
                     observer.observe(tensor, torch.from_numpy(runner.get_tensor(tensor)))
     ranges = observer.ranges(graph.range_limits())
     return {name: ranges[tensor] for tensor, name in names.items()}
-
-
-def interpreter(content: bytes, *, preserve_all_tensors: bool = False, threads: int = 2) -> Any:
-    """An interpreter of a TFLite file, ready to run."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    runner = Interpreter(
-        model_content=content,
-        num_threads=threads,
-        experimental_preserve_all_tensors=preserve_all_tensors,
-    )
-    runner.allocate_tensors()
-    return runner
-
-
-def run_one(runner: Any, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The first output, such as probabilities `[objects]` float32, of one `[H, W, 3]` photo."""
-    entry = runner.get_input_details()[0]
-    runner.set_tensor(entry["index"], photo[None].astype(entry["dtype"]))
-    runner.invoke()
-    values: NDArray[np.float32] = runner.get_tensor(runner.get_output_details()[0]["index"])[0]
-    return values
-
-
-def run_tflite(
-    content: bytes, photos: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """Probabilities `[N, objects]` float32 of `[N, H, W, 3]` uint8 photos."""
-    with quiet():
-        runner = interpreter(content)
-        return np.stack([run_one(runner, photo) for photo in photos])
 
 
 def to_int8(float32: bytes, ranges: Ranges) -> bytes:

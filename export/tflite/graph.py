@@ -108,19 +108,26 @@ class TFLiteGraph:
         }
 
     def float_tail(self) -> FloatTail:
-        """The end of the graph, from its last or its embedding layer to the softmax.
+        """The end of the graph, from its last or its embedding layer to its output.
 
         Raises:
-            ValueError: The last operator is no softmax.
+            ValueError: It ends neither in a softmax nor in an embedding's normalisation.
         """
-        if self.operators[-1].kind != "SOFTMAX":
-            raise ValueError("the converted graph does not end in a softmax")
-        last = self._since_linear(self.operators[-1].inputs)
+        end = self.operators[-1]
+        last = self._since_linear(end.inputs)
+        normalises = any(operator.kind == "RSQRT" for operator in last)
+        if end.kind == "MUL" and normalises:  # an embedding on its own
+            return self._tail([*last, end])
+        if end.kind != "SOFTMAX":
+            raise ValueError("the converted graph ends neither in a softmax nor in an embedding")
         before = self._since_linear([index for operator in last for index in operator.inputs[:1]])
         # Only an embedding's normalisation has a reciprocal square root.
         if not any(operator.kind == "RSQRT" for operator in before):
             before = []
-        tail = [operator for operator in self.operators if operator in (*before, *last)]
+        return self._tail([*before, *last])
+
+    def _tail(self, operators: Sequence[Operator]) -> FloatTail:
+        tail = [operator for operator in self.operators if operator in operators]
         dense = tuple(op.name for op in tail if op.kind == "FULLY_CONNECTED")
         return FloatTail(dense, tuple(op.name for op in tail if op.name not in dense))
 

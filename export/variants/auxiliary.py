@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.coreml.structure import differences, enum_name, read_structure, specification_of
 from export.tflite import flatbuffer
-from export.tflite.convert import interpreter
+from export.tflite.interpreter import interpreter
 from export.variants.operations import operations
 from mobile_assets.bundle import INPUT_NAME, AuxiliaryModel, TensorInfo
 from mobile_assets.errors import CheckFailedError
@@ -21,6 +21,8 @@ from mobile_assets.preprocessing import Preprocessing
 
 Format = Literal["tflite", "coreml"]
 Kind = Literal["embedding", "shortlist"]
+Precision = Literal["", "float32", "float16", "int8"]
+"""Of the weights, where there are several files of a kind; empty otherwise."""
 
 LABELS_FACT = "artefact-id.labels_sha256"
 """The fact inside a file without labels that says of which label map its objects' order is."""
@@ -28,23 +30,28 @@ LABELS_FACT = "artefact-id.labels_sha256"
 _SUFFIXES: dict[str, str] = {"tflite": "tflite", "coreml": "mlpackage"}
 
 
-def auxiliary_file(kind: Kind, of: Format) -> str:
+def auxiliary_file(kind: Kind, of: Format, precision: Precision = "") -> str:
     """Where a bundle has it, such as `models/artefact-id.shortlist.mlpackage`."""
-    return f"models/artefact-id.{kind}.{_SUFFIXES[of]}"
+    parts = ("artefact-id", kind, precision, _SUFFIXES[of])
+    return f"models/{'.'.join(filter(None, parts))}"
 
 
-def recorded(kind: Kind, of: Format, bundle: Path, notes: tuple[str, ...]) -> AuxiliaryModel:
+def recorded(
+    kind: Kind, of: Format, bundle: Path, notes: tuple[str, ...], *, precision: Precision = ""
+) -> AuxiliaryModel:
     """The record of a file that was just written into a bundle.
 
     Raises:
         DamagedError: It is a package that cannot be read.
     """
-    path = bundle / auxiliary_file(kind, of)
+    file = auxiliary_file(kind, of, precision)
+    path = bundle / file
     inputs, outputs = declared_ends(path)
     return AuxiliaryModel(
         kind=kind,
         format=of,
-        file=auxiliary_file(kind, of),
+        precision=precision,
+        file=file,
         bytes=size_of(path),
         sha256=sha256_path(path),
         inputs=inputs,

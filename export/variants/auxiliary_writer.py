@@ -7,7 +7,7 @@ from pathlib import Path
 from export.quantise.calibration_photos import Say
 from export.variants.auxiliary import Format
 from export.variants.build_context import BuildContext
-from export.variants.embedding import write_embedding
+from export.variants.embedding import embedding_precisions, write_embeddings
 from export.variants.options import ExportOptions
 from export.variants.topk import write_shortlist
 from mobile_assets.bundle import AuxiliaryModel
@@ -24,11 +24,12 @@ def write_auxiliary_models(
         CheckFailedError: One does not answer as the network does.
     """
     made: list[AuxiliaryModel] = []
-    formats = {name.partition("-")[0] for name in options.checked_variants()}
+    variants = options.checked_variants()
+    formats = {name.partition("-")[0] for name in variants}
     for of in _FORMATS:
         if of in formats and options.embedding:
             say(f"Exporting the embedding ({of}).")
-            made.append(write_embedding(context, bundle, of))
+            made += write_embeddings(context, bundle, of, embedding_precisions(variants))
         if of in formats and options.shortlist is not None:
             say(f"Exporting the short list ({of}).")
             made.append(write_shortlist(context, bundle, of, options.shortlist))

@@ -34,6 +34,16 @@ CALIBRATION_PHOTOS = 128
 """From so many training photos activation ranges are taken unless another number is given."""
 
 
+GALLERY_PHOTOS = 16
+"""So many photos of an object are in the gallery unless another number is given."""
+
+REFERENCES = 3
+"""So many reference pictures an object has unless another number is given."""
+
+REFERENCE_SIZE = 256
+"""The longer side of a reference picture in pixels, unless another is given."""
+
+
 def variant_packages(variants: Iterable[str]) -> tuple[str, ...]:
     """The top-level modules that variants are made with."""
     formats = {name.partition("-")[0] for name in variants}
@@ -54,6 +64,12 @@ class ExportOptions:
             bundle is marked as not fit for the field.
         recommend: Measure the variants on validation photos and recommend one of each format.
         embedding: Write the embedding as a file of its own, too, in each format of the variants.
+        gallery: Write a gallery and thresholds set on held-out objects, and the embedding with
+            them, where the register is given and the run's head has an embedding.
+        gallery_photos: How many photos of an object the gallery has at most; 0 for the objects'
+            directions alone.
+        references: How many reference pictures an object has at most.
+        reference_size: Their longer side in pixels.
         shortlist: Of how many objects models with a short list are written, in each format of the
             variants; None for no such models.
         cache: Folder of prepared photos; None for the user's cache folder.
@@ -71,6 +87,10 @@ class ExportOptions:
     seed: int = 0
     recommend: bool = False
     embedding: bool = False
+    gallery: bool = True
+    gallery_photos: int = GALLERY_PHOTOS
+    references: int = REFERENCES
+    reference_size: int = REFERENCE_SIZE
     shortlist: int | None = None
     cache: Path | None = None
     register_id: str | None = None
@@ -97,6 +117,24 @@ class ExportOptions:
                 f"Give at least 1; {CALIBRATION_PHOTOS} is the default."
             )
         return tuple(name for name in every if name in self.variants)
+
+    def check_gallery(self) -> None:
+        """Refuses sizes of a gallery that cannot be made.
+
+        Raises:
+            InputError: A number is out of range.
+        """
+        from mobile_assets.identification.references import (
+            MOST_SIDE,
+        )  # Pillow; `--help` does without
+
+        for name, value, least, most in (
+            ("--gallery-photos", self.gallery_photos, 0, 1000),
+            ("--references", self.references, 0, 20),
+            ("--reference-size", self.reference_size, 32, MOST_SIDE),
+        ):
+            if not least <= value <= most:
+                raise InputError(f"{name} {value}: give a number from {least} to {most}.")
 
     def check_shortlist(self) -> None:
         """Refuses a short list that is none.

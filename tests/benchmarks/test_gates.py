@@ -13,7 +13,7 @@ from result_rows import make_results, make_row
 from benchmarks.gates.junit import junit_xml
 from benchmarks.gates.limits import LIMITS
 from benchmarks.gates.rules import GateVerdict, judge
-from benchmarks.results.row_fields import Drift, LatencyRatio
+from benchmarks.results.row_fields import Drift, FalseMatches, LatencyRatio
 from benchmarks.results.schema import Row
 from export.bundle.ship_limits import Gates, Rule, read_gates
 from mobile_assets.errors import CheckFailedError, InputError
@@ -61,6 +61,23 @@ def failures(*rules: Rule, rows: tuple[Row, ...] = (WHOLE, FLOAT32, INT8)) -> li
 
 def with_values(row: Row, **values: object) -> Row:
     return row.model_copy(update=values)
+
+
+def test_a_broken_promise_on_unknown_objects_does_not_pass() -> None:
+    (promise,) = [r for r in read_gates().rules if r.max_false_match_ratio is not None]
+
+    def judged(matches: int) -> list[str]:
+        found = FalseMatches(photos=1000, matches=matches, promised=0.01)
+        return failures(promise, rows=(with_values(INT8, false_matches=found),))
+
+    assert judged(10) == judged(16) == []  # 16 of 1,000 can be 1 %
+    (said,) = judged(20)
+    assert said.startswith("20 of 1,000 photos, 2.00 %") and "1 % promised" in said
+    # Where nothing was measured, nothing is said of it, beside what else is asked.
+    both = promise.model_copy(update={"max_bytes": 1080})
+    assert [outcome.requirement for outcome in held(both, rows=(INT8,)).outcomes] == [
+        "size at most 1,080 bytes"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +159,10 @@ def test_what_was_not_measured_does_not_pass() -> None:
         photos=0,
     )
     every = dict.fromkeys(LIMITS, 1)
-    assert len(failures(rule(**every), rows=(WHOLE, FLOAT32, bare))) == len(LIMITS)
+    excused = [name for name, limit in LIMITS.items() if limit.where_measured]
+    assert excused == ["max_false_match_ratio"]
+    failed = failures(rule(**every), rows=(WHOLE, FLOAT32, bare))
+    assert len(failed) == len(LIMITS) - len(excused)
 
 
 UNSURE = with_values(INT8, drop_ci95=None)

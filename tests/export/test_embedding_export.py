@@ -59,7 +59,8 @@ def run(golden_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def bundle(run: Run, register_folder: Path) -> Bundle:
-    options = ExportOptions(variants=("tflite-float32", "coreml-float16"), embedding=True)
+    variants = ("tflite-float32", "coreml-float16")
+    options = ExportOptions(variants=variants, embedding=True, gallery=False)
     return export_bundle(run, run.folder.parent / "bundle", options=options, photos=register_folder)
 
 
@@ -94,7 +95,10 @@ def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
     info = bundle.info
     assert [variant.name for variant in info.variants] == ["tflite-float32", "coreml-float16"]
     tflite, coreml = info.companions
-    assert (tflite.name, coreml.name) == ("tflite-embedding", "coreml-embedding")
+    assert (tflite.name, coreml.name) == (
+        "tflite-embedding-float32",
+        "coreml-embedding-float16",
+    )
     assert tflite.file in info.files and f"{coreml.file}/Manifest.json" in info.files
     card = (bundle.folder / "DETAILS.md").read_text(encoding="utf-8")
     for one in info.companions:
@@ -102,9 +106,31 @@ def test_it_is_no_variant_and_the_card_tells_of_it(bundle: Bundle) -> None:
             ("embedding", "float32", (1, SIZE))
         ]
         assert f"`{one.file}`" in card and f"| {one.name} |" in card
-    # float16 weights: about half of the classifier, which has the layer of the objects besides
-    assert tflite.bytes < 0.7 * info.variants[0].bytes
+    # the classifier has the layer of the objects besides
+    assert tflite.bytes < info.variants[0].bytes
     assert coreml.bytes < info.variants[1].bytes
+
+
+@pytest.mark.slow
+def test_there_is_one_of_each_precision(
+    run: Run, register_folder: Path, photos: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    variants = ("tflite-float32", "tflite-float16", "tflite-int8-weights", "tflite-int8")
+    options = ExportOptions(variants=variants, embedding=True, gallery=False, calibration_photos=8)
+    bundle = export_bundle(run, tmp_path / "bundle", options=options, photos=register_folder)
+    names = [f"tflite-embedding-{precision}" for precision in ("float32", "float16", "int8")]
+    assert [model.name for model in bundle.info.companions] == names
+    float32, float16, int8 = bundle.info.companions
+    assert float16.bytes < 0.6 * float32.bytes and int8.bytes < 0.45 * float32.bytes
+    assert [model.inputs[0].dtype for model in bundle.info.companions] == [
+        "float32", "float32", "uint8",
+    ]  # fmt: skip
+    rows = [run_tflite(bundle.path(model).read_bytes(), photos) for model in bundle.info.companions]
+    assert np.linalg.norm(rows[2], axis=1) == pytest.approx(1, abs=1e-4)
+    assert 0 < np.abs(rows[1] - rows[0]).max() < 1e-2
+    assert (rows[2] * rows[0]).sum(axis=1).min() > 0.9
+    assert (np.roll(rows[2], 1, axis=1) * rows[0]).sum(axis=1).max() < 0.9
+    assert verify_bundle(bundle.folder).failed == ()
 
 
 def test_the_package_answers_as_the_network_in_torch(
@@ -169,7 +195,7 @@ def test_verify_sees_what_is_wrong_with_a_package(run: Run, bundle: Bundle, tmp_
         save_package(model, copy / coreml.file)
         relist(copy)
         (failed,) = verify_bundle(copy).failed
-        assert (failed.name, failed.subject) == ("answers", "coreml-embedding")
+        assert (failed.name, failed.subject) == ("answers", "coreml-embedding-float16")
         assert said in failed.said
 
 
@@ -183,7 +209,7 @@ def test_verify_passes_and_sees_a_change(bundle: Bundle, tmp_path: Path) -> None
     file.write_bytes(content)
     assert [(check.name, check.subject) for check in verify_bundle(copy).failed] == [
         ("files", ""),
-        ("size and hash", "tflite-embedding"),
+        ("size and hash", "tflite-embedding-float32"),
     ]
     with pytest.raises(DamagedError, match="embedding"):
         read_bundle(copy)
@@ -204,7 +230,7 @@ def test_benchmark_and_identify_see_the_classifier_only(
     photo = str(register_folder / photos[0].path)
     words = ["identify", str(bundle.folder), photo, "--variant"]
     assert main([*words, "tflite-float32"]) == 0
-    assert main([*words, "tflite-embedding"]) == 2
+    assert main([*words, "tflite-embedding-float32"]) == 2
 
 
 def test_other_heads_are_refused(
@@ -223,7 +249,7 @@ def test_other_heads_are_refused(
 def test_nothing_is_asked_for_and_nothing_written(
     run: Run, register_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = ExportOptions(variants=("tflite-float32",))
+    options = ExportOptions(variants=("tflite-float32",), gallery=False)
     plain = export_bundle(run, tmp_path / "plain", options=options, photos=register_folder)
     assert plain.info.companions == ()
     assert capfd.readouterr() == ("", "")  # converters are chatty

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from fitted_export import CONTRACT, OBJECTS
 from numpy.typing import NDArray
 
 from export import VARIANTS, ExportOptions, export_bundle
 from export.quantise.calibration_photos import calibration_order, calibration_photos
 from mobile_assets.bundle import Bundle
-from mobile_assets.decision import choose_thresholds
+from mobile_assets.decision import decide
 from mobile_assets.errors import InputError
 from mobile_assets.files import sha256_bytes
-from mobile_assets.photos import load
-from train.run import Run, load_model
+from train.run import Run
 
 pytest_plugins = ("fitted_export",)
 
@@ -96,19 +94,11 @@ def test_wrong_register_is_refused(fitted_run: Run, fitted_root: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_decision_thresholds_come_from_validation(
-    fitted_bundle: Bundle, fitted_run: Run, fitted_root: Path
-) -> None:
-    photos = fitted_run.split.of("val")
-    pixels = np.stack([load(fitted_root / photo.path, CONTRACT) for photo in photos])
-    with torch.inference_mode():
-        tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-        probabilities = torch.softmax(load_model(fitted_run)(tensor), dim=1).numpy()
-    wanted = choose_thresholds(probabilities, np.array([int(p.object_id[-3:]) for p in photos]))
-    found = fitted_bundle.info.decision
-    assert found.validation_photos == len(photos)
-    assert found.match == pytest.approx(wanted.match, abs=1e-4)
-    assert found.reject == pytest.approx(wanted.reject, abs=1e-4)
+def test_probabilities_alone_promise_no_match(fitted_bundle: Bundle) -> None:
+    decision = fitted_bundle.info.decision
+    assert decide(1.0, decision) == decide(0.0, decision) == "shortlist"
+    card = (fitted_bundle.folder / "README.md").read_text()
+    assert "no gallery and no thresholds" in card and "**match**" not in card
 
 
 def test_an_existing_bundle_is_not_overwritten(
@@ -165,20 +155,22 @@ def test_without_photos_every_answer_is_a_shortlist(fitted_run: Run, tmp_path: P
     decision = made.info.decision
     assert (decision.match, decision.reject, decision.validation_photos) == (1.0, 0.0, 0)
     assert made.info.calibration is None and "shortlist" in said[0]
-    assert "no decision thresholds" in (made.folder / "README.md").read_text()
+    assert "no gallery and no thresholds" in (made.folder / "README.md").read_text()
 
 
 def test_the_readme_says_what_an_app_needs(fitted_bundle: Bundle) -> None:
     card = (fitted_bundle.folder / "README.md").read_text()
     first_screen, _, code = card.partition("## Code")
     headings = [line for line in first_screen.splitlines() if line.startswith("## ")]
-    assert headings == ["## Which file to take", "## How to feed it", "## How to read it"]
+    assert headings == [
+        "## Which file to take",
+        "## How to feed it",
+        "## How to read it",
+        "## Which object is it",
+    ]
     assert len(first_screen.splitlines()) <= 35
     for name in ("tflite-float32", "coreml-float16"):  # nothing smaller was measured
         assert f"`{fitted_bundle.info.variant(name).file}`" in first_screen
-    decision = fitted_bundle.info.decision
-    assert f"*p* ≥ {decision.match:.4f}: a **match**" in first_screen
-    assert f"*p* < {decision.reject:.4f}: **not in the register**" in first_screen
     assert "Squash it to 64 × 64" in first_screen
     assert "scaleFill" in code and "ImageClassifier" in code
 

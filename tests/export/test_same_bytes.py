@@ -47,7 +47,8 @@ def test_every_file_of_every_kind_is_the_same_in_another_process(
     info = read_bundle(bundles[0]).info
     assert tuple(variant.name for variant in info.variants) == VARIANTS
     assert [one.name for one in info.companions] == [
-        "tflite-embedding", "tflite-shortlist", "coreml-embedding", "coreml-shortlist",
+        "tflite-embedding-float32", "tflite-embedding-float16", "tflite-embedding-int8",
+        "tflite-shortlist", "coreml-embedding-float16", "coreml-shortlist",
     ]  # fmt: skip
     first, second = map(contents, bundles)
     assert len(first) > 80 and "golden/golden.json" in first

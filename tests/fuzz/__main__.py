@@ -17,7 +17,7 @@ sys.path[:0] = map(str, (HERE, HERE.parent, HERE.parents[1]))
 
 from harness import Report, fuzz  # noqa: E402
 from kill_loop import COMMANDS, command_process, kill_loop  # noqa: E402
-from materials import write_materials  # noqa: E402
+from materials import write_gallery, write_materials  # noqa: E402
 from suites import SUITES  # noqa: E402
 
 ROUND = 200
@@ -61,7 +61,7 @@ def _kill(kills: int, first: int, save: Path) -> int:
     """Runs the kill loop on each command; 1 if anything was lost. Lost results stay in `save`."""
     save.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="kills-", dir=save))
-    materials, lost = write_materials(folder / "materials"), 0
+    materials, lost = write_gallery(write_materials(folder / "materials")), 0
     with command_process(folder) as ask:
         for name, command in COMMANDS.items():
             report = kill_loop(command, materials, folder / name, ask, kills=kills, first=first)

@@ -103,6 +103,13 @@ def _sign_words(materials: Path, folder: Path) -> list[str]:
     return ["sign", str(folder / "bundle"), "--key", str(materials / "key.pem"), "--force"]
 
 
+def _enrol_words(materials: Path, folder: Path) -> list[str]:
+    return [
+        "enrol", str(materials / "gallery"), str(materials / "later"), "--out",
+        str(folder / "bundle"), "--withdraw", "OBJ-0", "--key", str(materials / "key.pem"),
+    ]  # fmt: skip
+
+
 COMMANDS = {
     "prepare": KilledCommand(
         "prepare",
@@ -121,6 +128,13 @@ COMMANDS = {
     "export --force": KilledCommand(
         "export --force",
         lambda materials, folder: [*_export_words(materials, folder), "--force"],
+        _hashes("bundle"),
+        _copy_bundle,
+    ),
+    "enrol": KilledCommand("enrol", _enrol_words, _hashes("bundle")),
+    "enrol --force": KilledCommand(
+        "enrol --force",
+        lambda materials, folder: [*_enrol_words(materials, folder), "--force"],
         _hashes("bundle"),
         _copy_bundle,
     ),

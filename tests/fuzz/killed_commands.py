@@ -31,6 +31,7 @@ import artefact_id.terminal  # noqa: E402, F401
 import benchmarks.pipeline.benchmark  # noqa: E402
 import benchmarks.runtimes.litert_runtime  # noqa: E402
 import benchmarks.verify.golden_predictor  # noqa: E402, F401
+import export.bundle.enrolment  # noqa: E402
 import export.bundle.signing  # noqa: E402, F401
 import train.checkpoint  # noqa: E402
 import train.photo_cache  # noqa: E402

@@ -49,6 +49,27 @@ def write_materials(folder: Path) -> Path:
     return folder
 
 
+def write_gallery(folder: Path) -> Path:
+    """Adds `gallery/`, a bundle with a gallery, and `later/`, photos of two further objects."""
+    from export import ExportOptions, export_bundle
+
+    run = write_tiny_run(
+        folder / "photos",
+        folder / "embedding-run",
+        side=lambda _, view: ("train", "train", "val", "test")[view],
+        head="embedding-128",
+        scale=None,
+    )
+    options = ExportOptions(variants=("tflite-float32",), name="gallery", serial=1)
+    export_bundle(run, folder / "gallery", options=options, photos=folder / "photos")
+    for number in range(OBJECTS, OBJECTS + 2):
+        for view in range(2):
+            path = folder / "later" / f"OBJ-{number}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            object_picture(number, view).save(path)
+    return folder
+
+
 def training_words(materials: Path, out: Path) -> list[str]:
     """A training of seconds."""
     return [

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 from kill_loop import COMMANDS, Ask, command_process, kill_loop
-from materials import write_materials
+from materials import write_gallery, write_materials
 
 pytestmark = pytest.mark.slow
 KILLS = {
     "prepare": 75, "sign": 80, "benchmark": 20, "train": 15, "export": 5, "export --force": 5,
+    "enrol": 10, "enrol --force": 10,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_materials(tmp_path_factory.mktemp("materials"))
+    return write_gallery(write_materials(tmp_path_factory.mktemp("materials")))
 
 
 @pytest.fixture(scope="module")
