@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,16 @@ from benchmarks.results.cluster_bootstrap import Estimate, share_of, tally
 from benchmarks.runtimes.litert_embedding import LitertEmbedding
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.eth80 import draw_photos
+from benchmarks.studies.open_set_questions import (
+    KINDS,
+    SCALE,
+    SHOWN,
+    Kind,
+    Questions,
+    auroc,
+    by_object,
+    holds,
+)
 from benchmarks.studies.recipe_runs import (
     TrainingJob,
     add_training_options,
@@ -35,7 +45,7 @@ from benchmarks.studies.recipe_runs import (
     training_options,
 )
 from benchmarks.studies.study import MeasuredStudy
-from benchmarks.studies.study_statistics import Counts, Names, Target
+from benchmarks.studies.study_statistics import Counts, Target
 from export import ExportOptions, export_bundle
 from mobile_assets.bundle import Bundle, read_bundle
 from mobile_assets.errors import InputError
@@ -44,18 +54,10 @@ from mobile_assets.identification.decision import ANSWERS, VariantDecision, deci
 from mobile_assets.identification.gallery import read_gallery
 from mobile_assets.identification.scores import combine_photos
 from mobile_assets.photos import load
-from mobile_assets.schema import Record
-from train.recipes import FIELD
+from train.recipes import DISCRIMINANT
 from train.registers.readers import read_register
 from train.registers.register import Photo
 from train.run import Run
-
-Kind = Literal["register", "unknown", "stranger"]
-KINDS: Mapping[Kind, str] = {
-    "register": "registered objects",
-    "unknown": "unknown objects of the same collections",
-    "stranger": "photos of other things",
-}
 
 LEFT_OUT = 1 / 3
 """Share of the objects that are unknown."""
@@ -65,40 +67,6 @@ PHOTOS_ASKED = 20
 
 TOGETHER = (1, 3)
 """Photos of one object that are asked about together."""
-
-SCALE = 10_000
-"""Scores are kept as whole numbers of this part."""
-
-MATCH, SHORTLIST, REFUSED, UNFIT = range(4)
-
-SHOWN = 3
-"""Candidates that an officer looks at."""
-
-
-class Questions(Record):
-    """What one embedding model answered to photos of one kind; one number for each question.
-
-    Attributes:
-        photos: Photos of one object in each question.
-        owner: Which of the objects it shows.
-        best: Best score, in parts of `SCALE`.
-        rank: Place of the right object, from 0; -1 where it is not registered.
-        answer: Position in `mobile_assets.identification.decision.ANSWERS`, at the default rate.
-        looser: The same at the second rate.
-        listed: Objects in the answer.
-    """
-
-    seed: int
-    model: str
-    photos: int
-    kind: Kind
-    objects: Names
-    owner: Counts
-    best: Counts
-    rank: Counts
-    answer: Counts
-    looser: Counts
-    listed: Counts
 
 
 class OpenSetStudy(MeasuredStudy):
@@ -132,25 +100,19 @@ class OpenSetStudy(MeasuredStudy):
         return sum(len(row.owner) for row in self.rows(model, photos, kind))
 
     def share(self, model: str, photos: int, kind: Kind, what: str) -> Estimate:
-        """Share of the questions of which something holds; whole objects are drawn.
-
-        Args:
-            what: `match`, `looser match`, `refused`, `unfit`; of registered objects also `right
-                match`, `wrong match`, `looser right match`, `right` and `found`: matched rightly,
-                or among the first candidates.
-        """
+        """Share of the questions of which something holds (`open_set_questions.holds`)."""
         rows = self.rows(model, photos, kind)
-        parts = [_by_object(row, _holds(row, what)) for row in rows]
+        parts = [by_object(row, holds(row, what)) for row in rows]
         return share_of(tally(parts)) if parts else Estimate(None)
 
     def by_seed(self, model: str, photos: int, kind: Kind, what: str) -> list[float]:
         """The same of each seed alone."""
-        return [float(_holds(row, what).mean()) for row in self.rows(model, photos, kind)]
+        return [float(holds(row, what).mean()) for row in self.rows(model, photos, kind)]
 
     def auroc(self, model: str, photos: int, kind: Kind) -> Estimate:
         """How often a registered object's best score is above an unknown one's; mean of seeds."""
         values = [
-            _auroc(np.array(known.best), np.array(other.best))
+            auroc(np.array(known.best), np.array(other.best))
             for known, other in self._pairs(model, photos, kind)
         ]
         return _mean(values)
@@ -172,7 +134,7 @@ class OpenSetStudy(MeasuredStudy):
 
     def values(self) -> Mapping[str, object]:
         """The kinds, and what turns rows into text."""
-        return {"kinds": KINDS, "together": TOGETHER, "recipe": FIELD.name}
+        return {"kinds": KINDS, "together": TOGETHER, "recipe": DISCRIMINANT.name}
 
     def targets(self) -> list[Target]:
         """Of every model, by single photos."""
@@ -273,7 +235,7 @@ def prepare_choice(arguments: argparse.Namespace, seed: int) -> Choice:
     asked: dict[Kind, Path] = {"register": folder / "register", "unknown": folder / "unknown"}
     if arguments.strangers:
         asked["stranger"] = arguments.strangers
-    options = replace(training_options(arguments, FIELD.name, seed), hold_out_objects=None)
+    options = replace(training_options(arguments, DISCRIMINANT.name, seed), hold_out_objects=None)
     job = TrainingJob(
         "open set",
         folder / "run",
@@ -406,42 +368,6 @@ def _mean(values: Sequence[float]) -> Estimate:
     return (
         Estimate(float(np.mean(values)), (min(values), max(values))) if values else Estimate(None)
     )
-
-
-def _holds(row: Questions, what: str) -> NDArray[np.bool_]:
-    """`[questions]` whether something holds; see `OpenSetStudy.share`."""
-    answer, looser, rank = (np.array(v) for v in (row.answer, row.looser, row.rank))
-    listed = np.minimum(np.array(row.listed), SHOWN)
-    right = rank == 0
-    holds: dict[str, NDArray[np.bool_]] = {
-        "match": answer == MATCH,
-        "looser match": looser == MATCH,
-        "refused": answer == REFUSED,
-        "unfit": answer == UNFIT,
-        "right match": (answer == MATCH) & right,
-        "wrong match": (answer == MATCH) & ~right,
-        "looser right match": (looser == MATCH) & right,
-        "right": right,
-        "found": (rank >= 0) & (rank < listed),
-    }
-    return holds[what]
-
-
-def _by_object(
-    row: Questions, holds: NDArray[np.bool_]
-) -> tuple[Sequence[str], Sequence[int], Sequence[int]]:
-    owner = np.array(row.owner)
-    tested = np.bincount(owner, minlength=len(row.objects))
-    right = np.bincount(owner, weights=holds, minlength=len(row.objects))
-    return row.objects, tested.tolist(), right.astype(int).tolist()
-
-
-def _auroc(known: NDArray[np.int64], unknown: NDArray[np.int64]) -> float:
-    """The share of pairs in which the known one is higher; ties count half."""
-    order = np.sort(unknown)
-    below = np.searchsorted(order, known, side="left")
-    not_above = np.searchsorted(order, known, side="right")
-    return float((below + not_above).mean() / (2 * len(order)))
 
 
 if __name__ == "__main__":
