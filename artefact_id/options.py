@@ -73,8 +73,8 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--recipe",
-        default="field",
-        help="field (default), discriminant, paper, probe or whole",
+        help="discriminant (default; field for a head without an embedding), field, paper, probe "
+        "or whole",
     )
     group.add_argument(
         "--head", help="paper, linear, embedding or embedding-N (default: the recipe's)"
@@ -92,7 +92,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("stratified", "paper", "manifest"),
         help="how photos are divided into training, validation and test (default: the recipe's "
-        "way; field: stratified)",
+        "way; discriminant: stratified)",
     )
     group.add_argument(
         "--hold-out-objects",

@@ -13,10 +13,9 @@ gets pixels only and never decodes a file. What it brings: `benchmarks/studies/l
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +33,12 @@ MISSING = (
 CANDIDATES = 10
 """How many of the best candidates are compared; further ones keep their order behind them."""
 
-WEIGHT = 0.5
+WEIGHT = 0.2
 """Weight of the logarithm of the inliers beside a score in cosines."""
 
-CHANCE_INLIERS = 4
-"""Inliers that pictures of different objects have by chance; only further ones count."""
+CHANCE_INLIERS = 8
+"""Inliers that pictures of different objects have, by chance or by a like shape; only further ones
+count."""
 
 LARGEST_SIDE = 320
 """Pixels of the longer side to which a larger picture is reduced. Bounds time and memory."""
@@ -48,10 +48,6 @@ SMALLEST_SIDE = 16
 
 KEY_POINTS = 1000
 """Key points of a picture at the most, the strongest."""
-
-CONTRAST = 0.02
-"""Least contrast of a key point, OpenCV's `contrastThreshold`; the default of 0.04 finds few on
-ceramics and stone."""
 
 DISTANCE_RATIO = 0.85
 """A descriptor's nearest neighbour must be nearer than so many times its second nearest."""
@@ -111,22 +107,28 @@ class Match:
 class Reranked:
     """A candidate in its new place.
 
+    It has no new score: thresholds judge the score that was handed in. Points in common do not tell
+    known objects from unknown ones of the same make, and made that worse when they were added.
+
     Attributes:
         index: Where it stands in the list that was handed in.
-        score: Its score with the evidence of its points added.
         match: With that of its references that has the most inliers; None if it was not compared.
         reference: Which of its references that is.
     """
 
     index: int
-    score: float
     match: Match | None = None
     reference: int | None = None
 
 
+@cache
 def available() -> bool:
-    """Whether OpenCV is installed."""
-    return importlib.util.find_spec("cv2") is not None
+    """Whether OpenCV is installed and can be loaded."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def local_features(picture: Picture) -> LocalFeatures:
@@ -138,23 +140,21 @@ def local_features(picture: Picture) -> LocalFeatures:
     Raises:
         MissingDependencyError: OpenCV is not installed.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingDependencyError(MISSING) from error
+    if not available():
+        raise MissingDependencyError(MISSING)
+    import cv2
+
     grey = _reduced(Image.fromarray(picture))
     height, width = grey.shape
-    found: Sequence[Any] = ()
-    descriptors = None
+    numbers = np.zeros((0, 4), np.float32)
+    descriptors = np.zeros((0, 128), np.float32)
     if min(height, width) >= SMALLEST_SIDE:
-        detector = cv2.SIFT_create(nfeatures=KEY_POINTS, contrastThreshold=CONTRAST)
-        found, descriptors = detector.detectAndCompute(grey, None)
-    if descriptors is None:
-        found, descriptors = (), np.zeros((0, 128), np.float32)
-    # OpenCV returns more where the last ones are equally strong.
-    found, descriptors = found[:KEY_POINTS], descriptors[:KEY_POINTS]
-    numbers = np.array([(*point.pt, point.size, point.angle) for point in found], np.float32)
-    numbers = numbers.reshape(-1, 4)
+        found, described = cv2.SIFT.create(nfeatures=KEY_POINTS).detectAndCompute(grey, None)
+        if found:
+            # OpenCV returns more where the last ones are equally strong.
+            found = found[:KEY_POINTS]
+            numbers = np.array([(*key.pt, key.size, key.angle) for key in found], np.float32)
+            descriptors = np.asarray(described, np.float32)[:KEY_POINTS]
     key_points = KeyPoints(numbers[:, :2], numbers[:, 2], numbers[:, 3])
     sums = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-7)
     return LocalFeatures(key_points, np.sqrt(descriptors / sums), width, height)
@@ -207,13 +207,16 @@ def rerank(
         the others behind them.
     """
     order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
-    first, rest = order[:CANDIDATES], order[CANDIDATES:]
     if not available():
-        return tuple(Reranked(index, scores[index]) for index in order)
+        return tuple(Reranked(index) for index in order)
     ours = photo if isinstance(photo, LocalFeatures) else local_features(photo)
-    compared = [_compared(ours, index, scores[index], references[index]) for index in first]
-    compared.sort(key=lambda candidate: (-candidate.score, candidate.index))
-    return (*compared, *(Reranked(index, scores[index]) for index in rest))
+    first = [_compared(ours, index, references[index]) for index in order[:CANDIDATES]]
+
+    def rank(candidate: Reranked) -> tuple[float, int]:
+        points = candidate.match.inliers if candidate.match else 0
+        return -(scores[candidate.index] + evidence(points)), candidate.index
+
+    return (*sorted(first, key=rank), *(Reranked(index) for index in order[CANDIDATES:]))
 
 
 def evidence(inliers: int) -> float:
@@ -222,16 +225,14 @@ def evidence(inliers: int) -> float:
 
 
 def _compared(
-    photo: LocalFeatures,
-    index: int,
-    score: float,
-    references: Sequence[Picture | LocalFeatures],
+    photo: LocalFeatures, index: int, references: Sequence[Picture | LocalFeatures]
 ) -> Reranked:
+    """A candidate with the best match of its references."""
     matches = [match(photo, reference) for reference in references]
     if not matches:
-        return Reranked(index, score)
+        return Reranked(index)
     best = max(range(len(matches)), key=lambda number: (matches[number].inliers, -number))
-    return Reranked(index, score + evidence(matches[best].inliers), matches[best], best)
+    return Reranked(index, matches[best], best)
 
 
 def _nearest(ours: Floats, theirs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

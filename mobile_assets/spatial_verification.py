@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 10.0
+TOLERANCE = 6.0
 """Pixels by which an agreeing point may lie beside where the map puts it. Objects are not flat, and
 an affine map knows no perspective."""
 
-FIRST_TOLERANCE = 15.0
+FIRST_TOLERANCE = 9.0
 """Likewise for the maps that single pairs propose, which are less exact."""
 
-ANGLE = 30.0
+ANGLE = 20.0
 """Degrees by which the directions of agreeing points may be turned otherwise than the picture."""
 
-OCTAVES = 1.0
+OCTAVES = 0.7
 """Powers of two by which the sizes of agreeing points may be enlarged otherwise."""
 
 LARGEST_ENLARGEMENT = 3.3

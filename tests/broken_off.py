@@ -81,7 +81,7 @@ def prepare(words: Sequence[str]) -> None:
         epochs=3,
         rate=3e-3,
     )
-    train.recipes.RECIPES["field"] = recipe
+    train.recipes.RECIPES |= {"field": recipe, "discriminant": recipe}
     train.checkpoint.PAUSE_SECONDS = train.checkpoint.WRITING_SHARE = 0
     choose = train.device.choose_compute
     train.device.choose_compute = lambda name: dataclasses.replace(choose(name), bfloat16=False)

@@ -24,7 +24,7 @@ FLOORS = (
     ("benchmarks.runtimes", "benchmarks.gates"),
     ("benchmarks.measure", "benchmarks.report", "benchmarks.verify"),
     ("benchmarks.pipeline", "benchmarks.evaluation"),
-    ("benchmarks.studies",),
+    ("benchmarks.studies", "benchmarks.scan"),
     ("benchmarks",),
     ("artefact_id",),
 )

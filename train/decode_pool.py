@@ -85,17 +85,22 @@ class DecoderPool:
         while waiting:
             yield waiting.popleft().result()
 
-    def load(self, photo: Path, contract: Preprocessing) -> NDArray[np.uint8]:
+    def load(
+        self, photo: Path, contract: Preprocessing, *, isolated: bool = False
+    ) -> NDArray[np.uint8]:
         """What `mobile_assets.photos.load` gives, in bounded time and at no risk.
 
         Usual photos are decoded here, at once. One whose decoder might never end, or take this
         process with it, is decoded in another. May be called by as many threads as there are
         processes.
 
+        Args:
+            isolated: Decode usual photos in another process too.
+
         Raises:
             PhotoError: The photo cannot be decoded.
         """
-        if takes_bounded_time(photo):
+        if not isolated and takes_bounded_time(photo):
             return load(photo, contract)
         request = Request(
             file=str(photo),

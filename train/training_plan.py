@@ -20,7 +20,7 @@ from train.plan_checks import (
 )
 from train.prepare import Prepared, Progress, default_cache, prepare, same_picture
 from train.progress import OnProgress
-from train.recipes import Recipe, recipe_named
+from train.recipes import Recipe, default_recipe, recipe_named
 from train.registers.readers import Layout, read_register
 from train.registers.register import Register
 from train.run import EpochRecord, Split, SplitName, SplitPhoto
@@ -36,6 +36,7 @@ class TrainOptions:
 
     Attributes:
         backbone: A name of `train.backbones.BACKBONES`, or any of timm's.
+        recipe: Name of a recipe; None for the default of the head.
         head: Name of a head; None for the recipe's own.
         split: How photos are divided; None for the recipe's own way.
         seed: Of the split, the head's first weights and the order of photos.
@@ -59,7 +60,7 @@ class TrainOptions:
     """
 
     backbone: str = DEFAULT_BACKBONE
-    recipe: str = "field"
+    recipe: str | None = None
     head: str | None = None
     min_photos: int = 3
     split: Strategy | None = None
@@ -78,6 +79,11 @@ class TrainOptions:
     fit_validation: bool | None = None
     cache: Path | None = None
     force: bool = False
+
+    @property
+    def recipe_name(self) -> str:
+        """The recipe that was named, or the default."""
+        return self.recipe or default_recipe(self.head).name
 
 
 @dataclass(frozen=True)
@@ -223,7 +229,7 @@ def preprocessing_of(
 
 
 def _recipe(options: TrainOptions) -> Recipe:
-    recipe = recipe_named(options.recipe)
+    recipe = recipe_named(options.recipe_name)
     if options.epochs is not None:
         if options.epochs < 0:
             raise InputError(f"--epochs {options.epochs}: give 0 or more.")

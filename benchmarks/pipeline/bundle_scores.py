@@ -184,7 +184,7 @@ def open_scores(
     from benchmarks.runtimes.litert_embedding import LitertEmbedding
 
     judged = decision.variants[model.name]
-    _check_rate(judged, false_match_rate)
+    check_rate(judged, false_match_rate)
     search = open_search(bundle, gallery, judged)
     with LitertEmbedding(bundle, model) as embedding:
         if embedding.dimensions != gallery.dimensions:
@@ -214,7 +214,12 @@ def open_search(bundle: Bundle, gallery: Gallery, decision: VariantDecision) -> 
         raise DamagedError(f"{bundle.folder}: {error}. Export the bundle again.") from None
 
 
-def _check_rate(decision: VariantDecision, rate: float | None) -> None:
+def check_rate(decision: VariantDecision, rate: float | None) -> None:
+    """Refuses a false-match rate that nothing is known of.
+
+    Raises:
+        InputError: The decision has other ones.
+    """
     rates = [match.false_match_rate for match in decision.rules[0].matches]
     if rate is not None and rate not in rates:
         known = ", ".join(f"{100 * known:g}" for known in rates)

@@ -86,7 +86,7 @@ def _sweep(photos: Path, out: Path, options: SweepOptions, callbacks: Callbacks)
         options.train,
         cache=options.train.cache or out / "prepared",
         # Every recipe that is compared sees the same photos, whatever its own way of dividing.
-        split=options.train.split or recipe_named(options.train.recipe).split,
+        split=options.train.split or recipe_named(options.train.recipe_name).split,
         force=True,
     )
     chosen = replace(options, train=prepared)
@@ -134,9 +134,9 @@ def check_sweep(photos: Path, out: Path, options: SweepOptions) -> None:
     if options.test_photos is not None:
         read_register(options.test_photos, layout=options.train.layout)
     for minimum in options.thresholds:
-        recipes = [options.train.recipe, *(r for at, r in options.references if at == minimum)]
+        recipes = [options.train.recipe_name, *(r for at, r in options.references if at == minimum)]
         for recipe in recipes:
-            own = recipe == options.train.recipe
+            own = recipe == options.train.recipe_name
             training = replace(options.train, min_photos=minimum, recipe=recipe)
             folder = out / f"min{minimum}" / ("run" if own else recipe)
             # What is trained already needs neither weights nor room.

@@ -40,7 +40,7 @@ from benchmarks.studies.study_statistics import Target
 from benchmarks.studies.timed_command import TimedCommand, run_timed
 from mobile_assets.errors import InputError
 from mobile_assets.schema import Record
-from train.recipes import FIELD
+from train.recipes import DISCRIMINANT
 from train.registers.inspection import THRESHOLDS
 from train.registers.readers import read_register
 from train.run import Run, read_run
@@ -270,11 +270,11 @@ def exported(seed: Path, minimum: int, *, variants: str | None) -> CommandCost:
     Raises:
         InputError: There is no such run.
     """
-    run, bundle = seed / f"min{minimum}" / FIELD.name, seed / f"min{minimum}" / "parity"
+    run, bundle = seed / f"min{minimum}" / DISCRIMINANT.name, seed / f"min{minimum}" / "parity"
     if not run.is_dir():
         raise InputError(
             f"There is no run {run}. Make it with "
-            f"`python -m benchmarks.studies.eth80 --only {FIELD.name} --out {seed.parent}`."
+            f"`python -m benchmarks.studies.eth80 --only {DISCRIMINANT.name} --out {seed.parent}`."
         )
     mark = bundle.with_suffix(".json")
     if not (bundle.is_dir() and mark.is_file()):
@@ -294,7 +294,7 @@ def benchmarked(seed: Path, *, speed: bool) -> tuple[Results, CommandCost]:
         words = ["benchmark", *bundles, *photos, "--out", str(report), "--force", *quick]
         run_timed(words, mark)
     what = f"seed {seed.name.removeprefix('seed')}" + (", with speed" if speed else "")
-    run = read_run(seed / f"min{THRESHOLDS[0]}" / FIELD.name)
+    run = read_run(seed / f"min{THRESHOLDS[0]}" / DISCRIMINANT.name)
     return Results.read(report / "results.json"), _cost("benchmark", run, what, mark)
 
 
@@ -338,7 +338,7 @@ def _flips(row: Row, results: Results, seed: Path) -> ObjectFlips | None:
         for other in results.rows
         if (other.min_photos, other.variant) == (row.min_photos, REFERENCE_VARIANT)
     )
-    run = read_run(seed / f"min{row.min_photos}" / FIELD.name)
+    run = read_run(seed / f"min{row.min_photos}" / DISCRIMINANT.name)
     # The photos of the benchmark, in its order; runs of `eth80` themselves hold none out.
     photos = held_out(run, seed / "register")[0] if run.split.of("test") else ()
     photos += from_register(read_register(seed / "left-over"), run)[0]

@@ -28,17 +28,23 @@ from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
 from mobile_assets.files import new_folder
 from mobile_assets.schema import Document
-from train.recipes import FIELD, PAPER, PROBE, recipe_named
+from train.recipes import DISCRIMINANT, FIELD, PAPER, PROBE, recipe_named
 from train.registers.readers import read_register
 from train.run import Run
 from train.training_plan import TrainOptions, plan_run
 
-RECIPES = (FIELD.name, PROBE.name, PAPER.name)
-"""The default recipe, the floor, and the paper's; the quick ones first."""
-
 WITHOUT_VALIDATION = "-without-validation"
 """Behind a recipe's name: its head in closed form is fitted to training photos alone, as
 those of all other recipes are."""
+
+RECIPES = (
+    DISCRIMINANT.name,
+    DISCRIMINANT.name + WITHOUT_VALIDATION,
+    FIELD.name,
+    PROBE.name,
+    PAPER.name,
+)
+"""The default recipe, the same with gradients alone, the floor, and the paper's."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def train_jobs(jobs: Sequence[TrainingJob], terminal: Terminal) -> list[Run]:
     """Trains the runs that are not there yet, each from where it was broken off."""
     runs: list[Run] = []
     for job in jobs:
-        name = f"seed {job.options.seed} {job.setting} {job.options.recipe}"
+        name = f"seed {job.options.seed} {job.setting} {job.options.recipe_name}"
         reporter = terminal.callbacks.reporter(name)
         plan = plan_run(job.photos, job.options, reporter)
         options = replace(job.options, force=True)
@@ -177,6 +183,12 @@ class RecipeStudy(MeasuredStudy):
         """The rows of one recipe in one setting, by seed."""
         rows = [row for row in self.runs if (row.setting, row.recipe) == (str(setting), recipe)]
         return sorted(rows, key=lambda row: row.seed)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes that were measured, the default first."""
+        measured = {row.recipe for row in self.runs}
+        return tuple(name for name in RECIPES if name in measured)
 
     def pooled(self, setting: object, recipe: str, k: int = 1) -> Tally:
         """The right answers among the first k (1, 3 or 5) of one recipe, over all seeds."""

@@ -7,6 +7,7 @@ from benchmarks.studies.eth80 import Eth80Study
 from benchmarks.studies.export_parity import ExportParityStudy
 from benchmarks.studies.harness_overhead import HarnessOverheadStudy
 from benchmarks.studies.head_size import HeadSizeStudy
+from benchmarks.studies.photo_fitness import PhotoFitnessStudy
 from benchmarks.studies.recipe_ablation import RecipeAblationStudy
 from benchmarks.studies.robustness import RobustnessStudy
 from benchmarks.studies.scaling import ScalingStudy
@@ -20,6 +21,7 @@ STUDIES: tuple[type[Study], ...] = (
     ExportParityStudy,
     HarnessOverheadStudy,
     HeadSizeStudy,
+    PhotoFitnessStudy,
     RecipeAblationStudy,
     RobustnessStudy,
     ScalingStudy,

@@ -109,7 +109,7 @@ def test_a_small_trial_end_to_end(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         object_picture(number, 9).save(folder / "new.png")
     for minimum in (3, 4, 5, 6):
-        write_run(seed / "register", seed / f"min{minimum}" / "field")
+        write_run(seed / "register", seed / f"min{minimum}" / "discriminant")
     table = tmp_path / "parity.md"
     words = ["--runs", str(tmp_path), "--variants", "tflite-float32,tflite-int8,coreml-float16"]
     assert ExportParityStudy.main([*words, "--table", str(table)]) == 0

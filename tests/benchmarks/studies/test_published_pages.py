@@ -44,6 +44,7 @@ def test_no_page_is_left_out() -> None:
         ("export_parity", "rows 4 lost", 99),
         ("harness_overhead", "photos", 1),
         ("head_size", "heads 2 int8_bytes", 1_000_000),
+        ("photo_fitness", "rows 9 photos", 50_000),
         ("recipe_ablation", "results 1 asked 0 right", None),
         pytest.param("robustness", "rows 3 right", None, marks=pytest.mark.slow),
         ("scaling", "stages 5 seconds", 1.0),
