@@ -24,7 +24,7 @@ def add_identify(commands: Any) -> None:
         "answer as the phone would, from the bundle alone",
         "  artefact-id identify bundle photo.jpg\n"
         "  artefact-id identify bundle *.jpg --top 10 --json\n"
-        "  artefact-id identify bundle front.jpg back.jpg --together\n"
+        "  artefact-id identify bundle front.jpg back.jpg --together --html answer.html\n"
         "  artefact-id identify bundle photo.jpg --trust public.pem\n\n"
         "Nothing of a bundle is used before its files are compared with their hashes, and none of "
         "it where a signature is there that does not hold.",
@@ -53,15 +53,25 @@ def add_identify(commands: Any) -> None:
     )
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write a page with the photos beside the candidates' reference pictures",
+    )
+    parser.add_argument("--force", action="store_true", help="replace a page that is there")
 
 
 def _identify(options: argparse.Namespace) -> int:
     from artefact_id.terminal import print_json
     from benchmarks.pipeline.identify import identifier, identify_photos
+    from mobile_assets.files import check_output
 
     register_heif()
     if options.top < 1:
         raise InputError(f"--top {options.top}: give 1 or more.")
+    if options.html is not None:
+        check_output(options.html, force=options.force, what="page")
     with identifier(
         options.bundle,
         variant=options.variant,
@@ -71,6 +81,10 @@ def _identify(options: argparse.Namespace) -> int:
         answers = identify_photos(
             scores, options.pictures, top=options.top, together=options.together
         )
+        if options.html is not None:
+            from benchmarks.pipeline.identification_page import write_page
+
+            write_page(options.html, scores.bundle, answers)
     if options.json:
         print_json([answer.as_json() for answer in answers])
     else:
@@ -103,14 +117,15 @@ def _print(answers: Sequence[Identification]) -> None:
             line(f"  left out: {photo}: {reason}")
         for photo, fitness in identification.unfit.items():
             line(f"  unfit: {photo}: {fitness.kind}")
-        table = Table("", "object", "title", "collection", identification.scored_by)
+        table = Table("", "object", "title", "collection", identification.scored_by, "points")
         for rank, candidate in enumerate(identification.candidates, start=1):
             label = candidate.label
             words = (label.object_id, label.title, label.collection)
             # A list beside "not in the register" is of what comes nearest, no answer.
             mark = f"{rank}" if candidate.named else f"({rank})"
             number = "{:.3f}" if identification.scored_by == "score" else "{:.1%}"
-            table.add_row(mark, *map(cell, words), number.format(candidate.score))
+            points = "" if candidate.points is None else str(candidate.points.match.inliers)
+            table.add_row(mark, *map(cell, words), number.format(candidate.score), points)
         console.print(table)
         for candidate in identification.candidates:
             if text := _record_line(candidate.label):

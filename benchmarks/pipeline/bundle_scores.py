@@ -24,6 +24,7 @@ from mobile_assets.identification.decision import (
 )
 from mobile_assets.identification.explanation import UNJUDGED, explain
 from mobile_assets.identification.gallery import Gallery, read_gallery
+from mobile_assets.identification.references import References, read_references
 from mobile_assets.identification.scores import GallerySearch, combine_photos
 from mobile_assets.shortlist import top_objects
 
@@ -72,10 +73,13 @@ class BundleScores(ABC):
     Attributes:
         scored_by: What a score is: `score` or `probability`.
         model: What executes the photos.
+        references: The bundle's reference pictures; None without any, or where the score is a
+            probability, to which the evidence of points cannot be added.
     """
 
     scored_by: str
     model: str
+    references: References | None = None
 
     def __init__(self, bundle: Bundle, limits: FitnessLimits | None) -> None:
         self.bundle = bundle
@@ -112,6 +116,7 @@ class EmbeddingScores(BundleScores):
         false_match_rate: float | None,
     ) -> None:
         super().__init__(bundle, decision.fitness)
+        self.references = read_references(bundle)
         self._session, self._search = session, search
         self.model, self.decision = model, decision.variants[model]
         self._rate = false_match_rate

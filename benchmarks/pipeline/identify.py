@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pipeline.bundle_scores import BundleScores, choose_variant, open_scores
-from mobile_assets.bundle import Bundle, read_bundle
+from benchmarks.pipeline.matched_points import MatchedPoints, matched_points
+from mobile_assets.bundle import read_bundle
 from mobile_assets.fitness import ADVICE, Fitness
 from mobile_assets.identification.decision import Verdict
 from mobile_assets.labels import Label
@@ -34,11 +35,14 @@ class Candidate:
     Attributes:
         score: Of the embedding, at most 1; or the classifier's probability, 0–1.
         named: Whether the verdict names it: as the match, or in the shortlist.
+        points: What a photo has in common with a reference picture of it; None if that was not
+            looked at.
     """
 
     label: Label
     score: float
     named: bool
+    points: MatchedPoints | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,20 @@ class Identification:
             "title": label.title,
             self.scored_by: _rounded(candidate.score),
             "named": candidate.named,
+            **(_points(candidate.points) if candidate.points else {}),
             **({"record": record} if record else {}),
         }
+
+
+def _points(points: MatchedPoints) -> dict[str, Any]:
+    return {
+        "matched_points": points.match.inliers,
+        "points": {
+            "photo": str(points.photo),
+            "reference": points.reference.file,
+            "pairs": points.match.as_json(),
+        },
+    }
 
 
 def _rounded(value: float | None) -> float | None:
@@ -209,7 +225,7 @@ def identify_together(
         photos,
         verdict,
         reason,
-        candidates=_candidates(scores.bundle, values, verdict, listed),
+        candidates=_candidates(scores, values, verdict, pixels, listed=listed),
         scored_by=scores.scored_by,
         model=scores.model,
         errors=errors,
@@ -219,12 +235,34 @@ def identify_together(
 
 
 def _candidates(
-    bundle: Bundle, values: NDArray[np.float64], verdict: Verdict, listed: int
+    scores: BundleScores,
+    values: NDArray[np.float64],
+    verdict: Verdict,
+    pixels: dict[Path, Pixels],
+    *,
+    listed: int,
 ) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(bundle.labels[index], float(values[index]), index in verdict.objects)
-        for index in top_objects(values, listed).tolist()
-    )
+    """The best objects; a shortlist in the order of score and matched points together."""
+    labels = scores.bundle.labels
+    best = top_objects(values, listed).tolist()
+    points = matched_points(pixels, [labels[index].object_id for index in best], scores.references)
+    candidates = [
+        Candidate(
+            labels[index],
+            float(values[index]),
+            index in verdict.objects,
+            points.get(labels[index].object_id),
+        )
+        for index in best
+    ]
+    if verdict.answer == "shortlist":
+        candidates.sort(key=_place)
+    return tuple(candidates)
+
+
+def _place(candidate: Candidate) -> tuple[bool, float]:
+    points = candidate.points.evidence if candidate.points else 0.0
+    return not candidate.named, -(candidate.score + points)
 
 
 def _distinct(photos: Sequence[Pixels]) -> list[Pixels]:

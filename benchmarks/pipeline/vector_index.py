@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from mobile_assets.errors import MissingDependencyError
 from mobile_assets.identification.gallery import Gallery, QuantisedRows
-from mobile_assets.identification.scores import GallerySearch, ScoreFormula, score_objects
+from mobile_assets.identification.scores import ScoreFormula, score_objects
 
 EXACT_OBJECTS = 100_000
-"""Galleries of up to so many objects are searched exactly."""
+"""Galleries of up to so many objects are searched exactly; so is any gallery for a few photos, as
+making an index takes longer."""
 
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 EXPANSION_SEARCH = 256
-"""Measured on 1,000,000 rows of 256 values; higher ones find more and take longer."""
+"""Higher ones find more and take longer."""
 
 NEAREST_ROWS = 64
 """The objects of so many nearest rows are scored exactly."""
@@ -90,11 +91,6 @@ class ApproximateSearch:
         rows = [self._index.nearest(embedding, NEAREST_ROWS) for embedding in embeddings]
         objects = np.unique(self._gallery.row_objects[np.concatenate(rows)]).astype(np.int64)
         return objects, score_objects(self._gallery, self._formula, embeddings, objects)
-
-
-def exact_search(gallery: Gallery, formula: ScoreFormula) -> GallerySearch | None:
-    """The exact search; None for a gallery that is too large for it."""
-    return GallerySearch(gallery, formula) if gallery.objects <= EXACT_OBJECTS else None
 
 
 def _usearch() -> Any:

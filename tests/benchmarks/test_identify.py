@@ -12,6 +12,7 @@ import pytest
 from conftest import picture
 from PIL import Image
 
+from artefact_id.main import main
 from benchmarks.pipeline.identify import identifier, identify
 from mobile_assets.bundle import Bundle
 from mobile_assets.errors import InputError
@@ -119,3 +120,17 @@ def test_photos_together_get_one_answer_and_the_same_one_twice_counts_once(
     shown = pair[0].as_json()
     assert [entry["photo"] for entry in shown["errors"]] == [str(tmp_path / "none.jpg")]
     assert shown["photos"][0] == str(first)
+
+
+def test_a_page_shows_the_photos_and_says_what_is_missing(
+    golden_bundle: Bundle, register_folder: Path, tmp_path: Path
+) -> None:
+    photo, page = sorted(register_folder.rglob("*.png"))[0], tmp_path / "answer.html"
+    words = ["identify", str(golden_bundle.folder), str(photo), str(tmp_path / "none.jpg")]
+    assert main([*words, "--html", str(page)]) == 2
+    html = page.read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg") == 1 and "none.jpg" in html
+    assert "no reference pictures" in html and "<h2>Shortlist</h2>" in html
+    before = page.read_bytes()
+    assert main([*words, "--html", str(page)]) == 2  # it is there already
+    assert page.read_bytes() == before
