@@ -23,6 +23,19 @@ FEW_PHOTOS = 1.5
 tells the photo rather than the object: on development photos (groceries, one studio picture each),
 27 to 39 % were right with it and 42 to 54 % without."""
 
+MOVED_WEIGHT = 0.02
+"""How much a moved and newly lit version of a photo counts in the covariance, beside 1 of a photo.
+
+In the means of the objects it does not count. How an object's own photos differ is worth more than
+how versions of them do; but of what the photos do not show, blur above all, the versions tell. Of
+one photo of each object they are all there is. On development photos (ETH-80, three draws, 27 of 40
+objects registered) the weights 1 and 0.25 of before, with the moved versions in the means, gave
+94.1 % right, 88.1 % on blurred, shaken and badly lit photos, and 34 % right matches at 1 % false
+ones; 0.02 gave 95.2, 88.3 and 44 %; no versions at all 95.3, 69 and 44 %."""
+
+DEGRADED_WEIGHT = 0.01
+"""The same of a version that is made worse."""
+
 
 def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment | None) -> int:
     """How many photos the head is fitted to, each version of a photo counted."""
@@ -32,15 +45,7 @@ def fitted_photos(recipe: Recipe, train: Sized, val: Sized, enrolment: Enrolment
     enrolled = 0
     if enrolment is not None:
         enrolled = len(enrolment.train) + (len(enrolment.val) if recipe.fit_validation else 0)
-    return photos * _views(recipe, enrolled=False) + enrolled * _views(recipe, enrolled=True)
-
-
-def _views(recipe: Recipe, *, enrolled: bool) -> int:
-    """Versions of each photo: itself, others, and as many made worse unless it is enrolled.
-
-    Those made worse count in no mean, and an enrolled photo counts in nothing else.
-    """
-    return 1 + recipe.head_views * (1 if enrolled else 2)
+    return photos * (1 + 2 * recipe.head_views) + enrolled
 
 
 def start_head(head: EmbeddingHead, features: Tensor, truth: Tensor, *, seed: int) -> None:
@@ -52,9 +57,9 @@ def start_head(head: EmbeddingHead, features: Tensor, truth: Tensor, *, seed: in
         truth: `[N]` class indices.
     """
     width = features.shape[2]
-    scatter = Scatter(width, head.objects, versions=len(features))
-    for view in features:
-        scatter.add(view, truth)
+    scatter = Scatter(width, head.objects)
+    for view, rows in enumerate(features):
+        scatter.add(rows, truth, version_weight=MOVED_WEIGHT if view else None)
     fitted = fit_discriminant(scatter, head.size, seed=seed_for(seed, "rotation"))
     # The length of the rows changes no cosine, but how far a step of a given rate turns them.
     length = np.linalg.norm(fitted.weight, axis=1).mean()
@@ -94,7 +99,7 @@ class HeadFit:
         assert isinstance(head, EmbeddingHead), "the plan refuses other heads"
         self._model, self._head, self._recipe, self._compute = model, head, recipe, compute
         self._seed, self._processes, self._on_batch = seed, processes, on_batch
-        self._scatter = Scatter(head.features, head.objects, versions=_views(recipe, enrolled=True))
+        self._scatter = Scatter(head.features, head.objects)
 
     def add(self, photos: Photos, part: str, *, enrolled: bool = False) -> None:
         """Counts photos in.
@@ -105,7 +110,7 @@ class HeadFit:
         """
         recipe, compute = self._recipe, self._compute
         self._model.eval()
-        for view in range(_views(recipe, enrolled=enrolled)):
+        for view in range(1 if enrolled else 1 + 2 * recipe.head_views):
             generator = torch.Generator().manual_seed(seed_for(self._seed, part, view))
             worse = view > recipe.head_views
             for start in range(0, len(photos), recipe.batch):
@@ -118,7 +123,10 @@ class HeadFit:
                 images = images.contiguous(memory_format=compute.memory_format)
                 with torch.inference_mode(), compute.autocast():
                     features = self._processes.shared(self._model.features, images)
-                self._scatter.add(features, photos.truth[rows], degraded=worse, enrolled=enrolled)
+                weight = (DEGRADED_WEIGHT if worse else MOVED_WEIGHT) if view else None
+                self._scatter.add(
+                    features, photos.truth[rows], version_weight=weight, enrolled=enrolled
+                )
                 self._on_batch(len(images))
 
     def write(self) -> None:

@@ -24,10 +24,6 @@ LARGEST_SHRINKAGE = 0.7
 """Of one photo of each object, which shows nothing of how photos differ but by their versions.
 `Scatter.shrinkage` has the rule."""
 
-DEGRADED_WEIGHT = 0.25
-"""How much a degraded photo counts in the covariance, beside 1 of an ordinary one. In the means of
-the objects it does not count: there it moves objects towards each other."""
-
 
 _BLOCK = 1024
 """So many rows are multiplied at a time: each product writes all features × features sums."""
@@ -65,16 +61,14 @@ class Scatter:
     Attributes:
         features: Width of the features.
         objects: Number of classes.
-        versions: Rows of each photo that are neither degraded nor enrolled.
     """
 
     features: int
     objects: int
-    versions: int = 1
     _sums: NDArray[np.float64] = field(init=False)
     _counts: NDArray[np.int64] = field(init=False)
-    _degraded_sums: NDArray[np.float64] = field(init=False)
-    _degraded_counts: NDArray[np.int64] = field(init=False)
+    _version_sums: NDArray[np.float64] = field(init=False)
+    _version_weights: NDArray[np.float64] = field(init=False)
     _enrolled_sums: NDArray[np.float64] = field(init=False)
     _enrolled_counts: NDArray[np.int64] = field(init=False)
     _squares: NDArray[np.float64] = field(init=False)
@@ -83,35 +77,46 @@ class Scatter:
     def __post_init__(self) -> None:
         """No photo yet."""
         sums = np.zeros((3, self.objects, self.features))
-        counts = np.zeros((3, self.objects), np.int64)
-        self._sums, self._degraded_sums, self._enrolled_sums = sums
-        self._counts, self._degraded_counts, self._enrolled_counts = counts
+        self._sums, self._version_sums, self._enrolled_sums = sums
+        self._counts, self._enrolled_counts = np.zeros((2, self.objects), np.int64)
+        self._version_weights = np.zeros(self.objects)
         self._squares = np.zeros((self.features, self.features))
 
     def add(
-        self, rows: Tensor, truth: Tensor, *, degraded: bool = False, enrolled: bool = False
+        self,
+        rows: Tensor,
+        truth: Tensor,
+        *,
+        version_weight: float | None = None,
+        enrolled: bool = False,
     ) -> None:
         """Counts photos in.
 
         Args:
             rows: `[N, features]` float.
             truth: `[N]` int64 class indices.
-            degraded: Whether they count in the covariance alone.
+            version_weight: Of changed versions of photos: they count in the covariance alone, so
+                much beside 1 of a photo. None for photos themselves.
             enrolled: Whether they count in their own objects' directions alone.
         """
         # In float64: sums of squares and squares of sums are large and nearly equal.
         values = rows.double().cpu().numpy()
-        sums, counts = self._sums, self._counts
+        classes = truth.numpy()
+        counts = np.bincount(classes, minlength=self.objects)
         if enrolled:
-            sums, counts = self._enrolled_sums, self._enrolled_counts
-        elif degraded:
-            sums, counts = self._degraded_sums, self._degraded_counts
-        np.add.at(sums, truth.numpy(), values)
-        counts += np.bincount(truth.numpy(), minlength=self.objects)
-        if not enrolled:
-            self._pending.append(values * (DEGRADED_WEIGHT**0.5 if degraded else 1.0))
-            if sum(map(len, self._pending)) >= _BLOCK:
-                self._sum_squares()
+            np.add.at(self._enrolled_sums, classes, values)
+            self._enrolled_counts += counts
+            return
+        if version_weight is None:
+            np.add.at(self._sums, classes, values)
+            self._counts += counts
+        else:
+            np.add.at(self._version_sums, classes, version_weight * values)
+            self._version_weights += version_weight * counts
+            values = values * version_weight**0.5
+        self._pending.append(values)
+        if sum(map(len, self._pending)) >= _BLOCK:
+            self._sum_squares()
 
     def _sum_squares(self) -> None:
         if self._pending:
@@ -147,15 +152,15 @@ class Scatter:
     @property
     def photos_per_object(self) -> float:
         """Mean number of photos of an object that has any, versions and enrolled ones apart."""
-        return float(self._counts.sum() / self.versions / np.count_nonzero(self._counts))
+        return float(self._counts.sum() / np.count_nonzero(self._counts))
 
     def leading(self, features: int) -> Scatter:
         """What it would be of the first so many features alone."""
         self._sum_squares()
-        part = Scatter(features, self.objects, versions=self.versions)
-        for name in ("_sums", "_degraded_sums", "_enrolled_sums"):
+        part = Scatter(features, self.objects)
+        for name in ("_sums", "_version_sums", "_enrolled_sums"):
             setattr(part, name, getattr(self, name)[:, :features])
-        for name in ("_counts", "_degraded_counts", "_enrolled_counts"):
+        for name in ("_counts", "_version_weights", "_enrolled_counts"):
             setattr(part, name, getattr(self, name))
         part._squares = self._squares[:features, :features]
         return part
@@ -164,8 +169,8 @@ class Scatter:
         """`[features, features]`: how photos differ from their object's mean, shrunk."""
         self._sum_squares()
         means = np.nan_to_num(self.means())
-        weights = self._counts + DEGRADED_WEIGHT * self._degraded_counts
-        sums = self._sums + DEGRADED_WEIGHT * self._degraded_sums
+        weights = self._counts + self._version_weights
+        sums = self._sums + self._version_sums
         cross = sums.T @ means
         about = self._squares - cross - cross.T + (means * weights[:, None]).T @ means
         about /= weights.sum()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artefact_id.main import main
 from train.degradation import degrade
-from train.discriminant import DEGRADED_WEIGHT, LARGEST_SHRINKAGE, Scatter, fit_discriminant
+from train.discriminant import LARGEST_SHRINKAGE, Scatter, fit_discriminant
 from train.heads import EmbeddingHead
 
 FEATURES, OBJECTS, PHOTOS = 40, 6, 30
@@ -59,10 +59,8 @@ def test_the_fewer_photos_an_object_has_the_more_the_covariance_is_shrunk(
     photos: int, shrinkage: float
 ) -> None:
     rows, truth = (values[: photos * OBJECTS] for values in features())
-    scatter = Scatter(FEATURES, OBJECTS, versions=3)
-    for version in range(3):
-        scatter.add(rows + version, truth)
-    scatter.add(rows, truth, degraded=True)
+    scatter = scatter_of(rows, truth)
+    scatter.add(rows + 1, truth, version_weight=0.5)
     scatter.add(rows, truth, enrolled=True)
     assert scatter.shrinkage == pytest.approx(shrinkage)
 
@@ -88,15 +86,15 @@ def test_the_rotation_changes_no_cosine_and_fills_every_number() -> None:
     assert one[0].weight.abs().amax(dim=1).min() > 0
 
 
-def test_degraded_photos_count_in_the_covariance_alone() -> None:
+def test_versions_count_in_the_covariance_alone() -> None:
     rows, truth = features()
     scatter = scatter_of(rows, truth)
     means, before = scatter.means(), scatter.covariance()
     worse = rows + 5 * torch.eye(FEATURES)[2] * torch.randn(len(rows), 1)
-    scatter.add(worse, truth, degraded=True)
+    scatter.add(worse, truth, version_weight=0.25)
     assert np.array_equal(scatter.means(), means)
     after = scatter.covariance()
-    share = DEGRADED_WEIGHT / (1 + DEGRADED_WEIGHT)
+    share = 0.25 / (1 + 0.25)
     assert after[2, 2] > before[2, 2] + 0.5 * 25 * share * (1 - 1 / PHOTOS)
 
 
