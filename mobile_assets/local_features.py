@@ -8,7 +8,8 @@ best candidates and are shown to the user as evidence. Smooth objects have none 
 embedding put them.
 
 OpenCV is an optional extra and is imported where it is used; without it nothing is re-ordered. It
-gets pixels only and never decodes a file. What it brings: `benchmarks/studies/local_features.md`.
+gets pixels only and never decodes a file. `benchmarks/studies/local_features.py` measures what it
+brings.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ CANDIDATES = 10
 """How many of the best candidates are compared; further ones keep their order behind them."""
 
 WEIGHT = 0.2
-"""Weight of the logarithm of the inliers beside a score in cosines."""
+"""Weight of the logarithm of the inliers beside a score in cosines.
+
+Chosen with `CHANCE_INLIERS` on development photos. From studio picture to phone photo three
+networks had 54.1, 50.5 and 44.6 % of 410 photos right, and 59.0, 52.9 and 55.4 % with local features
+(76 won, 2 lost); of 500 photos of smooth objects none was won or lost. With 0.5 and 4, the best for
+the phone photos alone, 12 of the 500 were lost."""
 
 CHANCE_INLIERS = 8
 """Inliers that pictures of different objects have, by chance or by a like shape; only further ones
