@@ -38,7 +38,7 @@ WEIGHT = 0.2
 """Weight of the logarithm of the inliers beside a score in cosines.
 
 Chosen with `CHANCE_INLIERS` on development photos. From studio picture to phone photo three
-networks had 54.1, 50.5 and 44.6 % of 410 photos right, and 59.0, 52.9 and 55.4 % with local features
+networks had 54.1, 50.5 and 44.6 % of 410 photos right, with local features 59.0, 52.9 and 55.4 %
 (76 won, 2 lost); of 500 photos of smooth objects none was won or lost. With 0.5 and 4, the best for
 the phone photos alone, 12 of the 500 were lost."""
 
