@@ -35,8 +35,8 @@ from benchmarks.results.cluster_bootstrap import (
 )
 from benchmarks.studies.console import Terminal
 from benchmarks.studies.domain_shift import Half, in_half, read_source
-from benchmarks.studies.recipe_tasks import PhotoFile, pixels_of
 from benchmarks.studies.recipe_runs import whole_numbers
+from benchmarks.studies.recipe_tasks import PhotoFile, pixels_of
 from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
 from mobile_assets.errors import DamagedError, MissingDependencyError
