@@ -259,8 +259,7 @@ photos, and better at telling objects that it was never shown; chosen on develop
 
 All layers on 160 pixels take the time of the later layers alone on 224. In about that time early
 layers frozen, 7 epochs on 224 pixels, a margin in the softmax and a higher rate brought less.
-Weights averaged with ImageNet's know more of the hard photos but refuse fewer strangers, and four
-versions of each photo instead of two for the last head cost a tenth of the time for nothing."""
+Weights averaged with ImageNet's know more of the hard photos but refuse fewer strangers."""
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe for recipe in (FIELD, DISCRIMINANT, PAPER, PROBE, WHOLE)
