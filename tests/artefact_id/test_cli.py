@@ -92,7 +92,7 @@ def test_identify_answers_in_a_process_without_torch(work: Path, register_folder
     (answer,) = json.loads(done.stdout)
     assert len(answer["candidates"]) == 5
     assert answer["candidates"][0]["object_id"].startswith("OBJ-")
-    values = [candidate["probability"] for candidate in answer["candidates"]]
+    values = [candidate["score"] for candidate in answer["candidates"]]
     assert values == sorted(values, reverse=True)
 
 
@@ -101,10 +101,15 @@ def test_identify_gives_the_answer_of_the_full_precision_model(
 ) -> None:
     import torch
 
+    from mobile_assets.identification.gallery import read_gallery
+    from mobile_assets.identification.scores import GallerySearch, ScoreFormula
     from mobile_assets.photos import load
     from train.run import load_model, read_run
 
     run = read_run(work / "run")
+    gallery = read_gallery(read_bundle(work / "bundle"))
+    assert gallery is not None
+    search = GallerySearch(gallery, ScoreFormula())
     model = load_model(run)
     photos = sorted(register_folder.rglob("*.png"))[:8]
     words = [str(photo) for photo in photos]
@@ -116,8 +121,9 @@ def test_identify_gives_the_answer_of_the_full_precision_model(
             pixels = load(photo, run.info.preprocessing)
             with torch.inference_mode():
                 image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
-                wanted = model(image).softmax(1)[0].numpy()
-            found = {c["object_id"]: c["probability"] for c in answer["candidates"]}
+                embedding = model.head.embedding(model.features(image)).numpy()
+            wanted = search.scores(embedding)[0]
+            found = {c["object_id"]: c["score"] for c in answer["candidates"]}
             ours = np.array([found[object_id] for object_id in run.labels.object_ids])
             assert np.abs(ours - wanted).max() < limit
 

@@ -199,7 +199,7 @@ def test_validation_photos_are_answered_before_the_head_is_fitted_to_them(both: 
 
 def test_progress_counts_every_photo_that_the_head_is_fitted_to(both: Trainer) -> None:
     moment = both._clock.moment("closed form", 0, 0, 0.0)
-    assert moment.done == moment.total == 2 * 12 * 5 + 2 * 6 * 3
+    assert moment.done == moment.total == 2 * 12 * 5 + 2 * 6
 
 
 # --- the run ------------------------------------------------------------------------------------

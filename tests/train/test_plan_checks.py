@@ -102,7 +102,7 @@ def test_a_full_disk_is_known_beforehand(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**5))
     options = TrainOptions(backbone="test_efficientnet", weights=weights, input_size=64)
-    with pytest.raises(InputError, match=r"recipe field takes about .*Make room"):
+    with pytest.raises(InputError, match=r"recipe discriminant takes about .*Make room"):
         check_run(register_folder, tmp_path / "run", options)
     check_room(tmp_path / "a/b/c", 10**5, what="a file")
 

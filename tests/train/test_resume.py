@@ -161,7 +161,7 @@ def test_a_state_of_another_training_is_not_gone_on_with(
 ) -> None:
     options = TrainOptions(
         backbone="test_efficientnet", weights=tiny_weights(tmp_path), input_size=32, epochs=1,
-        device="cpu", hold_out_test=False, cache=tmp_path / "cache",
+        device="cpu", hold_out_test=False, cache=tmp_path / "cache", recipe="field",
     )  # fmt: skip
     other = dataclasses.replace(options, seed=1)
     messages: list[str] = []

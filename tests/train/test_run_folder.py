@@ -15,7 +15,6 @@ import torch
 from mobile_assets.errors import DamagedError, InputError
 from mobile_assets.photos import load
 from train.engine import Trainer
-from train.recipes import FIELD
 from train.run import Run, RunMetrics, load_model, read_run
 from train.temperature import fitted
 from train.trainer import train_run
@@ -36,12 +35,12 @@ def test_run_folder_holds_what_the_design_says(run: Run) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         "model.safetensors", "run.json", "labels.json", "split.json", "history.csv", "metrics.json",
-        "logs",
+        "validation.json", "logs",
     }  # fmt: skip
     assert run.info.photos.train + run.info.photos.val + run.info.photos.test == 33
     assert run.info.versions["torch"] == torch.__version__.split("+")[0]
     rows = list(csv.DictReader((run.folder / "history.csv").open()))
-    assert [row["stage"] for row in rows] == ["head"] * FIELD.head_epochs + ["all"]
+    assert [row["stage"] for row in rows] == ["all", "closed form"]
     metrics = RunMetrics.read(run.folder / "metrics.json")
     assert metrics.val_photos == run.info.photos.val
 
