@@ -73,8 +73,8 @@ def arm(place: str, count: int, what: str) -> None:
 def prepare(words: Sequence[str]) -> None:
     torch.set_num_threads(1)
     recipe = dataclasses.replace(
-        train.recipes.DISCRIMINANT,
-        closed_form="--head" not in words,
+        # A head that is named there has no embedding.
+        train.recipes.FIELD if "--head" in words else train.recipes.DISCRIMINANT,
         batch=5,
         head_epochs=3,
         head_views=2,
