@@ -297,11 +297,11 @@ def test_a_training_broken_off_while_the_head_is_fitted_goes_on(
     run: Run, register: Path, tmp_path: Path
 ) -> None:
     options = dataclasses.replace(QUICK, weights=tiny_weights(tmp_path), cache=tmp_path / "cache")
-    for photos in (20, 300):  # while objects are enrolled, and while validation photos are fitted
+    for share in (0.1, 0.9):  # while photos are fitted, and while validation photos are
         interrupt = Reporter(
-            progress=lambda moment, photos=photos: (  # type: ignore[misc]
+            progress=lambda moment, share=share: (  # type: ignore[misc]
                 os.kill(os.getpid(), signal.SIGINT)
-                if moment.stage == "closed form" and moment.done > photos
+                if moment.stage == "closed form" and moment.done > share * moment.total
                 else None
             )
         )
