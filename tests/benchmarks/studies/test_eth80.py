@@ -16,6 +16,7 @@ from benchmarks.pipeline.sweep import trained_run
 from benchmarks.results.cluster_bootstrap import share_of
 from benchmarks.studies.eth80 import OBJECTS_BY_PHOTOS, Eth80Study, draw_photos
 from benchmarks.studies.recipe_runs import (
+    RECIPES,
     WITHOUT_VALIDATION,
     RunScore,
     compared_name,
@@ -119,7 +120,7 @@ def test_trial_trains_asks_and_keeps_what_is_finished(
     assert Eth80Study.main(words) == 0
     study = Eth80Study.read(table.with_suffix(".json"))
     assert {(row.seed, row.recipe) for row in study.runs} == {
-        (seed, recipe) for seed in (0, 1) for recipe in ("field", "probe", "paper")
+        (seed, recipe) for seed in (0, 1) for recipe in RECIPES
     }
     assert all(sum(row.tested) == study.draws[row.seed].left for row in study.runs)
     probe = study.pooled(3, "probe")
@@ -128,5 +129,5 @@ def test_trial_trains_asks_and_keeps_what_is_finished(
     capsys.readouterr()
     assert Eth80Study.main(words) == 0
     messages = capsys.readouterr().err
-    assert messages.count("trained before, kept") == 6
+    assert messages.count("trained before, kept") == 2 * len(RECIPES)
     assert "trained in" not in messages
