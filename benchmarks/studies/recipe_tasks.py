@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.studies.corruptions import PERTURBATIONS, Scene, generator_of
 from benchmarks.studies.domain_shift import in_half, read_source
 from benchmarks.studies.eth80 import draw_photos
 from mobile_assets.files import sha256_file
-from mobile_assets.photos import load
+from mobile_assets.photos import decode, load
 from mobile_assets.preprocessing import Preprocessing, resize
 from train.registers.readers import read_register
 
@@ -120,9 +119,8 @@ def shown_as(view: str, files: list[PhotoFile], contract: Preprocessing) -> list
     size = (contract.width, contract.height)
 
     def changed(path: Path, name: str) -> Pixels:
-        with Image.open(path) as photo:
-            scene = Scene(generator_of(sha256_file(path), name), size)
-            return resize(changes[name](photo.convert("RGB"), scene), contract)
+        scene = Scene(generator_of(sha256_file(path), name), size)
+        return resize(changes[name](decode(path), scene), contract)
 
     return [np.stack([changed(path, name) for path, _ in files]) for name in HARD]
 
