@@ -111,6 +111,16 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input-size", type=int, metavar="PIXELS", help="side of the input")
     group.add_argument("--weights", type=Path, metavar="FILE", help="ImageNet weights of your own")
     group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    group.add_argument("--cache", type=Path, metavar="DIR", help="folder of prepared photos")
+    _add_teacher(parser)
+
+
+def _add_teacher(parser: argparse.ArgumentParser) -> None:
+    """Which network guides the training."""
+    group = parser.add_argument_group("teacher")
+    group.add_argument(
         "--teacher",
         metavar="RUN|NAME|NAME=FILE",
         help="a larger network that guides this one while all weights are trained: a run folder, "
@@ -128,10 +138,6 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="side of the teacher's input (default: its own)",
     )
-    group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
-    )
-    group.add_argument("--cache", type=Path, metavar="DIR", help="folder of prepared photos")
 
 
 def train_options(options: argparse.Namespace, **changes: Any) -> Any:

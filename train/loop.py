@@ -97,10 +97,7 @@ class TrainingLoop:
         last = [module for module in self.model.head.modules() if isinstance(module, nn.Linear)][-1]
         self.enrolment = enrolment
         self._trained = _trained_classes(last.out_features, enrolment)
-        weights = class_weights(train.truth, last.out_features)
-        if self._trained is not None:
-            rows = torch.searchsorted(self._trained, train.truth)
-            weights = class_weights(rows, len(self._trained))
+        weights = _weights(train.truth, last.out_features, self._trained)
         self.weights = weights.to(compute.device)
         self.on_epoch = on_epoch
         self.on_progress = on_progress
@@ -114,18 +111,22 @@ class TrainingLoop:
         self.seconds = 0.0
         self.cpu_seconds = 0.0
         self._generator = torch.Generator()
-        self._clock = StageTimer(
-            train=len(train),
-            val=len(val),
+        self._clock = self._stage_timer()
+        self._start_clocks(None)
+
+    def _stage_timer(self) -> StageTimer:
+        recipe, photos = self.recipe, len(self.train)
+        return StageTimer(
+            train=photos,
+            val=len(self.val),
             views=max(1, recipe.head_views),
             head_epochs=recipe.head_epochs,
             epochs=recipe.epochs,
             validations=sum(is_validated(recipe, n) for n in range(1, recipe.epochs + 1)),
             start_views=recipe.start_views,
-            closed_form=fitted_photos(recipe, train, val, enrolment),
-            taught=len(train) if teacher is not None else 0,
+            closed_form=fitted_photos(recipe, self.train, self.val, self.enrolment),
+            taught=photos if self.teacher is not None else 0,
         )
-        self._start_clocks(None)
 
     def _fit(self, stage: Stage, resume: TrainingState | None) -> None:
         self._stage, midway = stage, None
@@ -339,3 +340,10 @@ def _trained_classes(objects: int, enrolment: Enrolment | None) -> Tensor | None
     trained = torch.ones(objects, dtype=torch.bool)
     trained[enrolment.classes] = False
     return trained.nonzero().flatten()
+
+
+def _weights(truth: Tensor, objects: int, trained: Tensor | None) -> Tensor:
+    """Of the classes that are trained on, in the loss."""
+    if trained is None:
+        return class_weights(truth, objects)
+    return class_weights(torch.searchsorted(trained, truth), len(trained))

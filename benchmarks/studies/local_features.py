@@ -39,6 +39,7 @@ from benchmarks.studies.recipe_runs import whole_numbers
 from benchmarks.studies.recipe_tasks import PhotoFile, pixels_of
 from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, Target, count_by_object
+from benchmarks.studies.trained_network import train_network
 from mobile_assets.errors import DamagedError, MissingDependencyError
 from mobile_assets.local_features import (
     CANDIDATES,
@@ -200,37 +201,15 @@ def cosines(
     arguments: argparse.Namespace,
 ) -> Floats:
     """Trains a network and returns its cosines, `[asked, objects]`, objects sorted by id."""
-    import torch
-
-    from train.batches import Photos, predict_batches, seed_for
-    from train.device import choose_compute, keep_freed_memory
-    from train.engine import Trainer
+    from train.batches import predict_batches
     from train.heads import COSINE_SCALE
-    from train.model import build_model
-    from train.weights import load_imagenet
 
     recipe = DISCRIMINANT.for_photos(len(train))
     if arguments.epochs is not None:
         recipe = replace(recipe, epochs=arguments.epochs, head_epochs=arguments.epochs)
-    contract = preprocessing_of(arguments.backbone, arguments.input_size)
-    objects = sorted({object_id for _, object_id in train})
-    keep_freed_memory()
-    torch.manual_seed(seed_for(seed, "head"))
-    model = build_model(
-        arguments.backbone,
-        recipe.head,
-        objects=len(objects),
-        preprocessing=contract,
-        depths=recipe.depths,
-    )
-    load_imagenet(model.backbone, arguments.backbone, weights=arguments.weights)
-    compute = choose_compute("cpu")
-    truth = torch.tensor([objects.index(object_id) for _, object_id in train])
-    photos = Photos(pixels_of(list(train), contract), truth)
-    no_photos = Photos(photos.pixels[:0], photos.truth[:0])
-    trainer = Trainer(model, recipe, photos, no_photos, compute, seed=seed)
-    model.load_state_dict(trainer.fit().weights)
-    logits = predict_batches(model, pixels_of(list(asked), contract), compute)
+    network = train_network(recipe, train, seed, arguments)
+    pixels = pixels_of(list(asked), network.contract)
+    logits = predict_batches(network.model, pixels, network.compute)
     return np.asarray(logits, np.float32) / COSINE_SCALE
 
 

@@ -36,6 +36,7 @@ from benchmarks.studies.recipe_runs import whole_numbers
 from benchmarks.studies.recipe_tasks import PhotoFile, Pixels, Task, pixels_of, shown_as, tasks_of
 from benchmarks.studies.study import MeasuredStudy
 from benchmarks.studies.study_statistics import Counts, Names, count_by_object
+from benchmarks.studies.trained_network import train_network
 from mobile_assets.errors import DamagedError
 from mobile_assets.preprocessing import Preprocessing
 from mobile_assets.schema import Document, Record
@@ -202,36 +203,10 @@ def measure_variant(
     variant: str, task_name: str, task: Task, seed: int, arguments: argparse.Namespace
 ) -> AblationResult:
     """Trains one variant on one set of photos and asks it about the others."""
-    import torch
-
-    from train.batches import Photos, seed_for
-    from train.device import choose_compute, keep_freed_memory
-    from train.engine import Trainer
-    from train.model import build_model
-    from train.weights import load_imagenet
-
     recipe = _recipe(variant, len(task.train), arguments)
-    contract = preprocessing_of(arguments.backbone, arguments.input_size)
-    objects = sorted({object_id for _, object_id in task.train})
-
-    def truth(files: list[PhotoFile]) -> torch.Tensor:
-        return torch.tensor([objects.index(object_id) for _, object_id in files])
-
-    keep_freed_memory()
-    torch.manual_seed(seed_for(seed, "head"))
-    model = build_model(
-        arguments.backbone,
-        recipe.head,
-        objects=len(objects),
-        preprocessing=contract,
-        depths=recipe.depths,
-    )
-    load_imagenet(model.backbone, arguments.backbone, weights=arguments.weights)
-    compute = choose_compute("cpu")
-    photos = Photos(pixels_of(task.train, contract), truth(task.train))
-    no_photos = Photos(photos.pixels[:0], photos.truth[:0])
-    trainer = Trainer(model, recipe, photos, no_photos, compute, seed=seed)
-    model.load_state_dict(trainer.fit().weights)
+    network = train_network(recipe, task.train, seed, arguments)
+    model, objects, photos = network.model, network.objects, network.photos
+    contract, compute = network.contract, network.compute
     answers = [
         _answers(model, view, files, objects, contract, compute)
         for view, files in task.test.items()
@@ -245,7 +220,7 @@ def measure_variant(
         input_size=contract.height,
         train_photos=len(task.train),
         head_weights=sum(p.numel() for p in model.head.parameters()),
-        cpu_seconds=round(trainer.cpu_seconds, 2),
+        cpu_seconds=round(network.cpu_seconds, 2),
         asked=tuple(answers),
         refusal=_refusal(model, task, photos, objects, contract, compute),
     )

@@ -75,6 +75,27 @@ def remake_models(
     rows: list[Row] = [
         _direction(one) if one.class_index is None else one.class_index for one in ordered
     ]
+    variants, answers, left_out = _remade_classifiers(base, rows, labels, folder, say)
+    companions: list[AuxiliaryModel] = []
+    for model in base.info.companions:
+        made = _companion(base, model, rows, labels, folder)
+        if made is None:
+            left_out.append(model.name)
+        else:
+            companions.append(made)
+    if left_out:
+        say(f"Left out, since they know the objects of the training only: {', '.join(left_out)}.")
+    return RemadeModels(tuple(variants), tuple(companions), tuple(left_out), answers)
+
+
+def _remade_classifiers(
+    base: Bundle,
+    rows: list[Row],
+    labels: LabelMap,
+    folder: Path,
+    say: Callable[[str], None],
+) -> tuple[list[Variant], dict[str, NDArray[np.float32]], list[str]]:
+    """Writes the classifiers; gives them, their answers to golden photos, and what is left out."""
     tensors = _golden_tensors(base)
     variants: list[Variant] = []
     answers: dict[str, NDArray[np.float32]] = {}
@@ -100,16 +121,7 @@ def remake_models(
             f"{base.folder} has no TFLite classifier that can be given other objects. Export the "
             "run with a TFLite variant first."
         )
-    companions: list[AuxiliaryModel] = []
-    for model in base.info.companions:
-        made = _companion(base, model, rows, labels, folder)
-        if made is None:
-            left_out.append(model.name)
-        else:
-            companions.append(made)
-    if left_out:
-        say(f"Left out, since they know the objects of the training only: {', '.join(left_out)}.")
-    return RemadeModels(tuple(variants), tuple(companions), tuple(left_out), answers)
+    return variants, answers, left_out
 
 
 def _direction(one: BundleObject) -> NDArray[np.float32]:
